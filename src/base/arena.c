@@ -1,0 +1,118 @@
+/*
+ * Blocks are taken from malloc and grow by doubling up to 64 KB, so that an idle session that needs
+ * 300 bytes pays for 512 and a busy transaction does not call malloc per object. obstacks were
+ * weighed: they cannot refuse at a cap.
+ */
+#include "base/arena.h"
+
+#include "base/must.h"
+
+enum {
+    FIRST_BLOCK = 512,
+    LARGEST_USUAL_BLOCK = 64 * 1024,
+    ALIGNMENT = _Alignof(max_align_t),
+};
+
+struct arena_block {
+    struct arena_block *next;
+    size_t size; /* bytes of data */
+    size_t used;
+    _Alignas(max_align_t) char data[];
+};
+
+void arena_init(struct arena *arena, size_t cap)
+{
+    *arena = (struct arena){.cap = cap, .block_size = FIRST_BLOCK};
+}
+
+static void blocks_free(struct arena_block *block)
+{
+    while (block) {
+        struct arena_block *next = block->next;
+        free(block);
+        block = next;
+    }
+}
+
+void arena_done(struct arena *arena)
+{
+    blocks_free(arena->blocks);
+    arena_init(arena, arena->cap);
+}
+
+void arena_reset(struct arena *arena)
+{
+    struct arena_block *kept = arena->blocks;
+    if (!kept || kept->size > LARGEST_USUAL_BLOCK) {
+        arena_done(arena);
+        return;
+    }
+    blocks_free(kept->next);
+    kept->next = NULL;
+    kept->used = 0;
+    arena->used = kept->size;
+    arena->over = false;
+}
+
+static struct arena_block *block_add(struct arena *arena, size_t need)
+{
+    size_t room = arena->cap > arena->used ? arena->cap - arena->used : 0;
+    if (need > room)
+        return NULL;
+    size_t size = need > arena->block_size ? need : arena->block_size;
+    if (size > room)
+        size = room;
+    struct arena_block *block = malloc(sizeof(*block) + size);
+    if (!block)
+        return NULL;
+    block->size = size;
+    block->used = 0;
+    block->next = arena->blocks;
+    arena->blocks = block;
+    arena->used += size;
+    if (arena->block_size < LARGEST_USUAL_BLOCK)
+        arena->block_size *= 2;
+    return block;
+}
+
+void *arena_take(struct arena *arena, size_t n)
+{
+    size_t need;
+    if (__builtin_add_overflow(n, (size_t)ALIGNMENT - 1, &need)) {
+        arena->over = true;
+        return NULL;
+    }
+    need &= ~((size_t)ALIGNMENT - 1);
+    struct arena_block *block = arena->blocks;
+    if (!block || block->size - block->used < need)
+        block = block_add(arena, need);
+    if (!block) {
+        arena->over = true;
+        return NULL;
+    }
+    void *taken = block->data + block->used;
+    block->used += need;
+    must(block->used <= block->size);
+    memset(taken, 0, n);
+    return taken;
+}
+
+void *arena_take_array(struct arena *arena, size_t count, size_t size)
+{
+    size_t n;
+    if (__builtin_mul_overflow(count, size, &n)) {
+        arena->over = true;
+        return NULL;
+    }
+    return arena_take(arena, n);
+}
+
+struct str arena_str(struct arena *arena, struct str s)
+{
+    char *copy = arena_take(arena, s.n);
+    if (!copy)
+        return str_null();
+    if (s.n)
+        memcpy(copy, s.p, s.n);
+    return str_make(copy, s.n);
+}

@@ -1,0 +1,161 @@
+#include "base/test.h"
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/crc.h"
+#include "base/err.h"
+#include "base/wire.h"
+
+static void str_cut_splits_and_ends_with_null(void **state)
+{
+    (void)state;
+    struct str rest = STR("a,b,");
+    assert_str(str_cut(&rest, ','), STR("a"));
+    assert_str(str_cut(&rest, ','), STR("b"));
+    assert_non_null(rest.p);
+    assert_str(str_cut(&rest, ','), STR(""));
+    assert_null(rest.p);
+}
+
+static void str_to_u64_refuses_signs_spaces_and_overflow(void **state)
+{
+    (void)state;
+    uint64_t v = 7;
+    assert_true(str_to_u64(STR("18446744073709551615"), &v));
+    assert_true(v == UINT64_MAX);
+    v = 7;
+    assert_false(str_to_u64(STR("18446744073709551616"), &v));
+    assert_false(str_to_u64(STR("-1"), &v));
+    assert_false(str_to_u64(STR("+1"), &v));
+    assert_false(str_to_u64(STR(" 1"), &v));
+    assert_false(str_to_u64(STR(""), &v));
+    assert_true(v == 7);
+}
+
+static void str_is_utf8_refuses_overlong_and_surrogates(void **state)
+{
+    (void)state;
+    assert_true(str_is_utf8(STR("用户@例子.测试")));
+    assert_false(str_is_utf8(STR("\xc0\xaf")));
+    assert_false(str_is_utf8(STR("\xed\xa0\x80")));
+    assert_false(str_is_utf8(STR("\xf4\x90\x80\x80")));
+    assert_false(str_is_utf8(STR("a\xe4\xbd")));
+}
+
+static void buf_holds_its_limit(void **state)
+{
+    (void)state;
+    struct buf b = BUF_INIT(4);
+    assert_true(buf_put(&b, STR("abc")));
+    assert_true(buf_putc(&b, 'd'));
+    assert_false(buf_over(&b));
+    assert_false(buf_putc(&b, 'e'));
+    assert_true(buf_over(&b));
+    assert_str(buf_str(&b), STR("abcd"));
+    buf_done(&b);
+}
+
+static void buf_escapes_what_could_forge_a_line(void **state)
+{
+    (void)state;
+    struct buf b = BUF_INIT(1000);
+    buf_put_escaped(&b, STR("a\r\n\"\\\x1b\xff\u202e\u4f60"), 100);
+    assert_str(buf_str(&b), STR("a\\x0d\\x0a\\\"\\\\\\x1b\\xff\\u{202e}\u4f60"));
+    buf_clear(&b);
+    buf_put_escaped(&b, STR("abcdef"), 3);
+    assert_str(buf_str(&b), STR("abc..."));
+    buf_done(&b);
+}
+
+static void buf_printf_grows_past_its_stack_buffer(void **state)
+{
+    (void)state;
+    struct buf b = BUF_INIT(1000);
+    assert_true(buf_printf(&b, "%0500d", 7));
+    assert_int_equal(b.n, 500);
+    assert_int_equal(b.p[499], '7');
+    assert_false(buf_printf(&b, "%0501d", 7));
+    assert_int_equal(b.n, 500);
+    buf_done(&b);
+}
+
+static void arena_keeps_its_cap(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 1024);
+    assert_non_null(arena_take(&a, 512));
+    assert_non_null(arena_take(&a, 512));
+    assert_false(arena_over(&a));
+    assert_null(arena_take(&a, 1));
+    assert_true(arena_over(&a));
+    arena_reset(&a);
+    assert_non_null(arena_take(&a, 512));
+    assert_null(arena_take_array(&a, SIZE_MAX / 2, 3));
+    arena_done(&a);
+}
+
+static void wire_round_trip_and_truncation(void **state)
+{
+    (void)state;
+    struct buf b = BUF_INIT(100);
+    wire_put_u8(&b, 1);
+    wire_put_u16(&b, 0x0203);
+    wire_put_u32(&b, 0x04050607);
+    wire_put_u64(&b, 0x08090a0b0c0d0e0f);
+    wire_put_str(&b, STR("a\0b"));
+    for (size_t n = 0; n <= b.n; n++) {
+        struct wire_in in = wire_in(str_head(buf_str(&b), n));
+        uint8_t a = wire_get_u8(&in);
+        uint16_t c = wire_get_u16(&in);
+        uint32_t d = wire_get_u32(&in);
+        uint64_t e = wire_get_u64(&in);
+        struct str s = wire_get_str(&in);
+        assert_int_equal(wire_end(&in), n == b.n);
+        if (n == b.n) {
+            assert_true(a == 1 && c == 0x0203 && d == 0x04050607 && e == 0x08090a0b0c0d0e0f);
+            assert_str(s, STR("a\0b"));
+        }
+    }
+    buf_done(&b);
+}
+
+static void crc32c_matches_rfc_3720(void **state)
+{
+    (void)state;
+    char zeros[32] = {0};
+    assert_true(crc32c(0, str_make(zeros, 32)) == 0x8a9136aa);
+    assert_true(crc32c(0, STR("123456789")) == 0xe3069283);
+    assert_true(crc32c(crc32c(0, STR("1234")), STR("56789")) == 0xe3069283);
+}
+
+static void every_error_has_a_whole_row(void **state)
+{
+    (void)state;
+    for (int code = 0; code < ERR_COUNT; code++) {
+        const struct err_row *row = err_row((enum err_code)code);
+        assert_non_null(row->name);
+        assert_in_range(row->smtp, 211, 599);
+        if (code == ERR_NONE)
+            continue;
+        assert_int_equal(row->enhanced[0], '0' + row->smtp / 100);
+    }
+    assert_ptr_equal(err_row((enum err_code)9999), err_row(ERR_TRY_LATER));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(str_cut_splits_and_ends_with_null),
+        cmocka_unit_test(str_to_u64_refuses_signs_spaces_and_overflow),
+        cmocka_unit_test(str_is_utf8_refuses_overlong_and_surrogates),
+        cmocka_unit_test(buf_holds_its_limit),
+        cmocka_unit_test(buf_escapes_what_could_forge_a_line),
+        cmocka_unit_test(buf_printf_grows_past_its_stack_buffer),
+        cmocka_unit_test(arena_keeps_its_cap),
+        cmocka_unit_test(wire_round_trip_and_truncation),
+        cmocka_unit_test(crc32c_matches_rfc_3720),
+        cmocka_unit_test(every_error_has_a_whole_row),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
