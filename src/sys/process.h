@@ -1,0 +1,57 @@
+/*
+ * Processes, listening sockets and signals: what the parent, the command line and tests need of the
+ * system beyond struct world. Real world only; the simulator has no parent.
+ */
+#ifndef SYS_PROCESS_H
+#define SYS_PROCESS_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "sys/loop.h"
+
+/* A pair of connected packet sockets, close-on-exec, non-blocking. */
+struct err process_socket_pair(int pair_r[2]);
+
+/*
+ * Starts this very executable again as `role` (argv: "veredus", "role", ROLE), with `link` as
+ * descriptor 3 and standard error kept; everything else is closed. *pid_r gets its process id.
+ */
+struct err process_start_role(const char *role, int link, int64_t *pid_r);
+/* The link a role was started with. */
+enum {
+    PROCESS_ROLE_LINK = 3
+};
+
+/* Reaps one child that ended: its pid, or 0. *how_r says how in words ("exit 1", "signal 9"). */
+int64_t process_reap(struct buf *how_r);
+void process_terminate(int64_t pid); /* SIGTERM */
+void process_kill(int64_t pid);      /* SIGKILL */
+/* Has this pid a live process? */
+bool process_alive(int64_t pid);
+int64_t process_own_pid(void);
+bool process_is_root(void);
+
+/* Signals as events: `got` runs on the loop. SIGPIPE is ignored. One per process. */
+struct signals;
+struct signals *signals_open(struct loop *loop, void (*got)(void *arg, int signal), void *arg);
+void signals_close(struct signals *signals);
+
+/* "127.0.0.1:2525", "[::1]:2525", "*:25" -> a listening TCP socket with SO_REUSEADDR, non-blocking.
+ */
+struct err process_listen(struct str address, int *handle_r);
+/* A unix packet socket at path, mode 0600; a stale one is replaced only if nobody answers there. */
+struct err process_listen_unix(struct str path, int *handle_r);
+struct err process_connect_unix(struct str path, int *handle_r);
+
+/* Whole small files, for the configuration and the command line. At most `max` bytes. */
+struct err process_read_file(struct str path, size_t max, struct buf *to);
+/* Atomically: a new file beside it, synced, renamed over it, folder synced. */
+struct err process_write_file(struct str path, struct str bytes, unsigned mode);
+struct err process_make_folder(struct str path, unsigned mode);
+struct err process_open_folder(struct str path, int *handle_r);
+struct err process_remove_file(struct str path);
+
+/* From the terminal without echo, or a line of standard input where that is no terminal. */
+struct err process_read_password(struct str prompt, struct buf *to);
+
+#endif
