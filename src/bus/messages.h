@@ -1,0 +1,123 @@
+/*
+ * The messages of messages.def as C: struct msg_NAME, MSG_NAME, encode and decode.
+ *
+ * Encoding is wire.h's; a decoded message borrows its strs from the packet and takes its lists from
+ * the arena. A message that does not decode exactly, has a list above its limit or a sender who may
+ * not send it is an error of the peer: the link is closed (ERR_BUS_BROKEN). Never yields.
+ */
+#ifndef BUS_MESSAGES_H
+#define BUS_MESSAGES_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/wire.h"
+
+enum bus_role {
+    ROLE_PARENT,
+    ROLE_CORE,
+    ROLE_MX,
+    ROLE_BOX,
+    ROLE_CLI,
+    ROLE_COUNT
+};
+
+enum bus_sender {
+    FROM_PARENT = 1 << ROLE_PARENT,
+    FROM_CORE = 1 << ROLE_CORE,
+    FROM_MX = 1 << ROLE_MX,
+    FROM_BOX = 1 << ROLE_BOX,
+    FROM_CLI = 1 << ROLE_CLI,
+};
+
+enum {
+    SLAB_SIZE = 16 * 1024,
+    BUS_PACKET_MAX = 128 * 1024, /* octets of one packet; a packet holds several messages */
+};
+
+/* Structs. `FIELD(u32, x, "")` is `uint32_t x`; `LIST(slab, s, 16, "")` is `struct msg_slab *s` and
+ * `size_t s_count`. */
+#define BUS_C_u8 uint8_t
+#define BUS_C_u16 uint16_t
+#define BUS_C_u32 uint32_t
+#define BUS_C_u64 uint64_t
+#define BUS_C_str struct str
+#define RECORD(name, doc) struct msg_##name {
+#define RECORD_END(name)                                                                           \
+    }                                                                                              \
+    ;
+#define MESSAGE(name, senders, doc)                                                                \
+    struct msg_##name {                                                                            \
+        char empty_[0];
+#define MESSAGE_END(name)                                                                          \
+    }                                                                                              \
+    ;
+#define FIELD(type, name, doc) BUS_C_##type name;
+#define LIST(record, name, most, doc)                                                              \
+    struct msg_##record *name;                                                                     \
+    size_t name##_count;
+#include "bus/messages.def"
+#undef RECORD
+#undef RECORD_END
+#undef MESSAGE
+#undef MESSAGE_END
+#undef FIELD
+#undef LIST
+
+enum msg_kind {
+#define RECORD(name, doc)
+#define RECORD_END(name)
+#define MESSAGE(name, senders, doc) MSG_##name,
+#define MESSAGE_END(name)
+#define FIELD(type, name, doc)
+#define LIST(record, name, most, doc)
+#include "bus/messages.def"
+#undef RECORD
+#undef RECORD_END
+#undef MESSAGE
+#undef MESSAGE_END
+#undef FIELD
+#undef LIST
+    MSG_COUNT
+};
+
+/* One decoded message of any kind. */
+struct msg {
+    enum msg_kind kind;
+    union {
+#define RECORD(name, doc)
+#define RECORD_END(name)
+#define MESSAGE(name, senders, doc) struct msg_##name name;
+#define MESSAGE_END(name)
+#define FIELD(type, name, doc)
+#define LIST(record, name, most, doc)
+#include "bus/messages.def"
+#undef RECORD
+#undef RECORD_END
+#undef MESSAGE
+#undef MESSAGE_END
+#undef FIELD
+#undef LIST
+    };
+};
+
+/* Appends the message to a packet: u32 length, u16 kind, fields. */
+void msg_encode(struct buf *to, const struct msg *msg);
+
+/* Reads the next message off a packet. ERR_BUS_BROKEN when it is malformed or `sender` may not send
+ * it; ERR_OVER_LIMIT when the arena is full. */
+struct err msg_decode(struct wire_in *from, enum bus_role sender, struct arena *arena,
+                      struct msg *msg_r);
+
+/* "commit", for the log. */
+const char *msg_name(enum msg_kind kind);
+/* A bit for each role that may send it. */
+unsigned msg_senders(enum msg_kind kind);
+/* Is it an answer, and to which call? False for messages that are none. */
+bool msg_answers(const struct msg *msg, uint32_t *call_r);
+/* Sets the call of a question before it is sent. */
+void msg_set_call(struct msg *msg, uint32_t call);
+/* All of it in words, for traces of the bus and failing tests; secrets are left out. */
+void msg_print(struct buf *to, const struct msg *msg);
+
+#endif
