@@ -1,0 +1,104 @@
+/*
+ * The configuration: settings live in one file, people in the store. The parent reads and checks
+ * the file and hands it to the roles as text (conf_print); every role reads it back with
+ * conf_parse. See conf.def for the rows and veredus.conf(5) for the syntax: `name = value` lines in
+ * blocks named after the sections, through libconfuse.
+ *
+ * A conf is immutable; all it points to lives in the arena it was parsed into. Never yields.
+ */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+enum listen_protocol {
+    LISTEN_SMTP,
+    LISTEN_LMTP,
+    LISTEN_POP3
+};
+
+enum conf_log {
+    CONF_LOG_STDERR,
+    CONF_LOG_SYSLOG,
+    CONF_LOG_JOURNAL
+};
+enum conf_word {
+    CONF_WORD_INFO,
+    CONF_WORD_WARN,
+    CONF_WORD_FAIL
+};
+enum conf_verify {
+    CONF_VERIFY_AMBIGUOUS,
+    CONF_VERIFY_OPEN,
+    CONF_VERIFY_OFF
+};
+
+/* "ADDRESS:PORT" texts, checked. */
+struct conf_listen {
+    struct str *addresses;
+    size_t count;
+};
+
+struct conf_network {
+    unsigned char octets[16]; /* IPv4 as IPv4-mapped IPv6 */
+    unsigned bits;            /* of the 128 */
+};
+
+struct conf_networks {
+    struct conf_network *list;
+    size_t count;
+};
+
+#define CONF_C_TEXT struct str
+#define CONF_C_FLAG bool
+#define CONF_C_COUNT uint64_t
+#define CONF_C_BYTES uint64_t
+#define CONF_C_DURATION int64_t
+#define CONF_C_LISTEN struct conf_listen
+#define CONF_C_NETWORKS struct conf_networks
+#define CONF_C_CHOICE_log enum conf_log
+#define CONF_C_CHOICE_word enum conf_word
+#define CONF_C_CHOICE_verify enum conf_verify
+
+/* struct conf { struct { struct str hostname; ... } server; struct { ... } smtp; ... } */
+struct conf {
+#define SECTION(name, help) struct {
+#define SECTION_END(name)                                                                          \
+    }                                                                                              \
+    name;
+#define SETTING(section, name, type, standard, least, most, reload, help) CONF_C_##type name;
+#include "conf/conf.def"
+#undef SECTION
+#undef SECTION_END
+#undef SETTING
+};
+
+/* What is wrong with a file, for a person: "FILE:LINE: KEY: what was expected; did you mean ...?"
+ */
+struct conf_trouble {
+    struct buf text;
+};
+
+/*
+ * Parses and checks the text of a configuration file. `file` is its name for messages. Relative
+ * paths of `data` and `control` are joined to `folder`. On ERR_CONFIG, trouble->text holds one line
+ * for every mistake (not only the first).
+ */
+struct err conf_parse(struct str text, struct str file, struct str folder, struct arena *arena,
+                      struct conf *conf_r, struct conf_trouble *trouble);
+
+/* The settings that differ from their defaults (all: every one), as a file conf_parse reads. */
+void conf_print(const struct conf *conf, bool all, struct buf *to);
+
+/* Names of settings with reload START that differ, comma-separated; empty: a reload is enough. */
+void conf_needs_restart(const struct conf *old, const struct conf *new_conf, struct buf *names);
+
+/* veredus.conf(5), in mdoc(7), from the rows. */
+void conf_manual(struct buf *to);
+
+/* Is the address (peer_address text) in one of the networks? An address that is none is not. */
+bool conf_networks_hold(const struct conf_networks *networks, struct str address);
+
+#endif
