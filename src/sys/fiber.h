@@ -4,7 +4,8 @@
  * has arrived and given back at its end.
  *
  * Stacks are 64 KB (256 KB under AddressSanitizer) above a guard page, kept in a pool by loop, last
- * used first. At most `cap` run at once; what is started beyond that waits its turn, in order.
+ * used first, until the pool is closed. At most `cap` run at once; what is started beyond that (or
+ * when the system has no memory for one more stack) waits its turn, in order.
  *
  * "May yield" in a header means: parks the calling fiber, so everything may have changed when the
  * call returns. It must be called on a fiber.
@@ -17,16 +18,22 @@
 struct fiber;
 struct fiber_pool;
 
-/* A handler to run. The caller's memory (in the session struct); busy until the handler returned.
- */
+enum {
+    /* Two mappings each, of the 65,530 that Linux allows a process. */
+    FIBER_CAP_LIMIT = 30000
+};
+
+/* A handler to run. The caller's memory (in the session struct), ours until the handler begins:
+ * the handler may free it, or start it again. */
 struct fiber_start {
     TAILQ_ENTRY(fiber_start) link;
     void (*run)(void *arg);
     void *arg;
 };
 
-struct fiber_pool *fiber_pool_open(struct loop *loop, size_t cap); /* NULL: no memory */
-/* No fiber may be running. */
+/* 1 <= cap <= FIBER_CAP_LIMIT. NULL: no memory. */
+struct fiber_pool *fiber_pool_open(struct loop *loop, size_t cap);
+/* No fiber may be running or waiting to run. */
 void fiber_pool_close(struct fiber_pool *pool);
 size_t fiber_pool_running(const struct fiber_pool *pool);
 
@@ -39,7 +46,7 @@ struct fiber *fiber_current(void);
 
 /* Yields until fiber_wake. A wake that came before the park is not lost: use struct wait. */
 void fiber_park(void);
-/* Queues the fiber to go on in this turn. Once per park. */
+/* Queues the fiber to go on in this turn. Once per park. From the loop or from a fiber of it. */
 void fiber_wake(struct fiber *fiber);
 
 /* One thing to wait for, set once: the usual way to wait. Lives on the waiting fiber's stack. */
@@ -48,8 +55,10 @@ struct wait {
     bool done;
 };
 
-/* May yield: returns once wait_over was called, at once if it was called already. */
+/* May yield: returns once wait_over was called, at once if it was called already. Must be called on
+ * a fiber. */
 void wait_for(struct wait *wait);
+/* Never yields. A second call before the waiter went on does nothing. */
 void wait_over(struct wait *wait);
 
 /* May yield. Returns at or after `at` (mono). */
