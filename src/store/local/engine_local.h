@@ -1,0 +1,210 @@
+/*
+ * struct local: the local engine's state, shared by the files of this folder. All of it belongs to
+ * the loop's thread. Threads run only jobs that own their input:
+ *
+ *   lane commits   one group: pwritev and fdatasync; the making of a segment
+ *   lane applier   one index write; spares
+ *   lane reader    reads that would wait for the disk; uploads
+ *
+ * commit.c orders commits into groups; order.c derives the rows of one commit; overlay.c holds
+ * rows; apply.c moves them into the index; replay.c does at start what commit.c did before; read.c
+ * answers. Each file says at its head what it is responsible for.
+ */
+#ifndef STORE_LOCAL_ENGINE_LOCAL_H
+#define STORE_LOCAL_ENGINE_LOCAL_H
+
+#include "store/local/local.h"
+#include "store/local/overlay.h"
+#include "store/local/segment.h"
+#include "sys/fiber.h"
+#include "sys/worker.h"
+
+enum {
+    GROUP_OCTETS_MAX = 8 * 1024 * 1024, /* one larger commit is a group of its own */
+    GROUP_RECORDS_MAX = 1000,           /* stays under the system's limit on parts of a write */
+    LOCAL_READERS = 4,                  /* threads of the reader lane */
+    LOCAL_SPARES = 1,                   /* segments made ahead */
+};
+
+/* How long a store that could not make a segment, or an index that could not be written, is left
+ * alone before the next try. */
+#define LOCAL_RETRY_AFTER (3 * NS_PER_SECOND)
+/* How old a reading of the free space on the disk may be. */
+#define LOCAL_FREE_AGE NS_PER_SECOND
+
+/* A commit between engine_commit and its `done`: the record under construction. */
+struct pending {
+    struct commit *commit;
+    uint32_t size;   /* of the record */
+    uint32_t deltas; /* octets kept for them */
+    struct err err;
+    unsigned char *octets; /* the record */
+};
+
+TAILQ_HEAD(commit_list, commit);
+
+/* What the group in flight is about. Its octets are those of its commits' records. */
+struct group {
+    struct job job;
+    struct world *world;
+    int file;
+    uint64_t number;
+    uint64_t segment, at, size;
+    struct iovec *parts; /* GROUP_RECORDS_MAX */
+    int part_count;
+    int result; /* 0 or -errno */
+    struct commit_list commits;
+    struct overlay rows;
+    bool flying;
+};
+
+enum local_state {
+    LOCAL_OPENING,
+    LOCAL_SERVING,
+    LOCAL_READ_ONLY, /* no segment can be made; tries again */
+    LOCAL_DAMAGED,   /* until fsck has mended it */
+    LOCAL_CLOSING,
+};
+
+#define LOCAL_MAGIC MAGIC('L', 'O', 'C', 'L')
+
+struct local {
+    struct engine engine; /* first: what the world sees */
+    uint32_t magic;
+    struct loop *loop;
+    struct world *world;
+    int folder; /* the store's; the caller's handle, not closed */
+    int lock;
+    struct local_settings settings;
+    struct index *index;
+    struct lane commits, applier, reader;
+    enum local_state state;
+    char why[256];
+
+    /* The log. */
+    struct segments segments;
+    struct segment *segment; /* where groups go; pinned */
+    uint64_t at;             /* where the next group goes in it */
+    uint64_t group_next;
+    struct segment_make make;
+    struct job make_job;
+    bool making;
+    struct timer retry;
+    struct segment_spare spare;
+    struct job spare_job;
+    bool sparing;
+
+    /* Commits. */
+    struct commit_list waiting;
+    uint64_t waiting_octets;
+    struct commit_list refused; /* of a failed group: reported when its end is durable */
+    struct err refused_err;
+    struct task gather; /* at the turn's end: the next group */
+    struct task settle; /* calls `done` of what failed without a group */
+    struct commit_list failed;
+    struct group group;
+    int64_t free_read_at;
+    uint64_t free_octets;
+
+    /* Rows above the index. */
+    struct overlay active;         /* durable, not being applied */
+    struct overlay frozen;         /* being applied */
+    struct log_position durable;   /* end of the newest durable group */
+    struct log_position frozen_to; /* what `frozen` leads to */
+    struct log_position applied;
+    struct job apply_job;
+    struct err apply_err;
+    bool applying;
+    bool apply_wanted;
+    bool fresh; /* a group's `done` ran in this turn: its replies may not be flushed yet */
+    struct task turn_over;
+    struct task apply_task;
+    struct timer apply_timer;
+    TAILQ_HEAD(, apply_waiter) apply_waiters;
+
+    LIST_HEAD(, partition_watch) watches;
+    blob_id blob_next;
+    struct local_status status;
+};
+
+struct local *local_of(struct engine *engine);
+
+/* --- commit.c -------------------------------------------------------------------------------- */
+
+void local_commit(struct engine *engine, struct commit *commit);
+/* Looks whether a group, a segment or a retry can be started now. Cheap; called after every event.
+ */
+void commit_go_on(struct local *local);
+
+/* --- order.c: one commit's rows, the same when it is ordered and when it is replayed ---------- */
+
+/* A blob that a record brings. */
+struct arrival {
+    blob_id blob;
+    struct place place;
+};
+
+/*
+ * Checks `ops`' preconditions and blobs against `layers`: ERR_CONFLICT. Then derives every row the
+ * operations change into `rows`, an empty overlay that is layers->overlays[0]; gives UIDs, modseqs
+ * and sums. `writer` (NULL at replay) gets each operation as it was decided.
+ * Errors: CONFLICT, NO_MEMORY; `rows` is then to be cleared.
+ */
+struct err order_commit(const struct layers *layers, struct overlay *rows, struct op *ops,
+                        size_t count, const struct arrival *arrivals, size_t arrival_count,
+                        struct delta_writer *writer);
+/* The same for operations that were decided before. */
+struct err order_replayed(const struct layers *layers, struct overlay *rows, const struct op *ops,
+                          size_t count, const struct arrival *arrivals, size_t arrival_count);
+/* Blobs that moved: their places, where they still live. */
+struct err order_moves(const struct layers *layers, struct overlay *rows,
+                       const struct arrival *arrivals, size_t arrival_count);
+
+/* --- apply.c --------------------------------------------------------------------------------- */
+
+/* Starts a round if one is due and allowed now. Called before a new group's rows are moved into
+ * `active`, and from tasks and timers. */
+void apply_go_on(struct local *local);
+/* May yield until everything that was durable at the call is in the index. */
+struct err apply_wait(struct local *local);
+
+/* --- replay.c -------------------------------------------------------------------------------- */
+
+struct replay_sink {
+    void (*replayed)(void *arg, struct str tag, const struct op *ops, size_t count);
+    void *arg;
+};
+
+/* Reads the log above the index and brings `local` to where groups can go on. */
+struct err replay_log(struct local *local, const struct replay_sink *sink);
+
+/* --- read.c ---------------------------------------------------------------------------------- */
+
+/* Layers of what is durable, with a view; end with read_end before anything that may yield. */
+struct err read_begin(struct local *local, struct layers *layers_r);
+void read_end(struct layers *layers);
+
+struct err local_get(struct engine *engine, struct partition partition, struct str key,
+                     struct arena *arena, struct entry *entry_r);
+struct err local_scan(struct engine *engine, struct partition partition, struct str from,
+                      struct str until, size_t limit, struct arena *arena, struct entry **entries_r,
+                      size_t *count_r);
+struct err local_numbers(struct engine *engine, struct partition partition,
+                         struct numbers *numbers_r);
+struct err local_blob_size(struct engine *engine, blob_id blob, uint64_t *head_r, uint64_t *body_r);
+struct err local_blob_head(struct engine *engine, blob_id blob, struct arena *arena,
+                           struct str *head_r);
+struct err local_blob_read(struct engine *engine, blob_id blob, uint64_t at, void *to, size_t n);
+
+/* --- upload.c -------------------------------------------------------------------------------- */
+
+struct err local_upload_open(struct engine *engine, blob_id blob, struct upload **upload_r);
+struct err local_upload_write(struct engine *engine, struct upload *upload, struct str octets);
+struct err local_upload_finish(struct engine *engine, struct upload *upload);
+void local_upload_drop(struct engine *engine, struct upload **upload);
+/* The body's length once it is finished. */
+uint64_t upload_body(const struct upload *upload);
+/* The record that names it is durable: the file stays. */
+void upload_keep(struct upload **upload);
+
+#endif

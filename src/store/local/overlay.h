@@ -1,0 +1,98 @@
+/*
+ * The overlay: rows that are newer than the index, in an ordered tree, tombstones included; and
+ * struct layers, several overlays above one index view read as if they were one map.
+ *
+ * Every stage of a commit is an overlay of its own: what a commit changes, what its group changes,
+ * what is durable and waits for the applier, what the applier writes just now. So nothing has to be
+ * undone: a stage that fails is dropped, one that succeeds is moved into the one below it, and
+ * moving cannot fail.
+ *
+ * Memory: one allocation a row, owned by its overlay. A frozen overlay is read by the applier's
+ * thread; nobody changes it meanwhile.
+ */
+#ifndef STORE_LOCAL_OVERLAY_H
+#define STORE_LOCAL_OVERLAY_H
+
+#include <bsd/sys/tree.h>
+
+#include "store/engine.h"
+#include "store/local/index.h"
+
+struct row {
+    RB_ENTRY(row) link;
+    uint32_t key_n;
+    uint32_t value_n;
+    bool removed; /* a tombstone: hides the row in the layers below */
+    char octets[];
+};
+
+RB_HEAD(row_tree, row);
+
+/* A body file whose blob has no owner any more. */
+struct doomed {
+    STAILQ_ENTRY(doomed) link;
+    blob_id blob;
+};
+
+STAILQ_HEAD(doomed_list, doomed);
+
+struct overlay {
+    struct row_tree rows;
+    size_t count;
+    uint64_t octets; /* of memory */
+    struct doomed_list doomed;
+};
+
+void overlay_init(struct overlay *overlay);
+/* Gives every row back; usable afterwards. */
+void overlay_clear(struct overlay *overlay);
+/* Writes or replaces; value.p == NULL leaves a tombstone. False: no memory, nothing changed. */
+bool overlay_put(struct overlay *overlay, struct str key, struct str value);
+bool overlay_doom(struct overlay *overlay, blob_id blob);
+/* Moves every row of `from` over those of `to`; `from` is empty then. Cannot fail. */
+void overlay_move(struct overlay *to, struct overlay *from);
+
+static inline struct str row_key(const struct row *row)
+{
+    return str_make(row->octets, row->key_n);
+}
+
+/* str_null for a tombstone. */
+static inline struct str row_value(const struct row *row)
+{
+    return row->removed ? str_null() : str_make(row->octets + row->key_n, row->value_n);
+}
+
+struct row *overlay_find(const struct overlay *overlay, struct str key);
+struct row *overlay_seek(const struct overlay *overlay, struct str from); /* first >= from */
+struct row *overlay_next(struct row *row);
+
+enum {
+    LAYERS_MAX = 4
+};
+
+/* Overlays, newest first, above an index view (NULL: none). */
+struct layers {
+    const struct overlay *overlays[LAYERS_MAX];
+    size_t count;
+    struct index *index;
+    struct index_view *view;
+};
+
+/* False: not there, or removed. *value_r is borrowed until a layer changes or the view ends. */
+bool layers_get(const struct layers *layers, struct str key, struct str *value_r);
+
+/* Walks the layers in key order, tombstones left out. Uses the view's one cursor: one walk at a
+ * time, and layers_get meanwhile is allowed (it does not move the cursor). */
+struct layers_walk {
+    const struct layers *layers;
+    struct row *rows[LAYERS_MAX];
+    struct str index_key, index_value;
+    bool index_has;
+};
+
+void layers_seek(struct layers_walk *walk, const struct layers *layers, struct str from);
+/* False at the end. */
+bool layers_next(struct layers_walk *walk, struct str *key_r, struct str *value_r);
+
+#endif
