@@ -42,6 +42,7 @@ enum {
 #define BUS_C_u32 uint32_t
 #define BUS_C_u64 uint64_t
 #define BUS_C_str struct str
+#define BUS_C_secret struct str
 #define RECORD(name, doc) struct msg_##name {
 #define RECORD_END(name)                                                                           \
     }                                                                                              \
@@ -101,7 +102,8 @@ struct msg {
     };
 };
 
-/* Appends the message to a packet: u32 length, u16 kind, fields. */
+/* Appends the message to a packet: u32 octets that follow, u16 kind, fields in the order of their
+ * rows, a list as u32 count and its records. A list above its limit is our own bug. */
 void msg_encode(struct buf *to, const struct msg *msg);
 
 /* Reads the next message off a packet. ERR_BUS_BROKEN when it is malformed or `sender` may not send
@@ -113,9 +115,12 @@ struct err msg_decode(struct wire_in *from, enum bus_role sender, struct arena *
 const char *msg_name(enum msg_kind kind);
 /* A bit for each role that may send it. */
 unsigned msg_senders(enum msg_kind kind);
-/* Is it an answer, and to which call? False for messages that are none. */
+/* The kind that answers this question; MSG_COUNT where it is no question. */
+enum msg_kind msg_answer_kind(enum msg_kind question);
+/* Is it an answer, and to which call? False for messages that are none; a piece that comes before
+ * an answer (admin_text) is none. */
 bool msg_answers(const struct msg *msg, uint32_t *call_r);
-/* Sets the call of a question before it is sent. */
+/* Sets the call of a message that has one. */
 void msg_set_call(struct msg *msg, uint32_t call);
 /* All of it in words, for traces of the bus and failing tests; secrets are left out. */
 void msg_print(struct buf *to, const struct msg *msg);
