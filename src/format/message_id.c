@@ -1,0 +1,44 @@
+/*
+ * Fixed in length, so that ids sort as text the way they sort as numbers.
+ */
+#include "format/message_id.h"
+
+enum {
+    BITS = 5
+};
+
+static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
+
+void message_id_print(uint64_t id, char to[MESSAGE_ID_TEXT])
+{
+    for (int i = MESSAGE_ID_TEXT - 1; i >= 0; i--) {
+        to[i] = alphabet[id & 31];
+        id >>= BITS;
+    }
+}
+
+static int value_of(char c)
+{
+    c = ascii_lower(c);
+    if (c == 'o')
+        c = '0';
+    if (c == 'i' || c == 'l')
+        c = '1';
+    const char *at = c ? memchr(alphabet, c, sizeof alphabet - 1) : NULL;
+    return at ? (int)(at - alphabet) : -1;
+}
+
+bool message_id_parse(struct str text, uint64_t *id_r)
+{
+    uint64_t id = 0;
+    if (text.n != MESSAGE_ID_TEXT || value_of(text.p[0]) > 15)
+        return false;
+    for (size_t i = 0; i < text.n; i++) {
+        int value = value_of(text.p[i]);
+        if (value < 0)
+            return false;
+        id = id << BITS | (uint64_t)value;
+    }
+    *id_r = id;
+    return true;
+}

@@ -1,0 +1,20 @@
+/*
+ * Message ids as people see them: 13 characters of Crockford's base 32 in lower case, most
+ * significant first, as in the reply "250 2.0.0 Accepted, id 01j9x3k2m7q4r" and in `veredus trace`.
+ * The letters i, l, o and u are not used, so that none is taken for a digit.
+ */
+#ifndef FORMAT_MESSAGE_ID_H
+#define FORMAT_MESSAGE_ID_H
+
+#include "base/str.h"
+
+enum {
+    MESSAGE_ID_TEXT = 13 /* characters, no NUL behind them */
+};
+
+void message_id_print(uint64_t id, char to[MESSAGE_ID_TEXT]);
+/* Capitals are taken too, and i, l, o as the digits they look like. False, and *id_r untouched,
+ * for anything that is not exactly one id. */
+bool message_id_parse(struct str text, uint64_t *id_r);
+
+#endif
