@@ -31,16 +31,16 @@ struct body_writer {
     bool finished;   /* it is bodies/BLOB now, and durable */
 };
 
-/* Makes uploads/BLOB (and the two folders where they are missing). Waits for the disk. On an error
- * the writer is as if it had never been opened. */
+/* Makes uploads/BLOB (and the two folders where they are missing). Waits for the disk. After an
+ * error there is nothing to close. */
 struct err body_open(struct body_writer *writer, struct world *world, int store_folder,
                      blob_id blob);
 /* Appends; octets are copied into the buffer, and written when it is full: may wait for the disk.
- * After an error only body_drop is allowed. */
+ * After an error only body_close is allowed. */
 struct err body_write(struct body_writer *writer, struct str octets);
 /* True if body_write of n octets would only copy: then no lane is needed. */
 bool body_has_room(const struct body_writer *writer, size_t n);
-/* Writes the rest, sums and foot, syncs the file, renames it to bodies/BLOB, syncs both folders.
+/* Writes the rest, sums and foot, syncs the file, renames it to bodies/BLOB, syncs that folder.
  * Waits for the disk. */
 struct err body_finish(struct body_writer *writer);
 /* Closes and frees; removes the file unless `keep` (a durable record names it now). Never waits for

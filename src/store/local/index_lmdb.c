@@ -46,9 +46,8 @@ struct index_lmdb {
     bool failed; /* a sync failed: nothing more is written */
     /* All below under the lock. */
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* `views` fell to 0, or `growing` ended */
+    pthread_cond_t no_views; /* `views` fell to 0 */
     unsigned views;
-    bool growing;
     struct index_view *idle; /* ended views, kept for the next */
 };
 
@@ -224,7 +223,8 @@ static void views_free(struct index_view *view)
     }
 }
 
-/* Doubles the map. Waits until no view is open, or without `wait` leaves it. */
+/* Doubles the map. Waits until no view is open, or without `wait` leaves it. New views are let in
+ * meanwhile: the loop never stands still because a checkpoint's long view keeps the map small. */
 static int map_grow(struct index_lmdb *lmdb, bool wait)
 {
     uint64_t map;
@@ -236,14 +236,11 @@ static int map_grow(struct index_lmdb *lmdb, bool wait)
         pthread_mutex_unlock(&lmdb->lock);
         return 0;
     }
-    lmdb->growing = true;
     while (lmdb->views > 0)
-        pthread_cond_wait(&lmdb->changed, &lmdb->lock);
+        pthread_cond_wait(&lmdb->no_views, &lmdb->lock);
     views_free(lmdb->idle);
     lmdb->idle = NULL;
     int rc = mdb_env_set_mapsize(lmdb->env, (size_t)map * 2);
-    lmdb->growing = false;
-    pthread_cond_broadcast(&lmdb->changed);
     pthread_mutex_unlock(&lmdb->lock);
     return rc;
 }
@@ -306,8 +303,6 @@ static struct err lmdb_view_begin(struct index *index, struct index_view **view_
 {
     struct index_lmdb *lmdb = lmdb_of(index);
     pthread_mutex_lock(&lmdb->lock);
-    while (lmdb->growing)
-        pthread_cond_wait(&lmdb->changed, &lmdb->lock);
     int rc = view_open(lmdb, view_r);
     if (rc == 0)
         lmdb->views++;
@@ -326,7 +321,7 @@ static void lmdb_view_end(struct index *index, struct index_view *view)
     view->next_idle = lmdb->idle;
     lmdb->idle = view;
     if (lmdb->views == 0)
-        pthread_cond_broadcast(&lmdb->changed);
+        pthread_cond_signal(&lmdb->no_views);
     pthread_mutex_unlock(&lmdb->lock);
 }
 
@@ -413,7 +408,7 @@ static void lmdb_close(struct index *index)
     must(lmdb->views == 0);
     views_free(lmdb->idle);
     mdb_env_close(lmdb->env);
-    pthread_cond_destroy(&lmdb->changed);
+    pthread_cond_destroy(&lmdb->no_views);
     pthread_mutex_destroy(&lmdb->lock);
     free(lmdb);
 }
@@ -529,12 +524,12 @@ struct err index_lmdb_open(struct str path, uint64_t map, struct index **index_r
     lmdb->index.ops = &lmdb_ops;
     lmdb->magic = LMDB_MAGIC;
     must(pthread_mutex_init(&lmdb->lock, NULL) == 0 &&
-         pthread_cond_init(&lmdb->changed, NULL) == 0);
+         pthread_cond_init(&lmdb->no_views, NULL) == 0);
     int rc = env_open(lmdb, name, map > 0 ? map : MAP_LEAST);
     if (rc != 0) {
         if (lmdb->env)
             mdb_env_close(lmdb->env);
-        pthread_cond_destroy(&lmdb->changed);
+        pthread_cond_destroy(&lmdb->no_views);
         pthread_mutex_destroy(&lmdb->lock);
         free(lmdb);
         return err_lmdb(rc);

@@ -12,6 +12,9 @@
 #ifndef STORE_LOCAL_SEGMENT_H
 #define STORE_LOCAL_SEGMENT_H
 
+#include <bsd/sys/tree.h>
+#include <sys/queue.h>
+
 #include "store/local/format.h"
 #include "sys/world.h"
 
@@ -22,8 +25,9 @@ enum {
 
 /* A segment that exists under its name in log/. */
 struct segment {
-    TAILQ_ENTRY(segment) link;   /* by sequence, lowest first */
-    TAILQ_ENTRY(segment) recent; /* open ones, least lately used first */
+    TAILQ_ENTRY(segment) link; /* by sequence, lowest first */
+    RB_ENTRY(segment) by_sequence;
+    TAILQ_ENTRY(segment) recent; /* open and not pinned, least lately used first */
     uint64_t sequence;
     uint64_t file_size; /* when it was listed or made */
     int file;           /* -1: not open now */
@@ -31,14 +35,17 @@ struct segment {
 };
 
 TAILQ_HEAD(segment_list, segment);
+RB_HEAD(segment_tree, segment);
 
 struct segments {
     struct world *world;
     int folder; /* log/ */
     uint64_t segment_size;
     struct segment_list list;
+    struct segment_tree tree;
     struct segment_list recent;
-    size_t count, open;
+    size_t count;
+    size_t open; /* in `recent` */
     /* Names of spares are spare-N; those listed and not in use now. */
     uint64_t *spares;
     size_t spare_count, spare_cap;
@@ -72,6 +79,7 @@ struct segment_make {
     struct segment_header header;
     bool have_spare;
     uint64_t spare;
+    struct segment *segment; /* for segment_make_end, so that it cannot run out of memory */
     /* Results. */
     struct err err; /* on an error nothing but a spare may be left behind */
     int file;
@@ -83,8 +91,7 @@ void segment_make_begin(struct segments *segments, const struct segment_header *
 /* Waits for the disk: header into the spare (or a new file), file synced, renamed, folder synced.
  */
 void segment_make_run(struct segment_make *make);
-/* On the loop: the new segment, in the list and pinned (NULL after an error, or with no memory:
- * make->err says so). */
+/* On the loop: the new segment, in the list and pinned, or NULL after an error: make->err. */
 struct segment *segment_make_end(struct segments *segments, struct segment_make *make);
 
 /* --- Spares: on a lane ------------------------------------------------------------------------ */
@@ -111,7 +118,7 @@ size_t segments_spares(const struct segments *segments);
  * after a crash. Does not wait for the disk: a crash may bring the segment back, dead as it was. */
 struct err segment_recycle(struct segments *segments, struct segment *segment, size_t keep_spares);
 
-/* Moves the file to quarantine/ (a handle), under its name. */
+/* Moves the file to quarantine/ under its name and forgets it. Waits for the disk. */
 struct err segment_quarantine(struct segments *segments, struct segment *segment, int store_folder);
 
 /* "00000000000000ff.seg" and back; false: no segment's name. */
