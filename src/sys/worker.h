@@ -24,14 +24,18 @@ struct lane {
     struct loop *loop;
     const char *name; /* of the threads, at most 15 characters */
     int threads;
-    size_t waiting; /* submitted and not done */
+    size_t waiting; /* submitted and `done` not yet called; the world counts it down */
     void *backend;
 };
 
+/* 0 or -errno. */
 int lane_init(struct lane *lane, struct loop *loop, const char *name, int threads);
-/* Finishes what was submitted, then ends the threads. */
+/* Finishes what was submitted (its `done` is called, and may submit more), then ends the threads.
+ * Blocks meanwhile; called from the loop. */
 void lane_done(struct lane *lane);
 
+/* The job is the lane's until its `done` is called, which may free it. Never fails, never blocks:
+ * how much may wait is the caller's limit, see `waiting`. */
 void lane_submit(struct lane *lane, struct job *job);
 /* May yield: runs `run(arg)` on the lane and returns when it is done. */
 void lane_call(struct lane *lane, void (*run)(void *arg), void *arg);

@@ -56,33 +56,41 @@ struct world_ops {
      * bytes were taken, -EAGAIN when none; never SIGPIPE. */
     ssize_t (*recv)(struct world *, int handle, void *to, size_t n);
     ssize_t (*send)(struct world *, int handle, const struct iovec *parts, int count);
-    /* Takes a waiting connection off a listening socket, non-blocking, or -EAGAIN, -EMFILE ... */
+    /* Takes a waiting connection off a listening socket, non-blocking, or -EAGAIN. What was aborted
+     * before it was taken is passed over. -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM leave it queued: the
+     * caller backs off for a while (see watch_begin in sys/loop.h). */
     int (*accept)(struct world *, int handle, struct peer_address *peer_r);
     /* Half-close: nothing more will be sent; reading goes on. */
     int (*finish)(struct world *, int handle);
     int (*close)(struct world *, int handle);
 
-    /* Packets between roles (SOCK_SEQPACKET): whole or not at all; may carry one handle. A packet
-     * larger than `cap` is -EMSGSIZE and lost. *passed_r is -1 where none came; its receiver owns
-     * it. The sender keeps its own copy of `pass`. */
+    /* Packets between roles (SOCK_SEQPACKET): whole or not at all, never empty; may carry one
+     * handle. recv: 0 at the end. A packet larger than `cap` is -EMSGSIZE and lost, one with more
+     * than one handle is -EBADMSG and lost; what they carried is closed. *passed_r is -1 where none
+     * came; its receiver owns it. The sender keeps its own copy of `pass` (-1: none). */
     ssize_t (*packet_recv)(struct world *, int handle, void *to, size_t cap, int *passed_r);
     ssize_t (*packet_send)(struct world *, int handle, struct str packet, int pass);
 
-    /* Shared memory that can neither shrink nor grow. map gives the same bytes to each caller;
-     * unmapped with unmap. */
+    /* Shared memory that can neither shrink nor grow. map gives the same bytes to each caller, or
+     * NULL: no memory, or not such a handle of at least this size (whoever sent it, a later access
+     * never faults). Unmapped with unmap; the handle may be closed before. */
     int (*shm_create)(struct world *, size_t size);
     void *(*shm_map)(struct world *, int handle, size_t size);
     void (*shm_unmap)(struct world *, void *at, size_t size);
 
-    /* Files, always beneath an open folder: `name` may hold '/', never "..", never through a
-     * symbolic link. Modes: files 0600, folders 0700. */
+    /* Files, always beneath an open folder: `name` may hold '/', never an empty part, "." or ".."
+     * (-EINVAL), never through a symbolic link (-ELOOP). Modes: files 0600, folders 0700. With
+     * `create` a folder that is there already is opened; its parent must exist. Only plain files
+     * with one link, owned by us or by the owner of `folder`, are opened: else -EPERM. (Catalogue
+     * O01) */
     int (*folder_open)(struct world *, int folder, struct str name, bool create);
     int (*file_open)(struct world *, int folder, struct str name, unsigned how);
     int64_t (*file_size)(struct world *, int file);
     /* Short counts happen at the end of the file only (reads) or never (writes: all or an error,
-     * after which the contents of the range are unknown). */
+     * after which the contents of the range are unknown). file_read may wait for the disk. */
     ssize_t (*file_read)(struct world *, int file, void *to, size_t n, uint64_t at);
-    /* As file_read, but -EAGAIN where the disk would have to be asked. */
+    /* As file_read, but -EAGAIN where the disk would have to be asked (or the file system cannot
+     * tell). */
     ssize_t (*file_read_nowait)(struct world *, int file, void *to, size_t n, uint64_t at);
     ssize_t (*file_write)(struct world *, int file, const struct iovec *parts, int count,
                           uint64_t at);             /* waits for the disk */
@@ -92,6 +100,7 @@ struct world_ops {
     /* Really writes zeroes over the range (FALLOC_FL_WRITE_ZEROES or plain writes), so that a later
      * overwrite needs no journal commit. Waits for the disk. */
     int (*file_zero)(struct world *, int file, uint64_t at, uint64_t n);
+    /* Replaces what is called `to`. Both are durable with the sync of their folders only. */
     int (*file_rename)(struct world *, int folder, struct str from, struct str to);
     int (*file_remove)(struct world *, int folder, struct str name);
     /* Calls each(arg, name, size) for every plain file of the folder, in no order. */
@@ -130,6 +139,21 @@ struct world {
 
 /* The real one. It owns nothing that needs closing; there is one per process. */
 struct world *world_real(void);
+
+/*
+ * Where the real world's log lines go, until the process ends. Called once at the start, before the
+ * sandbox closes and before any thread. Without it: standard error, plain.
+ *
+ * STANDARD_ERROR  with journald's priority prefix where JOURNAL_STREAM says that it is journald's.
+ *                 Writes block where its reader does not read.
+ * SYSLOG          facility mail, by a socket to /dev/log that stays open: a line that it does not
+ *                 take goes to standard error. -errno if nobody listens there.
+ */
+enum log_sink {
+    LOG_TO_STANDARD_ERROR,
+    LOG_TO_SYSLOG
+};
+int world_real_log_to(struct world *world, enum log_sink sink);
 
 static inline int64_t world_mono(struct world *world)
 {
