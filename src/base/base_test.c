@@ -32,6 +32,15 @@ static void str_to_u64_refuses_signs_spaces_and_overflow(void **state)
     assert_true(v == 7);
 }
 
+/* Values of the reference implementation: the hash is stored, so it may never change. */
+static void str_hash_is_fnv_1a(void **state)
+{
+    (void)state;
+    assert_true(str_hash(STR("")) == UINT64_C(0xcbf29ce484222325));
+    assert_true(str_hash(STR("a")) == UINT64_C(0xaf63dc4c8601ec8c));
+    assert_true(str_hash(STR("foobar")) == UINT64_C(0x85944171f73967e8));
+}
+
 static void str_is_utf8_refuses_overlong_and_surrogates(void **state)
 {
     (void)state;
@@ -148,6 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(str_cut_splits_and_ends_with_null),
         cmocka_unit_test(str_to_u64_refuses_signs_spaces_and_overflow),
+        cmocka_unit_test(str_hash_is_fnv_1a),
         cmocka_unit_test(str_is_utf8_refuses_overlong_and_surrogates),
         cmocka_unit_test(buf_holds_its_limit),
         cmocka_unit_test(buf_escapes_what_could_forge_a_line),

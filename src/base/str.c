@@ -150,6 +150,14 @@ bool str_is_utf8(struct str s)
     return s.n == 0 || u8_check((const uint8_t *)s.p, s.n) == NULL;
 }
 
+uint64_t str_hash(struct str s)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < s.n; i++)
+        hash = (hash ^ (unsigned char)s.p[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
 bool str_eq_secret(struct str a, struct str b)
 {
     if (a.n != b.n)

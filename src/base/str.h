@@ -79,6 +79,10 @@ bool str_is_ascii(struct str s);
 /* Well-formed UTF-8 (RFC 3629): no overlong form, no surrogate, nothing above U+10FFFF. */
 bool str_is_utf8(struct str s);
 
+/* FNV-1a, 64 bits: the same on every machine, so it may be stored; not against somebody who chooses
+ * the bytes. */
+uint64_t str_hash(struct str s);
+
 /* Equal without telling by time where two secrets differ; lengths are not secret. */
 bool str_eq_secret(struct str a, struct str b);
 

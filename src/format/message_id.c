@@ -4,10 +4,22 @@
 #include "format/message_id.h"
 
 enum {
-    BITS = 5
+    BITS = 5,
+    US_PER_MS = 1000,
 };
 
 static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
+
+uint64_t message_id_make(int64_t wall, uint32_t number)
+{
+    uint64_t ms = wall > 0 ? (uint64_t)wall / US_PER_MS : 0;
+    return ms << MESSAGE_ID_NUMBER_BITS | (number & ((1U << MESSAGE_ID_NUMBER_BITS) - 1));
+}
+
+int64_t message_id_time(uint64_t id)
+{
+    return (int64_t)(id >> MESSAGE_ID_NUMBER_BITS) * US_PER_MS;
+}
 
 void message_id_print(uint64_t id, char to[MESSAGE_ID_TEXT])
 {

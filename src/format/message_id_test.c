@@ -51,12 +51,21 @@ static void refuses_what_is_none(void **state)
     assert_int_equal(id, 7);
 }
 
+static void carries_its_time_and_number(void **state)
+{
+    (void)state;
+    uint64_t id = message_id_make(1700000000123456, 0xfffff + 2);
+    assert_int_equal(message_id_time(id), 1700000000123000);
+    assert_int_equal(id & 0xfffff, 1);
+    assert_true(message_id_make(1700000000124000, 0) > message_id_make(1700000000123999, 0xfffff));
+    assert_int_equal(message_id_make(-1, 5), 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(prints_the_known),
-        cmocka_unit_test(reads_back_what_it_prints),
-        cmocka_unit_test(takes_what_people_type),
+        cmocka_unit_test(prints_the_known),          cmocka_unit_test(carries_its_time_and_number),
+        cmocka_unit_test(reads_back_what_it_prints), cmocka_unit_test(takes_what_people_type),
         cmocka_unit_test(refuses_what_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
