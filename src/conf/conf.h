@@ -1,8 +1,15 @@
 /*
  * The configuration: settings live in one file, people in the store. The parent reads and checks
  * the file and hands it to the roles as text (conf_print); every role reads it back with
- * conf_parse. See conf.def for the rows and veredus.conf(5) for the syntax: `name = value` lines in
- * blocks named after the sections, through libconfuse.
+ * conf_parse. See conf.def for the rows and veredus.conf(5) for the syntax:
+ *
+ *     hostname = mail.example.test        # or "mail.example.test"
+ *     smtp {
+ *         listen = { "*:25", "[::1]:2525" }
+ *         message_size = 50M
+ *     }
+ *
+ * Nothing in the file names another file to include, a variable or a program.
  *
  * A conf is immutable; all it points to lives in the arena it was parsed into. Never yields.
  */
@@ -51,7 +58,10 @@ struct conf_networks {
     size_t count;
 };
 
-#define CONF_C_TEXT struct str
+#define CONF_C_HOST struct str
+#define CONF_C_PATH struct str
+#define CONF_C_ADDRESS struct str
+#define CONF_C_MARK struct str
 #define CONF_C_FLAG bool
 #define CONF_C_COUNT uint64_t
 #define CONF_C_BYTES uint64_t
@@ -75,16 +85,26 @@ struct conf {
 #undef SETTING
 };
 
-/* What is wrong with a file, for a person: "FILE:LINE: KEY: what was expected; did you mean ...?"
- */
+enum {
+    CONF_TEXT_MAX = 64 * 1024,    /* octets of a configuration file */
+    CONF_ARENA = 4 * 1024 * 1024, /* enough for any of them */
+    CONF_LISTEN_MOST = 64,        /* addresses of a listener */
+    CONF_NETWORKS_MOST = 256,     /* networks of a list */
+    CONF_TROUBLE_MOST = 100,      /* mistakes that are told one by one */
+    CONF_TROUBLE_SIZE = 65536
+};
+
+/* What is wrong with a file, for a person, a line each:
+ * "FILE:LINE: KEY: what is wrong; expected ...; did you mean NEAREST?" */
 struct conf_trouble {
     struct buf text;
 };
 
 /*
  * Parses and checks the text of a configuration file. `file` is its name for messages. Relative
- * paths of `data` and `control` are joined to `folder`. On ERR_CONFIG, trouble->text holds one line
- * for every mistake (not only the first).
+ * paths are joined to `folder`; an empty folder leaves them alone. On ERR_CONFIG, trouble->text
+ * holds one line for every mistake (not only the first). conf_parse opens trouble->text, the caller
+ * ends it with buf_done. ERR_OVER_LIMIT: the arena is full.
  */
 struct err conf_parse(struct str text, struct str file, struct str folder, struct arena *arena,
                       struct conf *conf_r, struct conf_trouble *trouble);
