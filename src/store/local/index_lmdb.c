@@ -19,10 +19,10 @@
 #include <lmdb.h>
 #include <pthread.h>
 
-#include "base/crc.h"
 #include "base/must.h"
 #include "base/wire.h"
 #include "store/local/index.h"
+#include "store/local/lmdb_file.h"
 
 #define LMDB_MAGIC MAGIC('L', 'M', 'D', 'B')
 #define MAP_LEAST (UINT64_C(1) << 30)
@@ -32,7 +32,6 @@
 #define POSITION_KEY STR("position")
 
 enum {
-    CRC_SIZE = 4,
     POSITION_SIZE = 16,
     DATABASES = 2,
     READERS_MAX = 126,
@@ -104,37 +103,18 @@ static struct str str_of(MDB_val val)
     return str_make(val.mv_data, val.mv_size);
 }
 
-static void crc_put(char to[CRC_SIZE], struct str key, struct str value)
-{
-    uint32_t crc = crc32c(crc32c(0, key), value);
-    for (unsigned i = 0; i < CRC_SIZE; i++)
-        to[i] = (char)(crc >> (8 * i));
-}
-
-/* The value without its checksum; false: it does not match. */
-static bool value_open(struct str key, struct str stored, struct str *value_r)
-{
-    if (stored.n < CRC_SIZE)
-        return false;
-    struct str value = str_head(stored, stored.n - CRC_SIZE);
-    char crc[CRC_SIZE];
-    crc_put(crc, key, value);
-    *value_r = value;
-    return memcmp(crc, value.p + value.n, CRC_SIZE) == 0;
-}
-
 /* --- Writing --------------------------------------------------------------------------------- */
 
 static int put(MDB_txn *txn, MDB_dbi dbi, struct str key, struct str value)
 {
     MDB_val k = val_of(key);
-    MDB_val v = {.mv_size = value.n + CRC_SIZE};
+    MDB_val v = {.mv_size = value.n + LMDB_VALUE_CRC_SIZE};
     int rc = mdb_put(txn, dbi, &k, &v, MDB_RESERVE);
     if (rc != 0)
         return rc;
     if (value.n > 0)
         memcpy(v.mv_data, value.p, value.n);
-    crc_put((char *)v.mv_data + value.n, key, value);
+    lmdb_value_crc((char *)v.mv_data + value.n, key, value);
     return 0;
 }
 
@@ -332,7 +312,7 @@ static bool get(struct index_view *view, MDB_dbi dbi, struct str key, struct str
     int rc = mdb_get(view->txn, dbi, &k, &v);
     if (rc == MDB_NOTFOUND)
         return false;
-    if (rc == 0 && value_open(key, str_of(v), value_r))
+    if (rc == 0 && lmdb_value_open(key, str_of(v), value_r))
         return true;
     view->damaged = true;
     return false;
@@ -376,7 +356,7 @@ static bool cursor_move(struct index_view *view, MDB_val *k, MDB_cursor_op move,
     if (rc == MDB_NOTFOUND)
         return false;
     struct str key = str_of(*k);
-    if (rc == 0 && value_open(key, str_of(v), value_r)) {
+    if (rc == 0 && lmdb_value_open(key, str_of(v), value_r)) {
         *key_r = key;
         return true;
     }
@@ -413,23 +393,16 @@ static void lmdb_close(struct index *index)
     free(lmdb);
 }
 
-/* Every value against its checksum. */
+static struct err env_check(MDB_env *env, enum lmdb_file_part part)
+{
+    int file;
+    int rc = mdb_env_get_fd(env, &file);
+    return rc == 0 ? lmdb_file_check(file, part) : err_lmdb(rc);
+}
+
 static struct err lmdb_check(struct index *index)
 {
-    struct index_view *view;
-    struct err e = lmdb_view_begin(index, &view);
-    if (err_is(e))
-        return e;
-    struct str key = {0};
-    struct str value = {0};
-    (void)lmdb_position(view);
-    bool more = lmdb_seek(view, str_null(), &key, &value);
-    while (more)
-        more = lmdb_next(view, &key, &value);
-    if (view->damaged)
-        e = err_detail(ERR_STORE_DAMAGED, STR("a value in the index fails its checksum"));
-    lmdb_view_end(index, view);
-    return e;
+    return env_check(lmdb_of(index)->env, LMDB_FILE_ALL);
 }
 
 /* --- Opening --------------------------------------------------------------------------------- */
@@ -458,7 +431,7 @@ static int format_check(struct index_lmdb *lmdb, MDB_txn *txn, bool is_new)
     if (rc != 0)
         return rc;
     struct str format = {0};
-    bool ours = value_open(FORMAT_KEY, str_of(value), &format) && str_eq(format, FORMAT_VALUE);
+    bool ours = lmdb_value_open(FORMAT_KEY, str_of(value), &format) && str_eq(format, FORMAT_VALUE);
     return ours ? 0 : MDB_INCOMPATIBLE;
 }
 
@@ -505,6 +478,8 @@ static int env_open(struct index_lmdb *lmdb, const char *path, uint64_t map)
         rc = mdb_env_open(lmdb->env, path, MDB_NOTLS, 0600);
     if (rc != 0)
         return rc;
+    if (err_is(env_check(lmdb->env, LMDB_FILE_ROOTS)))
+        return MDB_CORRUPTED;
     while (map_used(lmdb, &map) > map / 2)
         if ((rc = map_grow(lmdb, false)) != 0)
             return rc;
