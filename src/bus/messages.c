@@ -91,6 +91,15 @@ bool msg_answers(const struct msg *msg, uint32_t *call_r)
     return true;
 }
 
+bool msg_asks(const struct msg *msg, uint32_t *call_r)
+{
+    const struct field *call = call_field(msg->kind);
+    if (!call || is_answer(msg->kind))
+        return false;
+    memcpy(call_r, (const char *)msg_body_const(msg) + call->offset, sizeof(*call_r));
+    return true;
+}
+
 void msg_set_call(struct msg *msg, uint32_t call)
 {
     const struct field *field = call_field(msg->kind);
@@ -271,6 +280,51 @@ struct err msg_decode(struct wire_in *from, enum bus_role sender, struct arena *
     if (!wire_end(&in))
         return err_detail(ERR_BUS_BROKEN, STR("a message has the wrong length"));
     return err_none();
+}
+
+/* --- Copying --------------------------------------------------------------------------------- */
+
+/* The strs of one struct, moved into the arena; false: it is full. */
+static bool strs_copy(const struct shape *shape, struct arena *arena, void *in)
+{
+    for (const struct field *field = shape->fields; field->name; field++) {
+        if (field->type != FIELD_str && field->type != FIELD_secret)
+            continue;
+        struct str *text = (struct str *)(void *)((char *)in + field->offset);
+        struct str copy = arena_str(arena, *text);
+        if (!copy.p)
+            return false;
+        *text = copy;
+    }
+    return true;
+}
+
+static bool list_copy(const struct field *list, struct arena *arena, void *in)
+{
+    const struct shape *record = list->record();
+    size_t count = list_count(list, in);
+    char *records = arena_take_array(arena, count, record->size);
+    if (!records)
+        return false;
+    if (count)
+        memcpy(records, list_records(list, in), count * record->size);
+    memcpy((char *)in + list->offset, &records, sizeof(records));
+    for (size_t i = 0; i < count; i++)
+        if (!strs_copy(record, arena, records + i * record->size))
+            return false;
+    return true;
+}
+
+struct err msg_copy(const struct msg *msg, struct arena *arena, struct msg *copy_r)
+{
+    const struct shape *shape = shape_of(msg->kind);
+    copy_r->kind = msg->kind;
+    memcpy(msg_body(copy_r), msg_body_const(msg), shape->size);
+    bool room = strs_copy(shape, arena, msg_body(copy_r));
+    for (const struct field *field = shape->fields; field->name && room; field++)
+        if (field->type == FIELD_list)
+            room = list_copy(field, arena, msg_body(copy_r));
+    return room ? err_none() : err_detail(ERR_OVER_LIMIT, STR("no room for a message"));
 }
 
 /* --- Printing -------------------------------------------------------------------------------- */

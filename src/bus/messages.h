@@ -117,6 +117,10 @@ const char *msg_name(enum msg_kind kind);
 unsigned msg_senders(enum msg_kind kind);
 /* The kind that answers this question; MSG_COUNT where it is no question. */
 enum msg_kind msg_answer_kind(enum msg_kind question);
+/* Is it a question, and which call will its answer repeat? */
+bool msg_asks(const struct msg *msg, uint32_t *call_r);
+/* A copy that borrows from nothing but the arena. ERR_OVER_LIMIT when that is full. */
+struct err msg_copy(const struct msg *msg, struct arena *arena, struct msg *copy_r);
 /* Is it an answer, and to which call? False for messages that are none; a piece that comes before
  * an answer (admin_text) is none. */
 bool msg_answers(const struct msg *msg, uint32_t *call_r);

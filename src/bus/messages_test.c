@@ -155,6 +155,29 @@ static void every_message_comes_back(void **state)
     }
 }
 
+static void a_copy_outlives_its_packet(void **state)
+{
+    struct given *given = *state;
+    for (int kind = 0; kind < MSG_COUNT; kind++) {
+        struct msg sent = any_message(given, (enum msg_kind)kind), got, copy;
+        struct arena own;
+        arena_init(&own, ARENA);
+        buf_clear(&given->packet);
+        msg_encode(&given->packet, &sent);
+        struct wire_in in = wire_in(buf_str(&given->packet));
+        assert_false(err_is(msg_decode(&in, a_sender_of(sent.kind), &given->arena, &got)));
+        assert_false(err_is(msg_copy(&got, &own, &copy)));
+        memset(given->packet.p, 0xa5, given->packet.n);
+        messages_same(&sent, &copy);
+        arena_done(&own);
+    }
+    struct arena full;
+    arena_init(&full, 16);
+    struct msg msg = {.kind = MSG_forget, .forget = {.why = STR("a reason of some length")}}, copy;
+    assert_int_equal(msg_copy(&msg, &full, &copy).code, ERR_OVER_LIMIT);
+    arena_done(&full);
+}
+
 static void packets_hold_several(void **state)
 {
     struct given *given = *state;
