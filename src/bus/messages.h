@@ -33,6 +33,8 @@ enum bus_sender {
 enum {
     SLAB_SIZE = 16 * 1024,
     BUS_PACKET_MAX = 128 * 1024, /* octets of one packet; a packet holds several messages */
+    ADMIN_INPUT_PIECE = 32 * 1024,
+    ADMIN_INPUT_MAX = 64 * 1024 * 1024, /* octets of all pieces for one command */
 };
 
 /* Structs. `FIELD(u32, x, "")` is `uint32_t x`; `LIST(slab, s, 16, "")` is `struct msg_slab *s` and
