@@ -408,6 +408,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(every_message_comes_back),
+        TEST(a_copy_outlives_its_packet),
         TEST(packets_hold_several),
         TEST(octets_are_as_the_header_says),
         TEST(a_message_cut_anywhere_is_refused),
