@@ -209,13 +209,16 @@ static void parts_close(struct summary *summary, uint32_t level, uint64_t end, u
 
 /* The end of a header: what kind of part is it? */
 
+static struct str encoding_word(struct str encoding)
+{
+    cfws_skip(&encoding);
+    return token_take(&encoding);
+}
+
 static bool is_identity(struct str encoding)
 {
-    if (!encoding.p)
-        return true;
-    cfws_skip(&encoding);
-    struct str word = token_take(&encoding);
-    return str_eq_nocase(word, STR("7bit")) || str_eq_nocase(word, STR("8bit")) ||
+    struct str word = encoding_word(encoding);
+    return !encoding.p || str_eq_nocase(word, STR("7bit")) || str_eq_nocase(word, STR("8bit")) ||
            str_eq_nocase(word, STR("binary"));
 }
 
@@ -353,6 +356,18 @@ static bool word_keep(struct summary *summary, struct str *slot, struct str valu
     return slot->p != NULL;
 }
 
+static bool is_encoding(const struct wanted_field *wanted)
+{
+    return wanted && wanted->kind == WANTED_WORD && wanted->slot == CONTENT_ENCODING;
+}
+
+/* Where a binary part says so, for those who serve it in base64 (format/reencode.h). */
+static void encoding_place(struct summary_part *part, struct str value)
+{
+    if (!str_eq_nocase(encoding_word(value), STR("binary")))
+        part->encoding_start = part->encoding_length = 0;
+}
+
 static bool value_keep(struct summary *summary, const struct wanted_field *wanted, struct str value)
 {
     struct summary_part *part = stack_top(summary)->part;
@@ -365,6 +380,8 @@ static bool value_keep(struct summary *summary, const struct wanted_field *wante
         return type_keep(summary, part->content, value);
     if (wanted->kind == WANTED_DISPOSITION)
         return disposition_keep(summary, part->content, value);
+    if (is_encoding(wanted))
+        encoding_place(part, value);
     return word_keep(summary, wanted_slot(part, wanted), value);
 }
 
@@ -431,6 +448,10 @@ static void field_begin(struct summary *summary, struct str line)
     }
     summary->wanted = name.n ? wanted_find(summary, name) : NULL;
     summary->value.n = 0;
+    if (is_encoding(summary->wanted)) {
+        stack_top(summary)->part->encoding_start = (uint32_t)summary->line_start;
+        stack_top(summary)->part->encoding_length = (uint32_t)summary->line_length;
+    }
     ssize_t colon = str_index(line, ':');
     value_add(summary, str_from_index(line, (size_t)(colon + 1)));
 }
@@ -449,6 +470,8 @@ static void header_line(struct summary *summary, struct str line)
     }
     if (summary->field)
         summary->field->length += (uint32_t)summary->line_length;
+    if (is_encoding(summary->wanted))
+        stack_top(summary)->part->encoding_length += (uint32_t)summary->line_length;
     value_add(summary, line);
 }
 

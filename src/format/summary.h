@@ -128,10 +128,12 @@ struct summary_part {
     uint32_t header_offset;
     uint32_t body_offset;
     uint32_t body_length;
-    uint32_t lines;                    /* CR LF in the body */
-    uint16_t depth;                    /* the root's is 0 */
-    uint8_t kind;                      /* enum part_kind */
-    bool in_digest;                    /* its type without Content-Type is message/rfc822 */
+    uint32_t lines; /* CR LF in the body */
+    uint16_t depth; /* the root's is 0 */
+    uint8_t kind;   /* enum part_kind */
+    bool in_digest; /* its type without Content-Type is message/rfc822 */
+    /* The first Content-Transfer-Encoding field with its lines, where it says binary; else 0. */
+    uint32_t encoding_start, encoding_length;
     struct summary_content *content;   /* NULL where there is no Content-* field */
     struct summary_envelope *envelope; /* where its header is that of a message, else NULL */
 };

@@ -1,9 +1,10 @@
 /*
  * Properties: the same bytes give the same record whether they come at once or in random chunks;
  * what was printed is read back; work and record stay within their limits; a random record is
- * refused or sound.
+ * refused or sound, so that a plan can be made of it.
  */
 #include "base/must.h"
+#include "format/reencode.h"
 #include "format/summary.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -61,6 +62,21 @@ static void view_check(const struct summary_view *view, struct str text)
     }
 }
 
+static void plan_check(const struct summary_view *view, struct arena *arena)
+{
+    struct reencode_plan plan;
+    must(!err_is(reencode_plan(view, arena, &plan)));
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < plan.count; i++) {
+        const struct reencode_segment *segment = &plan.segments[i];
+        if (segment->kind == REENCODE_LITERAL)
+            continue;
+        must(segment->start >= at);
+        at = segment->start + segment->length;
+    }
+    must(at <= view->size);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     if (n == 0)
@@ -71,7 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct summary_view view;
     arena_init(&arena, 8 << 20);
     if (!err_is(summary_parse(text, &arena, &view)))
-        must(view.part_count > 0);
+        plan_check(&view, &arena);
     struct err e = sum_at_once(text, &arena, &one);
     must(sum(text, data[0] * 2654435761u, &arena, &two).code == e.code);
     must(str_eq(buf_str(&one), buf_str(&two)));
@@ -80,6 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         must(one.n <= limits.record_bytes);
         must(!err_is(summary_parse(buf_str(&one), &arena, &view)));
         view_check(&view, text);
+        plan_check(&view, &arena);
     }
     buf_done(&one);
     buf_done(&two);

@@ -13,7 +13,7 @@ enum {
     /* Octets of the record beside strings, so that summary.c can tell in advance. */
     RECORD_FIXED = 64,
     RECORD_FIELD = 9,
-    RECORD_PART = 27,
+    RECORD_PART = 32,
     RECORD_STRING = 4,
 };
 

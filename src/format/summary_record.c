@@ -6,7 +6,8 @@
  *   parts:    count; each: u16 parent, u8 depth, u8 kind (top bit: in_digest), header_offset,
  *             body_offset, body_length, lines, u16 what is present, then what is present in the
  *             order of the bits: the content words (str), the parameters of the type and of the
- *             disposition (count; name and value as str), the envelope (u16 what is present; str)
+ *             disposition (count; name and value as str), the envelope (u16 what is present; str),
+ *             encoding_start and encoding_length
  *   preview:  u8 version, str
  *   search:   u8 version, str
  *
@@ -21,6 +22,7 @@ enum {
     HAS_TYPE_PARAMS = 1 << CONTENT_WORDS,
     HAS_DISPOSITION_PARAMS = 2 << CONTENT_WORDS,
     HAS_ENVELOPE = 4 << CONTENT_WORDS,
+    HAS_ENCODING_PLACE = 8 << CONTENT_WORDS,
     PART_SMALLEST = 22,
     PARAM_SMALLEST = 8,
     KIND_IN_DIGEST = 0x80,
@@ -55,6 +57,7 @@ static void params_print(struct buf *buf, struct params params)
 static uint16_t part_present(const struct summary_part *part)
 {
     unsigned present = part->envelope ? HAS_ENVELOPE : 0;
+    present |= part->encoding_length ? HAS_ENCODING_PLACE : 0;
     const struct summary_content *content = part->content;
     if (!content)
         return (uint16_t)present;
@@ -84,6 +87,10 @@ static void part_print(struct buf *buf, const struct summary_part *part)
     if (present & HAS_ENVELOPE) {
         wire_put_u16(buf, present_of(part->envelope->value, ENVELOPE_FIELDS));
         strings_print(buf, part->envelope->value, ENVELOPE_FIELDS);
+    }
+    if (present & HAS_ENCODING_PLACE) {
+        wire_put_u32(buf, part->encoding_start);
+        wire_put_u32(buf, part->encoding_length);
     }
 }
 
@@ -201,7 +208,11 @@ static void part_read(struct reader *reader, struct summary_part *part)
     content_read(reader, part, present);
     if (present & HAS_ENVELOPE)
         envelope_read(reader, part);
-    reader->in.bad |= present >= 2 * HAS_ENVELOPE;
+    if (present & HAS_ENCODING_PLACE) {
+        part->encoding_start = wire_get_u32(&reader->in);
+        part->encoding_length = wire_get_u32(&reader->in);
+    }
+    reader->in.bad |= present >= 2 * HAS_ENCODING_PLACE;
 }
 
 static uint64_t body_end(const struct summary_part *part)
@@ -209,33 +220,45 @@ static uint64_t body_end(const struct summary_part *part)
     return (uint64_t)part->body_offset + part->body_length;
 }
 
-/* Nested in its parent, behind the part before it, and of a kind that fits. */
-static bool part_holds(const struct summary_part *parts, uint32_t i)
+static bool part_is_sound(const struct summary_part *part)
+{
+    bool place = part->encoding_length == 0 ||
+                 (part->encoding_start >= part->header_offset &&
+                  (uint64_t)part->encoding_start + part->encoding_length <= part->body_offset);
+    return place && part->kind <= PART_OPAQUE && part->header_offset <= part->body_offset &&
+           part->lines <= part->body_length && body_end(part) <= UINT32_MAX;
+}
+
+/* Inside its parent, behind its elder sibling, in the order of the message, and of a kind that
+ * fits. `ends` is where the last child of each part ended. */
+static bool part_is_nested(const struct summary_part *parts, uint32_t i, uint32_t *ends)
 {
     const struct summary_part *part = &parts[i];
-    if (part->kind > PART_OPAQUE || part->header_offset > part->body_offset ||
-        part->lines > part->body_length)
-        return false;
+    ends[i] = part->body_offset;
     if (i == 0)
         return part->parent == 0 && part->depth == 0 && part->envelope;
     if (part->parent >= i || part->header_offset < parts[i - 1].header_offset)
         return false;
     const struct summary_part *parent = &parts[part->parent];
     bool of_message = parent->kind == PART_MESSAGE;
-    return (of_message || parent->kind == PART_MULTIPART) && part->depth == parent->depth + 1 &&
-           part->depth <= SUMMARY_DEPTH_MAX && (part->envelope != NULL) == of_message &&
-           part->header_offset >= parent->body_offset && body_end(part) <= body_end(parent);
+    bool inside = part->header_offset >= ends[part->parent] && body_end(part) <= body_end(parent);
+    ends[part->parent] = (uint32_t)body_end(part);
+    return inside && (of_message || parent->kind == PART_MULTIPART) &&
+           part->depth == parent->depth + 1 && part->depth <= SUMMARY_DEPTH_MAX &&
+           (part->envelope != NULL) == of_message;
 }
 
 static bool parts_read(struct reader *reader, struct summary_view *view)
 {
     uint32_t n = wire_get_u32(&reader->in);
     struct summary_part *parts = array_take(reader, n, PART_SMALLEST, sizeof(*parts));
-    if (!parts || n == 0)
+    uint32_t *ends = array_take(reader, n, PART_SMALLEST, sizeof(*ends));
+    if (!parts || !ends || n == 0)
         return false;
     for (uint32_t i = 0; i < n; i++) {
         part_read(reader, &parts[i]);
-        if (reader->in.bad || arena_over(reader->arena) || !part_holds(parts, i))
+        if (reader->in.bad || arena_over(reader->arena) || !part_is_sound(&parts[i]) ||
+            !part_is_nested(parts, i, ends))
             return false;
     }
     view->parts = parts;

@@ -1,0 +1,114 @@
+/*
+ * Parts stand in the order of the message, and a part's header comes before its body and its body
+ * before the next part's header, so one walk over the parts gives the segments in order. What lies
+ * between two changes is one raw segment, however many parts it holds.
+ */
+#include "format/reencode.h"
+
+#include "base/must.h"
+#include "format/encodings.h"
+
+enum {
+    SEGMENTS_PER_PART = 5 /* raw, label, raw, base64, CR LF */
+};
+
+struct planner {
+    struct reencode_segment *segments;
+    uint32_t count;
+    uint32_t at; /* octets of the stored message that are planned */
+    uint64_t served;
+};
+
+static bool is_binary(const struct summary_part *part)
+{
+    return part->encoding_length > 0;
+}
+
+static bool is_encoded(const struct summary_part *part)
+{
+    return is_binary(part) && (part->kind == PART_LEAF || part->kind == PART_OPAQUE);
+}
+
+bool reencode_needed(const struct summary_view *view)
+{
+    for (uint32_t i = 0; i < view->part_count; i++)
+        if (is_binary(&view->parts[i]))
+            return true;
+    return false;
+}
+
+static void segment_add(struct planner *planner, struct reencode_segment segment)
+{
+    if (segment.served == 0)
+        return;
+    planner->segments[planner->count++] = segment;
+    planner->served += segment.served;
+}
+
+static void raw_until(struct planner *planner, uint32_t end)
+{
+    must(end >= planner->at);
+    segment_add(planner, (struct reencode_segment){.kind = REENCODE_RAW,
+                                                   .start = planner->at,
+                                                   .length = end - planner->at,
+                                                   .served = end - planner->at});
+    planner->at = end;
+}
+
+static void literal_add(struct planner *planner, struct str literal)
+{
+    segment_add(planner, (struct reencode_segment){
+                             .kind = REENCODE_LITERAL, .literal = literal, .served = literal.n});
+}
+
+static void base64_until(struct planner *planner, uint32_t end)
+{
+    uint32_t n = end - planner->at;
+    uint64_t served = base64_encoded_size(n, true);
+    segment_add(planner, (struct reencode_segment){.kind = REENCODE_BASE64,
+                                                   .start = planner->at,
+                                                   .length = n,
+                                                   .served = served ? served - 2 : 0});
+    planner->at = end;
+}
+
+static struct str label_of(const struct summary_view *view, const struct summary_part *part)
+{
+    if (is_encoded(part))
+        return STR("Content-Transfer-Encoding: base64\r\n");
+    return view->flags & SUMMARY_HAS_8BIT ? STR("Content-Transfer-Encoding: 8bit\r\n")
+                                          : STR("Content-Transfer-Encoding: 7bit\r\n");
+}
+
+static void part_add(struct planner *planner, const struct summary_view *view,
+                     const struct summary_part *part)
+{
+    raw_until(planner, part->encoding_start);
+    literal_add(planner, label_of(view, part));
+    planner->at = part->encoding_start + part->encoding_length;
+    if (!is_encoded(part) || part->body_length == 0)
+        return;
+    raw_until(planner, part->body_offset);
+    base64_until(planner, part->body_offset + part->body_length);
+    if (planner->at == view->size)
+        literal_add(planner, STR("\r\n"));
+}
+
+struct err reencode_plan(const struct summary_view *view, struct arena *arena,
+                         struct reencode_plan *plan_r)
+{
+    size_t changed = 0;
+    for (uint32_t i = 0; i < view->part_count; i++)
+        changed += is_binary(&view->parts[i]);
+    struct planner planner = {0};
+    planner.segments =
+        arena_take_array(arena, changed * SEGMENTS_PER_PART + 1, sizeof(*planner.segments));
+    if (!planner.segments)
+        return err_make(ERR_OVER_LIMIT);
+    for (uint32_t i = 0; i < view->part_count; i++)
+        if (is_binary(&view->parts[i]))
+            part_add(&planner, view, &view->parts[i]);
+    raw_until(&planner, view->size);
+    *plan_r = (struct reencode_plan){planner.segments, planner.count, planner.served};
+    return err_none();
+}

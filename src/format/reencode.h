@@ -1,0 +1,50 @@
+/*
+ * Messages with binary parts (RFC 3030 BINARYMIME) as a client without them must get them
+ * (RFC 3030 3, RFC 1652): every leaf whose Content-Transfer-Encoding is binary is served in base64,
+ * everything else as it is stored. Made from the summary alone; the body is read only while it is
+ * served, so the size as served is known before.
+ *
+ * A plan is a list of segments, in order, that together are the message as served:
+ *   REENCODE_LITERAL  our own octets (a changed Content-Transfer-Encoding field)
+ *   REENCODE_RAW      octets of the stored message as they are
+ *   REENCODE_BASE64   octets of the stored message in base64, CR LF behind every 76 characters but
+ *                     not behind the last: the CR LF that follows belongs to the delimiter (where
+ *                     the message ends there, a literal CR LF follows)
+ *
+ * Multiparts and messages labelled binary get the label 8bit or 7bit, whichever is true of what is
+ * then in them as far as the summary tells. A part that the summary could not look into is encoded
+ * whole where its label is binary.
+ */
+#ifndef FORMAT_REENCODE_H
+#define FORMAT_REENCODE_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "format/summary.h"
+
+enum reencode_kind {
+    REENCODE_LITERAL,
+    REENCODE_RAW,
+    REENCODE_BASE64,
+};
+
+struct reencode_segment {
+    enum reencode_kind kind;
+    uint32_t start, length; /* in the stored message */
+    struct str literal;
+    uint64_t served; /* octets it becomes */
+};
+
+struct reencode_plan {
+    const struct reencode_segment *segments;
+    uint32_t count;
+    uint64_t served; /* the size of all of them */
+};
+
+/* True where some part needs it; the message can be served as stored where not. */
+bool reencode_needed(const struct summary_view *view);
+/* ERR_OVER_LIMIT when the arena is full. The plan lives in the arena. */
+struct err reencode_plan(const struct summary_view *view, struct arena *arena,
+                         struct reencode_plan *plan_r);
+
+#endif
