@@ -4,12 +4,19 @@
  *
  * Reading is driven by the loop: when bytes arrive, `input` is called on the loop's stack with the
  * stream; it looks at stream_pending, takes whole commands with stream_take, and starts a fiber for
- * what it found. While the session is busy (a fiber of it runs) it calls stream_pause, so that the
- * kernel's buffer pushes back; stream_resume afterwards calls `input` again if bytes are pending.
- * `input` is also called once at the end of the connection (stream->ended).
+ * what it found. What it leaves untaken is shown again when more has come. While the session is
+ * busy (a fiber of it runs) it calls stream_pause, so that the kernel's buffer pushes back;
+ * stream_resume afterwards calls `input` again if bytes are pending. `input` is never called while
+ * it runs, on a fiber, or while paused; it may call stream_done and free the stream.
+ *
+ * The end: once everything that arrived was shown, `ended` is set and `input` is called. A peer
+ * that only half-closed still gets our output. A session goes by stream_finish, which calls `input`
+ * a last time when all is sent and the peer has ended, too, and then by stream_done.
  *
  * An idle stream owns no buffer: bytes are read into 16 KB buffers that busy streams borrow from
- * the loop's stream_pool; a short unfinished command left over is moved to memory of its size.
+ * the loop's stream_pool; a short unfinished command left over is moved to memory of its size. When
+ * all buffers of the pool are out, streams wait for one in turn, their bytes in the kernel. An idle
+ * stream costs its struct and the world's watch (real: 128 bytes).
  *
  * Writing appends to a buffer that is sent at the end of the turn, in one call. stream_put never
  * yields and never fails: bytes for a broken connection are dropped and `ended` is set. A handler
@@ -26,41 +33,60 @@ enum {
     STREAM_READ_SIZE = 16 * 1024,  /* most that waits unread by the session */
     STREAM_OUT_SOFT = 64 * 1024,   /* stream_drain yields above this */
     STREAM_OUT_HARD = 1024 * 1024, /* beyond it the connection is cut (catalogue I17) */
+    STREAM_POOL_KEEP = 64,         /* unused read buffers that are not given back to the system */
 };
+
+/* How long stream_finish waits for output to be taken and for the peer's end. */
+#define STREAM_LINGER (10 * NS_PER_SECOND)
 
 struct stream_pool; /* the borrowed read buffers of one loop */
 
+/* 1 <= most_buffers. NULL: no memory. */
 struct stream_pool *stream_pool_open(struct loop *loop, size_t most_buffers);
+/* No stream of it may be open. */
 void stream_pool_close(struct stream_pool *pool);
 
 enum stream_end {
     STREAM_OPEN,
-    STREAM_CLOSED_BY_PEER, /* orderly: every byte sent to us was seen */
-    STREAM_BROKEN,         /* reset, write error, or too much unread output */
+    STREAM_CLOSED_BY_PEER, /* orderly: every byte sent to us was seen; our output still goes out */
+    STREAM_BROKEN,         /* reset, write error, too much unread output, or lingered too long */
 };
 
+/* Zeroed by stream_init. The session may read `arg`, `ended`, `paused` and the byte counts. */
 struct stream {
     struct loop *loop;
     struct stream_pool *pool;
     struct watch watch;
-    struct task flush;
-    char *in; /* borrowed (STREAM_READ_SIZE) or own (in_own bytes) */
+    struct task flush;   /* at the end of the turn */
+    struct task show;    /* calls input */
+    struct timer linger; /* from stream_finish on */
+    TAILQ_ENTRY(stream) waiting;
+    char *in; /* borrowed (in_own == 0) or own (in_own bytes); NULL: nothing pending */
     uint32_t in_from, in_to, in_own;
+    uint32_t drain_to; /* `draining` waits until no more than this is unsent */
     struct buf out;
     struct wait *draining;
+    bool *gone; /* set by stream_done while input runs */
     void (*input)(struct stream *);
     void *arg;
-    enum stream_end ended;
-    bool paused;
-    bool closing; /* close when the output is gone */
     uint64_t bytes_in, bytes_out;
+    enum stream_end ended; /* as told to the session */
+    enum stream_end seen;  /* as known to us */
+    bool paused;
+    bool closing;      /* stream_finish was called */
+    bool finished;     /* nothing more will be sent */
+    bool unshown;      /* there are bytes that input has not seen */
+    bool end_told;     /* input was called for the end */
+    bool out_blocked;  /* the kernel takes no more; the watch tells when */
+    bool wants_buffer; /* in the pool's queue */
 };
 
 /* Takes the handle over. `input` gets stream->arg. 0 or -errno (the handle is then still the
  * caller's). */
 int stream_init(struct stream *stream, struct loop *loop, struct stream_pool *pool, int handle,
                 void (*input)(struct stream *), void *arg);
-/* Closes at once, unsent output is lost. */
+/* Closes at once, unsent output is lost. No fiber may be waiting in stream_drain or stream_flush.
+ */
 void stream_done(struct stream *stream);
 
 /* Bytes that arrived and were not taken; valid until the next call on the stream or yield. */
@@ -74,12 +100,16 @@ void stream_pause(struct stream *stream);
 void stream_resume(struct stream *stream);
 
 void stream_put(struct stream *stream, struct str bytes);
-/* May yield until less than STREAM_OUT_SOFT is unsent, the connection ended, or `deadline` (mono)
- * passed; false in the last two cases. */
+/* May yield until no more than STREAM_OUT_SOFT is unsent, the connection broke, or `deadline`
+ * (mono, INT64_MAX: none) passed; false in the last two cases. On a fiber only; one at a time. */
 bool stream_drain(struct stream *stream, int64_t deadline);
-/* May yield until everything is sent; as stream_drain. */
+/* May yield until the kernel has everything; as stream_drain. */
 bool stream_flush(struct stream *stream, int64_t deadline);
-/* Half-closes once the output is sent; `input` is called at the peer's end or after `linger` ns. */
+/*
+ * No more input, no more stream_put: what is pending or still arrives is dropped. Half-closes once
+ * the output is sent; `input` is called at the peer's end, or after STREAM_LINGER with
+ * STREAM_BROKEN. Then call stream_done.
+ */
 void stream_finish(struct stream *stream);
 
 #endif

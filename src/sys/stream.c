@@ -1,0 +1,403 @@
+/*
+ * One recv and one send a turn for a busy session, nothing for an idle one. Pausing touches no
+ * watch: most commands are answered before the next one comes, so the interest in reading is
+ * dropped only when something does arrive meanwhile (two system calls saved per command).
+ *
+ * `input` is called from two places, readiness and the task `show`, both on the loop's stack; all
+ * else that has something to show queues the task. So input cannot recurse, however its handlers
+ * pause, resume and write, and since it may free the stream, its caller looks at `gone` first.
+ */
+#include "sys/stream.h"
+
+#include <errno.h>
+
+#include "sys/stream_pool.h"
+
+enum {
+    SCRATCH_SIZE = 4096 /* a read of what nobody wants to see */
+};
+
+static size_t pending(const struct stream *stream)
+{
+    return stream->in_to - stream->in_from;
+}
+
+static const struct world_ops *ops_of(const struct stream *stream)
+{
+    return stream->loop->world->ops;
+}
+
+static void want(struct stream *stream, unsigned what, bool on)
+{
+    unsigned now = stream->watch.want;
+    watch_want(stream->loop, &stream->watch, on ? now | what : now & ~what);
+}
+
+/* There is somebody to read for, something may come, and there is room for it. */
+static bool can_read(const struct stream *stream)
+{
+    return stream->seen == STREAM_OPEN && !stream->wants_buffer &&
+           (stream->closing || (!stream->paused && pending(stream) < STREAM_READ_SIZE));
+}
+
+void stream_want_input(struct stream *stream)
+{
+    if (can_read(stream))
+        want(stream, READY_READ, true);
+}
+
+/* Input buffers */
+
+static void in_release(struct stream *stream)
+{
+    char *in = stream->in;
+    bool own = stream->in_own > 0;
+    stream->in = NULL;
+    stream->in_from = stream->in_to = stream->in_own = 0;
+    if (own)
+        free(in);
+    else if (in)
+        stream_pool_give(stream->pool, in);
+}
+
+/* A borrowed buffer, with what is pending at its front. */
+static bool in_borrow(struct stream *stream)
+{
+    uint32_t n = (uint32_t)pending(stream);
+    if (stream->in && stream->in_own == 0) {
+        if (stream->in_from > 0)
+            memmove(stream->in, stream->in + stream->in_from, n);
+    } else {
+        char *buffer = stream_pool_take(stream->pool);
+        if (!buffer)
+            return false;
+        if (n > 0)
+            memcpy(buffer, stream->in + stream->in_from, n);
+        in_release(stream);
+        stream->in = buffer;
+    }
+    stream->in_from = 0;
+    stream->in_to = n;
+    return true;
+}
+
+/* The session waits for more: the pool gets its buffer back. Without memory for the rest, later. */
+static void in_settle(struct stream *stream)
+{
+    uint32_t n = (uint32_t)pending(stream);
+    if (n == 0) {
+        in_release(stream);
+        return;
+    }
+    char *own = stream->in_own == 0 ? malloc(n) : NULL;
+    if (!own)
+        return;
+    memcpy(own, stream->in + stream->in_from, n);
+    in_release(stream);
+    stream->in = own;
+    stream->in_to = stream->in_own = n;
+}
+
+static void wake_drain(struct stream *stream)
+{
+    bool enough = stream->out.n <= stream->drain_to || stream->ended == STREAM_BROKEN;
+    if (stream->draining && enough)
+        wait_over(stream->draining);
+}
+
+static void end_seen(struct stream *stream, enum stream_end how)
+{
+    stream->seen = how;
+    stream_pool_leave(stream->pool, stream);
+    want(stream, READY_READ, false);
+}
+
+static void break_off(struct stream *stream)
+{
+    end_seen(stream, STREAM_BROKEN);
+    want(stream, READY_WRITE, false);
+    stream->ended = STREAM_BROKEN;
+    stream->out_blocked = false;
+    buf_done(&stream->out);
+    wake_drain(stream);
+    loop_soon(stream->loop, &stream->show);
+}
+
+/* True if bytes came. */
+static bool read_once(struct stream *stream)
+{
+    size_t room = STREAM_READ_SIZE - stream->in_to;
+    ssize_t n = ops_of(stream)->recv(stream->loop->world, stream->watch.handle,
+                                     stream->in + stream->in_to, room);
+    if (n > 0) {
+        stream->in_to += (uint32_t)n;
+        stream->bytes_in += (uint64_t)n;
+    } else if (n == 0) {
+        end_seen(stream, STREAM_CLOSED_BY_PEER);
+    } else if (n != -EAGAIN) {
+        end_seen(stream, STREAM_BROKEN);
+    }
+    return n > 0;
+}
+
+static void read_and_drop(struct stream *stream)
+{
+    char scratch[SCRATCH_SIZE];
+    ssize_t n =
+        ops_of(stream)->recv(stream->loop->world, stream->watch.handle, scratch, sizeof(scratch));
+    if (n == 0)
+        end_seen(stream, STREAM_CLOSED_BY_PEER);
+    else if (n < 0 && n != -EAGAIN)
+        break_off(stream);
+}
+
+static void read_input(struct stream *stream)
+{
+    if (!can_read(stream)) {
+        want(stream, READY_READ, false);
+    } else if (stream->closing) {
+        read_and_drop(stream);
+    } else if (in_borrow(stream)) {
+        if (read_once(stream))
+            stream->unshown = true;
+    } else {
+        want(stream, READY_READ, false);
+        stream_pool_wait(stream->pool, stream);
+    }
+}
+
+/* False: the stream is gone. */
+static bool call_input(struct stream *stream)
+{
+    bool gone = false;
+    stream->gone = &gone;
+    stream->input(stream);
+    if (!gone)
+        stream->gone = NULL;
+    return !gone;
+}
+
+static bool end_is_due(const struct stream *stream)
+{
+    if (stream->paused || stream->end_told || stream->seen == STREAM_OPEN)
+        return false;
+    return !stream->closing || stream->finished || stream->seen == STREAM_BROKEN;
+}
+
+/* Shows what is new: bytes first, then the end. */
+static void show(struct stream *stream)
+{
+    if (stream->unshown && !stream->paused && stream->ended == STREAM_OPEN) {
+        stream->unshown = false;
+        if (!call_input(stream))
+            return;
+    }
+    if (end_is_due(stream)) {
+        stream->end_told = true;
+        stream->ended = stream->seen;
+        timer_clear(stream->loop, &stream->linger);
+        if (!call_input(stream))
+            return;
+    }
+    if (!stream->paused)
+        in_settle(stream);
+    stream_want_input(stream);
+}
+
+static void show_task(struct task *task)
+{
+    show(task->arg);
+}
+
+/* Output */
+
+static void half_close(struct stream *stream)
+{
+    stream->finished = true;
+    ops_of(stream)->finish(stream->loop->world, stream->watch.handle);
+    loop_soon(stream->loop, &stream->show);
+}
+
+static void send_output(struct stream *stream)
+{
+    ssize_t n = 0;
+    while (stream->out.n > 0 && n >= 0) {
+        struct iovec part = {stream->out.p, stream->out.n};
+        n = ops_of(stream)->send(stream->loop->world, stream->watch.handle, &part, 1);
+        if (n > 0) {
+            buf_drop_front(&stream->out, (size_t)n);
+            stream->bytes_out += (uint64_t)n;
+        }
+    }
+    if (n < 0 && n != -EAGAIN) {
+        break_off(stream);
+        return;
+    }
+    stream->out_blocked = stream->out.n > 0;
+    want(stream, READY_WRITE, stream->out_blocked);
+    if (!stream->out_blocked) {
+        buf_done(&stream->out);
+        if (stream->closing && !stream->finished)
+            half_close(stream);
+    }
+    wake_drain(stream);
+}
+
+static void flush_task(struct task *task)
+{
+    struct stream *stream = task->arg;
+    if (stream->ended != STREAM_BROKEN && !stream->out_blocked)
+        send_output(stream);
+}
+
+static void became_ready(struct watch *watch, unsigned ready)
+{
+    struct stream *stream = watch->arg;
+    if (ready & READY_WRITE)
+        send_output(stream);
+    if (ready & READY_READ)
+        read_input(stream);
+    show(stream);
+}
+
+static void lingered(struct timer *timer)
+{
+    break_off(timer->arg);
+}
+
+int stream_init(struct stream *stream, struct loop *loop, struct stream_pool *pool, int handle,
+                void (*input)(struct stream *), void *arg)
+{
+    *stream = (struct stream){
+        .loop = loop,
+        .pool = pool,
+        .watch = {.handle = handle, .want = READY_READ, .ready = became_ready, .arg = stream},
+        .flush = {.run = flush_task, .arg = stream},
+        .show = {.run = show_task, .arg = stream},
+        .linger = {.run = lingered, .arg = stream},
+        .out = BUF_INIT(STREAM_OUT_HARD),
+        .input = input,
+        .arg = arg,
+    };
+    return watch_begin(loop, &stream->watch);
+}
+
+void stream_done(struct stream *stream)
+{
+    must(!stream->draining);
+    task_cancel(stream->loop, &stream->flush);
+    task_cancel(stream->loop, &stream->show);
+    timer_clear(stream->loop, &stream->linger);
+    stream_pool_leave(stream->pool, stream);
+    in_release(stream);
+    buf_done(&stream->out);
+    watch_end(stream->loop, &stream->watch);
+    ops_of(stream)->close(stream->loop->world, stream->watch.handle);
+    stream->watch.handle = -1;
+    if (stream->gone)
+        *stream->gone = true;
+}
+
+struct str stream_pending(const struct stream *stream)
+{
+    return stream->in ? str_make(stream->in + stream->in_from, pending(stream)) : STR("");
+}
+
+void stream_take(struct stream *stream, size_t n)
+{
+    must(n <= pending(stream));
+    stream->in_from += (uint32_t)n;
+    if (pending(stream) == 0) {
+        in_release(stream);
+        stream->unshown = false;
+    }
+    stream_want_input(stream);
+}
+
+void stream_read_more(struct stream *stream)
+{
+    if (stream->closing || stream->seen != STREAM_OPEN || !in_borrow(stream))
+        return;
+    while (stream->in_to < STREAM_READ_SIZE && read_once(stream))
+        continue;
+    if (pending(stream) == 0)
+        in_release(stream);
+    if (stream->seen != STREAM_OPEN)
+        loop_soon(stream->loop, &stream->show);
+}
+
+void stream_pause(struct stream *stream)
+{
+    stream->paused = true;
+}
+
+void stream_resume(struct stream *stream)
+{
+    stream->paused = false;
+    if (pending(stream) > 0)
+        stream->unshown = true;
+    if (stream->unshown || end_is_due(stream))
+        loop_soon(stream->loop, &stream->show);
+    stream_want_input(stream);
+}
+
+void stream_put(struct stream *stream, struct str bytes)
+{
+    if (stream->ended == STREAM_BROKEN || stream->closing)
+        return;
+    if (!buf_put(&stream->out, bytes))
+        break_off(stream);
+    else
+        loop_at_turn_end(stream->loop, &stream->flush);
+}
+
+static void drain_late(struct timer *timer)
+{
+    wait_over(timer->arg);
+}
+
+static bool drain_to(struct stream *stream, uint32_t most, int64_t deadline)
+{
+    must(!stream->draining);
+    if (stream->out.n > most && !stream->out_blocked)
+        send_output(stream);
+    if (stream->out.n > most && stream->ended != STREAM_BROKEN) {
+        struct wait wait = {.fiber = NULL};
+        struct timer late = {.run = drain_late, .arg = &wait};
+        if (deadline != INT64_MAX)
+            timer_set(stream->loop, &late, deadline);
+        stream->drain_to = most;
+        stream->draining = &wait;
+        wait_for(&wait);
+        stream->draining = NULL;
+        timer_clear(stream->loop, &late);
+    }
+    return stream->ended != STREAM_BROKEN && stream->out.n <= most;
+}
+
+bool stream_drain(struct stream *stream, int64_t deadline)
+{
+    return drain_to(stream, STREAM_OUT_SOFT, deadline);
+}
+
+bool stream_flush(struct stream *stream, int64_t deadline)
+{
+    return drain_to(stream, 0, deadline);
+}
+
+void stream_finish(struct stream *stream)
+{
+    if (stream->closing)
+        return;
+    stream->closing = true;
+    stream->end_told = false;
+    stream->unshown = false;
+    stream_pool_leave(stream->pool, stream);
+    in_release(stream);
+    timer_set(stream->loop, &stream->linger, stream->loop->now + STREAM_LINGER);
+    if (stream->ended == STREAM_BROKEN)
+        loop_soon(stream->loop, &stream->show);
+    else
+        loop_at_turn_end(stream->loop, &stream->flush);
+    stream_want_input(stream);
+}
