@@ -1,0 +1,563 @@
+/*
+ * A connection is two pipes. Bytes are copied in at the sender, travel as segments with a time of
+ * arrival, and are the reader's once a delivery, a step of its own, has moved the mark of what
+ * arrived. So a reader sees any prefix the seed likes, at any time, but never a gap.
+ *
+ * Resets are as TCP's: what arrived can be read, what was on its way is lost; closing with unread
+ * bytes resets; bytes that arrive at a closed end reset. That last rule has eaten many a final
+ * reply of a mail server that closed too early.
+ */
+#include "sys/fake/inner.h"
+
+enum {
+    DEFAULT_CAPACITY = 64 * 1024,
+    DEFAULT_BACKLOG = 128
+};
+
+struct segment {
+    TAILQ_ENTRY(segment) link;
+    int64_t at;
+    size_t n;
+    bool last; /* the sender finished behind it */
+};
+
+TAILQ_HEAD(segment_list, segment);
+
+struct pipe {
+    struct conn *conn;
+    struct fake_event delivery;
+    struct segment_list flying;
+    char *bytes;
+    size_t from, n, room; /* n bytes lie at bytes + from; the first `arrived` of them arrived */
+    size_t arrived;
+    int64_t latest;
+    bool finished; /* by the sender */
+    bool ended;    /* the finish arrived */
+};
+
+struct fake_stream {
+    struct fake_thing thing;
+    TAILQ_ENTRY(fake_stream) waiting; /* in its listener */
+    struct conn *conn;
+};
+
+struct conn {
+    struct fake_inner *w;
+    struct fake_stream *stream; /* NULL: closed */
+    struct fake_client *client; /* NULL: closed */
+    struct pipe up, down;       /* to the server, to the client */
+    struct peer_address peer;
+    bool reset, vanished;
+};
+
+struct fake_client {
+    LIST_ENTRY(fake_client) link;
+    struct conn *conn;
+    struct fake_event event;
+    void (*changed)(struct fake_client *, void *);
+    void *arg;
+};
+
+struct fake_listener {
+    struct fake_thing thing;
+    LIST_ENTRY(fake_listener) link;
+    char *name;
+    TAILQ_HEAD(, fake_stream) waiting;
+    size_t count;
+};
+
+static size_t capacity_of(const struct fake_inner *w)
+{
+    return w->settings.pipe_capacity ? w->settings.pipe_capacity : DEFAULT_CAPACITY;
+}
+
+/* ---- Pipes ---- */
+
+static void pipe_clear(struct pipe *pipe)
+{
+    fake_event_clear(&pipe->conn->w->shown, &pipe->delivery);
+    struct segment *segment;
+    while ((segment = TAILQ_FIRST(&pipe->flying))) {
+        TAILQ_REMOVE(&pipe->flying, segment, link);
+        free(segment);
+    }
+    pipe->n = pipe->arrived;
+}
+
+static void pipe_done(struct pipe *pipe)
+{
+    pipe_clear(pipe);
+    free(pipe->bytes);
+}
+
+static void client_changed(struct conn *conn)
+{
+    struct fake_client *client = conn->client;
+    if (client && client->changed && !client->event.ready_place)
+        fake_event_set(&conn->w->shown, &client->event, conn->w->mono);
+}
+
+static void receiver_changed(struct pipe *pipe)
+{
+    struct conn *conn = pipe->conn;
+    if (pipe == &conn->down)
+        client_changed(conn);
+    else if (conn->stream)
+        fake_thing_stir(conn->w, &conn->stream->thing);
+}
+
+static void sender_changed(struct pipe *pipe)
+{
+    struct conn *conn = pipe->conn;
+    receiver_changed(pipe == &conn->down ? &conn->up : &conn->down);
+}
+
+static void conn_reset(struct conn *conn)
+{
+    if (conn->reset)
+        return;
+    conn->reset = true;
+    pipe_clear(&conn->up);
+    pipe_clear(&conn->down);
+    fake_note(conn->w, 'R', conn->up.n);
+    receiver_changed(&conn->up);
+    receiver_changed(&conn->down);
+}
+
+/* The receiving end is closed: what arrives there is answered with a reset. */
+static bool at_closed_end(const struct pipe *pipe)
+{
+    const struct conn *conn = pipe->conn;
+    return pipe == &conn->down ? !conn->client : !conn->stream;
+}
+
+static bool weather_strikes(struct conn *conn)
+{
+    struct fake_inner *w = conn->w;
+    if (fake_random_chance(&w->random.network, w->settings.vanish))
+        conn->vanished = true;
+    if (!conn->vanished && fake_random_chance(&w->random.network, w->settings.reset))
+        conn_reset(conn);
+    return conn->vanished || conn->reset;
+}
+
+static void pipe_deliver(struct fake_world *fake, struct fake_event *event)
+{
+    struct pipe *pipe = event->arg;
+    struct fake_inner *w = fake_inner_in(fake);
+    struct segment *first = TAILQ_FIRST(&pipe->flying);
+    if (weather_strikes(pipe->conn))
+        return;
+    size_t part = first->n;
+    if (part > 1 && fake_random_chance(&w->random.network, w->settings.split))
+        part = 1 + (size_t)fake_random_below(&w->random.network, part);
+    first->n -= part;
+    pipe->arrived += part;
+    fake_note(w, 'd', part);
+    if (part > 0 && at_closed_end(pipe)) {
+        conn_reset(pipe->conn);
+        return;
+    }
+    if (first->n == 0) {
+        pipe->ended = first->last;
+        TAILQ_REMOVE(&pipe->flying, first, link);
+        free(first);
+    }
+    first = TAILQ_FIRST(&pipe->flying);
+    if (first)
+        fake_event_set(fake, event, first->at);
+    receiver_changed(pipe);
+}
+
+static struct segment *segment_for(struct pipe *pipe)
+{
+    struct fake_inner *w = pipe->conn->w;
+    int64_t most = w->settings.delay_most, at = w->mono;
+    if (most > 0)
+        at += (int64_t)fake_random_below(&w->random.network, (uint64_t)most + 1);
+    if (at < pipe->latest)
+        at = pipe->latest;
+    struct segment *segment = TAILQ_LAST(&pipe->flying, segment_list);
+    if (segment && segment->at == at)
+        return segment;
+    segment = fake_take(sizeof(*segment));
+    segment->at = at;
+    TAILQ_INSERT_TAIL(&pipe->flying, segment, link);
+    pipe->latest = at;
+    if (!pipe->delivery.heap_place && !pipe->delivery.ready_place)
+        fake_event_set(&w->shown, &pipe->delivery, at);
+    return segment;
+}
+
+static void pipe_room(struct pipe *pipe, size_t n)
+{
+    if (pipe->from + pipe->n + n <= pipe->room)
+        return;
+    if (pipe->n)
+        memmove(pipe->bytes, pipe->bytes + pipe->from, pipe->n);
+    pipe->from = 0;
+    if (pipe->n + n <= pipe->room)
+        return;
+    size_t room = pipe->room ? pipe->room : 256;
+    while (room < pipe->n + n)
+        room *= 2;
+    pipe->bytes = realloc(pipe->bytes, room);
+    must(pipe->bytes);
+    pipe->room = room;
+}
+
+static void pipe_put(struct pipe *pipe, struct str bytes)
+{
+    if (bytes.n == 0)
+        return;
+    pipe_room(pipe, bytes.n);
+    memcpy(pipe->bytes + pipe->from + pipe->n, bytes.p, bytes.n);
+    pipe->n += bytes.n;
+    segment_for(pipe)->n += bytes.n;
+}
+
+static void pipe_finish(struct pipe *pipe)
+{
+    if (pipe->finished || pipe->conn->reset)
+        return;
+    pipe->finished = true;
+    segment_for(pipe)->last = true;
+}
+
+static size_t pipe_space(const struct pipe *pipe)
+{
+    size_t capacity = capacity_of(pipe->conn->w);
+    return pipe->n < capacity ? capacity - pipe->n : 0;
+}
+
+static size_t pipe_take(struct pipe *pipe, void *to, size_t n)
+{
+    bool was_full = pipe_space(pipe) == 0;
+    if (n > pipe->arrived)
+        n = pipe->arrived;
+    if (n == 0)
+        return 0;
+    memcpy(to, pipe->bytes + pipe->from, n);
+    pipe->from += n;
+    pipe->n -= n;
+    pipe->arrived -= n;
+    if (pipe->n == 0)
+        pipe->from = 0;
+    if (was_full && !pipe->conn->vanished)
+        sender_changed(pipe);
+    return n;
+}
+
+static void pipe_init(struct pipe *pipe, struct conn *conn)
+{
+    pipe->conn = conn;
+    pipe->delivery.run = pipe_deliver;
+    pipe->delivery.arg = pipe;
+    TAILQ_INIT(&pipe->flying);
+}
+
+/* ---- Connections ---- */
+
+static void conn_free_if_unused(struct conn *conn)
+{
+    if (conn->stream || conn->client)
+        return;
+    pipe_done(&conn->up);
+    pipe_done(&conn->down);
+    free(conn);
+}
+
+static void client_event(struct fake_world *fake, struct fake_event *event)
+{
+    struct fake_client *client = event->arg;
+    fake_note(fake_inner_in(fake), 'c', client->conn->down.arrived);
+    client->changed(client, client->arg);
+}
+
+static struct conn *conn_make(struct fake_inner *w, const struct peer_address *peer)
+{
+    struct conn *conn = fake_take(sizeof(*conn));
+    conn->w = w;
+    conn->peer = *peer;
+    pipe_init(&conn->up, conn);
+    pipe_init(&conn->down, conn);
+    conn->stream = fake_take(sizeof(*conn->stream));
+    fake_thing_init(&conn->stream->thing, FAKE_STREAM);
+    conn->stream->conn = conn;
+    conn->client = fake_take(sizeof(*conn->client));
+    conn->client->conn = conn;
+    conn->client->event.run = client_event;
+    conn->client->event.arg = conn->client;
+    LIST_INSERT_HEAD(&w->clients, conn->client, link);
+    return conn;
+}
+
+void fake_stream_end(struct fake_inner *w, struct fake_thing *thing)
+{
+    (void)w;
+    struct fake_stream *stream = (struct fake_stream *)(void *)thing;
+    struct conn *conn = stream->conn;
+    conn->stream = NULL;
+    free(stream);
+    if (conn->up.arrived > 0 && !conn->vanished)
+        conn_reset(conn);
+    else
+        pipe_finish(&conn->down);
+    conn_free_if_unused(conn);
+}
+
+unsigned fake_stream_ready(const struct fake_thing *thing)
+{
+    const struct conn *conn = ((const struct fake_stream *)(const void *)thing)->conn;
+    unsigned ready = 0;
+    if (conn->up.arrived > 0 || conn->up.ended || conn->reset)
+        ready |= READY_READ;
+    if (conn->reset || conn->down.finished || pipe_space(&conn->down) > 0)
+        ready |= READY_WRITE;
+    return ready;
+}
+
+static ssize_t split(struct fake_inner *w, size_t n)
+{
+    if (n > 1 && fake_random_chance(&w->random.network, w->settings.split))
+        n = 1 + (size_t)fake_random_below(&w->random.network, n);
+    return (ssize_t)n;
+}
+
+static ssize_t stream_recv(struct fake_inner *w, struct conn *conn, void *to, size_t n)
+{
+    size_t there = conn->up.arrived < n ? conn->up.arrived : n;
+    if (there > 0)
+        return (ssize_t)pipe_take(&conn->up, to, (size_t)split(w, there));
+    if (conn->reset)
+        return -ECONNRESET;
+    return conn->up.ended || n == 0 ? 0 : -EAGAIN;
+}
+
+ssize_t fake_op_recv(struct world *world, int handle, void *to, size_t n)
+{
+    struct fake_inner *w = fake_inner_of(world);
+    struct fake_call call = {.kind = FAKE_RECV, .handle = handle, .n = n};
+    struct fake_stream *stream = (void *)fake_handle_of(w, handle, FAKE_STREAM);
+    ssize_t got = fake_call_begin(w, &call);
+    if (got == 0)
+        got = stream_recv(w, stream->conn, to, n);
+    if (got > 0)
+        call.got = str_make(to, (size_t)got);
+    return (ssize_t)fake_call_end(w, &call, got);
+}
+
+static ssize_t stream_send(struct fake_inner *w, struct conn *conn, const struct iovec *parts,
+                           int count)
+{
+    if (conn->reset || conn->down.finished)
+        return conn->reset ? -ECONNRESET : -EPIPE;
+    size_t n = 0, space = pipe_space(&conn->down);
+    for (int i = 0; i < count; i++)
+        n += parts[i].iov_len;
+    if (n > 0 && space == 0)
+        return -EAGAIN;
+    n = (size_t)split(w, n < space ? n : space);
+    size_t left = n;
+    for (int i = 0; i < count && left > 0; i++) {
+        size_t part = parts[i].iov_len < left ? parts[i].iov_len : left;
+        pipe_put(&conn->down, str_make(parts[i].iov_base, part));
+        left -= part;
+    }
+    return (ssize_t)n;
+}
+
+ssize_t fake_op_send(struct world *world, int handle, const struct iovec *parts, int count)
+{
+    struct fake_inner *w = fake_inner_of(world);
+    struct fake_call call = {.kind = FAKE_SEND, .handle = handle, .parts = parts, .count = count};
+    struct fake_stream *stream = (void *)fake_handle_of(w, handle, FAKE_STREAM);
+    ssize_t sent = fake_call_begin(w, &call);
+    if (sent == 0)
+        sent = stream_send(w, stream->conn, parts, count);
+    return (ssize_t)fake_call_end(w, &call, sent);
+}
+
+int fake_op_finish(struct world *world, int handle)
+{
+    struct fake_inner *w = fake_inner_of(world);
+    struct fake_call call = {.kind = FAKE_FINISH, .handle = handle};
+    struct fake_stream *stream = (void *)fake_handle_of(w, handle, FAKE_STREAM);
+    int e = fake_call_begin(w, &call);
+    if (e == 0 && stream->conn->reset)
+        e = -ENOTCONN;
+    if (e == 0)
+        pipe_finish(&stream->conn->down);
+    return (int)fake_call_end(w, &call, e);
+}
+
+/* ---- Listeners ---- */
+
+static struct fake_listener *listener_named(struct fake_inner *w, const char *name)
+{
+    struct fake_listener *listener;
+    LIST_FOREACH (listener, &w->listeners, link)
+        if (str_eq(str_from(listener->name), str_from(name)))
+            return listener;
+    return NULL;
+}
+
+/* The world keeps a reference, as the parent keeps the socket: who connects while no role accepts
+ * waits. */
+int fake_listen(struct fake_world *fake, int role, const char *name)
+{
+    struct fake_inner *w = fake_inner_in(fake);
+    struct fake_listener *listener = listener_named(w, name);
+    if (!listener) {
+        listener = fake_take(sizeof(*listener));
+        fake_thing_init(&listener->thing, FAKE_LISTENER);
+        listener->name = strdup(name);
+        must(listener->name);
+        TAILQ_INIT(&listener->waiting);
+        LIST_INSERT_HEAD(&w->listeners, listener, link);
+    }
+    return fake_handle_make(w, role, &listener->thing);
+}
+
+void fake_listener_end(struct fake_inner *w, struct fake_thing *thing)
+{
+    struct fake_listener *listener = (struct fake_listener *)(void *)thing;
+    struct fake_stream *stream;
+    while ((stream = TAILQ_FIRST(&listener->waiting))) {
+        TAILQ_REMOVE(&listener->waiting, stream, waiting);
+        fake_thing_drop(w, &stream->thing);
+    }
+    LIST_REMOVE(listener, link);
+    free(listener->name);
+    free(listener);
+}
+
+void fake_listeners_end(struct fake_inner *w)
+{
+    while (!LIST_EMPTY(&w->listeners))
+        fake_thing_drop(w, &LIST_FIRST(&w->listeners)->thing);
+}
+
+unsigned fake_listener_ready(const struct fake_thing *thing)
+{
+    const struct fake_listener *listener = (const struct fake_listener *)(const void *)thing;
+    return listener->count > 0 ? READY_READ : 0;
+}
+
+static int listener_accept(struct fake_inner *w, struct fake_listener *listener,
+                           struct peer_address *peer_r)
+{
+    struct fake_stream *stream = TAILQ_FIRST(&listener->waiting);
+    if (!stream)
+        return -EAGAIN;
+    int handle = fake_handle_make(w, w->running, &stream->thing);
+    if (handle < 0)
+        return handle;
+    TAILQ_REMOVE(&listener->waiting, stream, waiting);
+    listener->count--;
+    *peer_r = stream->conn->peer;
+    fake_thing_drop(w, &stream->thing);
+    return handle;
+}
+
+int fake_op_accept(struct world *world, int handle, struct peer_address *peer_r)
+{
+    struct fake_inner *w = fake_inner_of(world);
+    struct fake_call call = {.kind = FAKE_ACCEPT, .handle = handle};
+    struct fake_listener *listener = (void *)fake_handle_of(w, handle, FAKE_LISTENER);
+    int e = fake_call_begin(w, &call);
+    if (e == 0)
+        e = listener_accept(w, listener, peer_r);
+    if (e >= 0)
+        call.name = str_from(peer_r->text);
+    return (int)fake_call_end(w, &call, e);
+}
+
+/* ---- Clients ---- */
+
+struct fake_client *fake_connect(struct fake_world *fake, const char *name,
+                                 const struct peer_address *peer)
+{
+    struct fake_inner *w = fake_inner_in(fake);
+    must(w->running == 0);
+    struct fake_listener *listener = listener_named(w, name);
+    size_t backlog = w->settings.backlog ? w->settings.backlog : DEFAULT_BACKLOG;
+    if (!listener || listener->count >= backlog)
+        return NULL;
+    struct conn *conn = conn_make(w, peer);
+    TAILQ_INSERT_TAIL(&listener->waiting, conn->stream, waiting);
+    listener->count++;
+    fake_note(w, 'C', listener->count);
+    fake_thing_stir(w, &listener->thing);
+    return conn->client;
+}
+
+void fake_client_watch(struct fake_client *client, void (*changed)(struct fake_client *, void *),
+                       void *arg)
+{
+    client->changed = changed;
+    client->arg = arg;
+}
+
+size_t fake_client_send(struct fake_client *client, struct str bytes)
+{
+    struct pipe *up = &client->conn->up;
+    must(client->conn->w->running == 0);
+    if (client->conn->reset || up->finished)
+        return 0;
+    size_t n = pipe_space(up) < bytes.n ? pipe_space(up) : bytes.n;
+    pipe_put(up, str_head(bytes, n));
+    fake_note(client->conn->w, 's', n);
+    return n;
+}
+
+size_t fake_client_recv(struct fake_client *client, void *to, size_t n)
+{
+    return pipe_take(&client->conn->down, to, n);
+}
+
+size_t fake_client_waiting(const struct fake_client *client)
+{
+    return client->conn->down.arrived;
+}
+
+void fake_client_finish(struct fake_client *client)
+{
+    pipe_finish(&client->conn->up);
+}
+
+void fake_client_reset(struct fake_client *client)
+{
+    if (!client->conn->vanished)
+        conn_reset(client->conn);
+}
+
+void fake_client_vanish(struct fake_client *client)
+{
+    client->conn->vanished = true;
+}
+
+enum fake_client_state fake_client_state(const struct fake_client *client)
+{
+    const struct conn *conn = client->conn;
+    if (conn->reset)
+        return FAKE_CLIENT_RESET;
+    return conn->down.ended && conn->down.arrived == 0 ? FAKE_CLIENT_ENDED : FAKE_CLIENT_OPEN;
+}
+
+void fake_client_done(struct fake_client *client)
+{
+    struct conn *conn = client->conn;
+    fake_event_clear(&conn->w->shown, &client->event);
+    LIST_REMOVE(client, link);
+    conn->client = NULL;
+    free(client);
+    pipe_finish(&conn->up);
+    conn_free_if_unused(conn);
+}
+
+void fake_clients_end(struct fake_inner *w)
+{
+    while (!LIST_EMPTY(&w->clients))
+        fake_client_done(LIST_FIRST(&w->clients));
+}

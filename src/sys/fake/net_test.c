@@ -1,0 +1,372 @@
+#include "base/test.h"
+
+#include <errno.h>
+
+#include "base/must.h"
+#include "sys/fake/fake.h"
+
+/* ---- A server that echoes, on the calls of the world alone ---- */
+
+enum {
+    PENDING_LIMIT = 1024
+};
+
+struct echo {
+    struct loop loop;
+    struct world *world;
+    struct watch listener, connection;
+    char pending[PENDING_LIMIT];
+    size_t from, to;
+    bool ended, open;
+    int error;
+    struct peer_address peer;
+};
+
+static void echo_close(struct echo *echo)
+{
+    watch_end(&echo->loop, &echo->connection);
+    echo->world->ops->close(echo->world, echo->connection.handle);
+    echo->open = false;
+}
+
+static void echo_write(struct echo *echo)
+{
+    struct iovec part = {.iov_base = echo->pending + echo->from, .iov_len = echo->to - echo->from};
+    ssize_t n = echo->world->ops->send(echo->world, echo->connection.handle, &part, 1);
+    if (n < 0 && n != -EAGAIN) {
+        echo->error = (int)n;
+        echo_close(echo);
+        return;
+    }
+    if (n > 0)
+        echo->from += (size_t)n;
+    if (echo->from == echo->to)
+        echo->from = echo->to = 0;
+}
+
+static void echo_ready(struct watch *watch, unsigned ready)
+{
+    struct echo *echo = watch->arg;
+    if ((ready & READY_READ) && echo->to < PENDING_LIMIT && !echo->ended) {
+        ssize_t n = echo->world->ops->recv(echo->world, watch->handle, echo->pending + echo->to,
+                                           PENDING_LIMIT - echo->to);
+        if (n < 0 && n != -EAGAIN) {
+            echo->error = (int)n;
+            echo_close(echo);
+            return;
+        }
+        echo->ended = n == 0;
+        echo->to += n > 0 ? (size_t)n : 0;
+    }
+    if (echo->from < echo->to)
+        echo_write(echo);
+    if (!echo->open)
+        return;
+    if (echo->ended && echo->to == 0) {
+        echo_close(echo);
+        return;
+    }
+    unsigned want = echo->from < echo->to ? READY_WRITE : 0;
+    watch_want(&echo->loop, watch,
+               want | (echo->to < PENDING_LIMIT && !echo->ended ? READY_READ : 0));
+}
+
+static void echo_accept(struct watch *watch, unsigned ready)
+{
+    struct echo *echo = watch->arg;
+    assert_int_equal(ready, READY_READ);
+    int handle = echo->world->ops->accept(echo->world, watch->handle, &echo->peer);
+    assert_true(handle >= 0);
+    echo->connection =
+        (struct watch){.handle = handle, .want = READY_READ, .ready = echo_ready, .arg = echo};
+    echo->open = true;
+    assert_int_equal(watch_begin(&echo->loop, &echo->connection), 0);
+}
+
+static struct echo *echo_open(struct fake_world *fake, int role)
+{
+    struct echo *echo = calloc(1, sizeof(*echo));
+    must(echo);
+    int listener = fake_listen(fake, role, "echo");
+    int before = fake_role_enter(fake, role);
+    echo->world = &fake->world;
+    assert_int_equal(loop_init(&echo->loop, &fake->world), 0);
+    echo->listener =
+        (struct watch){.handle = listener, .want = READY_READ, .ready = echo_accept, .arg = echo};
+    assert_int_equal(watch_begin(&echo->loop, &echo->listener), 0);
+    fake_role_enter(fake, before);
+    return echo;
+}
+
+/* ---- A client that sends much and reads it back ---- */
+
+enum {
+    SENT = 20000
+};
+
+struct talk {
+    struct fake_world *fake;
+    char sent[SENT], got[SENT + 1];
+    size_t sent_n, got_n;
+    int calls;
+    enum fake_client_state state;
+};
+
+static void talk_on(struct fake_client *client, void *arg)
+{
+    struct talk *talk = arg;
+    talk->calls++;
+    talk->got_n += fake_client_recv(client, talk->got + talk->got_n, SENT + 1 - talk->got_n);
+    talk->sent_n +=
+        fake_client_send(client, str_make(talk->sent + talk->sent_n, SENT - talk->sent_n));
+    if (talk->sent_n == SENT)
+        fake_client_finish(client);
+    talk->state = fake_client_state(client);
+}
+
+static const struct peer_address peer = {.text = "192.0.2.7", .port = 4321, .uid = -1, .pid = -1};
+
+/* The whole life of one connection; returns the run's hash. */
+static uint64_t talk_through(uint64_t seed, const struct fake_settings *settings, struct talk *talk)
+{
+    struct fake_world *fake = fake_world_open(seed, settings);
+    struct echo *echo = echo_open(fake, fake_role_open(fake, "echo"));
+    *talk = (struct talk){.fake = fake};
+    for (size_t i = 0; i < SENT; i++)
+        talk->sent[i] = (char)(i * 7 + i / 256);
+    struct fake_client *client = fake_connect(fake, "echo", &peer);
+    assert_non_null(client);
+    fake_client_watch(client, talk_on, talk);
+    talk_on(client, talk);
+    assert_int_equal(fake_run(fake, INT64_MAX - 1), FAKE_IDLE);
+    assert_str(str_from(echo->peer.text), STR("192.0.2.7"));
+    if (talk->state == FAKE_CLIENT_ENDED)
+        assert_false(echo->open);
+    fake_client_done(client);
+    uint64_t hash = fake->hash;
+    fake_world_close(fake);
+    free(echo);
+    return hash;
+}
+
+static const struct fake_settings rough = {
+    .split = FAKE_ALWAYS, .delay_most = 50 * NS_PER_MS, .pipe_capacity = 3000};
+
+static void any_splitting_gives_the_same_bytes(void **state)
+{
+    (void)state;
+    struct talk *talk = calloc(1, sizeof(*talk));
+    must(talk);
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        talk_through(seed, seed ? &rough : NULL, talk);
+        assert_int_equal(talk->state, FAKE_CLIENT_ENDED);
+        assert_int_equal(talk->got_n, SENT);
+        assert_memory_equal(talk->got, talk->sent, SENT);
+    }
+    free(talk);
+}
+
+static void one_seed_is_one_run(void **state)
+{
+    (void)state;
+    struct talk *talk = calloc(1, sizeof(*talk));
+    must(talk);
+    uint64_t first = talk_through(1, &rough, talk);
+    assert_true(talk_through(1, &rough, talk) == first);
+    assert_true(talk_through(2, &rough, talk) != first);
+    free(talk);
+}
+
+static void bad_weather_ends_some_connections(void **state)
+{
+    (void)state;
+    struct talk *talk = calloc(1, sizeof(*talk));
+    must(talk);
+    struct fake_settings settings = rough;
+    settings.reset = 20000;
+    settings.vanish = 20000;
+    int reset = 0, hung = 0, whole = 0;
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        talk_through(seed, &settings, talk);
+        reset += talk->state == FAKE_CLIENT_RESET;
+        hung += talk->state == FAKE_CLIENT_OPEN;
+        whole += talk->state == FAKE_CLIENT_ENDED;
+        assert_memory_equal(talk->got, talk->sent, talk->got_n);
+    }
+    assert_true(reset > 0 && hung > 0);
+    assert_int_equal(reset + hung + whole, 60);
+    free(talk);
+}
+
+/* ---- The calls, one by one ---- */
+
+struct pair {
+    struct fake_world *fake;
+    struct world *world;
+    const struct world_ops *ops;
+    struct fake_client *client;
+    int handle;
+};
+
+static struct pair pair_open(const struct fake_settings *settings)
+{
+    struct pair p = {.fake = fake_world_open(1, settings)};
+    p.world = &p.fake->world;
+    p.ops = p.world->ops;
+    int listener = fake_listen(p.fake, 0, "x");
+    struct peer_address got;
+    assert_int_equal(p.ops->accept(p.world, listener, &got), -EAGAIN);
+    p.client = fake_connect(p.fake, "x", &peer);
+    p.handle = p.ops->accept(p.world, listener, &got);
+    assert_true(p.handle >= 0);
+    assert_int_equal(got.port, 4321);
+    return p;
+}
+
+static void pair_close(struct pair *p)
+{
+    if (p->client)
+        fake_client_done(p->client);
+    fake_world_close(p->fake);
+}
+
+static void go_on(struct pair *p)
+{
+    assert_int_equal(fake_run(p->fake, INT64_MAX - 1), FAKE_IDLE);
+}
+
+static ssize_t send_text(struct pair *p, struct str text)
+{
+    struct iovec part = {.iov_len = text.n};
+    memcpy(&part.iov_base, &text.p, sizeof(text.p));
+    return p->ops->send(p->world, p->handle, &part, 1);
+}
+
+static void bytes_arrive_with_a_step(void **state)
+{
+    (void)state;
+    struct pair p = pair_open(NULL);
+    char c[8];
+    assert_int_equal(fake_client_send(p.client, STR("hello")), 5);
+    assert_int_equal(p.ops->recv(p.world, p.handle, c, sizeof(c)), -EAGAIN);
+    go_on(&p);
+    assert_int_equal(p.ops->recv(p.world, p.handle, c, 2), 2);
+    assert_int_equal(p.ops->recv(p.world, p.handle, c, sizeof(c)), 3);
+    fake_client_finish(p.client);
+    go_on(&p);
+    assert_int_equal(p.ops->recv(p.world, p.handle, c, sizeof(c)), 0);
+    assert_int_equal(send_text(&p, STR("bye")), 3);
+    assert_int_equal(p.ops->finish(p.world, p.handle), 0);
+    assert_int_equal(send_text(&p, STR("bye")), -EPIPE);
+    go_on(&p);
+    assert_int_equal(fake_client_waiting(p.client), 3);
+    assert_int_equal(fake_client_state(p.client), FAKE_CLIENT_OPEN);
+    assert_int_equal(fake_client_recv(p.client, c, sizeof(c)), 3);
+    assert_int_equal(fake_client_state(p.client), FAKE_CLIENT_ENDED);
+    pair_close(&p);
+}
+
+static void a_client_that_does_not_read_stops_the_server(void **state)
+{
+    (void)state;
+    struct pair p = pair_open(&(struct fake_settings){.pipe_capacity = 4});
+    assert_int_equal(send_text(&p, STR("12345")), 4);
+    assert_int_equal(send_text(&p, STR("5")), -EAGAIN);
+    go_on(&p);
+    assert_int_equal(send_text(&p, STR("5")), -EAGAIN);
+    char c;
+    assert_int_equal(fake_client_recv(p.client, &c, 1), 1);
+    assert_int_equal(send_text(&p, STR("56")), 1);
+    assert_int_equal(fake_client_send(p.client, STR("12345")), 4);
+    pair_close(&p);
+}
+
+static void a_reset_keeps_what_arrived(void **state)
+{
+    (void)state;
+    struct pair p = pair_open(NULL);
+    char c[8];
+    fake_client_send(p.client, STR("one"));
+    go_on(&p);
+    fake_client_send(p.client, STR("two"));
+    fake_client_reset(p.client);
+    assert_int_equal(p.ops->recv(p.world, p.handle, c, sizeof(c)), 3);
+    assert_int_equal(p.ops->recv(p.world, p.handle, c, sizeof(c)), -ECONNRESET);
+    assert_int_equal(send_text(&p, STR("x")), -ECONNRESET);
+    pair_close(&p);
+}
+
+static void closing_with_unread_bytes_resets(void **state)
+{
+    (void)state;
+    struct pair p = pair_open(NULL);
+    fake_client_send(p.client, STR("unread"));
+    go_on(&p);
+    assert_int_equal(send_text(&p, STR("421 bye\r\n")), 9);
+    p.ops->close(p.world, p.handle);
+    assert_int_equal(fake_client_state(p.client), FAKE_CLIENT_RESET);
+    assert_int_equal(fake_client_waiting(p.client), 0);
+    pair_close(&p);
+}
+
+static void a_client_that_left_resets_what_is_sent_to_it(void **state)
+{
+    (void)state;
+    struct pair p = pair_open(NULL);
+    char c;
+    fake_client_done(p.client);
+    p.client = NULL;
+    go_on(&p);
+    assert_int_equal(p.ops->recv(p.world, p.handle, &c, 1), 0);
+    assert_int_equal(send_text(&p, STR("x")), 1);
+    go_on(&p);
+    assert_int_equal(send_text(&p, STR("x")), -ECONNRESET);
+    pair_close(&p);
+}
+
+static void a_vanished_client_says_nothing(void **state)
+{
+    (void)state;
+    struct pair p = pair_open(NULL);
+    char c;
+    fake_client_vanish(p.client);
+    fake_client_send(p.client, STR("x"));
+    assert_int_equal(send_text(&p, STR("x")), 1);
+    go_on(&p);
+    assert_int_equal(p.ops->recv(p.world, p.handle, &c, 1), -EAGAIN);
+    assert_int_equal(fake_client_waiting(p.client), 0);
+    fake_client_done(p.client);
+    p.client = NULL;
+    go_on(&p);
+    assert_int_equal(p.ops->recv(p.world, p.handle, &c, 1), -EAGAIN);
+    pair_close(&p);
+}
+
+static void the_backlog_is_bounded(void **state)
+{
+    (void)state;
+    struct fake_world *fake = fake_world_open(1, &(struct fake_settings){.backlog = 2});
+    assert_null(fake_connect(fake, "x", &peer));
+    fake_listen(fake, 0, "x");
+    assert_non_null(fake_connect(fake, "x", &peer));
+    assert_non_null(fake_connect(fake, "x", &peer));
+    assert_null(fake_connect(fake, "x", &peer));
+    fake_world_close(fake);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_splitting_gives_the_same_bytes),
+        cmocka_unit_test(one_seed_is_one_run),
+        cmocka_unit_test(bad_weather_ends_some_connections),
+        cmocka_unit_test(bytes_arrive_with_a_step),
+        cmocka_unit_test(a_client_that_does_not_read_stops_the_server),
+        cmocka_unit_test(a_reset_keeps_what_arrived),
+        cmocka_unit_test(closing_with_unread_bytes_resets),
+        cmocka_unit_test(a_client_that_left_resets_what_is_sent_to_it),
+        cmocka_unit_test(a_vanished_client_says_nothing),
+        cmocka_unit_test(the_backlog_is_bounded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
