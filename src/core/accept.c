@@ -1,0 +1,286 @@
+/*
+ * accept: COMMIT becomes durable, or it becomes nothing.
+ *
+ *   C1 asked      the message has arrived; its tokens, slabs and sizes are checked
+ *   C2 known      the same was accepted from a session that ended unseen: the first id is the
+ *                 answer, nothing is added
+ *   C3 ordered    one commit: body, one record a recipient, notices, trace
+ *   C4 durable    the answer leaves; the message is open (core/resent.h R1)
+ *   C5 refused    the answer is an error; nothing of it will ever appear
+ *
+ * The answer leaves only from C2, C4 and C5.
+ */
+#include "core/transaction.h"
+
+#include "base/must.h"
+#include "core/delivery.h"
+#include "core/upload.h"
+#include "format/message_id.h"
+
+enum {
+    DIGEST_SIZE = 32,
+    RECEIVED_MAX = 4096,
+    FACTS_MAX = 4096,
+    SUMMARY_SLABS = 64,
+};
+
+static const char *protocol_name(enum listen_protocol protocol)
+{
+    return protocol == LISTEN_LMTP ? "LMTP" : "SMTP";
+}
+
+/* --- C1: is what the edge says possible?
+ * ---------------------------------------------------------- */
+
+static struct err commit_check(const struct request *request, const struct transaction *transaction,
+                               const struct upload_slot *slot)
+{
+    const struct msg_commit *asked = &request->msg.commit;
+    const struct conf *conf = request->peer->core->conf;
+    if (asked->token.n != TRY_TOKEN_SIZE || asked->digest.n != DIGEST_SIZE ||
+        asked->received.n > RECEIVED_MAX || asked->trace_facts.n > FACTS_MAX ||
+        asked->body_type > BODY_BINARYMIME || asked->served_extra > asked->size)
+        return err_detail(ERR_BUS_BROKEN, STR("a commit with impossible fields"));
+    if (asked->size > conf->smtp.message_size)
+        return err_make(ERR_MESSAGE_TOO_LARGE);
+    if (asked->upload && (!slot || slot->dropped || slot->octets != asked->size))
+        return err_detail(ERR_BUS_BROKEN, STR("a commit of no such upload"));
+    if (asked->recipients_count == 0)
+        return err_detail(ERR_BUS_BROKEN, STR("a commit for nobody"));
+    for (size_t i = 0; i < asked->recipients_count; i++) {
+        uint32_t token = asked->recipients[i].token;
+        if (token == 0 || token > transaction->recipient_count)
+            return err_detail(ERR_BUS_BROKEN, STR("a token that was not given out"));
+    }
+    return err_none();
+}
+
+static const struct accepted_recipient *
+recipient_of(const struct request *request, const struct transaction *transaction, size_t i)
+{
+    return &transaction->recipients[request->msg.commit.recipients[i].token - 1];
+}
+
+/* --- C2: repetitions
+ * ------------------------------------------------------------------------------ */
+
+static struct err key_make(const struct request *request, struct transaction *transaction,
+                           struct resent_key *key_r)
+{
+    const struct msg_commit *asked = &request->msg.commit;
+    size_t count = asked->recipients_count;
+    struct str *texts = arena_take_array(&transaction->arena, count, sizeof(*texts));
+    if (!texts)
+        return err_make(ERR_NO_MEMORY);
+    for (size_t i = 0; i < count; i++)
+        texts[i] = recipient_of(request, transaction, i)->text;
+    *key_r =
+        resent_key(transaction->client, transaction->reverse_path, texts, count, asked->digest);
+    return err_none();
+}
+
+/* --- C3: the commit
+ * ------------------------------------------------------------------------------- */
+
+static void trace_accepted(struct delivery *delivery, const struct transaction *transaction,
+                           const struct msg_commit *asked)
+{
+    struct trace_event *event = delivery_event(delivery, TRACED_accepted);
+    trace_text(event, TRACE_client, transaction->client);
+    trace_text(event, TRACE_helo, transaction->helo);
+    trace_text(event, TRACE_protocol, str_from(protocol_name(transaction->protocol)));
+    trace_text(event, TRACE_sender, transaction->reverse_path);
+    trace_number(event, TRACE_size, asked->size);
+    trace_text(event, TRACE_facts, asked->trace_facts);
+}
+
+static void trace_expansion(struct delivery *delivery, const struct accepted_recipient *recipient)
+{
+    if (recipient->moved_to.p) {
+        struct trace_event *event = delivery_event(delivery, TRACED_forwarded);
+        trace_text(event, TRACE_recipient, recipient->text);
+        trace_text(event, TRACE_address, recipient->moved_to);
+    } else if (recipient->copy_count && recipient->copies[0].list.n) {
+        struct trace_event *event = delivery_event(delivery, TRACED_expanded);
+        trace_text(event, TRACE_list, recipient->copies[0].list);
+        trace_text(event, TRACE_recipient, recipient->text);
+        trace_text(event, TRACE_owner, recipient->copies[0].list_owner);
+    }
+}
+
+static struct err body_put(struct request *request, struct transaction *transaction,
+                           struct upload_slot *slot, struct blob_put *put_r)
+{
+    const struct msg_commit *asked = &request->msg.commit;
+    struct peer *peer = request->peer;
+    struct engine *engine = peer->core->engine;
+    if (slot) {
+        struct err e = engine_upload_finish(engine, slot->upload);
+        *put_r = (struct blob_put){.blob = slot->blob, .upload = slot->upload};
+        return e;
+    }
+    struct iovec *parts = arena_take_array(&transaction->arena, asked->body_count, sizeof(*parts));
+    if (!parts)
+        return err_make(ERR_NO_MEMORY);
+    if (!peer_slabs(peer, asked->body, asked->body_count, asked->size, parts))
+        return err_detail(ERR_BUS_BROKEN, STR("a body out of range"));
+    *put_r = (struct blob_put){
+        .blob = engine_blob_new(engine), .body = parts, .body_parts = asked->body_count};
+    return err_none();
+}
+
+static struct err message_put(struct request *request, struct transaction *transaction,
+                              struct upload_slot *slot, struct delivery *delivery)
+{
+    const struct msg_commit *asked = &request->msg.commit;
+    struct message_head head = {
+        .served_extra = asked->served_extra,
+        .body_type = (enum body_type)asked->body_type,
+        .return_path = transaction->reverse_path,
+        .received = asked->received,
+        .summary = peer_slabs_copy(request->peer, asked->summary, asked->summary_count,
+                                   &transaction->arena),
+    };
+    if (!head.summary.p)
+        return err_detail(ERR_BUS_BROKEN, STR("a summary out of range"));
+    struct blob_put put;
+    struct err e = body_put(request, transaction, slot, &put);
+    if (err_is(e))
+        return e;
+    e = delivery_put(delivery, &head, asked->size, put, delivery->copies, delivery->copy_count);
+    if (!err_is(e) && slot && delivery->copy_count)
+        slot->upload = NULL; /* the commit's */
+    return e;
+}
+
+static struct err deliver(struct request *request, struct transaction *transaction,
+                          struct upload_slot *slot, struct str tag)
+{
+    const struct msg_commit *asked = &request->msg.commit;
+    size_t copies = 0, count = asked->recipients_count;
+    for (size_t i = 0; i < count; i++)
+        copies += recipient_of(request, transaction, i)->copy_count;
+    struct delivery delivery;
+    struct err e = delivery_init(&delivery, request->peer->core, &transaction->arena,
+                                 transaction->message, copies, 1 + count);
+    struct addr *addrs = arena_take_array(&transaction->arena, count, sizeof(*addrs));
+    if (err_is(e) || !addrs)
+        return err_make(ERR_NO_MEMORY);
+    trace_accepted(&delivery, transaction, asked);
+    for (size_t i = 0; i < count; i++) {
+        const struct accepted_recipient *recipient = recipient_of(request, transaction, i);
+        addrs[i] = recipient->addr;
+        trace_expansion(&delivery, recipient);
+        delivery_take_copies(&delivery, recipient->copies, recipient->copy_count);
+    }
+    e = message_put(request, transaction, slot, &delivery);
+    if (!err_is(e))
+        e = delivery_notices(&delivery);
+    return err_is(e) ? e : delivery_commit(&delivery, &transaction->sender, addrs, count, tag);
+}
+
+/* --- The whole of it
+ * ------------------------------------------------------------------------------ */
+
+static void log_accepted(const struct request *request, const struct transaction *transaction,
+                         uint64_t message, bool repeated)
+{
+    char id[MESSAGE_ID_TEXT];
+    message_id_print(message, id);
+    log_event(request->peer->core->log, LOG_INFO, repeated ? "repeated" : "accepted",
+              log_str("id", str_make(id, sizeof(id))), log_str("client", transaction->client),
+              log_str("from", transaction->reverse_path),
+              log_u64("recipients", request->msg.commit.recipients_count),
+              log_u64("size", request->msg.commit.size));
+}
+
+static struct err accept_message(struct request *request, struct transaction *transaction,
+                                 struct upload_slot *slot, struct msg_committed *committed)
+{
+    const struct msg_commit *asked = &request->msg.commit;
+    struct resent *resent = request->peer->core->resent;
+    struct err e = commit_check(request, transaction, slot);
+    struct resent_key key;
+    if (!err_is(e))
+        e = key_make(request, transaction, &key);
+    if (err_is(e))
+        return e;
+    struct try_token token;
+    memcpy(token.octets, asked->token.p, sizeof(token.octets));
+    committed->message = resent_find(resent, key);
+    committed->repeated = committed->message != 0;
+    if (!committed->repeated) {
+        unsigned char tag[TRY_TAG_SIZE];
+        committed->message = transaction->message;
+        resent_tag(tag, token, transaction->message, key);
+        e = deliver(request, transaction, slot, str_make(tag, sizeof(tag)));
+        if (err_is(e))
+            return e;
+    }
+    resent_open(resent, request->peer, token, committed->message, key);
+    log_accepted(request, transaction, committed->message, committed->repeated);
+    return err_none();
+}
+
+static void outcomes_set(const struct request *request, struct msg_committed *committed,
+                         struct arena *arena, struct err e)
+{
+    size_t count = request->msg.commit.recipients_count;
+    committed->outcomes = arena_take_array(arena, count, sizeof(struct msg_outcome));
+    committed->outcomes_count = committed->outcomes ? count : 0;
+    for (size_t i = 0; i < committed->outcomes_count; i++)
+        committed->outcomes[i] = (struct msg_outcome){
+            .token = request->msg.commit.recipients[i].token, .error = (uint16_t)e.code};
+}
+
+void serve_commit(struct request *request)
+{
+    const struct msg_commit *asked = &request->msg.commit;
+    struct peer *peer = request->peer;
+    struct transaction *transaction = transaction_find(peer, asked->transaction);
+    struct upload_slot *slot = asked->upload ? upload_find(peer, asked->upload) : NULL;
+    struct msg answer = {.kind = MSG_committed};
+    struct err e = err_detail(ERR_BUS_BROKEN, STR("a commit of no such transaction"));
+    if (transaction) {
+        transaction_hold(transaction);
+        transaction_end(peer, transaction);
+        bool ours = slot && !slot->busy;
+        if (ours)
+            slot->busy = true;
+        e = accept_message(request, transaction, ours ? slot : NULL, &answer.committed);
+        if (ours) {
+            slot->busy = false;
+            upload_forget(peer, slot);
+        }
+        transaction_release(transaction);
+    }
+    answer.committed.error = (uint16_t)e.code;
+    outcomes_set(request, &answer.committed, &request->arena, e);
+    request_answer(request, &answer);
+    if (e.code == ERR_BUS_BROKEN)
+        peer_cut(peer, e);
+    else if (err_is(e))
+        log_err(peer->core->log, "not_accepted", e);
+}
+
+void serve_ask_commit(struct request *request)
+{
+    struct msg answer = {.kind = MSG_committed};
+    uint64_t message =
+        resent_ask(request->peer->core->resent, request->peer, request->msg.ask_commit.token);
+    answer.committed.message = message;
+    answer.committed.error = message ? ERR_NONE : ERR_NOT_FOUND;
+    request_answer(request, &answer);
+}
+
+void serve_seen(struct request *request)
+{
+    const struct msg_seen *seen = &request->msg.seen;
+    for (size_t i = 0; i < seen->messages_count; i++)
+        resent_seen(request->peer->core->resent, seen->messages[i].message);
+}
+
+void serve_unseen(struct request *request)
+{
+    resent_unseen(request->peer->core->resent, request->msg.unseen.message);
+}

@@ -1,0 +1,129 @@
+#include "core/core.h"
+
+#include "base/must.h"
+#include "core/peer.h"
+#include "format/message_id.h"
+#include "store/trace.h"
+
+enum {
+    PASSWORD_THREADS = 2,
+    MESSAGE_NUMBER_MASK = (1 << MESSAGE_ID_NUMBER_BITS) - 1,
+};
+
+#define DUTY_EVERY (60 * NS_PER_SECOND)
+
+/* --- Duties: what is past its time is removed, in slices, once a minute
+ * ---------------------------- */
+
+static struct err traces_expire(struct core *core)
+{
+    bool more = true;
+    struct err e = err_none();
+    while (more && !err_is(e))
+        e = trace_expire(core->engine, world_wall(core->world), core->conf->store.trace_days,
+                         core->conf->store.trace_size, &more);
+    return e;
+}
+
+static void duty_run(void *arg)
+{
+    struct core *core = arg;
+    resent_expire(core->resent);
+    struct err e = traces_expire(core);
+    if (err_is(e))
+        log_err(core->log, "traces_not_expired", e);
+    core->duty_running = false;
+}
+
+static void duty_due(struct timer *timer)
+{
+    struct core *core = timer->arg;
+    must_be(core, CORE_MAGIC);
+    timer_set(core->loop, &core->duty, core->loop->now + DUTY_EVERY);
+    if (core->duty_running)
+        return;
+    core->duty_running = true;
+    core->duty_start = (struct fiber_start){.run = duty_run, .arg = core};
+    fiber_run(core->fibers, &core->duty_start);
+}
+
+/* --- Opening and closing
+ * --------------------------------------------------------------------------- */
+
+static void directory_configure(struct core *core)
+{
+    struct str plus = core->conf->server.plus;
+    core->directory.settings = (struct directory_settings){
+        .plus = plus.n ? plus.p[0] : '\0',
+        .quota = core->conf->store.quota,
+        .postmaster = core->conf->server.postmaster,
+    };
+}
+
+void core_configure(struct core *core, const struct conf *conf)
+{
+    core->conf = conf;
+    directory_configure(core);
+    resent_set_window(core->resent, conf->smtp.resent_window);
+}
+
+struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fibers,
+                     struct log *log, const struct conf *conf, struct engine *engine,
+                     struct resent *resent)
+{
+    *core = (struct core){.magic = CORE_MAGIC,
+                          .world = loop->world,
+                          .loop = loop,
+                          .fibers = fibers,
+                          .log = log,
+                          .engine = engine,
+                          .resent = resent};
+    LIST_INIT(&core->peers);
+    TAILQ_INIT(&core->spare_requests);
+    struct directory_settings none = {.plus = '\0'};
+    directory_init(&core->directory, engine, core->world, &none);
+    core_configure(core, conf);
+    struct err e = resent_load(resent, engine);
+    if (!err_is(e))
+        e = directory_sweep(&core->directory);
+    if (err_is(e))
+        return e;
+    int failed = lane_init(&core->hashes, loop, "passwords", PASSWORD_THREADS);
+    if (failed)
+        return err_os(-failed, STR("password threads"));
+    core->duty = (struct timer){.run = duty_due, .arg = core};
+    timer_set(loop, &core->duty, loop->now + DUTY_EVERY);
+    return err_none();
+}
+
+void core_close(struct core *core)
+{
+    must_be(core, CORE_MAGIC);
+    timer_clear(core->loop, &core->duty);
+    struct peer *peer;
+    while ((peer = LIST_FIRST(&core->peers)))
+        peer_cut(peer, err_make(ERR_PEER_GONE));
+    struct wait empty = {.done = core->peer_count == 0};
+    core->emptied = &empty;
+    wait_for(&empty);
+    lane_done(&core->hashes);
+    struct request *request;
+    while ((request = TAILQ_FIRST(&core->spare_requests))) {
+        TAILQ_REMOVE(&core->spare_requests, request, link);
+        arena_done(&request->arena);
+        free(request);
+    }
+    core->magic = 0;
+}
+
+uint64_t core_message_id(struct core *core)
+{
+    uint32_t number;
+    world_random(core->world, &number, sizeof(number));
+    uint64_t id = message_id_make(world_wall(core->world), number & MESSAGE_NUMBER_MASK);
+    /* Ids rise also within a millisecond and while the clock is set back. */
+    if (id <= core->last_message)
+        id = core->last_message + 1;
+    core->last_message = id;
+    return id;
+}

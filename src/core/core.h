@@ -1,0 +1,84 @@
+/*
+ * Core: the role that promises. It alone opens the store, knows the accounts and says "durable".
+ * It reads no stranger's byte as text: edges send it typed messages (bus/messages.def) and opaque
+ * bodies, and it checks each as if its sender had been taken over.
+ *
+ *   peer.c       one link to an edge or a command: what it may name, and the table of what is asked
+ *   envelope.c   resolve, verify: who are these recipients
+ *   accept.c     commit: a message becomes durable in its mailboxes
+ *   upload.c     bodies above 256 KB
+ *   resent.c     clients whose connection broke after our 250
+ *   login.c, mailbox.c   what a mailbox session asks
+ *   admin.c      the operator's commands; control.c: their socket
+ *
+ * One loop, one thread; the engine's and the password lane's threads run jobs only.
+ */
+#ifndef CORE_CORE_H
+#define CORE_CORE_H
+
+#include <sys/queue.h>
+
+#include "base/arena.h"
+#include "bus/link.h"
+#include "conf/conf.h"
+#include "core/resent.h"
+#include "store/directory.h"
+#include "store/engine.h"
+#include "sys/fiber.h"
+#include "sys/log.h"
+#include "sys/worker.h"
+
+enum {
+    CORE_FIBERS = 4096,
+    CORE_SLABS = 2048,           /* of each edge: 32 MB of addresses, touched last used first */
+    REQUEST_ARENA = 1024 * 1024, /* what one question may take */
+    REQUESTS_KEPT = 256,         /* spare ones, so that a question does not call malloc */
+};
+
+struct peer;
+struct request;
+
+#define CORE_MAGIC MAGIC('C', 'O', 'R', 'E')
+
+struct core {
+    uint32_t magic;
+    struct world *world;
+    struct loop *loop;
+    struct fiber_pool *fibers;
+    struct log *log;
+    const struct conf *conf;
+    struct engine *engine;
+    struct directory directory;
+    struct lane hashes; /* password hashes: one thread a processor */
+    struct resent *resent;
+    LIST_HEAD(, peer) peers; /* whose link is open */
+    size_t peer_count;       /* and those that linger */
+    struct wait *emptied;    /* core_close waits for the last one */
+    TAILQ_HEAD(request_list, request) spare_requests;
+    size_t spare_request_count;
+    uint64_t last_message;
+    struct timer duty;
+    struct fiber_start duty_start;
+    bool duty_running;
+};
+
+/*
+ * Puts core together around an open engine; everything is borrowed and must outlive it. After this
+ * peers may be added. On a fiber. The simulator and tests use it as the server does.
+ */
+struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fibers,
+                     struct log *log, const struct conf *conf, struct engine *engine,
+                     struct resent *resent);
+/* Cuts all peers and waits for what they had begun; the engine stays open. On a fiber. */
+void core_close(struct core *core);
+/* From now on; running requests keep what they looked at. */
+void core_configure(struct core *core, const struct conf *conf);
+
+/* The next message id: rising, and never given twice on this machine unless its clock is set back
+ * to the same microsecond. */
+uint64_t core_message_id(struct core *core);
+
+/* The role's entry: "veredus role core". Returns the exit code. */
+int core_main(void);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * struct delivery: one commit under construction: a message and every local mailbox it goes into,
+ * the notices to list owners that go with it, and the trace of it all. Memory is the arena's, which
+ * must live until the commit is done.
+ */
+#ifndef CORE_DELIVERY_H
+#define CORE_DELIVERY_H
+
+#include "core/core.h"
+#include "store/message_head.h"
+#include "store/op_list.h"
+#include "store/trace.h"
+
+enum {
+    DELIVERY_NOTICES_MAX = 20, /* lists whose owners are told, of one message */
+};
+
+struct delivery {
+    struct core *core;
+    struct arena *arena;
+    int64_t now; /* microseconds since 1970 */
+    uint64_t message;
+    uint64_t *met; /* accounts seen so far */
+    size_t met_mask;
+    struct copy *copies; /* what is delivered: each account once */
+    size_t copy_count;
+    struct copy *left_out; /* copies of list members that do not fit or are disabled */
+    size_t left_out_count;
+    struct trace_event *events;
+    size_t event_count, event_room;
+    struct op_list ops;
+    struct blob_put blobs[1 + DELIVERY_NOTICES_MAX];
+    size_t blob_count;
+};
+
+/* Room for `copies` copies and `events` more events. ERR_NO_MEMORY. */
+struct err delivery_init(struct delivery *delivery, struct core *core, struct arena *arena,
+                         uint64_t message, size_t copies, size_t events);
+
+/* Each account once; disabled ones and list members over their quota are left out. */
+void delivery_take_copies(struct delivery *delivery, const struct copy *copies, size_t count);
+
+/* The next event, to be filled in by the caller; NULL: no room (our sizing was wrong: must). */
+struct trace_event *delivery_event(struct delivery *delivery, enum trace_kind kind);
+
+/* Adds a message: its blob (`put` has blob, body or upload; its head is made here from `head`,
+ * whose delivered_to is made from the copies) and the operations that put it into each copy's
+ * INBOX. */
+struct err delivery_put(struct delivery *delivery, struct message_head *head, uint64_t body_octets,
+                        struct blob_put put, const struct copy *copies, size_t count);
+
+/* One notice for each list whose members were left out for their quota, to the list's owner. May
+ * yield. */
+struct err delivery_notices(struct delivery *delivery);
+
+/* May yield: the trace, then the commit. */
+struct err delivery_commit(struct delivery *delivery, const struct addr *sender,
+                           const struct addr *recipients, size_t recipient_count, struct str tag);
+
+#endif

@@ -1,0 +1,230 @@
+/*
+ * resolve, forget, verify: who are these recipients, and may this client know?
+ *
+ * The answer to RCPT is decided here and nowhere else. A stranger learns the same words for an
+ * unknown name whatever the reason; what is not ours is relaying and refused (RFC 5321 3.6.2).
+ */
+#include "core/transaction.h"
+
+#include "base/must.h"
+
+/* --- Transactions --------------------------------------------------------------------------------
+ */
+
+struct transaction *transaction_find(struct peer *peer, uint64_t number)
+{
+    struct transaction *transaction;
+    HASH_FIND(hh, peer->transactions, &number, sizeof(number), transaction);
+    return transaction;
+}
+
+void transaction_hold(struct transaction *transaction)
+{
+    transaction->holds++;
+}
+
+void transaction_release(struct transaction *transaction)
+{
+    must_be(transaction, TRANSACTION_MAGIC);
+    if (--transaction->holds > 0)
+        return;
+    transaction->magic = 0;
+    arena_done(&transaction->arena);
+    free(transaction);
+}
+
+void transaction_end(struct peer *peer, struct transaction *transaction)
+{
+    if (transaction->over)
+        return;
+    transaction->over = true;
+    HASH_DEL(peer->transactions, transaction);
+    transaction_release(transaction);
+}
+
+void transactions_drop(struct peer *peer)
+{
+    struct transaction *transaction, *next;
+    HASH_ITER (hh, peer->transactions, transaction, next) {
+        transaction_end(peer, transaction);
+    }
+}
+
+static struct err envelope_take(struct transaction *transaction, const struct msg_resolve *asked)
+{
+    struct arena *arena = &transaction->arena;
+    transaction->protocol = (enum listen_protocol)asked->protocol;
+    transaction->client = arena_str(arena, asked->client);
+    transaction->helo = arena_str(arena, asked->helo);
+    transaction->reverse_path = arena_str(arena, asked->reverse_path);
+    if (arena_over(arena))
+        return err_make(ERR_NO_MEMORY);
+    if (asked->reverse_path.n == 0)
+        return err_none();
+    return addr_parse(transaction->reverse_path, arena, &transaction->sender);
+}
+
+static struct err transaction_begin(struct peer *peer, const struct msg_resolve *asked,
+                                    struct transaction **transaction_r)
+{
+    if (HASH_COUNT(peer->transactions) >= PEER_TRANSACTIONS_MAX)
+        return err_make(ERR_OVER_LIMIT);
+    struct transaction *transaction = calloc(1, sizeof(*transaction));
+    if (!transaction)
+        return err_make(ERR_NO_MEMORY);
+    transaction->magic = TRANSACTION_MAGIC;
+    transaction->number = asked->transaction;
+    transaction->holds = 1;
+    transaction->message = core_message_id(peer->core);
+    arena_init(&transaction->arena, TRANSACTION_ARENA);
+    struct err e = envelope_take(transaction, asked);
+    if (err_is(e)) {
+        transaction_release(transaction);
+        return e;
+    }
+    HASH_ADD(hh, peer->transactions, number, sizeof(transaction->number), transaction);
+    *transaction_r = transaction;
+    return err_none();
+}
+
+static struct err recipient_add(struct transaction *transaction, const struct addr *addr,
+                                struct str text, const struct resolved *resolved, uint32_t *token_r)
+{
+    struct arena *arena = &transaction->arena;
+    if (transaction->recipient_count == transaction->recipient_room) {
+        size_t room = transaction->recipient_room ? transaction->recipient_room * 2 : 4;
+        struct accepted_recipient *recipients = arena_take_array(arena, room, sizeof(*recipients));
+        if (!recipients)
+            return err_make(ERR_TOO_MANY_RECIPIENTS);
+        if (transaction->recipient_count)
+            memcpy(recipients, transaction->recipients,
+                   transaction->recipient_count * sizeof(*recipients));
+        transaction->recipients = recipients;
+        transaction->recipient_room = room;
+    }
+    transaction->recipients[transaction->recipient_count++] = (struct accepted_recipient){
+        .addr = *addr,
+        .text = text,
+        .copies = resolved->copies,
+        .copy_count = resolved->count,
+        .moved_to = resolved->forwarded ? resolved->moved_to : str_null()};
+    *token_r = (uint32_t)transaction->recipient_count;
+    return err_none();
+}
+
+/* --- resolve -------------------------------------------------------------------------------------
+ */
+
+static void refuse(struct msg_answer *answer, struct err e)
+{
+    answer->error = (uint16_t)e.code;
+    answer->reply = (uint16_t)err_row(e.code)->smtp;
+}
+
+static void resolve_one(struct core *core, struct transaction *transaction, struct str asked,
+                        struct msg_answer *answer)
+{
+    struct arena *arena = &transaction->arena;
+    struct str text = arena_str(arena, asked);
+    struct addr addr;
+    struct resolved resolved = {.refusal = err_none()};
+    struct err e = text.p ? addr_parse(text, arena, &addr) : err_make(ERR_TOO_MANY_RECIPIENTS);
+    if (!err_is(e))
+        e = directory_resolve(&core->directory, &addr, arena, &resolved);
+    if (!err_is(e))
+        e = resolved.refusal;
+    if (!err_is(e))
+        e = recipient_add(transaction, &addr, text, &resolved, &answer->token);
+    if (err_is(e)) {
+        refuse(answer, e);
+        if (e.code == ERR_MAILBOX_MOVED)
+            answer->text = resolved.moved_to;
+        return;
+    }
+    answer->error = ERR_NONE;
+    answer->reply = resolved.forwarded ? 251 : 250;
+    answer->text = resolved.forwarded ? resolved.moved_to : str_make("", 0);
+}
+
+static void resolve_all(struct request *request, struct transaction *transaction,
+                        struct msg_resolved *resolved)
+{
+    const struct msg_resolve *asked = &request->msg.resolve;
+    resolved->message = transaction->message;
+    resolved->answers_count = asked->recipients_count;
+    for (size_t i = 0; i < asked->recipients_count; i++)
+        resolve_one(request->peer->core, transaction, asked->recipients[i].text,
+                    &resolved->answers[i]);
+}
+
+void serve_resolve(struct request *request)
+{
+    const struct msg_resolve *asked = &request->msg.resolve;
+    struct peer *peer = request->peer;
+    struct msg answer = {.kind = MSG_resolved};
+    struct msg_resolved *resolved = &answer.resolved;
+    resolved->answers =
+        arena_take_array(&request->arena, asked->recipients_count, sizeof(struct msg_answer));
+    if (!resolved->answers) {
+        peer_cut(peer, err_make(ERR_NO_MEMORY));
+        return;
+    }
+    struct transaction *transaction = transaction_find(peer, asked->transaction);
+    struct err e = err_none();
+    if (!transaction)
+        e = transaction_begin(peer, asked, &transaction);
+    if (err_is(e)) {
+        resolved->answers_count = asked->recipients_count;
+        for (size_t i = 0; i < asked->recipients_count; i++)
+            refuse(&resolved->answers[i], e);
+        request_answer(request, &answer);
+        return;
+    }
+    transaction_hold(transaction);
+    resolve_all(request, transaction, resolved);
+    request_answer(request, &answer);
+    transaction_release(transaction);
+}
+
+/* --- verify --------------------------------------------------------------------------------------
+ */
+
+static bool may_ask(const struct core *core, struct str client)
+{
+    return core->conf->smtp.verify == CONF_VERIFY_OPEN ||
+           conf_networks_hold(&core->conf->smtp.verify_from, client);
+}
+
+/* Which reply a VRFY or EXPN gets (RFC 5321 3.5.3): the errors' own, but for what answers. */
+static uint16_t verify_reply(struct err e, bool expand)
+{
+    switch ((int)e.code) {
+    case ERR_NONE:
+        return 250;
+    case ERR_USER_NOT_LIST:
+        return expand ? 550 : 250;
+    default:
+        return (uint16_t)err_row(e.code)->smtp;
+    }
+}
+
+void serve_verify(struct request *request)
+{
+    const struct msg_verify *asked = &request->msg.verify;
+    struct core *core = request->peer->core;
+    struct msg answer = {.kind = MSG_verified};
+    struct msg_verified *verified = &answer.verified;
+    struct directory_lines lines = {.lines = NULL};
+    struct err e = err_make(ERR_ACCESS_DENIED);
+    if (may_ask(core, asked->client))
+        e = asked->expand
+                ? directory_expand(&core->directory, asked->text, &request->arena, &lines)
+                : directory_verify(&core->directory, asked->text, &request->arena, &lines);
+    verified->error = (uint16_t)e.code;
+    verified->reply = verify_reply(e, asked->expand);
+    verified->lines = arena_take_array(&request->arena, lines.count, sizeof(struct msg_text_line));
+    verified->lines_count = verified->lines ? lines.count : 0;
+    for (size_t i = 0; i < verified->lines_count; i++)
+        verified->lines[i].text = lines.lines[i];
+    request_answer(request, &answer);
+}

@@ -1,0 +1,30 @@
+/*
+ * struct mailbox_login: a session of a mailbox protocol, as core sees it: one account, and the
+ * handle by which its edge names it. What an edge asks of a handle reaches this account only.
+ */
+#ifndef CORE_MAILBOX_H
+#define CORE_MAILBOX_H
+
+#include "core/peer.h"
+#include "store/mailbox.h"
+
+struct mailbox_login {
+    UT_hash_handle hh;
+    uint64_t handle;
+    uint64_t account, inbox;
+    uint32_t uid_validity;
+    uint64_t open; /* mailbox that was opened, or 0 */
+    struct str address, client;
+    uint32_t *expunge; /* UIDs of pages so far */
+    size_t expunge_count, expunge_room;
+    struct arena arena; /* the texts */
+    size_t holds;
+    bool over;
+};
+
+struct mailbox_login *login_find(struct peer *peer, uint64_t handle);
+void login_hold(struct mailbox_login *login);
+void login_release(struct mailbox_login *login);
+void login_end(struct peer *peer, struct mailbox_login *login);
+
+#endif

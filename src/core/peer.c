@@ -1,0 +1,262 @@
+/*
+ * Why a copy of each message: the link's packet is gone when its callback returns, and a request
+ * may wait for the disk. The copy goes into the request's own arena, which is kept for the next
+ * request, so that a question costs no malloc.
+ */
+#include "core/peer.h"
+
+#include "base/must.h"
+
+#define POOL_OCTETS ((size_t)CORE_SLABS * SLAB_SIZE)
+
+/*
+ * --- The end of a peer ---------------------------------------------------------------------------
+ *
+ * Its last hold frees it: from a task, because the link's own code may still be running below us,
+ * and on a fiber, because dropping an upload may yield.
+ */
+
+static void farewell(void *arg)
+{
+    struct peer *peer = arg;
+    struct core *core = peer->core;
+    transactions_drop(peer);
+    uploads_drop(peer);
+    logins_drop(peer);
+    resent_peer_gone(core->resent, peer);
+    if (peer->slabs)
+        core->world->ops->shm_unmap(core->world, peer->slabs, POOL_OCTETS);
+    peer->magic = 0;
+    free(peer);
+    if (--core->peer_count == 0 && core->emptied)
+        wait_over(core->emptied);
+}
+
+static void farewell_start(struct task *task)
+{
+    struct peer *peer = task->arg;
+    must_be(peer, PEER_MAGIC);
+    peer->farewell = (struct fiber_start){.run = farewell, .arg = peer};
+    fiber_run(peer->core->fibers, &peer->farewell);
+}
+
+static void peer_release(struct peer *peer)
+{
+    must(peer->holds > 0);
+    if (--peer->holds > 0)
+        return;
+    must(peer->gone);
+    peer->last_task = (struct task){.run = farewell_start, .arg = peer};
+    loop_soon(peer->core->loop, &peer->last_task);
+}
+
+static void peer_over(struct peer *peer, struct err why)
+{
+    if (err_is(why) && why.code != ERR_PEER_GONE)
+        log_err(peer->core->log, "peer_cut", why);
+    LIST_REMOVE(peer, link_in_core);
+    peer->gone = true;
+    link_done(&peer->link);
+    peer_release(peer);
+}
+
+void peer_cut(struct peer *peer, struct err why)
+{
+    if (!peer->gone)
+        peer_over(peer, why);
+}
+
+static void peer_ended(struct link *link, struct err why)
+{
+    struct peer *peer = link->arg;
+    must_be(peer, PEER_MAGIC);
+    peer_over(peer, why);
+}
+
+/* --- Requests ------------------------------------------------------------------------------------
+ */
+
+static struct request *request_take(struct core *core)
+{
+    struct request *request = TAILQ_FIRST(&core->spare_requests);
+    if (request) {
+        TAILQ_REMOVE(&core->spare_requests, request, link);
+        core->spare_request_count--;
+        return request;
+    }
+    request = calloc(1, sizeof(*request));
+    if (request)
+        arena_init(&request->arena, REQUEST_ARENA);
+    return request;
+}
+
+static void request_give_back(struct core *core, struct request *request)
+{
+    arena_reset(&request->arena);
+    request->peer = NULL;
+    if (core->spare_request_count < REQUESTS_KEPT) {
+        TAILQ_INSERT_HEAD(&core->spare_requests, request, link);
+        core->spare_request_count++;
+    } else {
+        arena_done(&request->arena);
+        free(request);
+    }
+}
+
+static void request_run(void *arg)
+{
+    struct request *request = arg;
+    struct peer *peer = request->peer;
+    request->serve(request);
+    request_give_back(peer->core, request);
+    peer_release(peer);
+}
+
+static void request_start(struct peer *peer, const struct msg *msg, void (*serve)(struct request *))
+{
+    struct request *request = request_take(peer->core);
+    if (!request) {
+        peer_cut(peer, err_make(ERR_NO_MEMORY));
+        return;
+    }
+    if (err_is(msg_copy(msg, &request->arena, &request->msg))) {
+        request_give_back(peer->core, request);
+        peer_cut(peer, err_make(ERR_NO_MEMORY));
+        return;
+    }
+    request->peer = peer;
+    request->serve = serve;
+    request->start = (struct fiber_start){.run = request_run, .arg = request};
+    peer->holds++;
+    fiber_run(peer->core->fibers, &request->start);
+}
+
+void request_answer(struct request *request, struct msg *answer)
+{
+    struct peer *peer = request->peer;
+    uint32_t call;
+    if (peer->gone || !msg_asks(&request->msg, &call))
+        return;
+    msg_set_call(answer, call);
+    struct err e = link_send(&peer->link, answer);
+    if (err_is(e))
+        peer_cut(peer, e);
+}
+
+/* --- What a peer says ----------------------------------------------------------------------------
+ */
+
+static struct err pool_make(struct peer *peer, const struct msg *hello)
+{
+    struct world *world = peer->core->world;
+    if (peer->slabs)
+        return err_detail(ERR_BUS_BROKEN, STR("hello twice"));
+    peer->instance = hello->hello.instance;
+    int handle = world->ops->shm_create(world, POOL_OCTETS);
+    if (handle < 0)
+        return err_os(-handle, STR("shared memory"));
+    peer->slabs = world->ops->shm_map(world, handle, POOL_OCTETS);
+    struct msg welcome = {.kind = MSG_welcome, .welcome = {.slabs = CORE_SLABS}};
+    struct err e =
+        peer->slabs ? link_send_handle(&peer->link, &welcome, handle) : err_make(ERR_NO_MEMORY);
+    world->ops->close(world, handle);
+    return e;
+}
+
+/* Who may send what is in messages.def and was checked by the link. */
+static void (*const serves[MSG_COUNT])(struct request *) = {
+    [MSG_resolve] = serve_resolve,
+    [MSG_forget] = serve_forget,
+    [MSG_verify] = serve_verify,
+    [MSG_refused] = serve_refused,
+    [MSG_upload_open] = serve_upload_open,
+    [MSG_upload_data] = serve_upload_data,
+    [MSG_upload_drop] = serve_upload_drop,
+    [MSG_commit] = serve_commit,
+    [MSG_ask_commit] = serve_ask_commit,
+    [MSG_seen] = serve_seen,
+    [MSG_unseen] = serve_unseen,
+    [MSG_login] = serve_login,
+    [MSG_logout] = serve_logout,
+    [MSG_mailbox_open] = serve_mailbox_open,
+    [MSG_fetch] = serve_fetch,
+    [MSG_expunge] = serve_expunge,
+    [MSG_admin] = serve_admin,
+};
+
+static struct err peer_serve(struct peer *peer, const struct msg *msg)
+{
+    if (msg->kind == MSG_hello)
+        return pool_make(peer, msg);
+    if (!serves[msg->kind])
+        return err_detail(ERR_BUS_BROKEN, STR("a message core does not serve"));
+    if (!peer->slabs && peer->role != ROLE_CLI)
+        return err_detail(ERR_BUS_BROKEN, STR("a question before hello"));
+    request_start(peer, msg, serves[msg->kind]);
+    return err_none();
+}
+
+static void peer_got(struct link *link, const struct msg *msg, int passed)
+{
+    struct peer *peer = link->arg;
+    must_be(peer, PEER_MAGIC);
+    struct world *world = peer->core->world;
+    if (passed >= 0)
+        world->ops->close(world, passed);
+    struct err e = peer_serve(peer, msg);
+    if (err_is(e))
+        peer_cut(peer, e);
+}
+
+struct err peer_add(struct core *core, int handle, enum bus_role role, uint32_t instance)
+{
+    static const struct link_owner owner = {.got = peer_got, .ended = peer_ended};
+    struct peer *peer = calloc(1, sizeof(*peer));
+    if (!peer)
+        return err_make(ERR_NO_MEMORY);
+    *peer = (struct peer){
+        .magic = PEER_MAGIC, .core = core, .role = role, .instance = instance, .holds = 1};
+    int failed = link_init(&peer->link, core->loop, handle, ROLE_CORE, role, &owner, peer);
+    if (failed) {
+        free(peer);
+        return err_os(-failed, STR("link"));
+    }
+    LIST_INSERT_HEAD(&core->peers, peer, link_in_core);
+    core->peer_count++;
+    return err_none();
+}
+
+/* --- Slabs ---------------------------------------------------------------------------------------
+ */
+
+bool peer_slabs(const struct peer *peer, const struct msg_slab *slabs, size_t count, uint64_t total,
+                struct iovec *parts_r)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (slabs[i].index >= CORE_SLABS || slabs[i].length > SLAB_SIZE)
+            return false;
+        parts_r[i] = (struct iovec){.iov_base = peer->slabs + (size_t)slabs[i].index * SLAB_SIZE,
+                                    .iov_len = slabs[i].length};
+        sum += slabs[i].length;
+    }
+    return sum == total;
+}
+
+struct str peer_slabs_copy(const struct peer *peer, const struct msg_slab *slabs, size_t count,
+                           struct arena *arena)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += slabs[i].length;
+    struct iovec *parts = arena_take_array(arena, count, sizeof(*parts));
+    char *copy = arena_take(arena, total);
+    if (!parts || !copy || !peer_slabs(peer, slabs, count, total, parts))
+        return str_null();
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(copy + at, parts[i].iov_base, parts[i].iov_len);
+        at += parts[i].iov_len;
+    }
+    return str_make(copy, at);
+}

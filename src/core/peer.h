@@ -1,0 +1,100 @@
+/*
+ * struct peer: one link to an edge or a command, and everything its owner may name: open
+ * transactions, uploads, log-ins. Names are looked up per peer, so no edge reaches another's.
+ *
+ * A message becomes a struct request with memory of its own and runs on a fiber. When the link ends
+ * the peer lingers, `gone`, until its last request returned; answers to it are then dropped.
+ */
+#ifndef CORE_PEER_H
+#define CORE_PEER_H
+
+#include <uthash.h>
+
+#include "bus/link.h"
+#include "core/core.h"
+
+enum {
+    PEER_TRANSACTIONS_MAX = 20000, /* open at a time on one link */
+    PEER_UPLOADS_MAX = 2000,
+    PEER_LOGINS_MAX = 20000,
+    TRANSACTION_ARENA = 32 * 1024 * 1024, /* most for one message with every list expanded */
+};
+
+struct transaction;
+struct upload_slot;
+struct mailbox_login;
+
+#define PEER_MAGIC MAGIC('P', 'E', 'E', 'R')
+
+struct peer {
+    uint32_t magic;
+    LIST_ENTRY(peer) link_in_core;
+    struct core *core;
+    struct link link;
+    enum bus_role role;
+    uint32_t instance;
+    char *slabs; /* CORE_SLABS * SLAB_SIZE octets, shared with the edge: it may change any of them
+                    at any time */
+    struct transaction *transactions;
+    struct upload_slot *uploads;
+    struct mailbox_login *logins;
+    uint64_t last_login;
+    size_t holds; /* the link, and every request that runs */
+    bool gone;
+    struct task last_task;
+    struct fiber_start farewell;
+};
+
+struct request {
+    TAILQ_ENTRY(request) link;
+    struct fiber_start start;
+    void (*serve)(struct request *);
+    struct peer *peer;
+    struct msg msg;
+    struct arena arena;
+};
+
+/* Takes the handle of a link over and serves it until it ends. */
+struct err peer_add(struct core *core, int handle, enum bus_role role, uint32_t instance);
+/* Cuts the link now, because the peer broke the rules or there is no memory to serve it. */
+void peer_cut(struct peer *peer, struct err why);
+
+/* Queues an answer with the request's call number; dropped when the peer is gone. */
+void request_answer(struct request *request, struct msg *answer);
+
+/*
+ * The octets the peer put into `slabs`, as parts that point into shared memory: what they hold may
+ * change while it is looked at, so it is copied before it is checked. false: an index or a length
+ * is out of range, or the total is not `total`.
+ */
+bool peer_slabs(const struct peer *peer, const struct msg_slab *slabs, size_t count, uint64_t total,
+                struct iovec *parts_r);
+/* The same octets as a copy in the arena; str_null: out of range, or no room. */
+struct str peer_slabs_copy(const struct peer *peer, const struct msg_slab *slabs, size_t count,
+                           struct arena *arena);
+
+/* What a peer may ask; each runs on a fiber and answers itself. */
+void serve_resolve(struct request *);
+void serve_forget(struct request *);
+void serve_verify(struct request *);
+void serve_refused(struct request *);
+void serve_upload_open(struct request *);
+void serve_upload_data(struct request *);
+void serve_upload_drop(struct request *);
+void serve_commit(struct request *);
+void serve_ask_commit(struct request *);
+void serve_seen(struct request *);
+void serve_unseen(struct request *);
+void serve_login(struct request *);
+void serve_logout(struct request *);
+void serve_mailbox_open(struct request *);
+void serve_fetch(struct request *);
+void serve_expunge(struct request *);
+void serve_admin(struct request *);
+
+/* What a peer leaves behind when it is gone; called once, with no request running. */
+void transactions_drop(struct peer *peer);
+void uploads_drop(struct peer *peer);
+void logins_drop(struct peer *peer);
+
+#endif

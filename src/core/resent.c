@@ -1,0 +1,374 @@
+/*
+ * Why nothing is written for the ordinary message: the usual client goes on after our 250 (QUIT is
+ * enough), so R1 lives in memory only, and an entry is made for the few sessions that end badly.
+ * The look-up before each message is then one in a table that is nearly always empty.
+ */
+#include "core/resent.h"
+
+#include <openssl/evp.h>
+#include <uthash.h>
+
+#include "base/must.h"
+#include "base/wire.h"
+
+/* R1, by message id. */
+struct open_message {
+    UT_hash_handle hh;
+    uint64_t message;
+    struct peer *peer;
+    struct resent_key key;
+    bool repeated; /* the entry of R3 is there already */
+};
+
+/* R3, by key. */
+struct unseen_message {
+    UT_hash_handle hh;
+    struct resent_key key;
+    uint64_t message;
+    int64_t until; /* wall clock, microseconds */
+};
+
+/* R4, by token, oldest first in `order`. */
+struct known_try {
+    UT_hash_handle hh;
+    TAILQ_ENTRY(known_try) order;
+    struct try_token token;
+    uint64_t message;
+    struct resent_key key;
+};
+
+struct resent {
+    struct loop *loop;
+    struct engine *engine;
+    int64_t window;
+    struct open_message *open;
+    struct unseen_message *unseen;
+    struct known_try *tries;
+    TAILQ_HEAD(, known_try) order;
+    size_t try_count;
+};
+
+static const struct partition partition = {PARTITION_RESENT, 0};
+
+struct resent *resent_new(struct loop *loop)
+{
+    struct resent *resent = calloc(1, sizeof(*resent));
+    if (!resent)
+        return NULL;
+    resent->loop = loop;
+    TAILQ_INIT(&resent->order);
+    return resent;
+}
+
+void resent_free(struct resent *resent)
+{
+    struct open_message *open, *next_open;
+    HASH_ITER (hh, resent->open, open, next_open) {
+        HASH_DEL(resent->open, open);
+        free(open);
+    }
+    struct unseen_message *unseen, *next_unseen;
+    HASH_ITER (hh, resent->unseen, unseen, next_unseen) {
+        HASH_DEL(resent->unseen, unseen);
+        free(unseen);
+    }
+    struct known_try *try, *next_try;
+    HASH_ITER (hh, resent->tries, try, next_try) {
+        HASH_DEL(resent->tries, try);
+        free(try);
+    }
+    free(resent);
+}
+
+void resent_set_window(struct resent *resent, int64_t window)
+{
+    resent->window = window;
+}
+
+/* --- Keys and tags -------------------------------------------------------------------------------
+ */
+
+static void digest_str(EVP_MD_CTX *context, struct str s)
+{
+    unsigned char length[8];
+    key_put_u64(length, s.n);
+    must(EVP_DigestUpdate(context, length, sizeof(length)) == 1);
+    must(s.n == 0 || EVP_DigestUpdate(context, s.p, s.n) == 1);
+}
+
+static int recipient_order(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+struct resent_key resent_key(struct str client, struct str reverse_path, struct str *recipients,
+                             size_t count, struct str digest)
+{
+    qsort(recipients, count, sizeof(*recipients), recipient_order);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    must(context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1);
+    digest_str(context, client);
+    digest_str(context, reverse_path);
+    digest_str(context, digest);
+    for (size_t i = 0; i < count; i++)
+        digest_str(context, recipients[i]);
+    unsigned char whole[EVP_MAX_MD_SIZE];
+    must(EVP_DigestFinal_ex(context, whole, NULL) == 1);
+    EVP_MD_CTX_free(context);
+    struct resent_key key;
+    memcpy(key.octets, whole, sizeof(key.octets));
+    return key;
+}
+
+void resent_tag(unsigned char tag[TRY_TAG_SIZE], struct try_token token, uint64_t message,
+                struct resent_key key)
+{
+    memcpy(tag, token.octets, TRY_TOKEN_SIZE);
+    key_put_u64(tag + TRY_TOKEN_SIZE, message);
+    memcpy(tag + TRY_TOKEN_SIZE + 8, key.octets, RESENT_KEY_SIZE);
+}
+
+/* --- R4: tries -----------------------------------------------------------------------------------
+ */
+
+static void try_remember(struct resent *resent, struct try_token token, uint64_t message,
+                         struct resent_key key)
+{
+    struct known_try *try;
+    HASH_FIND(hh, resent->tries, &token, sizeof(token), try);
+    if (try)
+        return;
+    if (resent->try_count >= TRIES_KEPT) {
+        try = TAILQ_FIRST(&resent->order);
+        TAILQ_REMOVE(&resent->order, try, order);
+        HASH_DEL(resent->tries, try);
+        resent->try_count--;
+    } else {
+        try = malloc(sizeof(*try));
+        if (!try)
+            return; /* An edge that asks is told NOT_FOUND and commits again: at worst a copy. */
+    }
+    *try = (struct known_try){.token = token, .message = message, .key = key};
+    HASH_ADD(hh, resent->tries, token, sizeof(token), try);
+    TAILQ_INSERT_TAIL(&resent->order, try, order);
+    resent->try_count++;
+}
+
+void resent_replayed(void *arg, struct str tag, const struct op *ops, size_t count)
+{
+    (void)ops;
+    (void)count;
+    struct wire_in in = wire_in(tag);
+    struct str token = wire_get_octets(&in, TRY_TOKEN_SIZE);
+    struct str message = wire_get_octets(&in, 8);
+    struct str key = wire_get_octets(&in, RESENT_KEY_SIZE);
+    if (!wire_end(&in))
+        return; /* Some other commit's tag. */
+    struct try_token try;
+    struct resent_key resent_key;
+    memcpy(try.octets, token.p, sizeof(try.octets));
+    memcpy(resent_key.octets, key.p, sizeof(resent_key.octets));
+    try_remember(arg, try, key_get_u64((const unsigned char *)message.p), resent_key);
+}
+
+uint64_t resent_ask(struct resent *resent, struct peer *peer, struct str token)
+{
+    if (token.n != TRY_TOKEN_SIZE)
+        return 0;
+    struct known_try *try;
+    HASH_FIND(hh, resent->tries, token.p, TRY_TOKEN_SIZE, try);
+    if (!try)
+        return 0;
+    resent_open(resent, peer, try->token, try->message, try->key);
+    return try->message;
+}
+
+/* --- R1: open ------------------------------------------------------------------------------------
+ */
+
+void resent_open(struct resent *resent, struct peer *peer, struct try_token token, uint64_t message,
+                 struct resent_key key)
+{
+    try_remember(resent, token, message, key);
+    struct open_message *open;
+    HASH_FIND(hh, resent->open, &message, sizeof(message), open);
+    if (!open) {
+        open = malloc(sizeof(*open));
+        if (!open)
+            return; /* A repetition will then not be recognised; nothing is lost. */
+        *open = (struct open_message){.message = message, .key = key};
+        HASH_ADD(hh, resent->open, message, sizeof(message), open);
+    }
+    open->peer = peer;
+    open->repeated = resent_find(resent, key) == message;
+}
+
+static void open_forget(struct resent *resent, struct open_message *open)
+{
+    HASH_DEL(resent->open, open);
+    free(open);
+}
+
+/* --- R3: unseen ----------------------------------------------------------------------------------
+ */
+
+/* One put or removal of an entry, in memory of its own until it is durable. */
+struct entry_change {
+    struct commit commit;
+    struct op op;
+    struct resent_key key;
+    unsigned char value[16]; /* message id, until when: both big endian */
+};
+
+static void entry_changed(struct commit *commit, struct err e)
+{
+    /* A change that could not be made durable costs at most a second copy of a message that a
+     * client repeats after the next restart: the table in memory has it. */
+    (void)e;
+    free(commit->arg);
+}
+
+static void entry_change(struct resent *resent, struct resent_key key, uint64_t message,
+                         int64_t until, enum op_kind kind)
+{
+    struct entry_change *change = calloc(1, sizeof(*change));
+    if (!change)
+        return;
+    change->key = key;
+    key_put_u64(change->value, message);
+    key_put_u64(change->value + 8, (uint64_t)until);
+    change->op = (struct op){.kind = kind,
+                             .partition = partition,
+                             .key = str_make(&change->key, sizeof(change->key)),
+                             .value = str_make(change->value, sizeof(change->value))};
+    change->commit =
+        (struct commit){.ops = &change->op, .op_count = 1, .done = entry_changed, .arg = change};
+    engine_commit(resent->engine, &change->commit);
+}
+
+static struct unseen_message *unseen_of(struct resent *resent, struct resent_key key)
+{
+    struct unseen_message *unseen;
+    HASH_FIND(hh, resent->unseen, &key, sizeof(key), unseen);
+    return unseen;
+}
+
+static void unseen_keep(struct resent *resent, struct resent_key key, uint64_t message,
+                        int64_t until)
+{
+    struct unseen_message *unseen = unseen_of(resent, key);
+    if (!unseen) {
+        unseen = malloc(sizeof(*unseen));
+        if (!unseen)
+            return;
+        *unseen = (struct unseen_message){.key = key};
+        HASH_ADD(hh, resent->unseen, key, sizeof(key), unseen);
+    }
+    unseen->message = message;
+    unseen->until = until;
+}
+
+static void unseen_drop(struct resent *resent, struct unseen_message *unseen)
+{
+    entry_change(resent, unseen->key, unseen->message, unseen->until, OP_REMOVE);
+    HASH_DEL(resent->unseen, unseen);
+    free(unseen);
+}
+
+struct err resent_load(struct resent *resent, struct engine *engine)
+{
+    enum {
+        PAGE = 1000
+    };
+    resent->engine = engine;
+    struct arena arena;
+    arena_init(&arena, 4 * 1024 * 1024);
+    unsigned char from[RESENT_KEY_SIZE + 1] = {0};
+    size_t from_size = 0, count = PAGE;
+    struct err e = err_none();
+    while (count == PAGE && !err_is(e)) {
+        struct entry *entries;
+        arena_reset(&arena);
+        e = engine_scan(engine, partition, str_make(from, from_size), str_null(), PAGE, &arena,
+                        &entries, &count);
+        for (size_t i = 0; !err_is(e) && i < count; i++) {
+            struct resent_key key;
+            if (entries[i].key.n != sizeof(key) || entries[i].value.n != 16)
+                continue;
+            memcpy(key.octets, entries[i].key.p, sizeof(key));
+            const unsigned char *value = (const unsigned char *)entries[i].value.p;
+            unseen_keep(resent, key, key_get_u64(value), (int64_t)key_get_u64(value + 8));
+            memcpy(from, key.octets, sizeof(key));
+            from_size = sizeof(from);
+        }
+    }
+    arena_done(&arena);
+    return e;
+}
+
+uint64_t resent_find(struct resent *resent, struct resent_key key)
+{
+    if (resent->window == 0 || !resent->unseen)
+        return 0;
+    struct unseen_message *unseen = unseen_of(resent, key);
+    int64_t now = world_wall(resent->loop->world);
+    /* A clock set back must not make an entry live for ever. */
+    int64_t window = resent->window / 1000;
+    if (!unseen || unseen->until <= now || unseen->until > now + window)
+        return 0;
+    return unseen->message;
+}
+
+/* --- From state to state -------------------------------------------------------------------------
+ */
+
+void resent_seen(struct resent *resent, uint64_t message)
+{
+    struct open_message *open;
+    HASH_FIND(hh, resent->open, &message, sizeof(message), open);
+    if (!open)
+        return;
+    /* R1 -> R2. The repetition is complete: the same bytes once more are a new message. */
+    struct unseen_message *unseen = open->repeated ? unseen_of(resent, open->key) : NULL;
+    if (unseen)
+        unseen_drop(resent, unseen);
+    open_forget(resent, open);
+}
+
+static void end_unseen(struct resent *resent, struct open_message *open)
+{
+    /* R1 -> R3 */
+    if (resent->window > 0) {
+        int64_t until = world_wall(resent->loop->world) + resent->window / 1000;
+        unseen_keep(resent, open->key, open->message, until);
+        entry_change(resent, open->key, open->message, until, OP_PUT);
+    }
+    open_forget(resent, open);
+}
+
+void resent_unseen(struct resent *resent, uint64_t message)
+{
+    struct open_message *open;
+    HASH_FIND(hh, resent->open, &message, sizeof(message), open);
+    if (open)
+        end_unseen(resent, open);
+}
+
+void resent_peer_gone(struct resent *resent, struct peer *peer)
+{
+    struct open_message *open, *next;
+    HASH_ITER (hh, resent->open, open, next) {
+        if (open->peer == peer)
+            end_unseen(resent, open);
+    }
+}
+
+void resent_expire(struct resent *resent)
+{
+    int64_t now = world_wall(resent->loop->world);
+    struct unseen_message *unseen, *next;
+    HASH_ITER (hh, resent->unseen, unseen, next) {
+        if (unseen->until <= now || unseen->until > now + resent->window / 1000)
+            unseen_drop(resent, unseen);
+    }
+}

@@ -1,0 +1,79 @@
+/*
+ * Messages that a client may send again because it never learnt of our 250 (RFC 1047). A message
+ * counts as resent only if the connection ended before its client sent anything after our 250; then
+ * the same client, envelope and body within smtp.resent_window gets a 250 with the first id, and
+ * nothing is added. Two completed transactions are always two messages.
+ *
+ * States of an accepted message, as core sees it (doc/invariants.md R1..R4):
+ *   R1 open     the 250 is on its way; in memory, with the peer that will say how it went on
+ *   R2 seen     its client went on: forgotten
+ *   R3 unseen   its session ended first, or its edge did: an entry in PARTITION_RESENT, until
+ *               the window is over
+ *   R4 tried    known by the edge's token of that try, so that an edge that lost us between COMMIT
+ *               and its answer can ask (ask_commit); in memory, rebuilt from the log's tail
+ * A core that dies forgets R1: its edges live on, get the answer by token and then say seen or
+ * unseen. If edge and core die together nobody knows, and a client that repeats is believed.
+ */
+#ifndef CORE_RESENT_H
+#define CORE_RESENT_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "store/engine.h"
+#include "sys/loop.h"
+
+struct peer;
+struct resent;
+
+enum {
+    RESENT_KEY_SIZE = 16, /* of the digest over client, envelope and body */
+    TRY_TOKEN_SIZE = 16,
+    TRY_TAG_SIZE = TRY_TOKEN_SIZE + 8 + RESENT_KEY_SIZE, /* a commit's tag in the log */
+    TRIES_KEPT = 65536, /* tokens remembered; an edge asks within seconds */
+};
+
+struct resent_key {
+    unsigned char octets[RESENT_KEY_SIZE];
+};
+
+struct try_token {
+    unsigned char octets[TRY_TOKEN_SIZE];
+};
+
+/* Before local_open, so that resent_replayed can be given to it. NULL: no memory. */
+struct resent *resent_new(struct loop *loop);
+void resent_free(struct resent *resent);
+/* For local_open: a commit in the log's tail. `arg` is the struct resent. */
+void resent_replayed(void *arg, struct str tag, const struct op *ops, size_t count);
+/* Reads R3 from the store. May yield. */
+struct err resent_load(struct resent *resent, struct engine *engine);
+void resent_set_window(struct resent *resent, int64_t window); /* ns; 0: off */
+
+/* The key of a message: who sent it, from whom, to whom (in any order), which body. */
+struct resent_key resent_key(struct str client, struct str reverse_path, struct str *recipients,
+                             size_t count, struct str digest);
+
+/* The tag that makes a commit known after a crash; TRY_TAG_SIZE octets. */
+void resent_tag(unsigned char tag[TRY_TAG_SIZE], struct try_token token, uint64_t message,
+                struct resent_key key);
+
+/* Was this very message accepted before from a session that ended unseen? Its id, or 0. */
+uint64_t resent_find(struct resent *resent, struct resent_key key);
+
+/* R1: accepted, or recognised (`repeated`); `peer` will say how the session went on. */
+void resent_open(struct resent *resent, struct peer *peer, struct try_token token, uint64_t message,
+                 struct resent_key key);
+/* R1 -> R2 */
+void resent_seen(struct resent *resent, uint64_t message);
+/* R1 -> R3 */
+void resent_unseen(struct resent *resent, uint64_t message);
+/* All R1 of an edge that is gone -> R3 */
+void resent_peer_gone(struct resent *resent, struct peer *peer);
+
+/* R4: the message accepted under this token, or 0. `peer` takes it over as in resent_open. */
+uint64_t resent_ask(struct resent *resent, struct peer *peer, struct str token);
+
+/* Removes what is past the window. Call it now and then; never yields. */
+void resent_expire(struct resent *resent);
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * struct transaction: what core knows of a mail transaction between RESOLVE and COMMIT: the
+ * envelope, and for each accepted recipient a token and whose mailboxes it leads to. COMMIT names
+ * tokens, so an edge can deliver to nobody whom the rules did not let through.
+ */
+#ifndef CORE_TRANSACTION_H
+#define CORE_TRANSACTION_H
+
+#include "core/peer.h"
+#include "store/directory.h"
+
+struct accepted_recipient {
+    struct addr addr; /* as the client named it */
+    struct str text;  /* addr_print form */
+    struct copy *copies;
+    size_t copy_count;
+    struct str moved_to; /* a 251 forward was followed; else p == NULL */
+};
+
+#define TRANSACTION_MAGIC MAGIC('T', 'R', 'A', 'N')
+
+struct transaction {
+    uint32_t magic;
+    UT_hash_handle hh;
+    uint64_t number; /* the edge's name for it */
+    uint64_t message;
+    enum listen_protocol protocol;
+    struct str client, helo, reverse_path;
+    struct addr sender;
+    struct accepted_recipient *recipients; /* token t is recipients[t - 1] */
+    size_t recipient_count, recipient_room;
+    struct arena arena; /* all of the above */
+    size_t holds;       /* requests that look at it; it goes with the last */
+    bool over;
+};
+
+struct transaction *transaction_find(struct peer *peer, uint64_t number);
+/* Out of the peer's sight now; freed when the last hold is released. */
+void transaction_end(struct peer *peer, struct transaction *transaction);
+void transaction_hold(struct transaction *transaction);
+void transaction_release(struct transaction *transaction);
+
+#endif

@@ -1,0 +1,228 @@
+#include "role/role.h"
+
+#include <errno.h>
+
+#include "base/must.h"
+#include "sys/process.h"
+
+enum {
+    REPORT_MAX = 16 * 1024,
+    EXIT_FAILED = 1,
+};
+
+/* --- Configuration --------------------------------------------------------------------------- */
+
+/* The texts of older configurations stay: running sessions may point into them, and a reload is
+ * rare. What a reload adds is a few kilobytes. */
+static struct err conf_take(struct role *role, struct str text)
+{
+    struct arena *arena = malloc(sizeof(*arena));
+    if (!arena)
+        return err_make(ERR_NO_MEMORY);
+    arena_init(arena, CONF_ARENA);
+    struct conf *conf = arena_new(arena, struct conf);
+    struct str kept = arena_str(arena, text);
+    struct conf_trouble trouble = {.text = BUF_INIT(REPORT_MAX)};
+    struct err e = err_make(ERR_NO_MEMORY);
+    if (conf && kept.p)
+        e = conf_parse(kept, STR("configuration"), STR("/"), arena, conf, &trouble);
+    buf_done(&trouble.text);
+    if (err_is(e)) {
+        arena_done(arena);
+        free(arena);
+        return e;
+    }
+    role->conf = conf;
+    role->conf_text = kept;
+    role->conf_arena = arena;
+    role->log.least = (enum log_word)conf->server.log_least;
+    return err_none();
+}
+
+/* --- Handles -----------------------------------------------------------------------------------
+ */
+
+/* A peer or a listener; whoever takes the handle owns it. */
+static bool handle_take(struct role *role, const struct msg *msg, int handle)
+{
+    const struct role_table *table = role->table;
+    if (msg->kind == MSG_peer && table->peer) {
+        table->peer(role, (enum bus_role)msg->peer.role, msg->peer.instance, handle);
+        return true;
+    }
+    if (msg->kind == MSG_listen && table->listen) {
+        table->listen(role, (enum listen_protocol)msg->listen.protocol, msg->listen.address,
+                      handle);
+        return true;
+    }
+    return false;
+}
+
+/* What came while the role still began, in order. */
+static void early_take(struct role *role)
+{
+    for (size_t i = 0; i < role->early_count; i++)
+        if (!handle_take(role, &role->early[i].msg, role->early[i].handle))
+            role->world->ops->close(role->world, role->early[i].handle);
+    role->early_count = 0;
+}
+
+/* --- Beginning and ending --------------------------------------------------------------------- */
+
+static void role_end(struct role *role, int exit_code)
+{
+    role->exit_code = exit_code;
+    loop_stop(&role->loop);
+}
+
+static void stop_run(void *arg)
+{
+    struct role *role = arg;
+    role->table->stop(role);
+    role_end(role, 0);
+}
+
+static void stop_begin(struct role *role)
+{
+    if (role->state == ROLE_STOPS)
+        return;
+    if (role->state == ROLE_BEGINS) {
+        role->stop_asked = true; /* once it has begun */
+        return;
+    }
+    bool serving = role->state == ROLE_SERVES;
+    role->state = ROLE_STOPS;
+    if (!serving) {
+        role_end(role, 0);
+        return;
+    }
+    role->start = (struct fiber_start){.run = stop_run, .arg = role};
+    fiber_run(role->fibers, &role->start);
+}
+
+static void begin_run(void *arg)
+{
+    struct role *role = arg;
+    struct err e = role->table->begin(role);
+    if (err_is(e)) {
+        log_err(&role->log, "not_started", e);
+        role_end(role, EXIT_FAILED);
+        return;
+    }
+    role->state = ROLE_SERVES;
+    early_take(role);
+    struct msg ready = {.kind = MSG_ready, .ready = {.unenforced = buf_str(&role->unenforced)}};
+    if (!role->parent_gone)
+        e = link_send(&role->parent, &ready);
+    if (role->stop_asked || err_is(e))
+        stop_begin(role);
+}
+
+static struct err role_enter(struct role *role, const struct msg_setup *setup)
+{
+    role->instance = setup->instance;
+    role->as_root = setup->as_root;
+    struct err e = conf_take(role, setup->configuration);
+    if (!err_is(e) && role->table->prepare)
+        e = role->table->prepare(role);
+    if (err_is(e))
+        return e;
+    struct sandbox sandbox = {.role = role->table->name};
+    role->table->sandbox(role, &sandbox);
+    return sandbox_enter(&sandbox, &role->unenforced);
+}
+
+/* --- What the parent says --------------------------------------------------------------------- */
+
+static void setup_got(struct role *role, const struct msg_setup *setup)
+{
+    if (role->state != ROLE_WAITS_FOR_SETUP)
+        return;
+    struct err e = role_enter(role, setup);
+    if (err_is(e)) {
+        log_err(&role->log, "not_started", e);
+        role_end(role, EXIT_FAILED);
+        return;
+    }
+    role->state = ROLE_BEGINS;
+    role->start = (struct fiber_start){.run = begin_run, .arg = role};
+    fiber_run(role->fibers, &role->start);
+}
+
+static void configure_got(struct role *role, struct str text)
+{
+    struct err e = conf_take(role, text);
+    if (err_is(e))
+        log_err(&role->log, "configuration_refused", e);
+    else if (role->table->configure)
+        role->table->configure(role, role->conf);
+}
+
+static bool early_keep(struct role *role, const struct msg *msg, int handle)
+{
+    struct role_early *early = &role->early[role->early_count];
+    if (role->early_count >= ROLE_EARLY_MAX || !role->conf_arena ||
+        err_is(msg_copy(msg, role->conf_arena, &early->msg)))
+        return false;
+    early->handle = handle;
+    role->early_count++;
+    return true;
+}
+
+static void parent_got(struct link *link, const struct msg *msg, int passed)
+{
+    struct role *role = link->arg;
+    must_be(role, ROLE_MAGIC);
+    if (msg->kind == MSG_setup)
+        setup_got(role, &msg->setup);
+    else if (msg->kind == MSG_configure)
+        configure_got(role, msg->configure.configuration);
+    else if (msg->kind == MSG_stop)
+        stop_begin(role);
+    if (passed < 0)
+        return;
+    bool taken = role->state == ROLE_BEGINS   ? early_keep(role, msg, passed)
+                 : role->state == ROLE_SERVES ? handle_take(role, msg, passed)
+                                              : false;
+    if (!taken)
+        role->world->ops->close(role->world, passed);
+}
+
+static void parent_ended(struct link *link, struct err why)
+{
+    struct role *role = link->arg;
+    must_be(role, ROLE_MAGIC);
+    (void)why;
+    role->parent_gone = true;
+    stop_begin(role);
+}
+
+/* --- The whole of it ----------------------------------------------------------------------------
+ */
+
+int role_run(const struct role_table *table, void *arg)
+{
+    static const struct link_owner owner = {.got = parent_got, .ended = parent_ended};
+    struct role role = {.magic = ROLE_MAGIC,
+                        .table = table,
+                        .arg = arg,
+                        .world = world_real(),
+                        .unenforced = BUF_INIT(REPORT_MAX),
+                        .exit_code = EXIT_FAILED};
+    log_init(&role.log, role.world, table->name);
+    int failed = loop_init(&role.loop, role.world);
+    if (!failed) {
+        role.fibers = fiber_pool_open(&role.loop, table->fibers);
+        failed = role.fibers ? link_init(&role.parent, &role.loop, PROCESS_ROLE_LINK, table->role,
+                                         ROLE_PARENT, &owner, &role)
+                             : -ENOMEM;
+    }
+    if (failed) {
+        log_err(&role.log, "not_started", err_os(-failed, STR("event loop")));
+        return EXIT_FAILED;
+    }
+    loop_run(&role.loop);
+    /* What is left goes with the process. */
+    log_event(&role.log, LOG_INFO, "ended", log_u64("code", (uint64_t)role.exit_code));
+    return role.exit_code;
+}
