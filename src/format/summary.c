@@ -444,6 +444,8 @@ static void field_begin(struct summary *summary, struct str line)
     if (in_top_header(summary)) {
         if (malformed)
             summary->flags |= SUMMARY_HEADER_MALFORMED;
+        if (malformed && (str_eq_nocase(name, STR("From")) || summary->line_start == 0))
+            summary->flags |= SUMMARY_FROM_AMBIGUOUS;
         top_field_add(summary, name);
     }
     summary->wanted = name.n ? wanted_find(summary, name) : NULL;

@@ -68,6 +68,7 @@ enum summary_flag {
     SUMMARY_HEADER_MALFORMED = 1 << 6, /* a line without a field name, or "Name :" */
     SUMMARY_HEADER_UNENDED = 1 << 7,   /* no empty line: the message has no body */
     SUMMARY_HAS_REST = 1 << 8,         /* the parts limit was met */
+    SUMMARY_FROM_AMBIGUOUS = 1 << 9,   /* "From :", or a header that begins with a folded line */
 };
 
 enum envelope_field {
