@@ -149,6 +149,19 @@ static void list_file(void *arg, struct str name, uint64_t size)
     }
 }
 
+/* A new folder's own name is made durable at once. */
+static int log_folder_open(struct world *world, int store_folder)
+{
+    int folder = world->ops->folder_open(world, store_folder, LOG_FOLDER, false);
+    if (folder != -ENOENT)
+        return folder;
+    folder = world->ops->folder_open(world, store_folder, LOG_FOLDER, true);
+    int rc = folder < 0 ? folder : world->ops->folder_sync(world, store_folder);
+    if (folder >= 0 && rc < 0)
+        world->ops->close(world, folder);
+    return rc < 0 ? rc : folder;
+}
+
 struct err segments_open(struct segments *segments, struct world *world, int store_folder,
                          uint64_t segment_size)
 {
@@ -157,7 +170,7 @@ struct err segments_open(struct segments *segments, struct world *world, int sto
     TAILQ_INIT(&segments->list);
     TAILQ_INIT(&segments->recent);
     RB_INIT(&segments->tree);
-    segments->folder = world->ops->folder_open(world, store_folder, LOG_FOLDER, true);
+    segments->folder = log_folder_open(world, store_folder);
     if (segments->folder < 0)
         return err_os(-segments->folder, LOG_FOLDER);
     struct listing listing = {.segments = segments};

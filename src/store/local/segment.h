@@ -52,7 +52,8 @@ struct segments {
     uint64_t spare_next; /* the number of the next spare that is made */
 };
 
-/* Lists log/ (made if it is not there). Reads no header and opens no file. *segments is filled. */
+/* Lists log/ (made, and its name synced, if it is not there). Reads no header and opens no file.
+ * *segments is filled. */
 struct err segments_open(struct segments *segments, struct world *world, int store_folder,
                          uint64_t segment_size);
 /* Closes every file. Nothing may be pinned. */
