@@ -37,6 +37,7 @@
 #include <sys/queue.h>
 
 #include "sys/fake/disk.h"
+#include "sys/fake/memory.h"
 #include "sys/loop.h"
 
 /* Chances are in a million. An all-zero struct is a friendly world: nothing is split, late or
@@ -129,6 +130,10 @@ bool fake_role_alive(const struct fake_world *fake, int role);
 uint64_t fake_role_calls(const struct fake_world *fake, int role);
 /* Handles it holds: after an orderly end, zero. */
 size_t fake_role_handles(const struct fake_world *fake, int role);
+
+/* Its heap, to be counted or made to fail, where the program links fake_memory. After an orderly
+ * end fake_memory_blocks of it is 0, or something leaked. */
+struct fake_memory *fake_role_memory(struct fake_world *fake, int role);
 
 /* ---- What a role is given at its start: handles of its own ---- */
 

@@ -271,3 +271,9 @@ size_t fake_role_handles(const struct fake_world *fake, int role)
     must(role >= 0 && role < FAKE_ROLES);
     return w->roles[role].handles;
 }
+
+struct fake_memory *fake_role_memory(struct fake_world *fake, int role)
+{
+    must(role > 0);
+    return role_of(fake_inner_in(fake), role)->memory;
+}
