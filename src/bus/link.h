@@ -1,34 +1,43 @@
 /*
  * struct link: one end of the conversation with another role, over a packet socket. Messages queue
- * during a turn and leave together at its end. Questions park the asking fiber until the answer
- * comes.
+ * during a turn and leave together at its end, several in a packet. Questions park the asking fiber
+ * until the answer comes.
  *
- * A peer is never trusted: what does not decode, comes from a role that may not send it, or answers
- * a question nobody asked closes the link. When the link ends, every fiber that waits on it gets
- * ERR_BUS_BROKEN, then `ended` is called, once; the owner may free the link there.
+ * A peer is never trusted: what does not decode, comes from a role that may not send it, answers a
+ * question nobody asked or asked otherwise, or has a handle that does not belong to it cuts the
+ * link. When the link ends, every fiber that waits on it gets ERR_BUS_BROKEN, then `ended` is
+ * called, once, on the loop's stack and never from within a call on the link; the owner may call
+ * link_done there. A fiber that was woken does not touch the link any more.
  *
  * What cannot be sent because the peer does not read is kept up to LINK_OUT_MAX octets; beyond it
- * link_send says ERR_OVER_LIMIT and link_ask waits its turn (it may yield anyway).
+ * link_send says ERR_OVER_LIMIT and link_ask waits its turn (it may yield anyway). A message that
+ * is longer than a packet is ERR_OVER_LIMIT too. Octets of messages are wiped once they were sent
+ * or taken: there are passwords among them.
  */
 #ifndef BUS_LINK_H
 #define BUS_LINK_H
-
-#include <uthash.h>
 
 #include "bus/messages.h"
 #include "sys/fiber.h"
 #include "sys/loop.h"
 
 enum {
-    LINK_OUT_MAX = 4 * 1024 * 1024
+    LINK_OUT_MAX = 4 * 1024 * 1024,
+    LINK_PACKETS_A_TURN = 64, /* taken from one peer before others have their turn */
 };
 
 struct link;
+struct link_packet;
 struct link_call;
+
+RB_HEAD(link_calls, link_call);
+STAILQ_HEAD(link_packets, link_packet);
+TAILQ_HEAD(link_waiting, link_call);
 
 struct link_owner {
     /* A message that is no answer. On the loop's stack; `msg` and what it borrows are valid until
-     * it returns. `passed` is a handle that came with the packet, or -1; it is the owner's now. */
+     * it returns. `passed` is the handle of a message that carries one, else -1; it is the owner's
+     * now. link_done may be called here. */
     void (*got)(struct link *, const struct msg *msg, int passed);
     /* The other end is gone or was cut off. */
     void (*ended)(struct link *, struct err why);
@@ -41,27 +50,39 @@ struct link {
     struct loop *loop;
     enum bus_role own, peer;
     const struct link_owner *owner;
-    void *arg;
+    void *arg; /* the owner's */
     struct watch watch;
-    struct task flush;
-    struct buf out;                            /* the packet being filled */
-    struct link_packet *queued, **queued_tail; /* packets the socket would not take yet */
-    size_t queued_octets;
-    struct link_call *calls; /* hash by call number */
-    uint32_t next_call;
-    bool over;
+    struct task flush;           /* at the end of a turn with something to send */
+    struct task end;             /* after a cut */
+    char *in;                    /* BUS_PACKET_MAX octets */
+    struct arena arena;          /* lists of the message in `got` */
+    struct buf out;              /* the packet being filled */
+    struct link_packets queue;   /* full ones, and those the socket would not take yet */
+    size_t queued;               /* octets in the queue */
+    struct link_calls calls;     /* asked, by number */
+    struct link_waiting waiting; /* not asked yet: no room */
+    uint32_t last_call;
+    bool over; /* cut: nothing more is taken or sent */
+    struct err why;
+    bool *done; /* told by link_done, while a callback runs */
     uint64_t packets_in, packets_out, messages_in, messages_out;
 };
 
-/* Takes the handle over. `own` is the role of this end, `peer` of the other. 0 or -errno. */
+/* Takes the handle over. `own` is the role of this end, `peer` of the other. 0 or -errno: then the
+ * handle is still the caller's. */
 int link_init(struct link *link, struct loop *loop, int handle, enum bus_role own,
               enum bus_role peer, const struct link_owner *owner, void *arg);
-/* Closes it; waiting fibers get ERR_BUS_BROKEN; `ended` is not called. */
+/* Closes it; what was not sent is lost; waiting fibers get ERR_BUS_BROKEN; `ended` is not called.
+ */
 void link_done(struct link *link);
+/* The peer misbehaved in a way only the owner can see: ends the link as if it had been seen here.
+ */
+void link_cut(struct link *link, struct err why);
 
 /* Queues for the end of the turn; never yields. */
 struct err link_send(struct link *link, const struct msg *msg);
-/* The same, in a packet of its own that carries a handle; the caller keeps its copy. */
+/* For messages that carry a handle: at once, in a packet of its own, behind all that was sent
+ * before. The caller keeps its copy. ERR_OVER_LIMIT where the socket is full: nothing was sent. */
 struct err link_send_handle(struct link *link, const struct msg *msg, int handle);
 /* May yield: asks and waits for the answer. Sets msg's call. What answer_r borrows lives in the
  * arena. */

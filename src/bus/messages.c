@@ -100,6 +100,39 @@ bool msg_asks(const struct msg *msg, uint32_t *call_r)
     return true;
 }
 
+/* A call is the first field (call_field), so it follows the kind. */
+bool msg_answers_peek(struct wire_in from, uint32_t *call_r)
+{
+    wire_get_u32(&from);
+    unsigned kind = wire_get_u16(&from);
+    *call_r = wire_get_u32(&from);
+    return !from.bad && kind < MSG_COUNT && is_answer((enum msg_kind)kind);
+}
+
+bool msg_carries(enum msg_kind kind)
+{
+    static const enum msg_kind carriers[] = {
+#define RECORD(name, doc)
+#define RECORD_END(name)
+#define MESSAGE(name, senders, doc)
+#define MESSAGE_END(name)
+#define FIELD(type, name, doc)
+#define LIST(record, name, most, doc)
+#define CARRIES(name) MSG_##name,
+#include "bus/messages.def"
+#undef RECORD
+#undef RECORD_END
+#undef MESSAGE
+#undef MESSAGE_END
+#undef FIELD
+#undef LIST
+    };
+    for (size_t i = 0; i < sizeof(carriers) / sizeof(carriers[0]); i++)
+        if (carriers[i] == kind)
+            return true;
+    return false;
+}
+
 void msg_set_call(struct msg *msg, uint32_t call)
 {
     const struct field *field = call_field(msg->kind);

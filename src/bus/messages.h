@@ -126,6 +126,10 @@ struct err msg_copy(const struct msg *msg, struct arena *arena, struct msg *copy
 /* Is it an answer, and to which call? False for messages that are none; a piece that comes before
  * an answer (admin_text) is none. */
 bool msg_answers(const struct msg *msg, uint32_t *call_r);
+/* The same of an encoded message, of which only the head is looked at. */
+bool msg_answers_peek(struct wire_in from, uint32_t *call_r);
+/* Does it come with a handle? */
+bool msg_carries(enum msg_kind kind);
 /* Sets the call of a message that has one. */
 void msg_set_call(struct msg *msg, uint32_t call);
 /* All of it in words, for traces of the bus and failing tests; secrets are left out. */

@@ -14,7 +14,9 @@ struct err process_socket_pair(int pair_r[2]);
 
 /*
  * Starts this very executable again as `role` (argv: "veredus", "role", ROLE), with `link` as
- * descriptor 3 and standard error kept; everything else is closed. *pid_r gets its process id.
+ * descriptor 3 and standard error kept; everything else is closed. The role ignores SIGINT, SIGTERM
+ * and SIGHUP: a terminal sends them to all of us, and it is the parent that says when to stop.
+ * *pid_r gets its process id. Only for processes with one thread.
  */
 struct err process_start_role(const char *role, int link, int64_t *pid_r);
 /* The link a role was started with. */
@@ -30,16 +32,21 @@ void process_kill(int64_t pid);      /* SIGKILL */
 bool process_alive(int64_t pid);
 int64_t process_own_pid(void);
 bool process_is_root(void);
+/* The system's host name. */
+void process_host_name(struct buf *to);
 
-/* Signals as events: `got` runs on the loop. SIGPIPE is ignored. One per process. */
+/* SIGHUP, SIGINT, SIGTERM and SIGCHLD as events: `got` runs on the loop. SIGPIPE is ignored. One
+ * per process; NULL where the system says no. */
 struct signals;
 struct signals *signals_open(struct loop *loop, void (*got)(void *arg, int signal), void *arg);
 void signals_close(struct signals *signals);
 
 /* "127.0.0.1:2525", "[::1]:2525", "*:25" -> a listening TCP socket with SO_REUSEADDR, non-blocking.
+ * "*" is IPv6 and IPv4 in one socket, or IPv4 where the system has no IPv6; "[::]" is IPv6 alone.
  */
 struct err process_listen(struct str address, int *handle_r);
-/* A unix packet socket at path, mode 0600; a stale one is replaced only if nobody answers there. */
+/* A unix packet socket at path, mode 0600; a stale one is replaced only if nobody answers there
+ * (else errno EADDRINUSE). A path has at most 107 octets. */
 struct err process_listen_unix(struct str path, int *handle_r);
 struct err process_connect_unix(struct str path, int *handle_r);
 

@@ -1,0 +1,175 @@
+/*
+ * Whole small files by path, for the parent and the command line: they act for the operator, with
+ * the operator's rights, on paths the operator gave. Roles that meet strangers have no paths.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "sys/process.h"
+
+enum {
+    PATH_MOST = 4096,
+    PIECE = 4096,
+};
+
+struct path_text {
+    char text[PATH_MOST];
+};
+
+static bool path_make(struct path_text *path, struct str from)
+{
+    if (from.n == 0 || from.n >= sizeof(path->text) || str_index(from, '\0') >= 0) {
+        errno = from.n ? ENAMETOOLONG : ENOENT;
+        return false;
+    }
+    memcpy(path->text, from.p, from.n);
+    path->text[from.n] = '\0';
+    return true;
+}
+
+static struct err read_all(int file, size_t max, struct buf *to)
+{
+    char piece[PIECE];
+    size_t before = to->n;
+    for (;;) {
+        ssize_t n = read(file, piece, sizeof(piece));
+        if (n < 0 && errno != EINTR)
+            return err_os(errno, STR("read"));
+        if (n == 0)
+            return err_none();
+        if (n > 0 && (to->n - before + (size_t)n > max || !buf_put(to, str_make(piece, (size_t)n))))
+            return err_detail(ERR_OVER_LIMIT, STR("the file is too large"));
+    }
+}
+
+struct err process_read_file(struct str path, size_t max, struct buf *to)
+{
+    struct path_text name;
+    int file = path_make(&name, path) ? open(name.text, O_RDONLY | O_CLOEXEC) : -1;
+    if (file < 0)
+        return err_os(errno, STR("open"));
+    struct err e = read_all(file, max, to);
+    close(file);
+    return e;
+}
+
+static bool write_all(int file, struct str bytes)
+{
+    while (bytes.n) {
+        ssize_t n = write(file, bytes.p, bytes.n);
+        if (n < 0 && errno != EINTR)
+            return false;
+        if (n > 0)
+            bytes = str_from_index(bytes, (size_t)n);
+    }
+    return true;
+}
+
+/* The folder of a path, and the name in it. */
+static int parent_open(struct path_text *path, const char **name_r)
+{
+    char *slash = strrchr(path->text, '/');
+    *name_r = slash ? slash + 1 : path->text;
+    if (!slash)
+        return open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *slash = '\0';
+    return open(slash == path->text ? "/" : path->text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static bool new_file(int folder, const char *name, struct str bytes, unsigned mode)
+{
+    int file = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    if (file < 0)
+        return false;
+    bool written = fchmod(file, mode) == 0 && write_all(file, bytes) && fsync(file) == 0;
+    int failed = errno;
+    close(file);
+    if (!written)
+        unlinkat(folder, name, 0);
+    errno = failed;
+    return written;
+}
+
+struct err process_write_file(struct str path, struct str bytes, unsigned mode)
+{
+    struct path_text text;
+    const char *name;
+    char beside[NAME_MAX + 1];
+    int folder = path_make(&text, path) ? parent_open(&text, &name) : -1;
+    if (folder < 0)
+        return err_os(errno, STR("open"));
+    int n = snprintf(beside, sizeof(beside), ".%s.%d", name, (int)getpid());
+    bool fits = n > 0 && (size_t)n < sizeof(beside);
+    errno = ENAMETOOLONG;
+    bool done = fits && new_file(folder, beside, bytes, mode);
+    if (done && (renameat(folder, beside, folder, name) < 0 || fsync(folder) < 0)) {
+        int failed = errno;
+        unlinkat(folder, beside, 0);
+        errno = failed;
+        done = false;
+    }
+    struct err e = done ? err_none() : err_os(errno, STR("write"));
+    close(folder);
+    return e;
+}
+
+struct err process_make_folder(struct str path, unsigned mode)
+{
+    struct path_text name;
+    if (!path_make(&name, path) || mkdir(name.text, mode) < 0)
+        return err_os(errno, STR("mkdir"));
+    return err_none();
+}
+
+struct err process_open_folder(struct str path, int *handle_r)
+{
+    struct path_text name;
+    *handle_r = path_make(&name, path) ? open(name.text, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    return *handle_r < 0 ? err_os(errno, STR("open")) : err_none();
+}
+
+struct err process_remove_file(struct str path)
+{
+    struct path_text name;
+    if (!path_make(&name, path) || unlink(name.text) < 0)
+        return err_os(errno, STR("unlink"));
+    return err_none();
+}
+
+/* --- Passwords ------------------------------------------------------------------------------- */
+
+/* Octet by octet: what follows the line is somebody else's. */
+static struct err line_read(int from, struct buf *to)
+{
+    for (;;) {
+        char c;
+        ssize_t n = read(from, &c, 1);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_os(errno, STR("read"));
+        if (n == 0 || c == '\n')
+            return err_none();
+        if (!buf_putc(to, c))
+            return err_detail(ERR_OVER_LIMIT, STR("the line is too long"));
+    }
+}
+
+struct err process_read_password(struct str prompt, struct buf *to)
+{
+    struct termios usual, silent;
+    if (tcgetattr(STDIN_FILENO, &usual) < 0)
+        return line_read(STDIN_FILENO, to);
+    silent = usual;
+    silent.c_lflag &= ~(tcflag_t)ECHO;
+    write_all(STDERR_FILENO, prompt);
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+    struct err e = line_read(STDIN_FILENO, to);
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, &usual);
+    write_all(STDERR_FILENO, STR("\n"));
+    return e;
+}
