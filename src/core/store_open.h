@@ -1,0 +1,20 @@
+/*
+ * Opening the store, in core and on the command line: the data folder, the index, the engine.
+ */
+#ifndef CORE_STORE_OPEN_H
+#define CORE_STORE_OPEN_H
+
+#include "conf/conf.h"
+#include "core/resent.h"
+#include "store/engine.h"
+#include "sys/loop.h"
+
+/*
+ * On a fiber, inside the sandbox, whose folder (the working folder) is the data folder. `resent`
+ * may be NULL. ERR_STORE_LOCKED: another process has it open. ERR_NOT_FOUND: there is none and
+ * `create` is false.
+ */
+struct err store_open(struct loop *loop, const struct conf *conf, bool create,
+                      struct resent *resent, struct engine **engine_r);
+
+#endif
