@@ -157,17 +157,36 @@ void fake_file_lie(struct fake_disk *disk, struct fake_node *file)
         fake_change_forget(disk, file, TAILQ_FIRST(&file->changes));
 }
 
+/* What is durable, under what is unsynced but will still be written: the file without its lies. */
+static void disk_view(const struct fake_node *file, struct fake_image *view_r)
+{
+    *view_r = (struct fake_image){0};
+    fake_image_copy(view_r, &file->durable);
+    const struct fake_change *change;
+    TAILQ_FOREACH (change, &file->changes, link)
+        fake_change_apply(view_r, change, 0, UINT64_MAX);
+}
+
 size_t fake_file_read_direct(const struct fake_node *file, void *to, size_t n, uint64_t at)
 {
     if (!file->lied)
         return fake_image_read(&file->now, to, n, at);
-    struct fake_image disk_view = {0};
-    fake_image_copy(&disk_view, &file->durable);
-    const struct fake_change *change;
-    TAILQ_FOREACH (change, &file->changes, link)
-        fake_change_apply(&disk_view, change, 0, UINT64_MAX);
-    fake_image_truncate(&disk_view, file->now.size);
-    size_t got = fake_image_read(&disk_view, to, n, at);
-    fake_image_done(&disk_view);
+    struct fake_image view;
+    disk_view(file, &view);
+    fake_image_truncate(&view, file->now.size);
+    size_t got = fake_image_read(&view, to, n, at);
+    fake_image_done(&view);
     return got;
+}
+
+void fake_file_forget_cache(struct fake_disk *disk, struct fake_node *file)
+{
+    if (!file->lied)
+        return;
+    struct fake_image view;
+    disk_view(file, &view);
+    fake_image_truncate(&view, file->now.size);
+    disk->used_pages += file->live ? view.allocated - file->now.allocated : 0;
+    fake_image_done(&file->now);
+    file->now = view;
 }

@@ -318,6 +318,9 @@ static void a_lying_sync_loses_what_it_was_about(void **state)
     assert_int_equal(fake_file_read_direct(at(disk, STR("a")), bytes, 1024, 0), 1024);
     assert_int_equal(bytes[0], '0');
     assert_int_equal(bytes[512], '2');
+    fake_disk_forget_cache(disk);
+    assert_int_equal(byte_at(disk, STR("a"), 0), '0');
+    assert_int_equal(byte_at(disk, STR("a"), 512), '2');
     struct fake_random r;
     fake_random_init(&r, 1, "test");
     fake_disk_crash(disk, fake_pick_random(&r), FAKE_TEAR_ANY);

@@ -230,6 +230,13 @@ void fake_disk_set_read_only(struct fake_disk *disk, bool read_only)
     disk->read_only = read_only;
 }
 
+void fake_disk_forget_cache(struct fake_disk *disk)
+{
+    struct fake_node *node;
+    TAILQ_FOREACH (node, &disk->nodes, link)
+        fake_file_forget_cache(disk, node);
+}
+
 uint64_t fake_disk_used(const struct fake_disk *disk)
 {
     return disk->used_pages * FAKE_PAGE;

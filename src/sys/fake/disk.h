@@ -67,6 +67,8 @@ size_t fake_disk_unsynced(const struct fake_disk *disk);
 /* Episodes: a full disk, a remount after an error. Both can be taken back. */
 void fake_disk_set_capacity(struct fake_disk *disk, uint64_t bytes);
 void fake_disk_set_read_only(struct fake_disk *disk, bool read_only);
+/* Memory gets scarce and the page cache is dropped: where a sync lied, the old bytes are back. */
+void fake_disk_forget_cache(struct fake_disk *disk);
 uint64_t fake_disk_used(const struct fake_disk *disk);
 
 /* For oracles and damage tests: the file as it is now, without a world. -ENOENT where it is not. */

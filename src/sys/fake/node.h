@@ -120,6 +120,8 @@ int fake_file_truncate(struct fake_disk *disk, struct fake_node *file, uint64_t 
 void fake_file_sync(struct fake_disk *disk, struct fake_node *file);
 /* A sync that failed and marked its pages clean: they are seen, and lost at a crash. */
 void fake_file_lie(struct fake_disk *disk, struct fake_node *file);
+/* The page cache is dropped: what was lied about is seen no more. */
+void fake_file_forget_cache(struct fake_disk *disk, struct fake_node *file);
 /* Past the page cache: what the disk itself would give. */
 size_t fake_file_read_direct(const struct fake_node *file, void *to, size_t n, uint64_t at);
 /* Does to `image` what the change did between its bytes from .. to. */
