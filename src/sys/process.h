@@ -32,6 +32,10 @@ void process_kill(int64_t pid);      /* SIGKILL */
 bool process_alive(int64_t pid);
 int64_t process_own_pid(void);
 bool process_is_root(void);
+int64_t process_own_uid(void);
+bool process_has_user(struct str user);
+/* Root's folder becomes this user's; it may be the user's already, and nobody else's. */
+struct err process_give_folder(struct str path, struct str user);
 /* The system's host name. */
 void process_host_name(struct buf *to);
 
