@@ -105,7 +105,8 @@ struct blob_put {
 };
 
 /* The caller's memory until `done` was called; ops, keys and values too. `done` runs on the loop.
- */
+ * It says ERR_SHUTTING_DOWN where the engine is closed: then, and only then, it is not known
+ * whether the commit will be there after the next start, and no reply may follow. */
 struct commit {
     TAILQ_ENTRY(commit) link;
     struct op *ops;
@@ -119,6 +120,7 @@ struct commit {
     void *arg;
     /* The engine's own. */
     void *record;
+    struct err failed;
 };
 
 struct engine;
@@ -260,8 +262,9 @@ static inline void engine_close(struct engine *engine)
 
 /* --- Watching -------------------------------------------------------------------------------- */
 
-/* `changed` runs on the loop after a commit that touched the partition became visible. Linked into
- * the engine until engine_unwatch. */
+/* `changed` runs on the loop after a commit that touched the partition became visible, before that
+ * commit's `done`; it may end any watch, and must not yield. Linked into the engine until
+ * engine_unwatch. */
 struct partition_watch {
     LIST_ENTRY(partition_watch) link;
     struct partition partition;

@@ -24,6 +24,7 @@ enum {
     GROUP_RECORDS_MAX = 1000,           /* stays under the system's limit on parts of a write */
     LOCAL_READERS = 4,                  /* threads of the reader lane */
     LOCAL_SPARES = 1,                   /* segments made ahead */
+    LOCAL_WATCH_LISTS = 256,            /* watches, hashed by partition */
 };
 
 /* How long a store that could not make a segment, or an index that could not be written, is left
@@ -32,24 +33,41 @@ enum {
 /* How old a reading of the free space on the disk may be. */
 #define LOCAL_FREE_AGE NS_PER_SECOND
 
+struct pending_blob {
+    struct blob_header header;
+    uint64_t at;   /* from the start of the record */
+    uint64_t size; /* in the record */
+};
+
 /* A commit between engine_commit and its `done`: the record under construction. */
 struct pending {
     struct commit *commit;
     uint32_t size;   /* of the record */
     uint32_t deltas; /* octets kept for them */
-    struct err err;
-    unsigned char *octets; /* the record */
+    struct pending_blob *blobs;
+    unsigned char octets[]; /* the record */
 };
 
 TAILQ_HEAD(commit_list, commit);
+LIST_HEAD(watch_list, partition_watch);
+
+/* A fiber that waits for the end of an applier's round. */
+struct apply_waiter {
+    TAILQ_ENTRY(apply_waiter) link;
+    struct wait wait;
+};
+
+TAILQ_HEAD(apply_waiter_list, apply_waiter);
 
 /* What the group in flight is about. Its octets are those of its commits' records. */
 struct group {
     struct job job;
     struct world *world;
+    struct local *local;
     int file;
     uint64_t number;
     uint64_t segment, at, size;
+    uint32_t salt;
     struct iovec *parts; /* GROUP_RECORDS_MAX */
     int part_count;
     int result; /* 0 or -errno */
@@ -83,9 +101,13 @@ struct local {
 
     /* The log. */
     struct segments segments;
+    bool segments_are_open;
     struct segment *segment; /* where groups go; pinned */
+    uint32_t salt;           /* its */
     uint64_t at;             /* where the next group goes in it */
     uint64_t group_next;
+    uint64_t sequence_next;
+    bool sealed; /* a group failed in `segment`: it is not written to again */
     struct segment_make make;
     struct job make_job;
     bool making;
@@ -93,12 +115,15 @@ struct local {
     struct segment_spare spare;
     struct job spare_job;
     bool sparing;
+    bool spare_failed;
+    uint64_t spare_tried_for; /* the segment that was written then */
 
     /* Commits. */
     struct commit_list waiting;
     uint64_t waiting_octets;
     struct commit_list refused; /* of a failed group: reported when its end is durable */
     struct err refused_err;
+    struct err read_only_err;
     struct task gather; /* at the turn's end: the next group */
     struct task settle; /* calls `done` of what failed without a group */
     struct commit_list failed;
@@ -113,6 +138,7 @@ struct local {
     struct log_position frozen_to; /* what `frozen` leads to */
     struct log_position applied;
     struct job apply_job;
+    struct err apply_result; /* the applier's thread's */
     struct err apply_err;
     bool applying;
     bool apply_wanted;
@@ -120,14 +146,22 @@ struct local {
     struct task turn_over;
     struct task apply_task;
     struct timer apply_timer;
-    TAILQ_HEAD(, apply_waiter) apply_waiters;
+    struct apply_waiter_list apply_waiters;
 
-    LIST_HEAD(, partition_watch) watches;
+    struct watch_list watches[LOCAL_WATCH_LISTS];
+    struct partition_watch *watch_next; /* of the list that is being walked */
     blob_id blob_next;
+    struct wait *closing; /* waits until nothing is under way */
     struct local_status status;
 };
 
 struct local *local_of(struct engine *engine);
+/* Puts into local->why what happened: `what` and the error's own words. */
+void local_say(struct local *local, const char *what, struct err e);
+/* From now on nothing is written; local->why says why. The first reason stays. */
+void local_is_damaged(struct local *local, const char *what, struct err e);
+/* Ends the waiting of local_close once nothing is under way. */
+void local_look_quiet(struct local *local);
 
 /* --- commit.c -------------------------------------------------------------------------------- */
 
@@ -135,6 +169,11 @@ void local_commit(struct engine *engine, struct commit *commit);
 /* Looks whether a group, a segment or a retry can be started now. Cheap; called after every event.
  */
 void commit_go_on(struct local *local);
+struct err commit_open(struct local *local);
+/* Nothing is under way any more: calls every `done` that is left. */
+void commit_close(struct local *local);
+/* Makes sure the row that holds the newest group's number is among `rows`. */
+bool group_number_put(struct overlay *rows, uint64_t number);
 
 /* --- order.c: one commit's rows, the same when it is ordered and when it is replayed ---------- */
 
@@ -165,8 +204,14 @@ struct err order_moves(const struct layers *layers, struct overlay *rows,
 /* Starts a round if one is due and allowed now. Called before a new group's rows are moved into
  * `active`, and from tasks and timers. */
 void apply_go_on(struct local *local);
+/* Rows came into `active`: sees to it that they are applied in time. */
+void apply_later(struct local *local);
 /* May yield until everything that was durable at the call is in the index. */
 struct err apply_wait(struct local *local);
+/* At once, on this thread: only while the store is opened. */
+struct err apply_at_once(struct local *local);
+void apply_open(struct local *local);
+void apply_close(struct local *local);
 
 /* --- replay.c -------------------------------------------------------------------------------- */
 
@@ -182,7 +227,9 @@ struct err replay_log(struct local *local, const struct replay_sink *sink);
 
 /* Layers of what is durable, with a view; end with read_end before anything that may yield. */
 struct err read_begin(struct local *local, struct layers *layers_r);
-void read_end(struct layers *layers);
+/* ERR_STORE_DAMAGED if something that was read did not match its sum: what was read is then void.
+ */
+struct err read_end(struct local *local, struct layers *layers);
 
 struct err local_get(struct engine *engine, struct partition partition, struct str key,
                      struct arena *arena, struct entry *entry_r);
@@ -195,6 +242,12 @@ struct err local_blob_size(struct engine *engine, blob_id blob, uint64_t *head_r
 struct err local_blob_head(struct engine *engine, blob_id blob, struct arena *arena,
                            struct str *head_r);
 struct err local_blob_read(struct engine *engine, blob_id blob, uint64_t at, void *to, size_t n);
+
+/* --- watch.c --------------------------------------------------------------------------------- */
+
+void local_watch(struct engine *engine, struct partition_watch *watch);
+void local_unwatch(struct engine *engine, struct partition_watch *watch);
+void watch_changed(struct local *local, struct partition partition);
 
 /* --- upload.c -------------------------------------------------------------------------------- */
 

@@ -46,6 +46,9 @@ struct segment_header {
     uint64_t previous_end;
     uint64_t first_group;
     int64_t made; /* wall */
+    /* Random: what the sums of this segment's record headers start from, so that no body can hold
+     * octets that look like a record here. */
+    uint32_t salt;
 };
 
 void segment_header_encode(const struct segment_header *header,
@@ -82,12 +85,13 @@ struct record_header {
     int64_t ordered; /* wall */
 };
 
-void record_header_encode(const struct record_header *header, unsigned char to[RECORD_HEADER_SIZE]);
+void record_header_encode(const struct record_header *header, uint32_t salt,
+                          unsigned char to[RECORD_HEADER_SIZE]);
 /* True if sum, kind and the sizes make sense together. */
-bool record_header_decode(struct str octets, struct record_header *header_r);
+bool record_header_decode(struct str octets, uint32_t salt, struct record_header *header_r);
 
 /* Checks a whole record, sums of heads and bodies included. `octets` may go on behind it. */
-enum format_state record_check(struct str octets, struct record_header *header_r);
+enum format_state record_check(struct str octets, uint32_t salt, struct record_header *header_r);
 
 /* --- Blobs in a record ----------------------------------------------------------------------- */
 
@@ -217,6 +221,7 @@ struct index_key key_owners_of(blob_id blob);
 struct index_key key_place(blob_id blob);
 struct index_key key_segment(uint64_t segment);
 struct index_key key_counts(void);
+struct index_key key_group(void); /* the number of the newest group that was ordered */
 
 /* Where a blob is. */
 struct place {
@@ -246,6 +251,7 @@ enum {
     VALUE_PLACE_SIZE = 37,
     VALUE_SEGMENT_SIZE = 16,
     VALUE_COUNTS_SIZE = 32,
+    VALUE_U64_SIZE = 8,
     VALUE_ENTRY_EXTRA = 8, /* the blob id in front of an entry's value */
 };
 
@@ -258,6 +264,8 @@ void value_segment_encode(const struct segment_use *use, unsigned char to[VALUE_
 bool value_segment_decode(struct str value, struct segment_use *use_r);
 void value_counts_encode(const struct store_counts *counts, unsigned char to[VALUE_COUNTS_SIZE]);
 bool value_counts_decode(struct str value, struct store_counts *counts_r);
+void value_u64_encode(uint64_t number, unsigned char to[VALUE_U64_SIZE]);
+bool value_u64_decode(struct str value, uint64_t *number_r);
 bool value_entry_decode(struct str value, blob_id *blob_r, struct str *value_r);
 
 #endif

@@ -48,9 +48,15 @@ void overlay_init(struct overlay *overlay);
 void overlay_clear(struct overlay *overlay);
 /* Writes or replaces; value.p == NULL leaves a tombstone. False: no memory, nothing changed. */
 bool overlay_put(struct overlay *overlay, struct str key, struct str value);
+/* The value is the parts one after the other; none: a tombstone. The row, or NULL: no memory. */
+struct row *overlay_put_parts(struct overlay *overlay, struct str key, const struct str *parts,
+                              size_t count);
 bool overlay_doom(struct overlay *overlay, blob_id blob);
 /* Moves every row of `from` over those of `to`; `from` is empty then. Cannot fail. */
 void overlay_move(struct overlay *to, struct overlay *from);
+
+/* Drops every row (and what is doomed) but those whose keys begin so. Cannot fail. */
+void overlay_keep_only(struct overlay *overlay, struct str prefix);
 
 static inline struct str row_key(const struct row *row)
 {
@@ -89,6 +95,7 @@ struct layers_walk {
     struct row *rows[LAYERS_MAX];
     struct str index_key, index_value;
     bool index_has;
+    bool index_given;
 };
 
 void layers_seek(struct layers_walk *walk, const struct layers *layers, struct str from);

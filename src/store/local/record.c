@@ -51,14 +51,14 @@ static uint64_t get_u64(const char *from)
 }
 
 /* Many headers keep their sum at 4 and sum what follows it. */
-static void put_sum(unsigned char *to, size_t n)
+static void put_sum(unsigned char *to, size_t n, uint32_t salt)
 {
-    put_u32(to + 4, crc32c(0, str_make(to + 8, n - 8)));
+    put_u32(to + 4, crc32c(salt, str_make(to + 8, n - 8)));
 }
 
-static bool sum_fits(const char *from, size_t n)
+static bool sum_fits(const char *from, size_t n, uint32_t salt)
 {
-    return get_u32(from + 4) == crc32c(0, str_make(from + 8, n - 8));
+    return get_u32(from + 4) == crc32c(salt, str_make(from + 8, n - 8));
 }
 
 uint32_t blob_seed(blob_id blob)
@@ -81,6 +81,7 @@ void segment_header_encode(const struct segment_header *header,
     put_u64(to + 32, header->previous_end);
     put_u64(to + 40, header->first_group);
     put_u64(to + 48, (uint64_t)header->made);
+    put_u32(to + 56, header->salt);
     put_u32(to + 12, crc32c(0, str_make(to + 16, SEGMENT_HEADER_USED - 16)));
 }
 
@@ -101,6 +102,7 @@ enum format_state segment_header_decode(struct str octets, struct segment_header
         .previous_end = get_u64(from + 32),
         .first_group = get_u64(from + 40),
         .made = (int64_t)get_u64(from + 48),
+        .salt = get_u32(from + 56),
     };
     return header_r->sequence == 0 || header_r->previous >= header_r->sequence ? FORMAT_BAD
                                                                                : FORMAT_WHOLE;
@@ -108,7 +110,8 @@ enum format_state segment_header_decode(struct str octets, struct segment_header
 
 /* --- Records --------------------------------------------------------------------------------- */
 
-void record_header_encode(const struct record_header *header, unsigned char to[RECORD_HEADER_SIZE])
+void record_header_encode(const struct record_header *header, uint32_t salt,
+                          unsigned char to[RECORD_HEADER_SIZE])
 {
     put_u32(to, RECORD_MAGIC);
     put_u64(to + 8, header->segment);
@@ -122,7 +125,7 @@ void record_header_encode(const struct record_header *header, unsigned char to[R
     put_u32(to + 48, header->deltas_sum);
     put_u32(to + 52, 0);
     put_u64(to + 56, (uint64_t)header->ordered);
-    put_sum(to, RECORD_HEADER_SIZE);
+    put_sum(to, RECORD_HEADER_SIZE, salt);
 }
 
 static bool record_makes_sense(const struct record_header *header)
@@ -135,11 +138,11 @@ static bool record_makes_sense(const struct record_header *header)
            header->blobs <= (header->size - RECORD_HEADER_SIZE - header->deltas) / BLOB_HEADER_SIZE;
 }
 
-bool record_header_decode(struct str octets, struct record_header *header_r)
+bool record_header_decode(struct str octets, uint32_t salt, struct record_header *header_r)
 {
     const char *from = octets.p;
     if (octets.n < RECORD_HEADER_SIZE || get_u32(from) != RECORD_MAGIC ||
-        !sum_fits(from, RECORD_HEADER_SIZE))
+        !sum_fits(from, RECORD_HEADER_SIZE, salt))
         return false;
     *header_r = (struct record_header){
         .segment = get_u64(from + 8),
@@ -171,9 +174,9 @@ static bool blob_octets_fit(struct str blob, const struct blob_header *header)
     return true;
 }
 
-enum format_state record_check(struct str octets, struct record_header *header_r)
+enum format_state record_check(struct str octets, uint32_t salt, struct record_header *header_r)
 {
-    if (!record_header_decode(octets, header_r))
+    if (!record_header_decode(octets, salt, header_r))
         return FORMAT_BAD;
     if (octets.n < header_r->size)
         return FORMAT_TOO_SHORT;
@@ -211,7 +214,7 @@ void blob_header_encode(const struct blob_header *header, unsigned char *to)
     put_u64(to + 32, header->body);
     put_u32(to + 40, header->head_sum);
     put_u32(to + 44, header->external ? BLOB_EXTERNAL : 0);
-    put_sum(to, BLOB_HEADER_SIZE + (size_t)header->chunks * CHUNK_SUM_SIZE);
+    put_sum(to, BLOB_HEADER_SIZE + (size_t)header->chunks * CHUNK_SUM_SIZE, 0);
 }
 
 /* A stored size is believed only as far as the kind of the blob allows it. */
@@ -231,7 +234,7 @@ bool blob_header_decode(struct str octets, struct blob_header *header_r)
         get_u32(from + 28) > (octets.n - BLOB_HEADER_SIZE) / CHUNK_SUM_SIZE)
         return false;
     size_t sums = (size_t)get_u32(from + 28) * CHUNK_SUM_SIZE;
-    if (!sum_fits(from, BLOB_HEADER_SIZE + sums) || get_u32(from + 44) > BLOB_EXTERNAL)
+    if (!sum_fits(from, BLOB_HEADER_SIZE + sums, 0) || get_u32(from + 44) > BLOB_EXTERNAL)
         return false;
     *header_r = (struct blob_header){
         .blob = get_u64(from + 8),
@@ -422,13 +425,14 @@ void body_foot_encode(const struct body_foot *foot, unsigned char to[BODY_FOOT_S
     put_u64(to + 16, foot->body);
     put_u32(to + 24, foot->chunks);
     put_u32(to + 28, foot->sums_sum);
-    put_sum(to, BODY_FOOT_SIZE);
+    put_sum(to, BODY_FOOT_SIZE, 0);
 }
 
 bool body_foot_decode(struct str octets, struct body_foot *foot_r)
 {
     const char *from = octets.p;
-    if (octets.n < BODY_FOOT_SIZE || get_u32(from) != FOOT_MAGIC || !sum_fits(from, BODY_FOOT_SIZE))
+    if (octets.n < BODY_FOOT_SIZE || get_u32(from) != FOOT_MAGIC ||
+        !sum_fits(from, BODY_FOOT_SIZE, 0))
         return false;
     *foot_r = (struct body_foot){
         .blob = get_u64(from + 8),

@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t n)
     struct segment_header segment;
     struct body_foot foot;
     struct blob_header blob;
-    enum format_state state = record_check(s, &record);
+    enum format_state state = record_check(s, 0, &record);
     if (state == FORMAT_WHOLE || state == FORMAT_BODY_BAD) {
         must(record.size <= n);
         blobs_stay_inside(s, &record);

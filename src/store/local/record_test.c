@@ -5,7 +5,8 @@
 #include "base/test.h"
 
 enum {
-    ROOM = 64 * 1024
+    ROOM = 64 * 1024,
+    SALT = 0x51a7
 };
 
 struct built {
@@ -64,7 +65,7 @@ static void build(struct built *built, size_t body)
         .deltas_sum = crc32c(0, str_make(built->octets + RECORD_HEADER_SIZE, deltas)),
         .ordered = 1234567,
     };
-    record_header_encode(&header, built->octets);
+    record_header_encode(&header, SALT, built->octets);
 }
 
 static struct str built_str(const struct built *built)
@@ -80,7 +81,7 @@ static void record_round_trip(void **state)
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         build(&built, sizes[i]);
         struct record_header header;
-        assert_int_equal(record_check(built_str(&built), &header), FORMAT_WHOLE);
+        assert_int_equal(record_check(built_str(&built), SALT, &header), FORMAT_WHOLE);
         assert_int_equal(header.group, 12);
         assert_int_equal(header.ordered, 1234567);
         struct blob_walk walk;
@@ -102,7 +103,7 @@ static void deltas_round_trip(void **state)
     static struct built built;
     build(&built, 100);
     struct record_header header;
-    assert_true(record_header_decode(built_str(&built), &header));
+    assert_true(record_header_decode(built_str(&built), SALT, &header));
     struct arena arena;
     arena_init(&arena, 100000);
     struct str tag;
@@ -134,10 +135,19 @@ static void every_flipped_bit_is_seen(void **state)
     size_t content = built.blob_at + BLOB_HEADER_SIZE + CHUNK_SUM_SIZE + 7 + 1000;
     for (size_t bit = 0; bit < content * 8; bit++) {
         built.octets[bit / 8] ^= (unsigned char)(1 << bit % 8);
-        assert_int_not_equal(record_check(built_str(&built), &header), FORMAT_WHOLE);
+        assert_int_not_equal(record_check(built_str(&built), SALT, &header), FORMAT_WHOLE);
         built.octets[bit / 8] ^= (unsigned char)(1 << bit % 8);
     }
-    assert_int_equal(record_check(built_str(&built), &header), FORMAT_WHOLE);
+    assert_int_equal(record_check(built_str(&built), SALT, &header), FORMAT_WHOLE);
+}
+
+static void another_segments_salt_does_not_fit(void **state)
+{
+    (void)state;
+    static struct built built;
+    build(&built, 10);
+    struct record_header header;
+    assert_int_equal(record_check(built_str(&built), SALT + 1, &header), FORMAT_BAD);
 }
 
 static void a_cut_record_is_too_short(void **state)
@@ -147,7 +157,7 @@ static void a_cut_record_is_too_short(void **state)
     build(&built, 1000);
     struct record_header header;
     for (size_t n = 0; n < built.size; n++)
-        assert_int_equal(record_check(str_make(built.octets, n), &header),
+        assert_int_equal(record_check(str_make(built.octets, n), SALT, &header),
                          n < RECORD_HEADER_SIZE ? FORMAT_BAD : FORMAT_TOO_SHORT);
 }
 
@@ -161,12 +171,14 @@ static void a_blob_of_another_id_has_other_sums(void **state)
 static void segment_header_round_trip(void **state)
 {
     (void)state;
-    struct segment_header header = {9, 8, 4096 + 64, 100, -5}, got;
+    struct segment_header header = {9, 8, 4096 + 64, 100, -5, 77}, got = {0};
     unsigned char octets[SEGMENT_HEADER_USED];
     segment_header_encode(&header, octets);
     struct str s = str_make(octets, sizeof(octets));
     assert_int_equal(segment_header_decode(s, &got), FORMAT_WHOLE);
-    assert_memory_equal(&got, &header, sizeof(got));
+    assert_int_equal(got.previous_end, 4096 + 64);
+    assert_int_equal(got.made, -5);
+    assert_int_equal(got.salt, 77);
     octets[20] ^= 1;
     assert_int_equal(segment_header_decode(s, &got), FORMAT_BAD);
     octets[20] ^= 1;
@@ -230,6 +242,7 @@ int main(void)
         cmocka_unit_test(record_round_trip),
         cmocka_unit_test(deltas_round_trip),
         cmocka_unit_test(every_flipped_bit_is_seen),
+        cmocka_unit_test(another_segments_salt_does_not_fit),
         cmocka_unit_test(a_cut_record_is_too_short),
         cmocka_unit_test(a_blob_of_another_id_has_other_sums),
         cmocka_unit_test(segment_header_round_trip),

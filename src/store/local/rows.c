@@ -89,6 +89,13 @@ struct index_key key_counts(void)
     return key;
 }
 
+struct index_key key_group(void)
+{
+    struct index_key key = key_begin(TABLE_META);
+    key_octets(&key, STR("group"));
+    return key;
+}
+
 static void value_u64(unsigned char *to, uint64_t v)
 {
     v = htole64(v);
@@ -175,4 +182,16 @@ bool value_entry_decode(struct str value, blob_id *blob_r, struct str *value_r)
     *blob_r = wire_get_u64(&in);
     *value_r = in.rest;
     return !in.bad;
+}
+
+void value_u64_encode(uint64_t number, unsigned char to[VALUE_U64_SIZE])
+{
+    value_u64(to, number);
+}
+
+bool value_u64_decode(struct str value, uint64_t *number_r)
+{
+    struct wire_in in = wire_in(value);
+    *number_r = wire_get_u64(&in);
+    return wire_end(&in);
 }

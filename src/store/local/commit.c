@@ -1,0 +1,667 @@
+/*
+ * How a commit travels.
+ *
+ *   C1 waiting   engine_commit copied its bodies into a record of its own; it waits for its turn
+ *   C2 flying    its group is with the commit lane: one write, one sync
+ *   C3 durable   its rows are visible, watchers are woken, `done` is called
+ *   C4 refused   its group's write or sync failed; it waits until that is final
+ *   C5 failed    it did not pass its own turn (a precondition, no room); nothing was written
+ *
+ * One group flies at a time, so what lies behind an invalid record in the log tells a torn tail
+ * from damage (doc/format.md). All commits of one turn of the loop join: the next group is gathered
+ * at the turn's end. There is no artificial delay: while one group flies the next one collects, and
+ * that alone makes groups large when it matters.
+ *
+ * After a failed write or sync the kernel may show either octets, on the disk there may be either,
+ * and a second sync would claim success. So the segment is not touched again: the next segment's
+ * header says where it ended, and `done` comes only when that is durable (C4 -> reported), because
+ * only then can the group never come back. Where no segment can be made, the refused commits wait,
+ * later ones are refused at once (they were never written), and a timer tries again.
+ */
+#include "base/crc.h"
+#include "store/local/engine_local.h"
+
+/* --- C1: taking one in ----------------------------------------------------------------------- */
+
+static bool op_is_within_limits(const struct op *op)
+{
+    size_t key = op->key.n + (op->kind == OP_APPEND ? 4 : 0);
+    if (key > ENGINE_KEY_MAX || op->value.n > ENGINE_VALUE_MAX)
+        return false;
+    must(!op->stamp || op->value.n >= 8);
+    must(op->kind != OP_ADD || (op->value.n % 8 == 0 && op->value.n <= ADD_NUMBERS_MAX * 8));
+    return true;
+}
+
+static uint64_t blob_put_body(const struct blob_put *put)
+{
+    if (put->upload)
+        return upload_body(put->upload);
+    uint64_t body = 0;
+    for (size_t i = 0; i < put->body_parts; i++)
+        body += put->body[i].iov_len;
+    return body;
+}
+
+static bool commit_is_within_limits(const struct commit *commit)
+{
+    if (commit->op_count > ENGINE_COMMIT_OPS_MAX || commit->tag.n > ENGINE_VALUE_MAX)
+        return false;
+    for (size_t i = 0; i < commit->op_count; i++)
+        if (!op_is_within_limits(&commit->ops[i]))
+            return false;
+    for (size_t i = 0; i < commit->blob_count; i++) {
+        const struct blob_put *put = &commit->blobs[i];
+        must(put->blob != 0);
+        if (put->head.n > ENGINE_HEAD_MAX ||
+            (!put->upload && blob_put_body(put) > ENGINE_BODY_INLINE_MAX))
+            return false;
+    }
+    return true;
+}
+
+static uint64_t record_size(const struct commit *commit)
+{
+    uint64_t size = RECORD_HEADER_SIZE + deltas_size(commit);
+    for (size_t i = 0; i < commit->blob_count; i++) {
+        const struct blob_put *put = &commit->blobs[i];
+        size += blob_size_in_log(put->head.n, blob_put_body(put), put->upload != NULL);
+    }
+    return size;
+}
+
+/* Copies heads and bodies to where they are written from. */
+static void pending_blobs(struct pending *pending)
+{
+    const struct commit *commit = pending->commit;
+    uint64_t at = RECORD_HEADER_SIZE + (uint64_t)pending->deltas;
+    for (size_t i = 0; i < commit->blob_count; i++) {
+        const struct blob_put *put = &commit->blobs[i];
+        struct pending_blob *blob = &pending->blobs[i];
+        uint64_t size = blob_size_in_log(put->head.n, blob_put_body(put), put->upload != NULL);
+        memset(pending->octets + at + size - RECORD_ALIGN, 0, RECORD_ALIGN);
+        blob_lay_down(put, pending->octets + at, &blob->header);
+        if (put->upload) {
+            blob->header.external = true;
+            blob->header.body = blob_put_body(put);
+        }
+        blob->at = at;
+        blob->size = size;
+        at += size;
+    }
+    must(at == pending->size);
+}
+
+static struct pending *pending_open(struct commit *commit, uint64_t size)
+{
+    struct pending *pending = malloc(sizeof(*pending) + size);
+    struct pending_blob *blobs = calloc(commit->blob_count + 1, sizeof(*blobs));
+    if (!pending || !blobs) {
+        free(pending);
+        free(blobs);
+        return NULL;
+    }
+    *pending = (struct pending){
+        .commit = commit,
+        .size = (uint32_t)size,
+        .deltas = (uint32_t)deltas_size(commit),
+        .blobs = blobs,
+    };
+    pending_blobs(pending);
+    return pending;
+}
+
+static void pending_close(struct commit *commit)
+{
+    struct pending *pending = commit->record;
+    commit->record = NULL;
+    if (pending)
+        free(pending->blobs);
+    free(pending);
+}
+
+/* A commit that only takes away is let through while the disk is full, so that it can get less
+ * full. */
+static bool commit_frees(const struct commit *commit)
+{
+    bool removes = false;
+    for (size_t i = 0; i < commit->op_count; i++)
+        removes |= commit->ops[i].kind == OP_REMOVE;
+    return removes && commit->blob_count == 0;
+}
+
+static bool disk_is_full(struct local *local)
+{
+    if (local->settings.least_free == 0)
+        return false;
+    if (local->loop->now >= local->free_read_at + LOCAL_FREE_AGE || local->free_read_at == 0) {
+        int64_t octets = local->world->ops->folder_free(local->world, local->folder);
+        local->free_octets = octets < 0 ? 0 : (uint64_t)octets;
+        local->free_read_at = local->loop->now;
+    }
+    return local->free_octets < local->settings.least_free;
+}
+
+static struct err why_not(struct local *local, const struct commit *commit, uint64_t size)
+{
+    if (local->state == LOCAL_CLOSING)
+        return err_make(ERR_SHUTTING_DOWN);
+    if (local->state == LOCAL_DAMAGED)
+        return err_make(ERR_STORE_DAMAGED);
+    if (local->state == LOCAL_READ_ONLY)
+        return local->read_only_err;
+    if (size > local->settings.segment_size - SEGMENT_HEADER_SIZE || size > UINT32_MAX)
+        return err_detail(ERR_OVER_LIMIT, STR("the commit is larger than a segment"));
+    if (disk_is_full(local) && !commit_frees(commit))
+        return err_detail(ERR_DISK_FULL, STR("less is free than least_free"));
+    return err_none();
+}
+
+/* C5 */
+static void commit_fails(struct local *local, struct commit *commit, struct err e)
+{
+    pending_close(commit);
+    for (size_t i = 0; i < commit->op_count; i++) {
+        commit->ops[i].uid = 0;
+        commit->ops[i].modseq = 0;
+    }
+    commit->failed = e;
+    TAILQ_INSERT_TAIL(&local->failed, commit, link);
+    loop_soon(local->loop, &local->settle);
+}
+
+void local_commit(struct engine *engine, struct commit *commit)
+{
+    struct local *local = local_of(engine);
+    commit->record = NULL;
+    if (!commit_is_within_limits(commit)) {
+        commit_fails(local, commit, err_make(ERR_OVER_LIMIT));
+        return;
+    }
+    uint64_t size = record_size(commit);
+    struct err e = why_not(local, commit, size);
+    if (!err_is(e) && !(commit->record = pending_open(commit, size)))
+        e = err_make(ERR_NO_MEMORY);
+    if (err_is(e)) {
+        commit_fails(local, commit, e);
+        return;
+    }
+    TAILQ_INSERT_TAIL(&local->waiting, commit, link);
+    loop_at_turn_end(local->loop, &local->gather);
+}
+
+/* Calls `done` of one commit; its memory is the caller's again. */
+static void commit_done(struct local *local, struct commit *commit, struct err e)
+{
+    local->status.commits += err_is(e) ? 0 : 1;
+    pending_close(commit);
+    commit->done(commit, e);
+}
+
+static void settle_run(struct task *task)
+{
+    struct local *local = task->arg;
+    must_be(local, LOCAL_MAGIC);
+    struct commit *commit;
+    while ((commit = TAILQ_FIRST(&local->failed))) {
+        TAILQ_REMOVE(&local->failed, commit, link);
+        commit_done(local, commit, commit->failed);
+    }
+    local_look_quiet(local);
+}
+
+static void waiting_fail(struct local *local, struct err e)
+{
+    struct commit *commit;
+    while ((commit = TAILQ_FIRST(&local->waiting))) {
+        TAILQ_REMOVE(&local->waiting, commit, link);
+        commit_fails(local, commit, e);
+    }
+}
+
+/* --- C1 -> C2: the next group ---------------------------------------------------------------- */
+
+static size_t pending_arrivals(const struct pending *pending, uint64_t segment, uint64_t at,
+                               struct arrival *to)
+{
+    for (size_t i = 0; i < pending->commit->blob_count; i++) {
+        struct pending_blob *blob = &pending->blobs[i];
+        blob->header.segment = segment;
+        to[i] = (struct arrival){
+            .blob = blob->header.blob,
+            .place = {.segment = segment,
+                      .offset = at + blob->at,
+                      .head = blob->header.head,
+                      .body = blob->header.body,
+                      .in_log = blob->size,
+                      .external = blob->header.external},
+        };
+    }
+    return pending->commit->blob_count;
+}
+
+/* The rows of one commit above those of its group. */
+static struct err order_one(struct local *local, struct layers *below, struct commit *commit)
+{
+    struct pending *pending = commit->record;
+    struct group *group = &local->group;
+    struct arrival *arrivals = calloc(commit->blob_count + 1, sizeof(*arrivals));
+    if (!arrivals)
+        return err_make(ERR_NO_MEMORY);
+    size_t count = pending_arrivals(pending, group->segment, group->at + group->size, arrivals);
+    struct overlay rows;
+    overlay_init(&rows);
+    struct layers layers = *below;
+    layers.overlays[0] = &rows;
+    struct delta_writer writer;
+    deltas_begin(&writer, pending->octets + RECORD_HEADER_SIZE, pending->deltas, commit->tag);
+    struct err e =
+        order_commit(&layers, &rows, commit->ops, commit->op_count, arrivals, count, &writer);
+    free(arrivals);
+    if (err_is(e)) {
+        overlay_clear(&rows);
+        return e;
+    }
+    deltas_end(&writer);
+    overlay_move(&group->rows, &rows);
+    return e;
+}
+
+static bool group_has_room(const struct local *local, const struct pending *pending)
+{
+    const struct group *group = &local->group;
+    uint64_t size = group->size + pending->size;
+    if (group->at + size > local->settings.segment_size)
+        return false;
+    return group->part_count == 0 ||
+           (size <= GROUP_OCTETS_MAX && group->part_count < GROUP_RECORDS_MAX);
+}
+
+static void group_take(struct group *group, struct commit *commit)
+{
+    struct pending *pending = commit->record;
+    group->parts[group->part_count++] = (struct iovec){pending->octets, pending->size};
+    group->size += pending->size;
+    TAILQ_INSERT_TAIL(&group->commits, commit, link);
+}
+
+/* Takes waiting commits in order; those that fail their turn leave no trace in the group. */
+static void group_collect(struct local *local, struct layers *below)
+{
+    struct commit *commit;
+    while ((commit = TAILQ_FIRST(&local->waiting)) && group_has_room(local, commit->record)) {
+        TAILQ_REMOVE(&local->waiting, commit, link);
+        struct err e = order_one(local, below, commit);
+        if (err_is(e))
+            commit_fails(local, commit, e);
+        else
+            group_take(&local->group, commit);
+    }
+}
+
+static void record_seal(const struct group *group, struct pending *pending, uint32_t index,
+                        int64_t wall)
+{
+    struct record_header header = {
+        .segment = group->segment,
+        .group = group->number,
+        .index = index,
+        .count = (uint32_t)group->part_count,
+        .kind = RECORD_COMMIT,
+        .size = pending->size,
+        .deltas = pending->deltas,
+        .blobs = (uint32_t)pending->commit->blob_count,
+        .deltas_sum = crc32c(0, str_make(pending->octets + RECORD_HEADER_SIZE, pending->deltas)),
+        .ordered = wall,
+    };
+    record_header_encode(&header, group->salt, pending->octets);
+    for (size_t i = 0; i < pending->commit->blob_count; i++)
+        blob_header_encode(&pending->blobs[i].header, pending->octets + pending->blobs[i].at);
+}
+
+static void group_seal(struct local *local)
+{
+    struct group *group = &local->group;
+    int64_t wall = world_wall(local->world);
+    uint32_t index = 0;
+    struct commit *commit;
+    TAILQ_FOREACH (commit, &group->commits, link)
+        record_seal(group, commit->record, index++, wall);
+}
+
+bool group_number_put(struct overlay *rows, uint64_t number)
+{
+    struct index_key key = key_group();
+    unsigned char value[VALUE_U64_SIZE];
+    value_u64_encode(number, value);
+    return overlay_put(rows, index_key_str(&key), str_make(value, sizeof(value)));
+}
+
+static void group_reset(struct local *local)
+{
+    struct group *group = &local->group;
+    group->file = local->segment->file;
+    group->segment = local->segment->sequence;
+    group->salt = local->salt;
+    group->at = local->at;
+    group->size = 0;
+    group->number = local->group_next;
+    group->part_count = 0;
+}
+
+/* Back to the caller, all that were gathered: nothing was written. */
+static void group_give_up(struct local *local, struct err e)
+{
+    struct commit *commit;
+    while ((commit = TAILQ_FIRST(&local->group.commits))) {
+        TAILQ_REMOVE(&local->group.commits, commit, link);
+        commit_fails(local, commit, e);
+    }
+    overlay_clear(&local->group.rows);
+}
+
+/* False: nothing is to be written. */
+static bool group_gather(struct local *local)
+{
+    struct layers layers;
+    struct err e = read_begin(local, &layers);
+    if (err_is(e)) {
+        waiting_fail(local, e);
+        return false;
+    }
+    group_reset(local);
+    /* Room for the commit's own rows and the group's above what is durable. */
+    struct layers below = {.count = layers.count + 2, .index = layers.index, .view = layers.view};
+    must(below.count <= LAYERS_MAX);
+    below.overlays[1] = &local->group.rows;
+    for (size_t i = 0; i < layers.count; i++)
+        below.overlays[i + 2] = layers.overlays[i];
+    group_collect(local, &below);
+    e = read_end(local, &layers);
+    if (!err_is(e) && !group_number_put(&local->group.rows, local->group.number))
+        e = err_make(ERR_NO_MEMORY);
+    if (err_is(e) || local->group.part_count == 0)
+        group_give_up(local, e);
+    return local->group.part_count > 0 && !err_is(e);
+}
+
+static void group_run(struct job *job)
+{
+    struct group *group = job->arg;
+    ssize_t n = group->world->ops->file_write(group->world, group->file, group->parts,
+                                              group->part_count, group->at);
+    group->result = n < 0 ? (int)n : group->world->ops->file_sync(group->world, group->file);
+}
+
+static void group_fly(struct local *local)
+{
+    group_seal(local);
+    local->group_next++;
+    local->group.flying = true;
+    lane_submit(&local->commits, &local->group.job);
+}
+
+/* --- C2 -> C3 -------------------------------------------------------------------------------- */
+
+static void wake_watchers(struct local *local, const struct commit *commit)
+{
+    struct partition last = {0};
+    for (size_t i = 0; i < commit->op_count; i++) {
+        struct partition partition = commit->ops[i].partition;
+        if (partition.kind == last.kind && partition.id == last.id)
+            continue;
+        last = partition;
+        watch_changed(local, partition);
+    }
+}
+
+static void group_is_durable(struct local *local)
+{
+    struct group *group = &local->group;
+    /* Before this group's rows come in: those of earlier groups may be applied now. */
+    apply_go_on(local);
+    overlay_move(&local->active, &group->rows);
+    local->at += group->size;
+    local->durable = (struct log_position){group->segment, local->at};
+    local->status.groups++;
+    local->status.syncs++;
+    local->status.bytes_logged += group->size;
+    apply_later(local);
+    struct commit *commit;
+    TAILQ_FOREACH (commit, &group->commits, link)
+        wake_watchers(local, commit);
+    while ((commit = TAILQ_FIRST(&group->commits))) {
+        TAILQ_REMOVE(&group->commits, commit, link);
+        for (size_t i = 0; i < commit->blob_count; i++)
+            upload_keep(&commit->blobs[i].upload);
+        commit_done(local, commit, err_none());
+    }
+}
+
+/* --- C2 -> C4 -------------------------------------------------------------------------------- */
+
+/* Its numbers are burnt: they stay, the other rows go. */
+static void group_is_refused(struct local *local)
+{
+    struct group *group = &local->group;
+    char table = TABLE_NUMBERS;
+    overlay_keep_only(&group->rows, str_make(&table, 1));
+    overlay_move(&local->active, &group->rows);
+    local->refused_err = err_os(-group->result, STR("writing the log"));
+    TAILQ_CONCAT(&local->refused, &group->commits, link);
+    local->sealed = true;
+}
+
+static void refused_report(struct local *local)
+{
+    struct commit *commit;
+    while ((commit = TAILQ_FIRST(&local->refused))) {
+        TAILQ_REMOVE(&local->refused, commit, link);
+        commit_fails(local, commit, local->refused_err);
+    }
+}
+
+static void group_job_done(struct job *job)
+{
+    struct group *group = job->arg;
+    struct local *local = group->local;
+    must_be(local, LOCAL_MAGIC);
+    group->flying = false;
+    if (group->result < 0)
+        group_is_refused(local);
+    else
+        group_is_durable(local);
+    commit_go_on(local);
+}
+
+/* --- Segments -------------------------------------------------------------------------------- */
+
+static void make_run(struct job *job)
+{
+    struct local *local = job->arg;
+    segment_make_run(&local->make);
+}
+
+static void make_start(struct local *local)
+{
+    struct segment_header header = {
+        .sequence = local->sequence_next++,
+        .previous = local->segment->sequence,
+        .previous_end = local->at,
+        .first_group = local->group_next,
+        .made = world_wall(local->world),
+    };
+    world_random(local->world, &header.salt, sizeof(header.salt));
+    local->making = true;
+    segment_make_begin(&local->segments, &header, &local->make);
+    lane_submit(&local->commits, &local->make_job);
+}
+
+static void read_only_begin(struct local *local, struct err e)
+{
+    local->read_only_err = e.code == ERR_DISK_FULL
+                               ? e
+                               : err_detail(ERR_STORE_READ_ONLY, STR("no segment can be made"));
+    local_say(local, "no new segment can be made: ", e);
+    waiting_fail(local, local->read_only_err);
+    if (local->state == LOCAL_CLOSING)
+        return;
+    local->state = LOCAL_READ_ONLY;
+    timer_set(local->loop, &local->retry, local->loop->now + LOCAL_RETRY_AFTER);
+}
+
+static void make_done(struct job *job)
+{
+    struct local *local = job->arg;
+    must_be(local, LOCAL_MAGIC);
+    local->making = false;
+    struct segment *segment = segment_make_end(&local->segments, &local->make);
+    if (!segment) {
+        read_only_begin(local, local->make.err);
+        local_look_quiet(local);
+        return;
+    }
+    segment_unpin(&local->segments, local->segment);
+    local->segment = segment;
+    local->salt = local->make.header.salt;
+    local->at = SEGMENT_HEADER_SIZE;
+    local->sealed = false;
+    local->status.syncs++;
+    if (local->state == LOCAL_READ_ONLY) {
+        local->state = LOCAL_SERVING;
+        local->why[0] = '\0';
+    }
+    refused_report(local);
+    commit_go_on(local);
+}
+
+static void retry_run(struct timer *timer)
+{
+    struct local *local = timer->arg;
+    must_be(local, LOCAL_MAGIC);
+    if (local->state == LOCAL_READ_ONLY && !local->making)
+        make_start(local);
+}
+
+/* One file is made ahead: a new segment is then one small write and a rename. */
+static void spare_run(struct job *job)
+{
+    struct local *local = job->arg;
+    segment_spare_run(&local->spare);
+}
+
+static void spare_done(struct job *job)
+{
+    struct local *local = job->arg;
+    must_be(local, LOCAL_MAGIC);
+    local->sparing = false;
+    local->spare_failed = err_is(local->spare.err);
+    segment_spare_end(&local->segments, &local->spare);
+    local_look_quiet(local);
+}
+
+static void spare_go_on(struct local *local)
+{
+    if (local->sparing || local->state != LOCAL_SERVING ||
+        segments_spares(&local->segments) >= LOCAL_SPARES)
+        return;
+    /* One try a segment; without a spare a segment is made from nothing. */
+    if (local->spare_failed && local->spare_tried_for == local->segment->sequence)
+        return;
+    local->spare_tried_for = local->segment->sequence;
+    local->sparing = true;
+    segment_spare_begin(&local->segments, local->settings.prefill, &local->spare);
+    lane_submit(&local->applier, &local->spare_job);
+}
+
+/* --- What comes next ------------------------------------------------------------------------- */
+
+static bool overlay_is_over(struct local *local)
+{
+    return local->active.octets + local->frozen.octets > local->settings.overlay_hard;
+}
+
+static bool segment_is_full(const struct local *local)
+{
+    const struct commit *next = TAILQ_FIRST(&local->waiting);
+    const struct pending *pending = next->record;
+    return local->at + pending->size > local->settings.segment_size;
+}
+
+/* An index that cannot be written must not make commits wait for ever. */
+static void wait_for_the_index(struct local *local)
+{
+    if (err_is(local->apply_err))
+        waiting_fail(local, err_detail(ERR_STORE_READ_ONLY, STR("the index cannot be written")));
+    local->apply_wanted = true;
+    loop_soon(local->loop, &local->apply_task);
+}
+
+void commit_go_on(struct local *local)
+{
+    local_look_quiet(local);
+    if (local->group.flying || local->making || local->state == LOCAL_READ_ONLY)
+        return;
+    if (local->sealed) {
+        make_start(local);
+        return;
+    }
+    if (!TAILQ_EMPTY(&local->waiting))
+        loop_at_turn_end(local->loop, &local->gather);
+    spare_go_on(local);
+}
+
+static void gather_run(struct task *task)
+{
+    struct local *local = task->arg;
+    must_be(local, LOCAL_MAGIC);
+    if (local->group.flying || local->making || local->sealed || TAILQ_EMPTY(&local->waiting))
+        return;
+    if (local->state == LOCAL_DAMAGED)
+        waiting_fail(local, err_make(ERR_STORE_DAMAGED));
+    else if (overlay_is_over(local))
+        wait_for_the_index(local);
+    else if (segment_is_full(local))
+        make_start(local);
+    else if (group_gather(local))
+        group_fly(local);
+    else
+        commit_go_on(local);
+}
+
+struct err commit_open(struct local *local)
+{
+    struct group *group = &local->group;
+    group->local = local;
+    group->world = local->world;
+    group->parts = calloc(GROUP_RECORDS_MAX, sizeof(*group->parts));
+    group->job = (struct job){.run = group_run, .done = group_job_done, .arg = group};
+    TAILQ_INIT(&group->commits);
+    overlay_init(&group->rows);
+    TAILQ_INIT(&local->waiting);
+    TAILQ_INIT(&local->refused);
+    TAILQ_INIT(&local->failed);
+    local->gather = (struct task){.run = gather_run, .arg = local};
+    local->settle = (struct task){.run = settle_run, .arg = local};
+    local->retry = (struct timer){.run = retry_run, .arg = local};
+    local->make_job = (struct job){.run = make_run, .done = make_done, .arg = local};
+    local->spare_job = (struct job){.run = spare_run, .done = spare_done, .arg = local};
+    return group->parts ? err_none() : err_make(ERR_NO_MEMORY);
+}
+
+/*
+ * Refused commits whose end could not be made durable: the process ends, no reply may follow. That
+ * `done` says SHUTTING_DOWN means: not known.
+ */
+void commit_close(struct local *local)
+{
+    local->refused_err = err_make(ERR_SHUTTING_DOWN);
+    refused_report(local);
+    waiting_fail(local, err_make(ERR_SHUTTING_DOWN));
+    timer_clear(local->loop, &local->retry);
+    settle_run(&local->settle);
+    task_cancel(local->loop, &local->settle);
+    task_cancel(local->loop, &local->gather);
+    free(local->group.parts);
+    overlay_clear(&local->group.rows);
+}
