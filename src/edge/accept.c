@@ -1,0 +1,149 @@
+/*
+ * Connections come in. All that wait are taken at once, up to a number, so that a burst costs one
+ * turn and still cannot starve those who are inside. A connection over a limit gets one line and is
+ * closed; nothing is allocated for it.
+ */
+#include <errno.h>
+
+#include "edge/edge.h"
+
+enum {
+    ACCEPTS_A_TURN = 64
+};
+
+static bool over_limit(struct edge *edge, const struct edge_protocol *protocol,
+                       const struct peer_address *peer)
+{
+    struct edge_limits limits;
+    protocol->limits(edge->conf, &limits);
+    if (edge->session_count >= limits.sessions)
+        return true;
+    return edge_client_sessions(edge, peer->text) >= limits.sessions_per_address &&
+           !conf_networks_hold(limits.unlimited_from, str_from(peer->text));
+}
+
+static void turn_away(struct edge_listener *listener, const struct edge_protocol *protocol,
+                      int handle, const struct peer_address *peer)
+{
+    struct edge *edge = listener->edge;
+    char text[600];
+    struct buf line = {.p = text, .cap = sizeof text, .max = sizeof text};
+    protocol->refusal(edge->conf, ERR_TOO_MANY_SESSIONS, &line);
+    struct iovec part = {.iov_base = text, .iov_len = line.n};
+    (void)edge->world->ops->send(edge->world, handle, &part, 1);
+    edge->world->ops->close(edge->world, handle);
+    log_event(edge->log, LOG_WARN, "too-many-sessions", log_str("client", str_from(peer->text)),
+              log_u64("sessions", edge->session_count));
+}
+
+static void listen_again(struct timer *timer)
+{
+    struct edge_listener *listener = timer->arg;
+    watch_want(listener->edge->loop, &listener->watch, READY_READ);
+}
+
+/* Out of descriptors or memory: the connection stays queued, so wait instead of spinning. */
+static void take_a_rest(struct edge_listener *listener, int error)
+{
+    struct edge *edge = listener->edge;
+    log_err(edge->log, "accept", err_os(error, listener->address));
+    watch_want(edge->loop, &listener->watch, 0);
+    timer_set(edge->loop, &listener->pause, edge->loop->now + EDGE_ACCEPT_PAUSE);
+}
+
+static bool accept_one(struct edge_listener *listener)
+{
+    struct edge *edge = listener->edge;
+    const struct edge_protocol *protocol = edge->protocols[listener->protocol];
+    struct peer_address peer = {.uid = -1, .pid = -1};
+    int handle = edge->world->ops->accept(edge->world, listener->watch.handle, &peer);
+    if (handle == -EAGAIN)
+        return false;
+    if (handle == -EMFILE || handle == -ENFILE || handle == -ENOMEM || handle == -ENOBUFS) {
+        take_a_rest(listener, -handle);
+        return false;
+    }
+    if (handle < 0) /* it broke while it waited; the next may be well */
+        return true;
+    if (over_limit(edge, protocol, &peer))
+        turn_away(listener, protocol, handle, &peer);
+    else
+        protocol->begin(listener, handle, &peer);
+    return true;
+}
+
+static void connections(struct watch *watch, unsigned ready)
+{
+    (void)ready;
+    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+        if (!accept_one(watch->arg))
+            return;
+    }
+}
+
+struct err edge_listen(struct edge *edge, enum listen_protocol protocol, int handle,
+                       struct str address)
+{
+    struct edge_listener *listener = calloc(1, sizeof *listener + address.n);
+    int failed = -ENOMEM;
+    if (listener) {
+        memcpy(listener + 1, address.p, address.n);
+        listener->edge = edge;
+        listener->protocol = protocol;
+        listener->address = str_make(listener + 1, address.n);
+        listener->pause = (struct timer){.run = listen_again, .arg = listener};
+        listener->watch = (struct watch){
+            .handle = handle, .want = READY_READ, .ready = connections, .arg = listener};
+        failed = edge->protocols[protocol] ? watch_begin(edge->loop, &listener->watch) : -EINVAL;
+    }
+    if (failed < 0) {
+        edge->world->ops->close(edge->world, handle);
+        free(listener);
+        return err_os(-failed, STR("listening socket"));
+    }
+    SLIST_INSERT_HEAD(&edge->listeners, listener, link);
+    return err_none();
+}
+
+static void listeners_close(struct edge *edge)
+{
+    while (!SLIST_EMPTY(&edge->listeners)) {
+        struct edge_listener *listener = SLIST_FIRST(&edge->listeners);
+        SLIST_REMOVE_HEAD(&edge->listeners, link);
+        timer_clear(edge->loop, &listener->pause);
+        watch_end(edge->loop, &listener->watch);
+        edge->world->ops->close(edge->world, listener->watch.handle);
+        free(listener);
+    }
+}
+
+static void waited_enough(struct timer *timer)
+{
+    wait_over(timer->arg);
+}
+
+static void sessions_stop(struct edge *edge)
+{
+    for (struct edge_session *session = TAILQ_FIRST(&edge->sessions), *next; session;
+         session = next) {
+        next = TAILQ_NEXT(session, link);
+        session->protocol->stop(session);
+    }
+}
+
+void edge_stop(struct edge *edge)
+{
+    struct wait wait = {.fiber = NULL};
+    struct timer late = {.run = waited_enough, .arg = &wait};
+    listeners_close(edge);
+    sessions_stop(edge);
+    if (TAILQ_EMPTY(&edge->sessions))
+        return;
+    edge->stopping = &wait;
+    timer_set(edge->loop, &late, edge->loop->now + EDGE_STOP_WAIT);
+    wait_for(&wait);
+    edge->stopping = NULL;
+    timer_clear(edge->loop, &late);
+    if (edge->session_count > 0)
+        log_event(edge->log, LOG_WARN, "stop-unfinished", log_u64("sessions", edge->session_count));
+}

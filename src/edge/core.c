@@ -1,0 +1,174 @@
+/*
+ * The conversation with core. There is one link; when it breaks, everything core was told by it is
+ * void (transactions, uploads, slabs), and `core_since` tells sessions so without a list of who
+ * has to be told. Questions that come while core is away wait for it a little: a restart of core
+ * should cost clients a moment and not an error.
+ */
+#include <errno.h>
+
+#include "edge/edge.h"
+
+struct edge_waiter {
+    TAILQ_ENTRY(edge_waiter) link;
+    struct edge *edge;
+    struct wait wait;
+    struct timer timer;
+    bool up;
+};
+
+static void waiter_over(struct edge_waiter *waiter, bool up)
+{
+    TAILQ_REMOVE(&waiter->edge->waiters, waiter, link);
+    timer_clear(waiter->edge->loop, &waiter->timer);
+    waiter->up = up;
+    wait_over(&waiter->wait);
+}
+
+static void waited_enough(struct timer *timer)
+{
+    waiter_over(timer->arg, false);
+}
+
+struct err edge_core_wait(struct edge *edge, int64_t deadline)
+{
+    if (edge->core_up)
+        return err_none();
+    struct edge_waiter waiter = {.edge = edge};
+    waiter.timer = (struct timer){.run = waited_enough, .arg = &waiter};
+    TAILQ_INSERT_TAIL(&edge->waiters, &waiter, link);
+    timer_set(edge->loop, &waiter.timer, deadline);
+    wait_for(&waiter.wait);
+    return waiter.up && edge->core_up ? err_none() : err_make(ERR_BUS_BROKEN);
+}
+
+static void wake_all(struct edge *edge)
+{
+    while (!TAILQ_EMPTY(&edge->waiters))
+        waiter_over(TAILQ_FIRST(&edge->waiters), true);
+}
+
+static void welcomed(struct edge *edge, const struct msg_welcome *welcome, int passed)
+{
+    struct slabs *slabs =
+        passed >= 0 ? slabs_open(edge->world, edge->loop, passed, welcome->slabs) : NULL;
+    if (!slabs || edge->core_up) {
+        log_err(edge->log, "core", err_detail(ERR_BUS_BROKEN, STR("no usable slab pool")));
+        if (slabs)
+            slabs_retire(slabs);
+        return;
+    }
+    edge->slabs = slabs;
+    edge->core_up = true;
+    edge->core_since++;
+    log_event(edge->log, LOG_INFO, "core-up", log_u64("slabs", welcome->slabs));
+    wake_all(edge);
+}
+
+static void got(struct link *link, const struct msg *msg, int passed)
+{
+    struct edge *edge = link->arg;
+    must_be(edge, EDGE_MAGIC);
+    if (msg->kind == MSG_welcome)
+        welcomed(edge, &msg->welcome, passed);
+    else if (passed >= 0)
+        edge->world->ops->close(edge->world, passed);
+}
+
+static void core_gone(struct edge *edge)
+{
+    edge->core_up = false;
+    edge->seen_count = 0;
+    if (edge->slabs)
+        slabs_retire(edge->slabs);
+    edge->slabs = NULL;
+}
+
+static void ended(struct link *link, struct err why)
+{
+    struct edge *edge = link->arg;
+    must_be(edge, EDGE_MAGIC);
+    log_err(edge->log, "core-gone", why);
+    if (edge->core != link)
+        return;
+    edge->core = NULL;
+    core_gone(edge);
+    link_done(link);
+    free(link);
+}
+
+static const struct link_owner owner = {.got = got, .ended = ended};
+
+void edge_core_detach(struct edge *edge)
+{
+    if (!edge->core)
+        return;
+    struct link *link = edge->core;
+    edge->core = NULL;
+    core_gone(edge);
+    link_done(link);
+    free(link);
+}
+
+struct err edge_core_attach(struct edge *edge, int handle)
+{
+    edge_core_detach(edge);
+    struct link *link = calloc(1, sizeof *link);
+    int failed =
+        link ? link_init(link, edge->loop, handle, edge->role, ROLE_CORE, &owner, edge) : -ENOMEM;
+    if (failed < 0) {
+        edge->world->ops->close(edge->world, handle);
+        free(link);
+        return err_os(-failed, STR("link to core"));
+    }
+    edge->core = link;
+    struct msg msg = {.kind = MSG_hello, .hello = {.instance = edge->instance}};
+    return link_send(link, &msg);
+}
+
+struct err edge_ask(struct edge *edge, struct msg *msg, struct arena *arena, struct msg *answer_r)
+{
+    struct err e = edge_core_wait(edge, edge->loop->now + EDGE_CORE_WAIT);
+    return err_is(e) ? e : link_ask(edge->core, msg, arena, answer_r);
+}
+
+void edge_tell(struct edge *edge, const struct msg *msg)
+{
+    if (edge->core_up)
+        (void)link_send(edge->core, msg);
+}
+
+static void seen_tell(struct edge *edge)
+{
+    struct msg msg = {.kind = MSG_seen,
+                      .seen = {.messages = edge->seen, .messages_count = edge->seen_count}};
+    if (edge->seen_count > 0)
+        edge_tell(edge, &msg);
+    edge->seen_count = 0;
+}
+
+static void seen_flush(struct task *task)
+{
+    seen_tell(task->arg);
+}
+
+void edge_seen(struct edge *edge, uint64_t message)
+{
+    if (edge->seen_count == EDGE_SEEN_MOST)
+        seen_tell(edge);
+    edge->seen[edge->seen_count++] = (struct msg_message_name){.message = message};
+    edge->seen_flush.run = seen_flush;
+    edge->seen_flush.arg = edge;
+    loop_soon(edge->loop, &edge->seen_flush);
+}
+
+void edge_refused(struct edge *edge, const struct msg_refused *refused)
+{
+    int64_t second = edge->loop->now / NS_PER_SECOND;
+    if (second != edge->refused_second)
+        edge->refused_count = 0;
+    edge->refused_second = second;
+    if (edge->refused_count++ >= EDGE_REFUSED_PER_SECOND)
+        return;
+    struct msg msg = {.kind = MSG_refused, .refused = *refused};
+    edge_tell(edge, &msg);
+}

@@ -1,0 +1,109 @@
+/*
+ * Opening and closing, and who is here. Client addresses are counted in a tree and not in a hash: a
+ * stranger with many addresses could choose those that collide.
+ */
+#include "edge/edge.h"
+
+static int client_order(const struct edge_client *a, const struct edge_client *b)
+{
+    return strcmp(a->text, b->text);
+}
+
+RB_GENERATE_INTERNAL(edge_clients, edge_client, link, client_order, __attribute__((unused)) static)
+
+void edge_configure(struct edge *edge, const struct conf *conf)
+{
+    edge->conf = conf;
+}
+
+struct err edge_open(struct edge *edge, struct loop *loop, struct fiber_pool *fibers,
+                     struct log *log, enum bus_role role, uint32_t instance,
+                     const struct conf *conf)
+{
+    *edge = (struct edge){.magic = EDGE_MAGIC,
+                          .world = loop->world,
+                          .loop = loop,
+                          .log = log,
+                          .fibers = fibers,
+                          .role = role,
+                          .instance = instance,
+                          .conf = conf};
+    TAILQ_INIT(&edge->sessions);
+    TAILQ_INIT(&edge->waiters);
+    SLIST_INIT(&edge->listeners);
+    RB_INIT(&edge->clients);
+    edge->streams = stream_pool_open(loop, EDGE_READ_BUFFERS);
+    return err_make(edge->streams ? ERR_NONE : ERR_NO_MEMORY);
+}
+
+void edge_close(struct edge *edge)
+{
+    must_be(edge, EDGE_MAGIC);
+    must(TAILQ_EMPTY(&edge->sessions) && SLIST_EMPTY(&edge->listeners));
+    task_cancel(edge->loop, &edge->seen_flush);
+    edge_core_detach(edge);
+    if (edge->streams)
+        stream_pool_close(edge->streams);
+    edge->magic = 0;
+}
+
+static struct edge_client *client_known(const struct edge *edge, const char *text)
+{
+    struct edge_client key;
+    size_t n = strnlen(text, sizeof key.text - 1);
+    memcpy(key.text, text, n);
+    key.text[n] = '\0';
+    struct edge_clients clients = edge->clients;
+    return RB_FIND(edge_clients, &clients, &key);
+}
+
+static struct edge_client *client_find(struct edge *edge, const char *text)
+{
+    struct edge_client *client = client_known(edge, text);
+    if (client)
+        return client;
+    client = calloc(1, sizeof *client);
+    if (!client)
+        return NULL;
+    memcpy(client->text, text, strnlen(text, sizeof client->text - 1));
+    RB_INSERT(edge_clients, &edge->clients, client);
+    return client;
+}
+
+uint32_t edge_client_sessions(const struct edge *edge, const char *address)
+{
+    const struct edge_client *client = client_known(edge, address);
+    return client ? client->sessions : 0;
+}
+
+bool edge_session_begin(struct edge_session *session, struct edge *edge,
+                        enum listen_protocol listen, const struct peer_address *peer)
+{
+    struct edge_client *client = client_find(edge, peer->text);
+    if (!client)
+        return false;
+    client->sessions++;
+    *session = (struct edge_session){.edge = edge,
+                                     .protocol = edge->protocols[listen],
+                                     .conf = edge->conf,
+                                     .client = client,
+                                     .port = peer->port,
+                                     .listen = listen};
+    edge->session_count++;
+    edge->session_total++;
+    TAILQ_INSERT_TAIL(&edge->sessions, session, link);
+    return true;
+}
+
+void edge_session_end(struct edge_session *session)
+{
+    struct edge *edge = session->edge;
+    TAILQ_REMOVE(&edge->sessions, session, link);
+    edge->session_count--;
+    if (--session->client->sessions == 0) {
+        RB_REMOVE(edge_clients, &edge->clients, session->client);
+        free(session->client);
+    }
+    if (edge->stopping && TAILQ_EMPTY(&edge->sessions))
+        wait_over(edge->stopping);
+}

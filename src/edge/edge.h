@@ -1,0 +1,183 @@
+/*
+ * struct edge: what all sessions of one edge process share: the loop, the fibers, the link to core,
+ * the slabs, the configuration, the list of sessions and how many each client address has. An edge
+ * parses strangers' bytes and holds no file, no key and no secret; what it wants it asks of core.
+ *
+ * The protocols (edge/smtp, edge/pop3) stand behind struct edge_protocol: one row per protocol,
+ * used when a connection was accepted and when the edge stops. A session begins with a struct
+ * edge_session and is on the edge's list from its begin to edge_session_end.
+ *
+ * Order of life: edge_open, the protocols' own (smtp_open), edge_core_attach (and again whenever
+ * core came back), edge_listen for each socket, the loop, edge_stop, edge_close.
+ */
+#ifndef EDGE_EDGE_H
+#define EDGE_EDGE_H
+
+#include "bus/link.h"
+#include "conf/conf.h"
+#include "edge/slabs.h"
+#include "sys/log.h"
+#include "sys/stream.h"
+
+enum {
+    EDGE_FIBERS = 4096,       /* handlers that run or wait for core at once; for the role table */
+    EDGE_READ_BUFFERS = 2048, /* of STREAM_READ_SIZE, lent to busy streams */
+    EDGE_REFUSED_PER_SECOND = 50, /* `refused` messages; the rest is only counted in the log */
+    EDGE_PROTOCOLS = 3,           /* enum listen_protocol */
+};
+#define EDGE_CORE_WAIT (5 * NS_PER_SECOND)    /* a command waits so long for core to be there */
+#define EDGE_COMMIT_WAIT (60 * NS_PER_SECOND) /* a message whose outcome is not known */
+#define EDGE_ACCEPT_PAUSE (NS_PER_SECOND / 4) /* when there are no descriptors left */
+#define EDGE_STOP_WAIT (30 * NS_PER_SECOND)   /* for what was promised, at the end */
+
+struct edge;
+struct edge_session;
+
+/* A client address that has sessions here. */
+struct edge_client {
+    RB_ENTRY(edge_client) link;
+    char text[46];
+    uint32_t sessions;
+};
+
+RB_HEAD(edge_clients, edge_client);
+
+struct edge_listener {
+    SLIST_ENTRY(edge_listener) link;
+    struct edge *edge;
+    enum listen_protocol protocol;
+    struct watch watch;
+    struct timer pause; /* after EMFILE */
+    struct str address; /* as configured */
+};
+
+struct edge_limits {
+    uint64_t sessions;
+    uint64_t sessions_per_address;
+    const struct conf_networks *unlimited_from;
+};
+
+struct edge_protocol {
+    const char *name; /* for the log */
+    void (*limits)(const struct conf *conf, struct edge_limits *limits_r);
+    /* Begins a session on an accepted connection and takes the handle over. It calls
+     * edge_session_begin; on failure it closes the handle. */
+    void (*begin)(struct edge_listener *listener, int handle, const struct peer_address *peer);
+    /* The line a connection over a limit gets before it is closed. */
+    void (*refusal)(const struct conf *conf, enum err_code why, struct buf *line);
+    /* The edge stops: end at once if idle, else after the command that runs. */
+    void (*stop)(struct edge_session *session);
+};
+
+/* What every session begins with. */
+struct edge_session {
+    TAILQ_ENTRY(edge_session) link;
+    struct edge *edge;
+    const struct edge_protocol *protocol;
+    const struct conf *conf; /* the one it began with */
+    struct edge_client *client;
+    uint16_t port; /* the client's */
+    enum listen_protocol listen;
+};
+
+TAILQ_HEAD(edge_sessions, edge_session);
+
+struct edge_waiter;
+TAILQ_HEAD(edge_waiters, edge_waiter);
+
+enum {
+    EDGE_SEEN_MOST = 1000 /* in one `seen` */
+};
+
+#define EDGE_MAGIC MAGIC('E', 'D', 'G', 'E')
+
+struct edge {
+    uint32_t magic;
+    struct world *world;
+    struct loop *loop;
+    struct log *log;
+    struct fiber_pool *fibers;
+    struct stream_pool *streams;
+    enum bus_role role; /* ROLE_MX or ROLE_BOX */
+    uint32_t instance;
+    const struct conf *conf; /* for new sessions; all configurations outlive the edge */
+    const struct edge_protocol *protocols[EDGE_PROTOCOLS];
+    SLIST_HEAD(, edge_listener) listeners;
+
+    struct link *core;   /* NULL: gone */
+    bool core_up;        /* welcome came */
+    uint64_t core_since; /* counts welcomes: what an earlier core was told is void */
+    struct slabs *slabs; /* NULL while core is not up */
+    struct edge_waiters waiters;
+
+    struct edge_sessions sessions;
+    uint64_t session_count, session_total;
+    struct edge_clients clients; /* by text */
+    uint64_t transactions;       /* numbers given out */
+    uint64_t uploads;
+
+    struct msg_message_name seen[EDGE_SEEN_MOST];
+    size_t seen_count;
+    struct task seen_flush;
+    int64_t refused_second;
+    uint32_t refused_count;
+
+    struct wait *stopping; /* edge_stop waits for the last session */
+    void *smtp;            /* edge/smtp's own (struct smtp_shared) */
+};
+
+/* What is passed outlives the edge. */
+struct err edge_open(struct edge *edge, struct loop *loop, struct fiber_pool *fibers,
+                     struct log *log, enum bus_role role, uint32_t instance,
+                     const struct conf *conf);
+/* Every session must have ended. */
+void edge_close(struct edge *edge);
+/* For sessions that begin from now on. */
+void edge_configure(struct edge *edge, const struct conf *conf);
+
+/* --- Connections (accept.c) ------------------------------------------------------------------ */
+
+/* Takes the listening handle over. */
+struct err edge_listen(struct edge *edge, enum listen_protocol protocol, int handle,
+                       struct str address);
+/* May yield: closes the listeners and stops every session; returns when the last one has ended, or
+ * after EDGE_STOP_WAIT. */
+void edge_stop(struct edge *edge);
+
+/* Puts a session that begins on the list and counts it; false: no memory. */
+bool edge_session_begin(struct edge_session *session, struct edge *edge,
+                        enum listen_protocol listen, const struct peer_address *peer);
+/* How many sessions a client address has. */
+uint32_t edge_client_sessions(const struct edge *edge, const char *address);
+/* The session's memory is its owner's to free afterwards. */
+void edge_session_end(struct edge_session *session);
+
+static inline struct str edge_session_client(const struct edge_session *session)
+{
+    return str_from(session->client->text);
+}
+
+/* --- Core (core.c) --------------------------------------------------------------------------- */
+
+/* A new link to core; takes the handle over. Sends hello; core is up when it has answered. */
+struct err edge_core_attach(struct edge *edge, int handle);
+/* As if core had gone. */
+void edge_core_detach(struct edge *edge);
+
+/* May yield: until core is up, ERR_BUS_BROKEN when it is not by `deadline` (mono). */
+struct err edge_core_wait(struct edge *edge, int64_t deadline);
+
+/* May yield: asks core, waiting EDGE_CORE_WAIT for it where it is not up. What the answer borrows
+ * lives in the arena. ERR_BUS_BROKEN: core is away or went away; whether it did what it was asked
+ * is not known. */
+struct err edge_ask(struct edge *edge, struct msg *msg, struct arena *arena, struct msg *answer_r);
+
+/* Says something that has no answer; lost where core is not up. Never yields. */
+void edge_tell(struct edge *edge, const struct msg *msg);
+
+/* The client went on after our 250 to this message; told to core in one message a turn. */
+void edge_seen(struct edge *edge, uint64_t message);
+/* A refusal, for the trace; dropped where there are too many in a second. */
+void edge_refused(struct edge *edge, const struct msg_refused *refused);
+
+#endif

@@ -1,0 +1,87 @@
+/*
+ * RCPT (RFC 5321 4.1.1.3). Who is local, moved, a list or somebody else's is core's to say; the
+ * edge checks form and limits. Source routes are read and ignored (appendix C).
+ */
+#include "edge/smtp/commands.h"
+#include "edge/smtp/reply.h"
+#include "edge/smtp/resolve.h"
+
+struct err smtp_rcpt_parse(struct smtp_session *s, struct str text, struct smtp_arguments *args)
+{
+    struct path path;
+    struct str rest;
+    if (!str_starts_nocase(text, STR("TO:")))
+        return err_detail(ERR_COMMAND_SYNTAX, STR("RCPT TO:<forward-path>"));
+    struct err e = path_parse(str_from_index(text, 3), false, args->arena, &path, &rest);
+    if (err_is(e))
+        return e;
+    if (str_trim(rest).n > 0)
+        return err_make(ERR_PARAMETER_UNKNOWN);
+    if (path.addr.utf8 && !(s->mail && s->mail->utf8))
+        return err_make(ERR_ADDRESS_NEEDS_UTF8);
+    args->recipient = path.addr;
+    return err_none();
+}
+
+static bool over_limits(const struct smtp_session *s, struct str address)
+{
+    const struct smtp_mail *mail = s->mail;
+    const struct conf *conf = smtp_conf(s);
+    if (mail->recipient_count >= conf->smtp.recipients)
+        return true;
+    return mail->domain_count >= conf->smtp.recipient_domains &&
+           smtp_mail_new_domain(mail, address);
+}
+
+static void refused(struct smtp_session *s, struct str address, enum err_code error, int code,
+                    struct str text)
+{
+    s->mail->any_refused = true;
+    smtp_tell_refused(s, "RCPT", error, address, text);
+    /* No UTF-8 to somebody who did not say he reads it (RFC 6531 3.7.4.1). */
+    bool unreadable = !s->mail->utf8 && !str_is_ascii(text);
+    if (unreadable && error == ERR_MAILBOX_MOVED)
+        smtp_reply_error(s, ERR_MAILBOX_UNKNOWN);
+    else
+        smtp_reply_error_text(s, error, code, unreadable ? str_null() : text);
+}
+
+/* S3 or S4 -> S4 */
+static void accepted(struct smtp_session *s, struct str address, const struct msg_answer *answer)
+{
+    if (!smtp_mail_add(s->mail, address, answer->token)) {
+        smtp_reply_error(s, ERR_OVER_LIMIT);
+        return;
+    }
+    s->state = SMTP_RCPTS;
+    bool will_forward = answer->reply == 251 && (s->mail->utf8 || str_is_ascii(answer->text));
+    if (!will_forward) {
+        smtp_reply(s, 250, "2.1.5", STR("Recipient OK"));
+        return;
+    }
+    char room[SMTP_REPLY_MAX];
+    struct buf line = {.p = room, .cap = sizeof room, .max = sizeof room};
+    buf_put(&line, STR("User not local; will forward to "));
+    buf_put(&line, answer->text);
+    smtp_reply(s, 251, "2.1.5", buf_str(&line));
+}
+
+void smtp_rcpt_run(struct smtp_session *s, struct smtp_arguments *args)
+{
+    char room[ADDR_PATH_MAX];
+    struct buf printed = {.p = room, .cap = sizeof room, .max = sizeof room};
+    struct msg_answer answer;
+    addr_print(&printed, &args->recipient);
+    struct str address = buf_copy(&printed, args->arena);
+    if (!address.p || over_limits(s, address)) {
+        refused(s, buf_str(&printed), ERR_TOO_MANY_RECIPIENTS, 0, str_null());
+        return;
+    }
+    struct err e = smtp_resolve(s, address, &answer);
+    if (err_is(e))
+        refused(s, address, e.code, 0, str_null());
+    else if (answer.error != ERR_NONE)
+        refused(s, address, answer.error, answer.reply, answer.text);
+    else
+        accepted(s, address, &answer);
+}

@@ -1,0 +1,111 @@
+/*
+ * VRFY and EXPN (RFC 5321 3.5). Who may not ask gets the same answer for every name, at once and
+ * without core, so that neither words nor time tell whether there is such a user (catalogue S22).
+ */
+#include "edge/smtp/commands.h"
+#include "edge/smtp/extensions.h"
+#include "edge/smtp/reply.h"
+
+#define CANNOT_VERIFY "Cannot VRFY user, but will accept message and attempt delivery"
+
+struct err smtp_verify_parse(struct smtp_session *s, struct str text, struct smtp_arguments *args)
+{
+    (void)s;
+    args->verify.text = text;
+    if (str_ends_nocase(text, STR(" SMTPUTF8"))) {
+        args->verify.text = str_trim(str_head(text, text.n - 9));
+        args->verify.utf8 = true;
+    }
+    if (args->verify.text.n == 0)
+        return err_detail(ERR_COMMAND_SYNTAX, STR("a name is expected"));
+    return str_is_utf8(text) ? err_none() : err_make(ERR_COMMAND_SYNTAX);
+}
+
+static bool may_ask(const struct smtp_session *s)
+{
+    const struct conf *conf = smtp_conf(s);
+    return conf->smtp.verify == CONF_VERIFY_OPEN ||
+           conf_networks_hold(&conf->smtp.verify_from, edge_session_client(&s->base));
+}
+
+static bool all_ascii(const struct msg_verified *verified)
+{
+    for (size_t i = 0; i < verified->lines_count; i++) {
+        if (!str_is_ascii(verified->lines[i].text))
+            return false;
+    }
+    return true;
+}
+
+static void reply_lines(struct smtp_session *s, const struct msg_verified *verified, int code,
+                        const char *enhanced)
+{
+    for (size_t i = 0; i < verified->lines_count; i++)
+        smtp_reply_line(s, code, enhanced, i + 1 < verified->lines_count, verified->lines[i].text);
+}
+
+static void reply_found(struct smtp_session *s, const struct msg_verified *verified)
+{
+    int code = verified->reply >= 250 && verified->reply <= 252 ? verified->reply : 250;
+    if (verified->lines_count > 0)
+        reply_lines(s, verified, code, "2.1.5");
+    else
+        smtp_reply(s, code, "2.1.5", code == 252 ? STR(CANNOT_VERIFY) : STR("OK"));
+}
+
+static void reply_not_found(struct smtp_session *s, const struct msg_verified *verified)
+{
+    const struct err_row *row = err_row(verified->error);
+    if (verified->lines_count == 0) {
+        smtp_reply_error_text(s, verified->error, verified->reply, str_null());
+        return;
+    }
+    int code = verified->reply >= 400 && verified->reply <= 599 ? verified->reply : row->smtp;
+    smtp_reply_line(s, code, row->enhanced, true, str_from(row->text));
+    reply_lines(s, verified, code, row->enhanced);
+}
+
+/* May yield. */
+static void ask(struct smtp_session *s, const struct smtp_arguments *args, bool expand)
+{
+    enum {
+        ANSWER_MAX = 1 << 20
+    };
+    struct arena arena;
+    struct msg answer, msg = {.kind = MSG_verify,
+                              .verify = {.expand = expand,
+                                         .client = edge_session_client(&s->base),
+                                         .text = args->verify.text}};
+    arena_init(&arena, ANSWER_MAX);
+    struct err e = edge_ask(s->base.edge, &msg, &arena, &answer);
+    if (err_is(e) || answer.kind != MSG_verified)
+        smtp_reply_error(s, err_is(e) ? e.code : ERR_TRY_LATER);
+    else if (!args->verify.utf8 && !all_ascii(&answer.verified)) /* RFC 6531 3.7.4.2 */
+        smtp_reply(s, expand ? 550 : 252, expand ? "5.6.8" : "2.6.8",
+                   STR("The answer needs SMTPUTF8"));
+    else if (answer.verified.error == ERR_NONE)
+        reply_found(s, &answer.verified);
+    else
+        reply_not_found(s, &answer.verified);
+    arena_done(&arena);
+}
+
+void smtp_vrfy_run(struct smtp_session *s, struct smtp_arguments *args)
+{
+    if (!smtp_verify_is_on(s))
+        smtp_reply_error(s, ERR_COMMAND_NOT_BUILT);
+    else if (!may_ask(s))
+        smtp_reply(s, 252, "2.1.5", STR(CANNOT_VERIFY));
+    else
+        ask(s, args, false);
+}
+
+void smtp_expn_run(struct smtp_session *s, struct smtp_arguments *args)
+{
+    if (!smtp_verify_is_on(s))
+        smtp_reply_error(s, ERR_COMMAND_NOT_BUILT);
+    else if (!may_ask(s))
+        smtp_reply_error(s, ERR_ACCESS_DENIED);
+    else
+        ask(s, args, true);
+}

@@ -1,0 +1,85 @@
+/*
+ * The commands of SMTP and LMTP: one row each in commands.c, one function each in cmd_NAME.c. A
+ * command is looked up, its state and its form are checked by its row, `parse` makes a typed value
+ * of its argument, and `run` sees nothing but that value.
+ */
+#ifndef EDGE_SMTP_COMMANDS_H
+#define EDGE_SMTP_COMMANDS_H
+
+#include "edge/smtp/session.h"
+#include "format/addr.h"
+
+/* MAIL's parameters. */
+struct smtp_mail_arguments {
+    struct addr sender;
+    enum smtp_body_type body_type;
+    bool utf8;
+    uint64_t size;
+};
+
+/* What `parse` made of an argument. */
+struct smtp_arguments {
+    struct arena *arena; /* of the transaction; before there is one: valid until the next yield */
+    struct str text;     /* as it came, trimmed; on the stack of the turn */
+    struct smtp_mail_arguments mail;
+    struct addr recipient;
+    struct {
+        uint64_t octets;
+        bool last;
+    } chunk;
+    struct {
+        struct str text;
+        bool utf8; /* RFC 6531 3.7.4.2 */
+    } verify;
+};
+
+enum smtp_command_flag {
+    SMTP_ONLY = 1 << 0,        /* unknown to LMTP */
+    LMTP_ONLY = 1 << 1,        /* unknown to SMTP */
+    SMTP_NO_ARGUMENT = 1 << 2, /* 501 where there is one */
+    SMTP_FREE_TEXT = 1 << 3,   /* any text; a control character in it is no command at all (500) */
+    SMTP_NOT_BUILT = 1 << 4,   /* recognised: 502 */
+    SMTP_SWALLOWS = 1 << 5,    /* octets follow it, also when it is refused: it judges by itself */
+};
+
+struct smtp_command {
+    const char *verb;
+    unsigned states; /* enum smtp_state: where it may stand; elsewhere 503 */
+    unsigned flags;
+    const char *help; /* its syntax, for HELP */
+    /* May fail; nothing was changed then. The reply is the error's. */
+    struct err (*parse)(struct smtp_session *s, struct str text, struct smtp_arguments *args);
+    /* May yield. Replies. */
+    void (*run)(struct smtp_session *s, struct smtp_arguments *args);
+};
+
+/* May yield: runs one command line, without its CR LF, and replies. */
+void smtp_command_line(struct smtp_session *s, struct str line);
+
+/* For HELP: rows in order, NULL at the end. */
+const struct smtp_command *smtp_command_row(size_t i);
+
+/* Says a refusal to core, for the trace. */
+void smtp_tell_refused(struct smtp_session *s, const char *verb, enum err_code error,
+                       struct str recipient, struct str text);
+
+/* parse and run of the rows. */
+struct err smtp_hello_parse(struct smtp_session *, struct str, struct smtp_arguments *);
+struct err smtp_mail_parse(struct smtp_session *, struct str, struct smtp_arguments *);
+struct err smtp_rcpt_parse(struct smtp_session *, struct str, struct smtp_arguments *);
+struct err smtp_bdat_parse(struct smtp_session *, struct str, struct smtp_arguments *);
+struct err smtp_verify_parse(struct smtp_session *, struct str, struct smtp_arguments *);
+void smtp_helo_run(struct smtp_session *, struct smtp_arguments *);
+void smtp_ehlo_run(struct smtp_session *, struct smtp_arguments *);
+void smtp_mail_run(struct smtp_session *, struct smtp_arguments *);
+void smtp_rcpt_run(struct smtp_session *, struct smtp_arguments *);
+void smtp_data_run(struct smtp_session *, struct smtp_arguments *);
+void smtp_bdat_run(struct smtp_session *, struct smtp_arguments *);
+void smtp_vrfy_run(struct smtp_session *, struct smtp_arguments *);
+void smtp_expn_run(struct smtp_session *, struct smtp_arguments *);
+void smtp_rset_run(struct smtp_session *, struct smtp_arguments *);
+void smtp_noop_run(struct smtp_session *, struct smtp_arguments *);
+void smtp_help_run(struct smtp_session *, struct smtp_arguments *);
+void smtp_quit_run(struct smtp_session *, struct smtp_arguments *);
+
+#endif

@@ -1,0 +1,186 @@
+/*
+ * A commit whose answer was lost with core is the one moment in which a wrong word loses mail or
+ * doubles it. Its token names the try for ever: when core is back it is asked what became of it,
+ * and only a clear "nothing" lets us send it again, in a new transaction, from the slabs that are
+ * still ours. An upload was core's and went with it; then the client is told to come again.
+ */
+#include "edge/smtp/commit.h"
+
+#include "edge/smtp/received.h"
+#include "edge/smtp/resolve.h"
+
+enum {
+    TRIES = 3,           /* of one message, across restarts of core */
+    RECEIVED_MAX = 2048, /* octets */
+    FACTS_MAX = 4096,
+};
+
+struct
+try {
+    unsigned char token[SMTP_COMMIT_TOKEN];
+    unsigned char digest[SMTP_DIGEST];
+    struct smtp_slab_list summary;
+    struct msg_recipient *recipients;
+    char received[RECEIVED_MAX], facts[FACTS_MAX];
+};
+
+static const char *body_name(enum smtp_body_type type)
+{
+    switch (type) {
+    case SMTP_8BITMIME:
+        return "8BITMIME";
+    case SMTP_BINARYMIME:
+        return "BINARYMIME";
+    case SMTP_7BIT:
+        break;
+    }
+    return "7BIT";
+}
+
+static void describe(struct smtp_session *s, struct try *try, struct msg_commit *commit)
+{
+    struct smtp_mail *mail = s->mail;
+    struct received facts = {
+        .helo = smtp_helo(s),
+        .client = edge_session_client(&s->base),
+        .port = s->base.port,
+        .host = smtp_hostname(s),
+        .lmtp = smtp_is_lmtp(s),
+        .extended = s->extended,
+        .utf8 = mail->utf8,
+        .message = mail->message,
+        .only_one_for = mail->recipient_count == 1 ? mail->recipients[0].address : str_null(),
+        .reverse_path = mail->reverse_path,
+        .body_type = body_name(mail->body_type),
+        .time = world_wall(s->base.edge->world) / US_PER_SECOND,
+    };
+    struct buf line = {.p = try->received, .cap = RECEIVED_MAX, .max = RECEIVED_MAX};
+    struct buf words = {.p = try->facts, .cap = FACTS_MAX, .max = FACTS_MAX};
+    received_print(&facts, &line);
+    received_facts_print(&facts, &words);
+    commit->received = buf_str(&line);
+    commit->trace_facts = buf_str(&words);
+}
+
+static void fill(struct smtp_session *s, struct try *try, struct msg_commit *commit)
+{
+    struct smtp_mail *mail = s->mail;
+    struct smtp_body *body = &mail->body;
+    for (size_t i = 0; i < mail->recipient_count; i++)
+        try->recipients[i].token = mail->recipients[i].token;
+    *commit = (struct msg_commit){
+        .transaction = mail->number,
+        .token = str_make(try->token, sizeof try->token),
+        .body_type = (uint8_t)mail->body_type,
+        .upload = body->upload,
+        .size = body->size,
+        .digest = str_make(try->digest, sizeof try->digest),
+        .body = body->slabs.at,
+        .body_count = body->slabs.count,
+        .summary = try->summary.at,
+        .summary_count = try->summary.count,
+        .recipients = try->recipients,
+        .recipients_count = mail->recipient_count,
+    };
+    describe(s, try, commit);
+}
+
+/* May yield. */
+static struct err summary_store(struct smtp_session *s, struct try *try)
+{
+    struct smtp_body *body = &s->mail->body;
+    struct buf record = BUF_INIT((size_t)SMTP_SUMMARY_SLABS * SLAB_SIZE);
+    summary_print(&body->summary, &record);
+    struct err e = buf_over(&record)
+                       ? err_make(ERR_NO_MEMORY)
+                       : smtp_slabs_fill(s->base.edge, &try->summary, buf_str(&record));
+    buf_done(&record);
+    return e;
+}
+
+/* May yield. The core that is up now gets to know what an earlier one knew. */
+static struct err renew(struct smtp_session *s, struct try *try)
+{
+    struct smtp_mail *mail = s->mail;
+    struct edge *edge = s->base.edge;
+    struct smtp_body *body = &mail->body;
+    struct err e = edge_core_wait(edge, edge->loop->now + EDGE_CORE_WAIT);
+    if (err_is(e))
+        return e;
+    if (body->upload && body->upload_since != edge->core_since)
+        return err_make(ERR_TRY_LATER);
+    if (mail->stale || mail->core_since != edge->core_since)
+        e = smtp_resolve_again(s);
+    if (!err_is(e) && body->slabs.count > 0 && body->slabs.pool != edge->slabs)
+        e = smtp_slabs_renew(edge, &body->slabs);
+    if (!err_is(e) && try->summary.pool != edge->slabs) {
+        smtp_slabs_give(&try->summary);
+        e = summary_store(s, try);
+    }
+    return e;
+}
+
+/* May yield. What became of a commit that had no answer? ERR_NOT_FOUND: nothing. */
+static struct err ask_what_became(struct smtp_session *s, const struct try *try,
+                                  struct msg_committed *committed_r)
+{
+    struct edge *edge = s->base.edge;
+    struct msg answer, msg = {.kind = MSG_ask_commit,
+                              .ask_commit = {.token = str_make(try->token, sizeof try->token)}};
+    int64_t deadline = edge->loop->now + EDGE_COMMIT_WAIT;
+    struct err e;
+    do {
+        e = edge_core_wait(edge, deadline);
+        if (!err_is(e))
+            e = edge_ask(edge, &msg, &s->mail->arena, &answer);
+    } while (e.code == ERR_BUS_BROKEN && edge->loop->now < deadline);
+    if (err_is(e))
+        return err_make(ERR_BUS_BROKEN);
+    if (answer.kind != MSG_committed)
+        return err_make(ERR_BUS_BROKEN);
+    *committed_r = answer.committed;
+    return answer.committed.error == ERR_NOT_FOUND ? err_make(ERR_NOT_FOUND) : err_none();
+}
+
+/* May yield. One try; ERR_NOT_FOUND: lost with core and without effect. */
+static struct err commit_once(struct smtp_session *s, struct try *try,
+                              struct msg_committed *committed_r)
+{
+    struct edge *edge = s->base.edge;
+    struct msg answer, msg = {.kind = MSG_commit};
+    struct err e = renew(s, try);
+    if (e.code == ERR_BUS_BROKEN) /* nothing was sent yet */
+        return err_make(ERR_TRY_LATER);
+    if (err_is(e))
+        return e;
+    fill(s, try, &msg.commit);
+    e = edge_ask(edge, &msg, &s->mail->arena, &answer);
+    if (e.code == ERR_BUS_BROKEN)
+        return ask_what_became(s, try, committed_r);
+    if (err_is(e))
+        return e;
+    if (answer.kind != MSG_committed)
+        return err_make(ERR_BUS_BROKEN);
+    *committed_r = answer.committed;
+    s->mail->core_since = 0; /* over with this message */
+    return err_none();
+}
+
+struct err smtp_commit(struct smtp_session *s, struct msg_committed *committed_r)
+{
+    struct smtp_mail *mail = s->mail;
+    struct try *try = arena_new(&mail->arena, struct try);
+    if (!try)
+        return err_make(ERR_OVER_LIMIT);
+    try->recipients =
+        arena_take_array(&mail->arena, mail->recipient_count, sizeof *try->recipients);
+    if (!try->recipients)
+        return err_make(ERR_OVER_LIMIT);
+    world_random(s->base.edge->world, try->token, sizeof try->token);
+    must(EVP_DigestFinal_ex(mail->body.digest, try->digest, NULL) == 1);
+    struct err e = err_make(ERR_NOT_FOUND);
+    for (int i = 0; i < TRIES && e.code == ERR_NOT_FOUND; i++)
+        e = commit_once(s, try, committed_r);
+    smtp_slabs_give(&try->summary);
+    return e.code == ERR_NOT_FOUND ? err_make(ERR_TRY_LATER) : e;
+}

@@ -1,0 +1,61 @@
+#include "edge/smtp/extensions.h"
+
+#include "edge/smtp/reply.h"
+
+struct extension {
+    const char *keyword;
+    const char *rfc;
+    void (*values)(const struct conf *conf, struct buf *to);
+    bool (*offered)(const struct smtp_session *s);
+};
+
+static void size_values(const struct conf *conf, struct buf *to)
+{
+    buf_putc(to, ' ');
+    buf_put_u64(to, conf->smtp.message_size);
+}
+
+static void limits_values(const struct conf *conf, struct buf *to)
+{
+    buf_put(to, STR(" RCPTMAX="));
+    buf_put_u64(to, conf->smtp.recipients);
+    buf_put(to, STR(" MAILMAX="));
+    buf_put_u64(to, conf->smtp.messages);
+    buf_put(to, STR(" RCPTDOMAINMAX="));
+    buf_put_u64(to, conf->smtp.recipient_domains);
+}
+
+bool smtp_verify_is_on(const struct smtp_session *s)
+{
+    return smtp_conf(s)->smtp.verify != CONF_VERIFY_OFF;
+}
+
+static const struct extension rows[] = {
+    {.keyword = "PIPELINING", .rfc = "2920"},
+    {.keyword = "SIZE", .rfc = "1870", .values = size_values},
+    {.keyword = "8BITMIME", .rfc = "6152"},
+    {.keyword = "SMTPUTF8", .rfc = "6531"},
+    {.keyword = "CHUNKING", .rfc = "3030"},
+    {.keyword = "ENHANCEDSTATUSCODES", .rfc = "2034"},
+    {.keyword = "LIMITS", .rfc = "9422", .values = limits_values},
+    {.keyword = "VRFY", .rfc = "5321", .offered = smtp_verify_is_on},
+    {.keyword = "HELP", .rfc = "5321"},
+};
+
+enum {
+    ROWS = sizeof rows / sizeof *rows /* the last is always offered: it ends the reply */
+};
+
+void smtp_extensions_print(struct smtp_session *s)
+{
+    for (size_t i = 0; i < ROWS; i++) {
+        char room[SMTP_REPLY_MAX];
+        struct buf line = {.p = room, .cap = sizeof room, .max = sizeof room};
+        if (rows[i].offered && !rows[i].offered(s))
+            continue;
+        buf_put(&line, str_from(rows[i].keyword));
+        if (rows[i].values)
+            rows[i].values(smtp_conf(s), &line);
+        smtp_reply_line(s, 250, NULL, i + 1 < ROWS, buf_str(&line));
+    }
+}

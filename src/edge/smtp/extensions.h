@@ -1,0 +1,15 @@
+/*
+ * What EHLO and LHLO announce: one row each in extensions.c. Only what is accepted is announced.
+ */
+#ifndef EDGE_SMTP_EXTENSIONS_H
+#define EDGE_SMTP_EXTENSIONS_H
+
+#include "edge/smtp/session.h"
+
+/* The lines behind the first, the last one ends the reply. */
+void smtp_extensions_print(struct smtp_session *s);
+
+/* Is VRFY served to anybody? */
+bool smtp_verify_is_on(const struct smtp_session *s);
+
+#endif

@@ -1,0 +1,165 @@
+/*
+ * A round trip to core per RCPT would bound the rate of a pipelining client by core's turns, so the
+ * first RCPT looks ahead in what has already arrived. What is read ahead changes nothing: each
+ * command is parsed and judged again when its turn comes, and takes an answer only if it asks the
+ * very question that was answered. A RCPT that does not parse is left out; it fails by itself.
+ */
+#include "edge/smtp/resolve.h"
+
+#include "edge/smtp/commands.h"
+#include "edge/smtp/line.h"
+
+enum {
+    SHORTEST_RCPT = 13 /* RCPT TO:<a@b>, without CR LF */
+};
+
+struct question {
+    struct msg_address *at;
+    size_t count, room;
+};
+
+static bool expected_take(struct smtp_session *s, struct str address, struct msg_answer *answer_r)
+{
+    struct smtp_mail *mail = s->mail;
+    if (mail->expected_next >= mail->expected_count ||
+        mail->core_since != s->base.edge->core_since ||
+        !str_eq(mail->expected[mail->expected_next].address, address))
+        return false;
+    *answer_r = mail->expected[mail->expected_next++].answer;
+    return true;
+}
+
+/* The address of a pipelined RCPT, or str_null where the line is none that core would be asked. */
+static struct str address_of(struct smtp_session *s, struct str text)
+{
+    struct smtp_arguments args = {.arena = &s->mail->arena};
+    char room[ADDR_PATH_MAX];
+    struct buf printed = {.p = room, .cap = sizeof room, .max = sizeof room};
+    if (err_is(smtp_rcpt_parse(s, str_trim(text), &args)))
+        return str_null();
+    addr_print(&printed, &args.recipient);
+    return buf_copy(&printed, args.arena);
+}
+
+static void look_ahead(struct smtp_session *s, struct str pending, struct question *question)
+{
+    struct str line, address;
+    size_t used;
+    while (question->count < question->room &&
+           line_find(pending, SMTP_LINE_MAX, s->normalise, &line, &used) == LINE_WHOLE &&
+           str_starts_nocase(line, STR("RCPT "))) {
+        address = address_of(s, str_from_index(line, 5));
+        if (address.n > 0)
+            question->at[question->count++].text = address;
+        pending = str_from_index(pending, used);
+    }
+}
+
+static struct err question_make(struct smtp_session *s, struct str address,
+                                struct question *question)
+{
+    stream_read_more(&s->stream);
+    struct str pending = stream_pending(&s->stream);
+    uint64_t left = smtp_conf(s)->smtp.recipients - s->mail->recipient_count;
+    question->room = 1 + pending.n / SHORTEST_RCPT;
+    if (question->room > left)
+        question->room = left;
+    if (question->room > SMTP_LOOK_AHEAD_MAX)
+        question->room = SMTP_LOOK_AHEAD_MAX;
+    question->at = arena_take_array(&s->mail->arena, question->room, sizeof *question->at);
+    if (!question->at)
+        return err_make(ERR_OVER_LIMIT);
+    question->at[0].text = address;
+    question->count = 1;
+    look_ahead(s, pending, question);
+    return err_none();
+}
+
+/* May yield. */
+static struct err ask(struct smtp_session *s, const struct question *question,
+                      struct msg_resolved *resolved_r)
+{
+    struct smtp_mail *mail = s->mail;
+    struct msg answer, msg = {.kind = MSG_resolve,
+                              .resolve = {
+                                  .transaction = mail->number,
+                                  .protocol = (uint8_t)s->base.listen,
+                                  .client = edge_session_client(&s->base),
+                                  .helo = smtp_helo(s),
+                                  .reverse_path = mail->reverse_path,
+                                  .utf8 = mail->utf8,
+                                  .size = mail->size,
+                                  .recipients = question->at,
+                                  .recipients_count = question->count,
+                              }};
+    struct err e = edge_ask(s->base.edge, &msg, &mail->arena, &answer);
+    if (err_is(e))
+        return e;
+    if (answer.kind != MSG_resolved || answer.resolved.answers_count != question->count)
+        return err_make(ERR_TRY_LATER);
+    *resolved_r = answer.resolved;
+    return err_none();
+}
+
+static struct err answers_keep(struct smtp_session *s, const struct question *question,
+                               const struct msg_resolved *resolved)
+{
+    struct smtp_mail *mail = s->mail;
+    mail->message = resolved->message;
+    mail->expected = arena_take_array(&mail->arena, question->count, sizeof *mail->expected);
+    mail->expected_count = mail->expected_next = 0;
+    if (!mail->expected)
+        return err_make(ERR_OVER_LIMIT);
+    for (size_t i = 0; i < question->count; i++)
+        mail->expected[i] =
+            (struct smtp_expected){.address = question->at[i].text, .answer = resolved->answers[i]};
+    mail->expected_count = question->count;
+    return err_none();
+}
+
+struct err smtp_resolve(struct smtp_session *s, struct str address, struct msg_answer *answer_r)
+{
+    struct smtp_mail *mail = s->mail;
+    struct question question;
+    struct msg_resolved resolved;
+    if (expected_take(s, address, answer_r))
+        return err_none();
+    struct err e = question_make(s, address, &question);
+    if (!err_is(e))
+        e = ask(s, &question, &resolved);
+    if (err_is(e))
+        return e;
+    /* Recipients that an earlier core accepted must be named again before the commit. */
+    if (mail->recipient_count > 0 && mail->core_since != s->base.edge->core_since)
+        mail->stale = true;
+    mail->core_since = s->base.edge->core_since;
+    e = answers_keep(s, &question, &resolved);
+    if (err_is(e))
+        return e;
+    return expected_take(s, address, answer_r) ? err_none() : err_make(ERR_TRY_LATER);
+}
+
+struct err smtp_resolve_again(struct smtp_session *s)
+{
+    struct smtp_mail *mail = s->mail;
+    struct msg_resolved resolved;
+    struct question question = {.count = mail->recipient_count};
+    question.at = arena_take_array(&mail->arena, question.count, sizeof *question.at);
+    if (!question.at)
+        return err_make(ERR_OVER_LIMIT);
+    for (size_t i = 0; i < question.count; i++)
+        question.at[i].text = mail->recipients[i].address;
+    mail->number = ++s->base.edge->transactions;
+    struct err e = ask(s, &question, &resolved);
+    if (err_is(e))
+        return e;
+    mail->core_since = s->base.edge->core_since;
+    for (size_t i = 0; i < question.count; i++) {
+        if (resolved.answers[i].error != ERR_NONE)
+            return err_make(ERR_TRY_LATER);
+        mail->recipients[i].token = resolved.answers[i].token;
+    }
+    mail->message = resolved.message;
+    mail->stale = false;
+    return err_none();
+}

@@ -1,0 +1,294 @@
+/*
+ * The life of a session: its begin, its deadlines, its turns and its end. What is said in between
+ * is in turn.c and the commands.
+ *
+ * One timer serves everything that can be waited for. It is not moved with every octet: when it
+ * fires, the deadline is worked out anew from what has come, and it is set again or it was due.
+ */
+#include "edge/smtp/session.h"
+
+#include "edge/smtp/reply.h"
+#include "edge/smtp/turn.h"
+
+struct str smtp_hostname(const struct smtp_session *s)
+{
+    struct str name = smtp_conf(s)->server.hostname;
+    return name.n > 0 ? name : STR("localhost");
+}
+
+/* --- Its end --------------------------------------------------------------------------------- */
+
+void smtp_transaction_end(struct smtp_session *s, struct str why)
+{
+    struct edge *edge = s->base.edge;
+    if (!s->mail)
+        return;
+    struct msg msg = {.kind = MSG_forget, .forget = {.transaction = s->mail->number, .why = why}};
+    if (s->mail->core_since != 0 && s->mail->core_since == edge->core_since)
+        edge_tell(edge, &msg);
+    smtp_mail_give(edge->smtp, &s->mail);
+    s->state = SMTP_READY;
+}
+
+void smtp_close_after_reply(struct smtp_session *s, const char *end)
+{
+    if (s->state & (SMTP_CLOSING | SMTP_ENDED))
+        return;
+    smtp_transaction_end(s, str_from(end));
+    s->state = SMTP_CLOSING;
+    s->end = end;
+    stream_finish(&s->stream);
+}
+
+void smtp_cut(struct smtp_session *s, const char *end)
+{
+    smtp_transaction_end(s, str_from(end));
+    s->state = SMTP_ENDED;
+    s->end = end;
+}
+
+static void log_end(const struct smtp_session *s)
+{
+    log_event(s->base.edge->log, LOG_INFO, "session",
+              log_str("client", edge_session_client(&s->base)), log_u64("port", s->base.port),
+              log_str("protocol", smtp_is_lmtp(s) ? STR("lmtp") : STR("smtp")),
+              log_str("helo", smtp_helo(s)), log_u64("messages", s->messages),
+              log_u64("recipients", s->recipients), log_u64("commands", s->commands),
+              log_u64("errors", s->errors), log_u64("in", s->stream.bytes_in),
+              log_u64("out", s->stream.bytes_out), log_str("end", str_from(s->end)));
+}
+
+static void session_free(struct smtp_session *s)
+{
+    struct edge *edge = s->base.edge;
+    must_be(s, SMTP_SESSION_MAGIC);
+    must(!s->busy);
+    if (!s->end)
+        s->end = "lost";
+    smtp_transaction_end(s, str_from(s->end));
+    struct msg msg = {.kind = MSG_unseen, .unseen = {.message = s->unseen}};
+    if (s->unseen)
+        edge_tell(edge, &msg);
+    log_end(s);
+    timer_clear(edge->loop, &s->timer);
+    task_cancel(edge->loop, &s->after);
+    stream_done(&s->stream);
+    edge_session_end(&s->base);
+    s->magic = 0;
+    free(s);
+}
+
+/* --- Deadlines ------------------------------------------------------------------------------- */
+
+void smtp_phase_begin(struct smtp_session *s)
+{
+    s->phase = s->base.edge->loop->now;
+    s->phase_in = s->stream.bytes_in;
+}
+
+/* The whole message has data_timeout and what its size allows at the slowest rate; a silence within
+ * it is no longer than one between commands. */
+static int64_t reading_deadline(const struct smtp_session *s)
+{
+    const struct conf *conf = smtp_conf(s);
+    int64_t silence = s->heard + conf->smtp.command_timeout;
+    if (conf->smtp.data_rate == 0)
+        return silence;
+    uint64_t octets = s->stream.bytes_in - s->phase_in;
+    int64_t whole = s->phase + conf->smtp.data_timeout +
+                    (int64_t)(octets / conf->smtp.data_rate) * NS_PER_SECOND;
+    return whole < silence ? whole : silence;
+}
+
+static int64_t deadline(const struct smtp_session *s)
+{
+    if (s->state == SMTP_EARLY)
+        return s->began + smtp_conf(s)->smtp.greeting_delay;
+    if (s->state & SMTP_READING)
+        return reading_deadline(s);
+    return s->phase + smtp_conf(s)->smtp.command_timeout;
+}
+
+/* S0 -> S1 */
+static void greet(struct smtp_session *s)
+{
+    char room[SMTP_REPLY_MAX];
+    struct buf line = {.p = room, .cap = sizeof room, .max = sizeof room};
+    buf_put(&line, smtp_hostname(s));
+    buf_put(&line, smtp_is_lmtp(s) ? STR(" LMTP Veredus") : STR(" ESMTP Veredus"));
+    s->state = SMTP_GREETED;
+    smtp_reply(s, 220, NULL, buf_str(&line));
+    smtp_phase_begin(s);
+}
+
+static void timed_out(struct timer *timer)
+{
+    struct smtp_session *s = timer->arg;
+    must_be(s, SMTP_SESSION_MAGIC);
+    if (s->busy || !(s->state & (SMTP_EARLY | SMTP_COMMANDING | SMTP_READING)))
+        return;
+    if (deadline(s) <= s->base.edge->loop->now) {
+        if (s->state == SMTP_EARLY) {
+            greet(s);
+        } else {
+            smtp_reply_error(s, ERR_TOO_SLOW);
+            smtp_close_after_reply(s, "timeout");
+            return;
+        }
+    }
+    timer_set(s->base.edge->loop, timer, deadline(s));
+}
+
+/* --- Turns ----------------------------------------------------------------------------------- */
+
+static void run_turn(void *arg)
+{
+    struct smtp_session *s = arg;
+    must_be(s, SMTP_SESSION_MAGIC);
+    smtp_turn(s);
+    loop_soon(s->base.edge->loop, &s->after);
+}
+
+static void after_turn(struct task *task)
+{
+    struct smtp_session *s = task->arg;
+    must_be(s, SMTP_SESSION_MAGIC);
+    s->busy = false;
+    if (s->state == SMTP_ENDED) {
+        session_free(s);
+        return;
+    }
+    if (s->state & SMTP_COMMANDING && !s->swallowing)
+        smtp_phase_begin(s);
+    if (s->state != SMTP_CLOSING)
+        timer_set(s->base.edge->loop, &s->timer, deadline(s));
+    stream_resume(&s->stream);
+}
+
+static void input(struct stream *stream)
+{
+    struct smtp_session *s = stream->arg;
+    must_be(s, SMTP_SESSION_MAGIC);
+    if (s->busy)
+        return;
+    if (stream->ended != STREAM_OPEN) {
+        session_free(s);
+        return;
+    }
+    s->heard = s->base.edge->loop->now;
+    if (!smtp_turn_wanted(s))
+        return;
+    s->busy = true;
+    stream_pause(stream);
+    timer_clear(s->base.edge->loop, &s->timer);
+    fiber_run(s->base.edge->fibers, &s->turn);
+}
+
+/* --- Its begin ------------------------------------------------------------------------------- */
+
+static void session_init(struct smtp_session *s, struct edge *edge)
+{
+    s->magic = SMTP_SESSION_MAGIC;
+    s->state = SMTP_EARLY;
+    s->began = s->heard = s->phase = edge->loop->now;
+    s->turn = (struct fiber_start){.run = run_turn, .arg = s};
+    s->after = (struct task){.run = after_turn, .arg = s};
+    s->timer = (struct timer){.run = timed_out, .arg = s};
+    s->normalise =
+        conf_networks_hold(&smtp_conf(s)->smtp.bare_newlines_from, edge_session_client(&s->base));
+}
+
+static void say_hello(struct smtp_session *s)
+{
+    bool at_once = smtp_conf(s)->smtp.greeting_delay == 0;
+    stream_read_more(&s->stream);
+    if (stream_pending(&s->stream).n > 0) {
+        smtp_early_word(s);
+        return;
+    }
+    if (at_once)
+        greet(s);
+    timer_set(s->base.edge->loop, &s->timer, deadline(s));
+}
+
+void smtp_session_begin(struct edge *edge, enum listen_protocol listen, int handle,
+                        const struct peer_address *peer)
+{
+    struct smtp_session *s = calloc(1, sizeof *s);
+    if (!s || !edge_session_begin(&s->base, edge, listen, peer)) {
+        edge->world->ops->close(edge->world, handle);
+        free(s);
+        return;
+    }
+    session_init(s, edge);
+    if (stream_init(&s->stream, edge->loop, edge->streams, handle, input, s) < 0) {
+        edge->world->ops->close(edge->world, handle);
+        edge_session_end(&s->base);
+        free(s);
+        return;
+    }
+    say_hello(s);
+}
+
+static void begin(struct edge_listener *listener, int handle, const struct peer_address *peer)
+{
+    smtp_session_begin(listener->edge, listener->protocol, handle, peer);
+}
+
+static void limits(const struct conf *conf, struct edge_limits *limits_r)
+{
+    *limits_r = (struct edge_limits){.sessions = conf->smtp.sessions,
+                                     .sessions_per_address = conf->smtp.sessions_per_address,
+                                     .unlimited_from = &conf->smtp.unlimited_from};
+}
+
+static void stop(struct edge_session *session)
+{
+    struct smtp_session *s =
+        (struct smtp_session *)((char *)session - offsetof(struct smtp_session, base));
+    must_be(s, SMTP_SESSION_MAGIC);
+    s->stopping = true;
+    if (s->busy || s->state & (SMTP_CLOSING | SMTP_ENDED))
+        return;
+    smtp_reply_error(s, ERR_SHUTTING_DOWN);
+    smtp_close_after_reply(s, "shutdown");
+}
+
+const struct edge_protocol smtp_protocol = {
+    .name = "smtp",
+    .limits = limits,
+    .begin = begin,
+    .refusal = smtp_refusal_line,
+    .stop = stop,
+};
+
+/* --- What sessions share --------------------------------------------------------------------- */
+
+enum {
+    SCRATCH_MAX = 256 * 1024
+};
+
+bool smtp_open(struct edge *edge)
+{
+    struct smtp_shared *shared = calloc(1, sizeof *shared);
+    if (!shared)
+        return false;
+    SLIST_INIT(&shared->mails);
+    arena_init(&shared->scratch, SCRATCH_MAX);
+    edge->smtp = shared;
+    edge->protocols[LISTEN_SMTP] = edge->protocols[LISTEN_LMTP] = &smtp_protocol;
+    /* The first use of a digest reads OpenSSL's configuration: before the sandbox closes. */
+    struct smtp_mail *mail = smtp_mail_take(shared);
+    if (mail)
+        smtp_mail_give(shared, &mail);
+    return mail == NULL && shared->mails_kept > 0;
+}
+
+void smtp_close(struct edge *edge)
+{
+    struct smtp_shared *shared = edge->smtp;
+    smtp_mails_close(shared);
+    arena_done(&shared->scratch);
+    free(shared);
+    edge->smtp = NULL;
+}
