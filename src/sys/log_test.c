@@ -123,14 +123,15 @@ static void one_event_is_one_line_whatever_the_text(void **state)
     paper_open(&p, &log);
     struct str evil =
         STR("x\"\r\n2026-01-01T00:00:00Z info core forged id=1\0\x1b[2J\xc2\x85\u2028");
-    log_event(&log, LOG_WARN, "helo", log_str("name", evil), log_str("a", STR("b=c")));
+    log_event(&log, LOG_WARN, "helo", log_str("name", evil), log_str("q", STR("a\"b")),
+              log_str("s", STR("a\\b")), log_str("a", STR("b=c")));
     struct str line = buf_str(&p.text);
     assert_int_equal(str_index(line, '\n'), (ssize_t)line.n - 1);
     assert_int_equal(str_index(line, '\r'), -1);
     assert_int_equal(str_index(line, '\0'), -1);
     assert_int_equal(str_index(line, '\x1b'), -1);
     assert_true(str_find(line, STR("name=\"x\\\"\\x0d\\x0a2026")) > 0);
-    assert_true(str_ends(line, STR(" a=\"b=c\"\n")));
+    assert_true(str_ends(line, STR(" q=\"a\\\"b\" s=\"a\\\\b\" a=\"b=c\"\n")));
     buf_done(&p.text);
 }
 
