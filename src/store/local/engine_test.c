@@ -1,5 +1,5 @@
 /* The local engine, one promise of store/engine.h after the other. */
-#include "store/local/engine_rig.h"
+#include "store/local/engine_rig_test.h"
 
 static const struct partition inbox = {PARTITION_MAILBOX, 1};
 static const struct partition other = {PARTITION_MAILBOX, 2};

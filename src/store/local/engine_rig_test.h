@@ -5,8 +5,8 @@
  *
  * What a killed engine had allocated is kept reachable in `graves`, so that only real leaks count.
  */
-#ifndef STORE_LOCAL_ENGINE_RIG_H
-#define STORE_LOCAL_ENGINE_RIG_H
+#ifndef STORE_LOCAL_ENGINE_RIG_TEST_H
+#define STORE_LOCAL_ENGINE_RIG_TEST_H
 
 #include "base/test.h"
 #include "store/local/engine_local.h"
