@@ -262,6 +262,58 @@ static void a_move_between_folders_leaves_one_name(void **state)
     fake_disk_close(disk);
 }
 
+/* Its first name was never durable, and must not become so behind the second one's back. */
+static void a_move_settles_where_the_file_came_from(void **state)
+{
+    (void)state;
+    struct fake_disk *disk = fake_disk_open(NULL);
+    make(disk, STR("a"), true);
+    struct fake_node *b = make(disk, STR("b"), true);
+    fake_folder_sync(disk, disk->root);
+    put(disk, STR("a/x"), STR("x"), 0);
+    assert_int_equal(fake_node_rename(disk, disk->root, STR("a/x"), STR("b/x")), 0);
+    fake_folder_sync(disk, b);
+    names_seen = 0;
+    every_crash(disk, FAKE_TEAR_ANY, check_one_name);
+    assert_int_equal(names_seen, 2);
+    fake_disk_close(disk);
+}
+
+static void check_one_of_three(struct fake_disk *disk)
+{
+    int names = (fake_disk_size(disk, STR("a")) >= 0) + (fake_disk_size(disk, STR("b")) >= 0) +
+                (fake_disk_size(disk, STR("c")) >= 0);
+    assert_int_equal(names, 1);
+}
+
+static void a_file_moved_twice_has_one_name(void **state)
+{
+    (void)state;
+    struct fake_disk *disk = fake_disk_open(NULL);
+    put(disk, STR("a"), STR("x"), 0);
+    settle_all(disk, STR("a"));
+    assert_int_equal(fake_node_rename(disk, disk->root, STR("a"), STR("b")), 0);
+    assert_int_equal(fake_node_rename(disk, disk->root, STR("b"), STR("c")), 0);
+    assert_int_equal(every_crash(disk, FAKE_TEAR_ANY, check_one_of_three), 3);
+    fake_disk_close(disk);
+}
+
+static void what_is_unsynced_is_bounded(void **state)
+{
+    (void)state;
+    struct fake_disk *disk = fake_disk_open(&(struct fake_disk_settings){.unsynced_cap = 8192});
+    for (uint64_t i = 0; i < 100; i++)
+        put_filled(disk, STR("a"), 'x', 4096, i * 4096);
+    assert_int_equal(fake_disk_unsynced(disk), 1 + 2); /* the name, and two writes */
+    fake_folder_sync(disk, disk->root);
+    struct fake_random r;
+    fake_random_init(&r, 1, "test");
+    fake_disk_crash(disk, fake_pick_random(&r), FAKE_TEAR_ANY);
+    assert_in_range(fake_disk_size(disk, STR("a")), 98 * 4096, 100 * 4096);
+    assert_int_equal(byte_at(disk, STR("a"), 98 * 4096 - 1), 'x');
+    fake_disk_close(disk);
+}
+
 static unsigned file_seen;
 
 static void check_made(struct fake_disk *disk)
@@ -406,6 +458,33 @@ static void what_was_synced_survives_every_crash(void **state)
     free(model);
 }
 
+/* A hundred coin flips would never give these. */
+static void random_crashes_reach_the_extremes(void **state)
+{
+    (void)state;
+    struct fake_disk *disk = fake_disk_open(NULL);
+    put_filled(disk, STR("a"), '0', 1, (uint64_t)100 * 512);
+    settle_all(disk, STR("a"));
+    uint64_t nothing = fake_disk_hash(disk);
+    for (uint64_t i = 0; i < 100; i++)
+        put_filled(disk, STR("a"), '1', 512, i * 512);
+    uint64_t everything = fake_disk_hash(disk);
+    struct fake_random r;
+    fake_random_init(&r, 1, "test");
+    int none = 0, all = 0, some = 0;
+    for (int i = 0; i < 200; i++) {
+        struct fake_disk *crashed = fake_disk_clone(disk);
+        fake_disk_crash(crashed, fake_pick_random(&r), FAKE_TEAR_ANY);
+        uint64_t left = fake_disk_hash(crashed);
+        none += left == nothing;
+        all += left == everything;
+        some += left != nothing && left != everything;
+        fake_disk_close(crashed);
+    }
+    assert_true(none > 20 && all > 20 && some > 60);
+    fake_disk_close(disk);
+}
+
 static void the_budget_holds_at_its_last_page(void **state)
 {
     (void)state;
@@ -461,10 +540,14 @@ int main(void)
         cmocka_unit_test(a_truncation_is_kept_or_lost_whole),
         cmocka_unit_test(a_rename_replaces_whole_or_not_at_all),
         cmocka_unit_test(a_move_between_folders_leaves_one_name),
+        cmocka_unit_test(a_move_settles_where_the_file_came_from),
+        cmocka_unit_test(a_file_moved_twice_has_one_name),
+        cmocka_unit_test(what_is_unsynced_is_bounded),
         cmocka_unit_test(a_synced_file_without_a_synced_name_may_be_gone),
         cmocka_unit_test(a_removed_file_may_come_back_whole),
         cmocka_unit_test(a_lying_sync_loses_what_it_was_about),
         cmocka_unit_test(what_was_synced_survives_every_crash),
+        cmocka_unit_test(random_crashes_reach_the_extremes),
         cmocka_unit_test(the_budget_holds_at_its_last_page),
         cmocka_unit_test(paths_are_walked_and_refused),
     };

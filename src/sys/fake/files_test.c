@@ -89,6 +89,25 @@ static void a_lock_ends_with_its_role(void **state)
     close_place(&p);
 }
 
+static void a_lock_ends_with_the_power(void **state)
+{
+    (void)state;
+    struct place p = open_place(1, NULL);
+    int before = open_new(&p, STR("lock"));
+    assert_int_equal(p.ops->file_lock(p.world, before), 0);
+    assert_int_equal(p.ops->folder_sync(p.world, p.root), 0);
+    struct fake_random r;
+    fake_world_random(p.fake, "crash", &r);
+    fake_disk_crash(p.disk, fake_pick_random(&r), FAKE_TEAR_ANY);
+    assert_int_equal(p.ops->file_lock(p.world, before), -EIO);
+    p.root = fake_root(p.fake, 0, p.disk);
+    int after = open_new(&p, STR("lock"));
+    assert_int_equal(p.ops->file_lock(p.world, after), 0);
+    p.ops->close(p.world, before);
+    assert_int_equal(p.ops->file_lock(p.world, after), 0);
+    close_place(&p);
+}
+
 static void count_file(void *arg, struct str name, uint64_t size)
 {
     assert_true(name.n == 1 && size == 1);
@@ -163,6 +182,7 @@ static void a_sync_that_failed_once_lies_afterwards(void **state)
     assert_int_equal(fake_disk_peek(p.disk, STR("a"), bytes, 3, 0), 3);
     assert_memory_equal(bytes, "old", 3);
     assert_int_equal(p.ops->file_size(p.world, file), -EIO); /* a handle from before */
+    assert_int_equal(p.ops->folder_sync(p.world, p.root), -EIO);
     close_place(&p);
 }
 
@@ -283,6 +303,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_are_written_and_read),
         cmocka_unit_test(a_lock_ends_with_its_role),
+        cmocka_unit_test(a_lock_ends_with_the_power),
         cmocka_unit_test(a_folder_lists_its_files_only),
         cmocka_unit_test(the_nth_use_fails_and_no_other),
         cmocka_unit_test(a_sync_that_failed_once_lies_afterwards),

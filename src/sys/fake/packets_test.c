@@ -145,6 +145,72 @@ static void a_receiver_without_handles_loses_the_one_passed(void **state)
     fake_world_close(p.fake);
 }
 
+/* ---- A bus: one end sends as fast as it may, the other reads ---- */
+
+enum {
+    PACKETS = 500
+};
+
+struct end {
+    struct loop loop;
+    struct watch watch;
+    int count;
+    bool ended;
+};
+
+static void send_on(struct watch *watch, unsigned ready)
+{
+    struct end *end = watch->arg;
+    struct world *world = end->loop.world;
+    assert_int_equal(ready, READY_WRITE);
+    struct str number = str_make(&end->count, sizeof(end->count));
+    while (end->count < PACKETS && world->ops->packet_send(world, watch->handle, number, -1) > 0)
+        end->count++;
+    if (end->count < PACKETS)
+        return;
+    watch_end(&end->loop, watch);
+    world->ops->close(world, watch->handle);
+}
+
+static void receive_on(struct watch *watch, unsigned ready)
+{
+    struct end *end = watch->arg;
+    struct world *world = end->loop.world;
+    int number = -1, passed;
+    assert_int_equal(ready, READY_READ);
+    ssize_t n = world->ops->packet_recv(world, watch->handle, &number, sizeof(number), &passed);
+    if (n > 0)
+        assert_int_equal(number, end->count++);
+    end->ended = n == 0;
+    if (end->ended)
+        watch_end(&end->loop, watch);
+}
+
+static void end_open(struct end *end, struct pair *p, int role, int handle,
+                     void (*ready)(struct watch *, unsigned), unsigned want)
+{
+    *end = (struct end){.count = 0};
+    fake_role_enter(p->fake, role);
+    assert_int_equal(loop_init(&end->loop, p->world), 0);
+    end->watch = (struct watch){.handle = handle, .want = want, .ready = ready, .arg = end};
+    assert_int_equal(watch_begin(&end->loop, &end->watch), 0);
+    fake_role_enter(p->fake, 0);
+}
+
+static void readiness_drives_both_ends(void **state)
+{
+    (void)state;
+    struct pair p = pair_open(&(struct fake_settings){.packet_queue = 3});
+    struct end a, b;
+    end_open(&a, &p, p.a, p.link[0], send_on, READY_WRITE);
+    end_open(&b, &p, p.b, p.link[1], receive_on, READY_READ);
+    assert_int_equal(fake_run(p.fake, INT64_MAX), FAKE_IDLE);
+    assert_int_equal(a.count, PACKETS);
+    assert_int_equal(b.count, PACKETS);
+    assert_true(b.ended);
+    fake_world_close(p.fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +219,7 @@ int main(void)
         cmocka_unit_test(what_was_sent_outlives_its_sender),
         cmocka_unit_test(shared_memory_travels_in_a_packet),
         cmocka_unit_test(a_packet_nobody_reads_gives_its_handle_back),
+        cmocka_unit_test(readiness_drives_both_ends),
         cmocka_unit_test(a_receiver_without_handles_loses_the_one_passed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
