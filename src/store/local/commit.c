@@ -70,56 +70,44 @@ static uint64_t record_size(const struct commit *commit)
     return size;
 }
 
-/* Copies one blob's head and body to where they are written from. external: how long the body in
- * its own file is, which is all that the record says of it. */
-static void pending_blob_add(struct pending *pending, const struct blob_put *put,
-                             const uint64_t *external)
+/* Copies heads and bodies to where they are written from. */
+static void pending_blobs(struct pending *pending)
 {
-    struct pending_blob *last =
-        pending->blob_count > 0 ? &pending->blobs[pending->blob_count - 1] : NULL;
-    struct pending_blob *blob = &pending->blobs[pending->blob_count++];
-    blob->at = last ? last->at + last->size : RECORD_HEADER_SIZE + (uint64_t)pending->deltas;
-    blob->size =
-        blob_size_in_log(put->head.n, external ? *external : blob_put_body(put), external != NULL);
-    must(blob->at + blob->size <= pending->size);
-    memset(pending->octets + blob->at + blob->size - RECORD_ALIGN, 0, RECORD_ALIGN);
-    blob_lay_down(put, pending->octets + blob->at, &blob->header);
-    if (external) {
-        blob->header.external = true;
-        blob->header.body = *external;
+    const struct commit *commit = pending->commit;
+    uint64_t at = RECORD_HEADER_SIZE + (uint64_t)pending->deltas;
+    for (size_t i = 0; i < commit->blob_count; i++) {
+        const struct blob_put *put = &commit->blobs[i];
+        struct pending_blob *blob = &pending->blobs[i];
+        uint64_t size = blob_size_in_log(put->head.n, blob_put_body(put), put->upload != NULL);
+        memset(pending->octets + at + size - RECORD_ALIGN, 0, RECORD_ALIGN);
+        blob_lay_down(put, pending->octets + at, &blob->header);
+        if (put->upload) {
+            blob->header.external = true;
+            blob->header.body = blob_put_body(put);
+        }
+        blob->at = at;
+        blob->size = size;
+        at += size;
     }
+    must(at == pending->size);
 }
 
-static struct pending *pending_open(struct commit *commit, enum record_kind kind, uint64_t size,
-                                    uint64_t deltas, size_t blobs)
+static struct pending *pending_open(struct commit *commit, uint64_t size)
 {
     struct pending *pending = malloc(sizeof(*pending) + size);
-    struct pending_blob *array = calloc(blobs + 1, sizeof(*array));
-    if (!pending || !array) {
+    struct pending_blob *blobs = calloc(commit->blob_count + 1, sizeof(*blobs));
+    if (!pending || !blobs) {
         free(pending);
-        free(array);
+        free(blobs);
         return NULL;
     }
     *pending = (struct pending){
         .commit = commit,
-        .kind = kind,
         .size = (uint32_t)size,
-        .deltas = (uint32_t)deltas,
-        .blobs = array,
+        .deltas = (uint32_t)deltas_size(commit),
+        .blobs = blobs,
     };
-    return pending;
-}
-
-static struct pending *pending_of_commit(struct commit *commit, uint64_t size)
-{
-    struct pending *pending =
-        pending_open(commit, RECORD_COMMIT, size, deltas_size(commit), commit->blob_count);
-    for (size_t i = 0; pending && i < commit->blob_count; i++) {
-        const struct blob_put *put = &commit->blobs[i];
-        uint64_t body = blob_put_body(put);
-        struct blob_put head = {.blob = put->blob, .head = put->head};
-        pending_blob_add(pending, put->upload ? &head : put, put->upload ? &body : NULL);
-    }
+    pending_blobs(pending);
     return pending;
 }
 
@@ -154,7 +142,7 @@ static bool disk_is_full(struct local *local)
     return local->free_octets < local->settings.least_free;
 }
 
-static struct err why_not(struct local *local, uint64_t size, bool frees)
+static struct err why_not(struct local *local, const struct commit *commit, uint64_t size)
 {
     if (local->state == LOCAL_CLOSING)
         return err_make(ERR_SHUTTING_DOWN);
@@ -164,7 +152,7 @@ static struct err why_not(struct local *local, uint64_t size, bool frees)
         return local->read_only_err;
     if (size > local->settings.segment_size - SEGMENT_HEADER_SIZE || size > UINT32_MAX)
         return err_detail(ERR_OVER_LIMIT, STR("the commit is larger than a segment"));
-    if (!frees && disk_is_full(local))
+    if (disk_is_full(local) && !commit_frees(commit))
         return err_detail(ERR_DISK_FULL, STR("less is free than least_free"));
     return err_none();
 }
@@ -182,19 +170,6 @@ static void commit_fails(struct local *local, struct commit *commit, struct err 
     loop_soon(local->loop, &local->settle);
 }
 
-/* C1, or C5 where there is an error or no memory for the record. */
-static void commit_waits(struct local *local, struct commit *commit, struct err e)
-{
-    if (!err_is(e) && !commit->record)
-        e = err_make(ERR_NO_MEMORY);
-    if (err_is(e)) {
-        commit_fails(local, commit, e);
-        return;
-    }
-    TAILQ_INSERT_TAIL(&local->waiting, commit, link);
-    loop_at_turn_end(local->loop, &local->gather);
-}
-
 void local_commit(struct engine *engine, struct commit *commit)
 {
     struct local *local = local_of(engine);
@@ -204,65 +179,15 @@ void local_commit(struct engine *engine, struct commit *commit)
         return;
     }
     uint64_t size = record_size(commit);
-    struct err e = why_not(local, size, commit_frees(commit));
-    if (!err_is(e))
-        commit->record = pending_of_commit(commit, size);
-    commit_waits(local, commit, e);
-}
-
-static uint64_t own_size(const struct own_record *own)
-{
-    uint64_t size = RECORD_HEADER_SIZE + format_align(own->deltas.n);
-    for (size_t i = 0; i < own->blob_count; i++) {
-        const struct own_blob *blob = &own->blobs[i];
-        size += blob_size_in_log(blob->head.n, blob->external ? blob->external_body : blob->body.n,
-                                 blob->external);
+    struct err e = why_not(local, commit, size);
+    if (!err_is(e) && !(commit->record = pending_open(commit, size)))
+        e = err_make(ERR_NO_MEMORY);
+    if (err_is(e)) {
+        commit_fails(local, commit, e);
+        return;
     }
-    return size;
-}
-
-/* struct iovec has no const; nothing is written through it. */
-static struct iovec str_iovec(struct str s)
-{
-    union {
-        const void *from;
-        void *to;
-    } at = {.from = s.p};
-    return (struct iovec){at.to, s.n};
-}
-
-static struct pending *pending_of_own(struct own_record *own, uint64_t size)
-{
-    uint64_t deltas = format_align(own->deltas.n);
-    struct pending *pending = pending_open(&own->commit, own->kind, size, deltas, own->blob_count);
-    if (!pending)
-        return NULL;
-    memset(pending->octets + RECORD_HEADER_SIZE, 0, deltas);
-    if (own->deltas.n > 0)
-        memcpy(pending->octets + RECORD_HEADER_SIZE, own->deltas.p, own->deltas.n);
-    for (size_t i = 0; i < own->blob_count; i++) {
-        const struct own_blob *blob = &own->blobs[i];
-        struct iovec body = str_iovec(blob->body);
-        struct blob_put put = {.blob = blob->blob, .head = blob->head};
-        if (!blob->external) {
-            put.body = &body;
-            put.body_parts = 1;
-        }
-        pending_blob_add(pending, &put, blob->external ? &blob->external_body : NULL);
-    }
-    return pending;
-}
-
-void commit_own(struct local *local, struct own_record *own)
-{
-    struct commit *commit = &own->commit;
-    must(own->kind != RECORD_COMMIT && commit->op_count == 0 && commit->blob_count == 0);
-    commit->record = NULL;
-    uint64_t size = own_size(own);
-    struct err e = why_not(local, size, true);
-    if (!err_is(e))
-        commit->record = pending_of_own(own, size);
-    commit_waits(local, commit, e);
+    TAILQ_INSERT_TAIL(&local->waiting, commit, link);
+    loop_at_turn_end(local->loop, &local->gather);
 }
 
 /* Calls `done` of one commit; its memory is the caller's again. */
@@ -296,10 +221,10 @@ static void waiting_fail(struct local *local, struct err e)
 
 /* --- C1 -> C2: the next group ---------------------------------------------------------------- */
 
-static void pending_arrivals(const struct pending *pending, uint64_t segment, uint64_t at,
-                             struct arrival *to)
+static size_t pending_arrivals(const struct pending *pending, uint64_t segment, uint64_t at,
+                               struct arrival *to)
 {
-    for (size_t i = 0; i < pending->blob_count; i++) {
+    for (size_t i = 0; i < pending->commit->blob_count; i++) {
         struct pending_blob *blob = &pending->blobs[i];
         blob->header.segment = segment;
         to[i] = (struct arrival){
@@ -312,23 +237,7 @@ static void pending_arrivals(const struct pending *pending, uint64_t segment, ui
                       .external = blob->header.external},
         };
     }
-}
-
-static struct err order_by_kind(const struct layers *layers, struct overlay *rows,
-                                struct pending *pending, const struct arrival *arrivals)
-{
-    struct commit *commit = pending->commit;
-    if (pending->kind == RECORD_MOVE)
-        return order_moves(layers, rows, arrivals, pending->blob_count);
-    if (pending->kind == RECORD_CHECKPOINT)
-        return err_none();
-    struct delta_writer writer;
-    deltas_begin(&writer, pending->octets + RECORD_HEADER_SIZE, pending->deltas, commit->tag);
-    struct err e = order_commit(layers, rows, commit->ops, commit->op_count, arrivals,
-                                pending->blob_count, &writer);
-    if (!err_is(e))
-        deltas_end(&writer);
-    return e;
+    return pending->commit->blob_count;
 }
 
 /* The rows of one commit above those of its group. */
@@ -336,18 +245,25 @@ static struct err order_one(struct local *local, struct layers *below, struct co
 {
     struct pending *pending = commit->record;
     struct group *group = &local->group;
-    struct arrival *arrivals = calloc(pending->blob_count + 1, sizeof(*arrivals));
+    struct arrival *arrivals = calloc(commit->blob_count + 1, sizeof(*arrivals));
     if (!arrivals)
         return err_make(ERR_NO_MEMORY);
-    pending_arrivals(pending, group->segment, group->at + group->size, arrivals);
+    size_t count = pending_arrivals(pending, group->segment, group->at + group->size, arrivals);
     struct overlay rows;
     overlay_init(&rows);
-    below->overlays[0] = &rows;
-    struct err e = order_by_kind(below, &rows, pending, arrivals);
+    struct layers layers = *below;
+    layers.overlays[0] = &rows;
+    struct delta_writer writer;
+    deltas_begin(&writer, pending->octets + RECORD_HEADER_SIZE, pending->deltas, commit->tag);
+    struct err e =
+        order_commit(&layers, &rows, commit->ops, commit->op_count, arrivals, count, &writer);
     free(arrivals);
-    if (!err_is(e))
-        overlay_move(&group->rows, &rows);
-    overlay_clear(&rows);
+    if (err_is(e)) {
+        overlay_clear(&rows);
+        return e;
+    }
+    deltas_end(&writer);
+    overlay_move(&group->rows, &rows);
     return e;
 }
 
@@ -391,15 +307,15 @@ static void record_seal(const struct group *group, struct pending *pending, uint
         .group = group->number,
         .index = index,
         .count = (uint32_t)group->part_count,
-        .kind = pending->kind,
+        .kind = RECORD_COMMIT,
         .size = pending->size,
         .deltas = pending->deltas,
-        .blobs = (uint32_t)pending->blob_count,
+        .blobs = (uint32_t)pending->commit->blob_count,
         .deltas_sum = crc32c(0, str_make(pending->octets + RECORD_HEADER_SIZE, pending->deltas)),
         .ordered = wall,
     };
     record_header_encode(&header, group->salt, pending->octets);
-    for (size_t i = 0; i < pending->blob_count; i++)
+    for (size_t i = 0; i < pending->commit->blob_count; i++)
         blob_header_encode(&pending->blobs[i].header, pending->octets + pending->blobs[i].at);
 }
 

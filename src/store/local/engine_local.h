@@ -42,11 +42,9 @@ struct pending_blob {
 /* A commit between engine_commit and its `done`: the record under construction. */
 struct pending {
     struct commit *commit;
-    enum record_kind kind;
     uint32_t size;   /* of the record */
     uint32_t deltas; /* octets kept for them */
     struct pending_blob *blobs;
-    size_t blob_count;
     unsigned char octets[]; /* the record */
 };
 
@@ -171,31 +169,6 @@ void local_commit(struct engine *engine, struct commit *commit);
 /* Looks whether a group, a segment or a retry can be started now. Cheap; called after every event.
  */
 void commit_go_on(struct local *local);
-
-/* A blob as the engine writes it itself: a copy of one that is in the log already. */
-struct own_blob {
-    blob_id blob;
-    struct str head;
-    struct str body; /* not if external */
-    bool external;
-    uint64_t external_body; /* octets of the body in its file */
-};
-
-/*
- * A record of the engine's own, ordered among the commits: RECORD_MOVE (blobs that were copied;
- * those that live get their new place) or RECORD_CHECKPOINT (deltas as they are). Heads, bodies and
- * deltas are copied at once; the struct is the caller's until commit.done was called. The caller
- * sets commit.done and commit.arg; the commit has no operations.
- */
-struct own_record {
-    struct commit commit;
-    enum record_kind kind;
-    struct str deltas;
-    const struct own_blob *blobs;
-    size_t blob_count;
-};
-
-void commit_own(struct local *local, struct own_record *own);
 struct err commit_open(struct local *local);
 /* Nothing is under way any more: calls every `done` that is left. */
 void commit_close(struct local *local);
