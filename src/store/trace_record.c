@@ -1,0 +1,216 @@
+/*
+ * Events as octets, in words and as JSON; all three from the rows of trace.def.
+ */
+#include "store/trace.h"
+
+#include <jansson.h>
+
+#include "base/must.h"
+#include "base/wire.h"
+#include "format/date.h"
+
+enum {
+    FORMAT = 1
+};
+
+enum field_type {
+    FIELD_TEXT,
+    FIELD_NUMBER
+};
+
+static const struct {
+    const char *name;
+    enum field_type type;
+} fields[TRACE_FIELD_COUNT] = {
+#define TRACE_FIELD(name, type, doc) [TRACE_##name] = {#name, FIELD_##type},
+#define TRACE_EVENT(name, sentence)
+#include "store/trace.def"
+#undef TRACE_FIELD
+#undef TRACE_EVENT
+};
+
+static const struct {
+    const char *name;
+    const char *sentence;
+} kinds[TRACE_KIND_COUNT] = {
+#define TRACE_FIELD(name, type, doc)
+#define TRACE_EVENT(name, sentence) [TRACED_##name] = {#name, sentence},
+#include "store/trace.def"
+#undef TRACE_FIELD
+#undef TRACE_EVENT
+};
+
+/* --- Octets: format u8, kind u16, time u64, values u8, then field u16, type u8, value ----------
+ */
+
+static void event_encode(const struct trace_event *event, struct buf *to)
+{
+    struct buf body = BUF_INIT(TRACE_FIELDS_MAX * (TRACE_TEXT_MAX + 16) + 16);
+    wire_put_u8(&body, FORMAT);
+    wire_put_u16(&body, (uint16_t)event->kind);
+    wire_put_u64(&body, (uint64_t)event->time);
+    wire_put_u8(&body, (uint8_t)event->value_count);
+    for (size_t i = 0; i < event->value_count; i++) {
+        const struct trace_value *value = &event->values[i];
+        wire_put_u16(&body, (uint16_t)value->field);
+        wire_put_u8(&body, (uint8_t)fields[value->field].type);
+        if (fields[value->field].type == FIELD_NUMBER)
+            wire_put_u64(&body, value->number);
+        else
+            wire_put_str(&body, str_head(value->text, TRACE_TEXT_MAX));
+    }
+    wire_put_str(to, buf_str(&body)); /* it cannot be over but for lack of memory: then it is cut */
+    buf_done(&body);
+}
+
+void trace_events_encode(const struct trace_event *events, size_t count, struct buf *to)
+{
+    for (size_t i = 0; i < count; i++)
+        event_encode(&events[i], to);
+}
+
+/* false: of a later version, to be left out. */
+static bool value_decode(struct wire_in *in, struct trace_value *value_r)
+{
+    unsigned field = wire_get_u16(in), type = wire_get_u8(in);
+    *value_r = (struct trace_value){.field = (enum trace_field)field};
+    if (type == FIELD_NUMBER)
+        value_r->number = wire_get_u64(in);
+    else
+        value_r->text = wire_get_str(in);
+    return field < TRACE_FIELD_COUNT && type == fields[field].type;
+}
+
+static struct err event_decode(struct str record, struct trace_event *event_r, bool *known_r)
+{
+    struct wire_in in = wire_in(record);
+    unsigned format = wire_get_u8(&in), kind = wire_get_u16(&in);
+    *event_r = (struct trace_event){.kind = (enum trace_kind)kind};
+    event_r->time = (int64_t)wire_get_u64(&in);
+    unsigned count = wire_get_u8(&in);
+    *known_r = format == FORMAT && kind < TRACE_KIND_COUNT;
+    if (!in.bad && format > FORMAT)
+        return err_none();
+    for (unsigned i = 0; i < count && !in.bad; i++) {
+        struct trace_value value;
+        if (value_decode(&in, &value) && event_r->value_count < TRACE_FIELDS_MAX)
+            event_r->values[event_r->value_count++] = value;
+    }
+    return wire_end(&in) ? err_none() : err_make(ERR_STORE_DAMAGED);
+}
+
+static size_t records_count(struct str record)
+{
+    struct wire_in in = wire_in(record);
+    size_t count = 0;
+    for (; in.rest.n && !in.bad; count++)
+        wire_get_str(&in);
+    return count;
+}
+
+struct err trace_events_decode(struct str record, struct arena *arena,
+                               struct trace_event **events_r, size_t *count_r)
+{
+    size_t most = records_count(record), count = 0;
+    if (most > TRACE_EVENTS_MAX)
+        return err_make(ERR_OVER_LIMIT);
+    struct trace_event *events = arena_take_array(arena, most, sizeof(*events));
+    if (!events)
+        return err_make(ERR_OVER_LIMIT);
+    struct wire_in in = wire_in(record);
+    while (in.rest.n) {
+        bool known;
+        struct str one = wire_get_str(&in);
+        if (in.bad)
+            return err_make(ERR_STORE_DAMAGED);
+        struct err e = event_decode(one, &events[count], &known);
+        if (err_is(e))
+            return e;
+        count += known;
+    }
+    *events_r = events;
+    *count_r = count;
+    return err_none();
+}
+
+/* --- Words ----------------------------------------------------------------------------------- */
+
+static const struct trace_value *value_named(const struct trace_event *event, struct str name)
+{
+    for (size_t i = 0; i < event->value_count; i++)
+        if (str_eq(str_from(fields[event->values[i].field].name), name))
+            return &event->values[i];
+    return NULL;
+}
+
+static void value_print(const struct trace_value *value, struct buf *to)
+{
+    if (!value)
+        buf_putc(to, '-');
+    else if (fields[value->field].type == FIELD_NUMBER)
+        buf_put_u64(to, value->number);
+    else
+        buf_put_escaped(to, value->text, TRACE_TEXT_MAX);
+}
+
+static void time_print(int64_t time, struct buf *to)
+{
+    struct buf text = BUF_INIT(64);
+    date_print_rfc3339(&text, time / US_PER_SECOND);
+    struct str seconds = buf_str(&text); /* 2026-11-21T05:57:03Z */
+    struct str day = str_cut(&seconds, 'T');
+    buf_put(to, day);
+    buf_putc(to, ' ');
+    buf_put(to, str_head(seconds, seconds.n ? seconds.n - 1 : 0));
+    buf_printf(to, ".%06u", (unsigned)(time % US_PER_SECOND));
+    buf_done(&text);
+}
+
+void trace_print(const struct trace_event *event, struct buf *to)
+{
+    must((unsigned)event->kind < TRACE_KIND_COUNT);
+    struct str rest = str_from(kinds[event->kind].sentence);
+    time_print(event->time, to);
+    buf_putc(to, ' ');
+    while (rest.p) {
+        buf_put(to, str_cut(&rest, '{'));
+        if (rest.p)
+            value_print(value_named(event, str_cut(&rest, '}')), to);
+    }
+}
+
+/* --- JSON ------------------------------------------------------------------------------------ */
+
+/* A stranger's octets may be no UTF-8; then they are shown escaped. */
+static json_t *text_json(struct str text)
+{
+    if (str_is_utf8(text))
+        return json_stringn(text.p ? text.p : "", text.n);
+    struct buf escaped = BUF_INIT(8 * TRACE_TEXT_MAX);
+    buf_put_escaped(&escaped, text, TRACE_TEXT_MAX);
+    json_t *json = json_stringn(escaped.p ? escaped.p : "", escaped.n);
+    buf_done(&escaped);
+    return json;
+}
+
+void trace_print_json(const struct trace_event *event, struct buf *to)
+{
+    must((unsigned)event->kind < TRACE_KIND_COUNT);
+    json_t *object = json_object();
+    struct buf time = BUF_INIT(64);
+    time_print(event->time, &time);
+    json_object_set_new(object, "time", json_stringn(time.p, time.n));
+    buf_done(&time);
+    json_object_set_new(object, "event", json_string(kinds[event->kind].name));
+    for (size_t i = 0; i < event->value_count; i++) {
+        const struct trace_value *value = &event->values[i];
+        json_object_set_new(object, fields[value->field].name,
+                            fields[value->field].type == FIELD_NUMBER
+                                ? json_integer((json_int_t)value->number)
+                                : text_json(value->text));
+    }
+    char *text = json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    json_decref(object);
+    buf_put(to, text ? str_from(text) : STR("{}"));
+    free(text);
+}
