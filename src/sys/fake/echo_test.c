@@ -86,7 +86,11 @@ static void edge_accept(struct watch *watch, unsigned ready)
     struct session *s = calloc(1, sizeof(*s));
     must(s);
     s->edge = edge;
-    must(stream_init(&s->stream, &edge->loop, edge->buffers, handle, session_input, s) == 0);
+    if (stream_init(&s->stream, &edge->loop, edge->buffers, handle, session_input, s) < 0) {
+        world->ops->close(world, handle);
+        free(s);
+        return;
+    }
     LIST_INSERT_HEAD(&edge->sessions, s, link);
 }
 
@@ -144,6 +148,7 @@ struct simulation {
     struct edge *edge[EDGES];
     struct fake_event killing;
     int kills;
+    int deaths; /* in the middle of a step */
     struct talker talkers[TALKERS];
 };
 
@@ -156,16 +161,31 @@ static void edge_begin(struct simulation *sim, int i)
     fake_role_enter(sim->fake, 0);
 }
 
+/* Between two steps, or in the middle of one, at any of its next calls. */
 static void kill_one(struct fake_world *fake, struct fake_event *event)
 {
     struct simulation *sim = event->arg;
     int i = (int)fake_random_below(&sim->random, EDGES);
-    fake_kill_role(fake, sim->role[i]);
-    edge_begin(sim, i);
+    if (fake_random_below(&sim->random, 3) > 0) {
+        fake_kill_role_at(fake, sim->role[i], 1 + fake_random_below(&sim->random, 20));
+    } else {
+        fake_kill_role(fake, sim->role[i]);
+        edge_begin(sim, i);
+    }
     if (--sim->kills > 0)
         fake_event_set(fake, event,
                        world_mono(&fake->world) +
                            (int64_t)fake_random_below(&sim->random, 40 * NS_PER_MS));
+}
+
+static void edge_died(struct fake_world *fake, int role, void *arg)
+{
+    (void)fake;
+    struct simulation *sim = arg;
+    sim->deaths++;
+    for (int i = 0; i < EDGES; i++)
+        if (sim->role[i] == role)
+            edge_begin(sim, i);
 }
 
 static void talker_leave(struct talker *talker)
@@ -220,6 +240,7 @@ static void simulation_prepare(struct simulation *sim, uint64_t seed, int kills)
         .split = FAKE_ALWAYS / 2, .delay_most = 5 * NS_PER_MS, .pipe_capacity = 20};
     *sim = (struct simulation){.fake = fake_world_open(seed, &rough), .kills = kills};
     fake_world_random(sim->fake, "simulation", &sim->random);
+    fake_role_watch(sim->fake, edge_died, sim);
     for (int i = 0; i < EDGES; i++)
         edge_begin(sim, i);
     int64_t now = world_mono(&sim->fake->world);
@@ -236,62 +257,68 @@ static void simulation_prepare(struct simulation *sim, uint64_t seed, int kills)
         fake_event_set(sim->fake, &sim->killing, now + 50 * NS_PER_MS);
 }
 
-/* Runs it all; returns the hash, and how many talkers saw a broken connection. */
-static uint64_t simulate(uint64_t seed, int kills, int *broken_r)
+struct outcome {
+    uint64_t hash;
+    int broken; /* talkers whose connection broke */
+    int deaths;
+};
+
+static struct outcome simulate(uint64_t seed, int kills)
 {
     struct simulation *sim = malloc(sizeof(*sim));
     must(sim);
     simulation_prepare(sim, seed, kills);
     assert_int_equal(fake_run(sim->fake, INT64_MAX - 1), FAKE_IDLE);
-    *broken_r = 0;
+    struct outcome outcome = {.deaths = sim->deaths};
     for (int i = 0; i < TALKERS; i++) {
         assert_null(sim->talkers[i].client); /* else somebody waits for ever */
         assert_true(sim->talkers[i].broken || sim->talkers[i].asked == LINES);
-        *broken_r += sim->talkers[i].broken;
+        outcome.broken += sim->talkers[i].broken;
     }
     for (int i = 0; i < EDGES; i++) {
+        fake_kill_role_at(sim->fake, sim->role[i], 0);
         fake_role_enter(sim->fake, sim->role[i]);
         edge_close(sim->edge[i]);
         fake_role_enter(sim->fake, 0);
         assert_int_equal(fake_role_handles(sim->fake, sim->role[i]), 0);
         assert_int_equal(fake_memory_blocks(fake_role_memory(sim->fake, sim->role[i])), 0);
     }
-    uint64_t hash = sim->fake->hash;
+    outcome.hash = sim->fake->hash;
     fake_world_close(sim->fake);
     free(sim);
-    return hash;
+    return outcome;
 }
 
 static void every_line_is_answered(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 10; seed++) {
-        int broken;
-        simulate(seed, 0, &broken);
-        assert_int_equal(broken, 0);
-    }
+    for (uint64_t seed = 1; seed <= 10; seed++)
+        assert_int_equal(simulate(seed, 0).broken, 0);
 }
 
 static void killed_edges_break_connections_and_nothing_else(void **state)
 {
     (void)state;
-    int all = 0;
-    for (uint64_t seed = 1; seed <= 10; seed++) {
-        int broken;
-        simulate(seed, 5, &broken);
-        all += broken;
+    enum {
+        SEEDS = 50
+    };
+    int broken = 0, deaths = 0;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct outcome outcome = simulate(seed, 5);
+        broken += outcome.broken;
+        deaths += outcome.deaths;
     }
-    assert_true(all > 0 && all < 10 * TALKERS);
+    assert_true(broken > 0 && broken < SEEDS * TALKERS);
+    assert_true(deaths > SEEDS);
 }
 
 static void a_seed_replays_its_run(void **state)
 {
     (void)state;
-    int broken, again, other;
-    uint64_t hash = simulate(42, 5, &broken);
-    assert_true(simulate(42, 5, &again) == hash);
-    assert_int_equal(again, broken);
-    assert_true(simulate(43, 5, &other) != hash);
+    struct outcome first = simulate(42, 5), again = simulate(42, 5);
+    assert_true(again.hash == first.hash);
+    assert_int_equal(again.broken, first.broken);
+    assert_true(simulate(43, 5).hash != first.hash);
 }
 
 int main(void)

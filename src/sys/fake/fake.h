@@ -118,11 +118,16 @@ int fake_role_enter(struct fake_world *fake, int role);
  */
 void fake_kill_role(struct fake_world *fake, int role);
 /*
- * The same at its n-th call of the world from now on (1: the next), in the middle of a turn: that
- * call and all later ones have no effect and return -EIO, and at the end of the step the role is
- * killed. What the role writes to shared memory in the rest of the step is not undone.
+ * The same at its n-th call of the world from now on (1: the next; 0: not after all), in the middle
+ * of a turn: that call and all later ones have no effect and return -EIO, and at the end of the
+ * step the role is killed. What the role writes to shared memory in the rest of the step is not
+ * undone.
  */
 void fake_kill_role_at(struct fake_world *fake, int role, uint64_t n);
+/* `died` is called after such a death (not after fake_kill_role), by the driver, between two steps:
+ * it may open the role anew. */
+void fake_role_watch(struct fake_world *fake,
+                     void (*died)(struct fake_world *, int role, void *arg), void *arg);
 /* False from the moment fake_kill_role_at struck. Code the driver runs inside fake_role_enter must
  * look afterwards, and call fake_kill_role itself if the role is no more. */
 bool fake_role_alive(const struct fake_world *fake, int role);

@@ -142,6 +142,8 @@ struct fake_inner {
     struct buf log;
     void (*on_line)(void *, int, int, struct str);
     void *on_line_arg;
+    void (*on_death)(struct fake_world *, int, void *);
+    void *on_death_arg;
 };
 
 static inline struct fake_inner *fake_inner_of(struct world *world)

@@ -423,9 +423,13 @@ static void look(struct fake_inner *w, struct fake_loop *loop)
 
 static void bury(struct fake_inner *w)
 {
-    for (int role = 1; role < FAKE_ROLES; role++)
-        if (w->roles[role].open && w->roles[role].dying)
-            fake_kill_role(&w->shown, role);
+    for (int role = 1; role < FAKE_ROLES; role++) {
+        if (!w->roles[role].open || !w->roles[role].dying)
+            continue;
+        fake_kill_role(&w->shown, role);
+        if (w->on_death)
+            w->on_death(&w->shown, role, w->on_death_arg);
+    }
 }
 
 static bool can_turn(struct fake_inner *w, struct fake_loop *loop, const struct fake_loop *except)
@@ -514,6 +518,7 @@ bool fake_step(struct fake_world *fake, int64_t until)
 {
     struct fake_inner *w = fake_inner_in(fake);
     must(w->running == 0);
+    bury(w);
     while (!step_now(w, NULL)) {
         int64_t next = next_time(w, NULL);
         if (next == INT64_MAX || next > until)

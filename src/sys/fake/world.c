@@ -247,8 +247,16 @@ void fake_kill_role(struct fake_world *fake, int role)
 void fake_kill_role_at(struct fake_world *fake, int role, uint64_t n)
 {
     struct fake_role *doomed = role_of(fake_inner_in(fake), role);
-    must(role > 0 && n > 0);
-    doomed->die_at = doomed->calls + n;
+    must(role > 0);
+    doomed->die_at = n > 0 ? doomed->calls + n : 0;
+}
+
+void fake_role_watch(struct fake_world *fake,
+                     void (*died)(struct fake_world *, int role, void *arg), void *arg)
+{
+    struct fake_inner *w = fake_inner_in(fake);
+    w->on_death = died;
+    w->on_death_arg = arg;
 }
 
 bool fake_role_alive(const struct fake_world *fake, int role)
