@@ -140,6 +140,7 @@ struct err directory_resolve(struct directory *directory, const struct addr *add
 struct directory_lines {
     struct str *lines;
     size_t count;
+    bool forwarded; /* VRFY: the line is where a moved user's mail is forwarded to (251) */
 };
 
 /*

@@ -30,7 +30,7 @@ struct toy_engine {
     size_t numbers_count;
     blob_id last_blob;
     struct str heads[256];
-    int fail_in; /* 0: never */
+    int fail_in, conflict_in; /* 0: never */
     unsigned commits;
 };
 
@@ -155,13 +155,24 @@ static void toy_apply(struct toy_engine *toy, struct op *op)
     buf_done(&value);
 }
 
+static bool toy_due(int *in)
+{
+    if (*in > 0)
+        return --*in == 0;
+    return *in < 0;
+}
+
 static void toy_commit(struct engine *engine, struct commit *commit)
 {
     struct toy_engine *toy = (struct toy_engine *)engine;
     must(commit->op_count <= ENGINE_COMMIT_OPS_MAX);
     toy->commits++;
-    if (toy->fail_in && --toy->fail_in == 0) {
+    if (toy_due(&toy->fail_in)) {
         commit->done(commit, err_make(ERR_TRY_LATER));
+        return;
+    }
+    if (toy_due(&toy->conflict_in)) {
+        commit->done(commit, err_make(ERR_CONFLICT));
         return;
     }
     for (size_t i = 0; i < commit->op_count; i++)

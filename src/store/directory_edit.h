@@ -1,0 +1,57 @@
+/*
+ * The steps that changes of the directory are made of: checking and staging names on a draft
+ * (directory_draft.h). The operator's single changes and `apply` are both built of these. Inside
+ * src/store only. All may yield. Details of errors are literals or the draft's.
+ */
+#ifndef STORE_DIRECTORY_EDIT_H
+#define STORE_DIRECTORY_EDIT_H
+
+#include "store/directory_find.h"
+
+/* A detail: the words, then the address or name in question. */
+struct str detail_of(struct draft *draft, const char *words, struct str about);
+
+/* addr_print form; "@domain" for a catch-all. In the draft's arena. */
+struct str address_of(struct draft *draft, const struct addr *addr);
+
+/* --- Domains --- */
+struct err domain_stage(struct draft *draft, struct str domain);
+/* ERR_NOT_FOUND, ERR_IN_USE */
+struct err domain_unstage(struct draft *draft, struct str domain);
+
+/* --- Names of any kind --- */
+
+/* May this be a new name? EXISTS, NOT_FOUND (domain), NAME_REFUSED. *name_r: domain '@' local. */
+struct err name_check_new(struct draft *draft, const struct addr *addr, struct str *name_r);
+/* A name that is there and of this kind; NOT_FOUND otherwise. */
+struct err name_get_kind(struct draft *draft, const struct addr *addr, enum name_kind kind,
+                         struct found *found_r);
+/* Writes a new name with everything by which it is found, or (record only) an old one. */
+struct err name_stage(struct draft *draft, struct str name, const struct name *record);
+struct err name_restage(struct draft *draft, struct str name, const struct name *record);
+/* ERR_IN_USE where an alias, list or forward leads to it. */
+struct err name_unstage(struct draft *draft, const struct found *found);
+/* A display name: UTF-8, no controls, short enough. */
+struct err full_name_check(struct str full_name);
+
+/* --- Accounts --- */
+struct err account_stage(struct draft *draft, const struct addr *addr, struct account *account);
+struct err account_restage(struct draft *draft, const struct found *found,
+                           const struct account *account, unsigned fields);
+
+/* --- Aliases, lists, moved users: staged first, then checked, since they may lead to each other
+ * --- */
+
+/* Is each an address here with somebody behind it, and does none lead back to `name`? NOT_ALLOWED
+ * (elsewhere), NOT_FOUND (nobody), ALIAS_LOOP, OVER_LIMIT. */
+struct err targets_check(struct draft *draft, struct str name, const struct str *targets,
+                         size_t count);
+/* All that a staged record leads to; its owner too. */
+struct err group_check(struct draft *draft, const struct found *found);
+/* Texts of the addresses, in the draft's arena, each once, in order. USAGE: none, or too many. */
+struct err targets_print(struct draft *draft, const struct addr *addrs, size_t count,
+                         struct alias *alias);
+struct err member_stage(struct draft *draft, uint64_t list, const struct addr *member);
+struct str member_key(struct draft *draft, uint64_t list, const struct addr *member);
+
+#endif

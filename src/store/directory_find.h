@@ -1,0 +1,54 @@
+/*
+ * Finding names through a draft (directory_draft.h), and following where they lead. Inside
+ * src/store only. All may yield.
+ */
+#ifndef STORE_DIRECTORY_FIND_H
+#define STORE_DIRECTORY_FIND_H
+
+#include "store/directory_draft.h"
+
+struct found {
+    struct str name; /* domain '@' folded local part of the name that matched */
+    struct name record;
+};
+
+/* A name as it is, without looking for tags, postmaster or catch-alls. ERR_NOT_FOUND. */
+struct err name_get(struct draft *draft, struct str name, struct found *found_r);
+/* Is the domain ours? ERR_NOT_FOUND. */
+struct err domain_get(struct draft *draft, struct str domain, struct domain *domain_r);
+
+/* The name that answers for an address, by the order in directory.h. ERR_NOT_FOUND. */
+struct err name_find(struct draft *draft, const struct addr *addr, struct found *found_r);
+
+/* Text of the directory's own making back into an address; "@domain" too. */
+struct err stored_addr(struct str text, struct arena *arena, struct addr *addr_r);
+
+/* One account that was reached. */
+struct reached {
+    TAILQ_ENTRY(reached) link;
+    struct account account;
+    struct str delivered_to;
+    struct str list; /* address of the innermost list, or str_null */
+    struct str list_owner;
+};
+
+TAILQ_HEAD(reached_list, reached);
+
+/*
+ * Everything that addresses lead to, breadth first. Each name is followed once, so loops end;
+ * whoever asks may name one that must not be reached.
+ */
+struct expansion {
+    struct reached_list reached;
+    size_t count;
+    bool looped;   /* a name was met again */
+    bool too_deep; /* more than DIRECTORY_DEPTH_MAX names inside each other */
+};
+
+/* From these addresses, at `depth` (0: somebody writes to them; 1: they are targets of a name).
+ * `forbidden` (p == NULL: none): ERR_ALIAS_LOOP if it is reached. ERR_OVER_LIMIT: more than
+ * DIRECTORY_MEMBERS_MAX names or accounts. Addresses nobody answers for are passed over. */
+struct err directory_follow(struct draft *draft, const struct str *addresses, size_t count,
+                            unsigned depth, struct str forbidden, struct expansion *expansion_r);
+
+#endif

@@ -1,0 +1,297 @@
+/*
+ * Hashes stand in keys where a text could be longer than a key may be; whoever reads such a key
+ * compares the text itself, so that a collision costs a comparison and never confuses two names.
+ */
+#include "store/directory_record.h"
+
+#include <unicase.h>
+#include <uninorm.h>
+
+#include "base/must.h"
+#include "base/wire.h"
+
+enum {
+    FORMAT = 1,
+    NUMBER_OCTETS = 8,
+    FOLDED_MAX = 4 * DIRECTORY_NAME_MAX,
+};
+
+static struct err damaged(void)
+{
+    return err_detail(ERR_STORE_DAMAGED, STR("a record of the directory is malformed"));
+}
+
+static struct str built(struct buf *buf, struct arena *arena)
+{
+    struct str copy = buf_copy(buf, arena);
+    buf_done(buf);
+    return copy;
+}
+
+/* --- Records --- */
+
+struct str domain_encode(const struct domain *domain, struct arena *arena)
+{
+    struct buf buf = BUF_INIT(ENGINE_VALUE_MAX);
+    wire_put_u8(&buf, FORMAT);
+    wire_put_u64(&buf, (uint64_t)domain->created);
+    return built(&buf, arena);
+}
+
+struct err domain_decode(struct str name, struct str value, struct domain *domain_r)
+{
+    struct wire_in in = wire_in(value);
+    uint8_t format = wire_get_u8(&in);
+    struct domain domain = {.name = name, .created = (int64_t)wire_get_u64(&in)};
+    if (!wire_end(&in) || format != FORMAT)
+        return damaged();
+    *domain_r = domain;
+    return err_none();
+}
+
+static void account_encode(const struct account *account, struct buf *to)
+{
+    wire_put_u64(to, (uint64_t)account->created);
+    wire_put_str(to, account->address);
+    wire_put_u64(to, account->id);
+    wire_put_u64(to, account->inbox);
+    wire_put_u64(to, account->quota);
+    wire_put_u8(to, account->disabled);
+    wire_put_str(to, account->name);
+    wire_put_str(to, account->password);
+}
+
+static void account_decode(struct wire_in *in, struct account *account)
+{
+    account->created = (int64_t)wire_get_u64(in);
+    account->address = wire_get_str(in);
+    account->id = wire_get_u64(in);
+    account->inbox = wire_get_u64(in);
+    account->quota = wire_get_u64(in);
+    account->disabled = wire_get_u8(in) != 0;
+    account->name = wire_get_str(in);
+    account->password = wire_get_str(in);
+}
+
+static void alias_encode(const struct alias *alias, struct buf *to)
+{
+    wire_put_u64(to, (uint64_t)alias->created);
+    wire_put_str(to, alias->address);
+    wire_put_u32(to, (uint32_t)alias->target_count);
+    for (size_t i = 0; i < alias->target_count; i++)
+        wire_put_str(to, alias->targets[i]);
+}
+
+static struct err alias_decode(struct wire_in *in, struct arena *arena, struct alias *alias)
+{
+    alias->created = (int64_t)wire_get_u64(in);
+    alias->address = wire_get_str(in);
+    uint32_t count = wire_get_u32(in);
+    if (in->bad || count > DIRECTORY_TARGETS_MAX)
+        return damaged();
+    alias->targets = arena_take_array(arena, count, sizeof(struct str));
+    if (!alias->targets)
+        return err_make(ERR_OVER_LIMIT);
+    alias->target_count = count;
+    for (size_t i = 0; i < count; i++)
+        alias->targets[i] = wire_get_str(in);
+    return err_none();
+}
+
+static void list_encode(const struct mailing_list *list, struct buf *to)
+{
+    wire_put_u64(to, (uint64_t)list->created);
+    wire_put_str(to, list->address);
+    wire_put_u64(to, list->id);
+    wire_put_u8(to, list->expandable);
+    wire_put_str(to, list->name);
+    wire_put_str(to, list->owner);
+}
+
+static void list_decode(struct wire_in *in, struct mailing_list *list)
+{
+    list->created = (int64_t)wire_get_u64(in);
+    list->address = wire_get_str(in);
+    list->id = wire_get_u64(in);
+    list->expandable = wire_get_u8(in) != 0;
+    list->name = wire_get_str(in);
+    list->owner = wire_get_str(in);
+}
+
+static void moved_encode(const struct moved *moved, struct buf *to)
+{
+    wire_put_u64(to, (uint64_t)moved->created);
+    wire_put_str(to, moved->address);
+    wire_put_u8(to, moved->forward);
+    wire_put_str(to, moved->to);
+}
+
+static void moved_decode(struct wire_in *in, struct moved *moved)
+{
+    moved->created = (int64_t)wire_get_u64(in);
+    moved->address = wire_get_str(in);
+    moved->forward = wire_get_u8(in) != 0;
+    moved->to = wire_get_str(in);
+}
+
+struct str name_encode(const struct name *name, struct arena *arena)
+{
+    struct buf buf = BUF_INIT(ENGINE_VALUE_MAX);
+    wire_put_u8(&buf, FORMAT);
+    wire_put_u8(&buf, (uint8_t)name->kind);
+    switch (name->kind) {
+    case NAME_ACCOUNT:
+        account_encode(&name->account, &buf);
+        break;
+    case NAME_ALIAS:
+        alias_encode(&name->alias, &buf);
+        break;
+    case NAME_LIST:
+        list_encode(&name->list, &buf);
+        break;
+    case NAME_MOVED:
+        moved_encode(&name->moved, &buf);
+        break;
+    }
+    return built(&buf, arena);
+}
+
+struct err name_decode(struct str value, struct arena *arena, struct name *name_r)
+{
+    struct wire_in in = wire_in(value);
+    struct name name = {0};
+    struct err e = err_none();
+    uint8_t format = wire_get_u8(&in), kind = wire_get_u8(&in);
+    if (in.bad || format != FORMAT || kind < NAME_ACCOUNT || kind > NAME_MOVED)
+        return damaged();
+    name.kind = (enum name_kind)kind;
+    if (kind == NAME_ACCOUNT)
+        account_decode(&in, &name.account);
+    else if (kind == NAME_ALIAS)
+        e = alias_decode(&in, arena, &name.alias);
+    else if (kind == NAME_LIST)
+        list_decode(&in, &name.list);
+    else
+        moved_decode(&in, &name.moved);
+    if (err_is(e))
+        return e;
+    if (!wire_end(&in))
+        return damaged();
+    *name_r = name;
+    return err_none();
+}
+
+struct str name_address(const struct name *name)
+{
+    switch (name->kind) {
+    case NAME_ACCOUNT:
+        return name->account.address;
+    case NAME_ALIAS:
+        return name->alias.address;
+    case NAME_LIST:
+        return name->list.address;
+    case NAME_MOVED:
+        break;
+    }
+    return name->moved.address;
+}
+
+/* --- Keys --- */
+
+struct str key_of(char kind, struct str rest, struct arena *arena)
+{
+    if (!rest.p)
+        return str_null();
+    char *key = arena_take(arena, 1 + rest.n);
+    if (!key)
+        return str_null();
+    key[0] = kind;
+    if (rest.n)
+        memcpy(key + 1, rest.p, rest.n);
+    return str_make(key, 1 + rest.n);
+}
+
+struct str key_number(char kind, uint64_t number, struct str rest, struct arena *arena)
+{
+    unsigned char *key = arena_take(arena, 1 + NUMBER_OCTETS + rest.n);
+    if (!key)
+        return str_null();
+    key[0] = (unsigned char)kind;
+    key_put_u64(key + 1, number);
+    if (rest.n)
+        memcpy(key + 1 + NUMBER_OCTETS, rest.p, rest.n);
+    return str_make(key, 1 + NUMBER_OCTETS + rest.n);
+}
+
+struct str key_numbers(char kind, uint64_t first, uint64_t second, struct arena *arena)
+{
+    unsigned char octets[NUMBER_OCTETS];
+    key_put_u64(octets, second);
+    return key_number(kind, first, str_make(octets, sizeof(octets)), arena);
+}
+
+uint64_t key_number_at(struct str key, size_t at)
+{
+    must(key.n >= at + NUMBER_OCTETS);
+    return key_get_u64((const unsigned char *)key.p + at);
+}
+
+struct str name_of_addr(const struct addr *addr, struct arena *arena)
+{
+    struct buf folded = BUF_INIT(ENGINE_KEY_MAX), name = BUF_INIT(ENGINE_KEY_MAX);
+    addr_local_key(addr, &folded);
+    ssize_t at = str_last_index(buf_str(&folded), '@');
+    must(at >= 0 || buf_over(&folded));
+    if (at >= 0) {
+        buf_put(&name, str_from_index(buf_str(&folded), (size_t)at + 1));
+        buf_putc(&name, '@');
+        buf_put(&name, str_head(buf_str(&folded), (size_t)at));
+    }
+    name.over |= folded.over;
+    buf_done(&folded);
+    return built(&name, arena);
+}
+
+/* A domain has no '@', a literal neither. */
+struct str name_domain(struct str name)
+{
+    return str_cut(&name, '@');
+}
+
+struct str name_local(struct str name)
+{
+    str_cut(&name, '@');
+    return name;
+}
+
+struct str key_name(struct str name, struct arena *arena)
+{
+    return key_of('n', name, arena);
+}
+
+struct str key_local(struct str local, struct str domain, struct arena *arena)
+{
+    struct buf buf = BUF_INIT(ENGINE_KEY_MAX);
+    buf_putc(&buf, 'l');
+    buf_put(&buf, local);
+    buf_putc(&buf, '\0');
+    buf_put(&buf, domain);
+    return built(&buf, arena);
+}
+
+struct str full_name_fold(struct str full_name, struct arena *arena)
+{
+    uint8_t folded[FOLDED_MAX];
+    size_t n = sizeof(folded);
+    uint8_t *at =
+        u8_casefold((const uint8_t *)full_name.p, full_name.n, NULL, UNINORM_NFC, folded, &n);
+    struct str copy = arena_str(arena, at ? str_make(at, n) : full_name);
+    if (at && at != folded)
+        free(at);
+    return copy;
+}
+
+struct str key_full_name(struct str full_name, uint64_t account, struct arena *arena)
+{
+    return key_numbers('w', str_hash(full_name_fold(full_name, arena)), account, arena);
+}

@@ -1,0 +1,152 @@
+/*
+ * The question of RCPT. Everything is read in a scratch arena, since following a list of 10,000
+ * reads megabytes of which the caller wants a few; only the copies go into the caller's.
+ *
+ * A copy over its quota refuses the recipient for now where it came by no list: then nobody gets it
+ * and the sender keeps it, which is better than some getting it and one losing it. A list refuses
+ * for no member: its owner hears of it (core does that).
+ */
+#include "base/must.h"
+#include "store/directory_find.h"
+#include "store/directory_record.h"
+
+enum {
+    SCRATCH_MAX = 128 * 1024 * 1024
+};
+
+void directory_init(struct directory *directory, struct engine *engine, struct world *world,
+                    const struct directory_settings *settings)
+{
+    *directory = (struct directory){
+        .magic = DIRECTORY_MAGIC, .engine = engine, .world = world, .settings = *settings};
+}
+
+static struct err copy_fill(struct draft *draft, const struct reached *reached, struct arena *arena,
+                            struct copy *copy)
+{
+    const struct account *account = &reached->account;
+    struct usage usage;
+    struct err e = mailbox_usage(draft->directory->engine, account->id, draft->arena, &usage);
+    if (err_is(e))
+        return e;
+    *copy = (struct copy){
+        .account = account->id,
+        .mailbox = account->inbox,
+        .address = arena_str(arena, account->address),
+        .delivered_to = arena_str(arena, reached->delivered_to),
+        .list = reached->list.p ? arena_str(arena, reached->list) : str_null(),
+        .list_owner = reached->list.p ? arena_str(arena, reached->list_owner) : str_null(),
+        .quota = account->quota ? account->quota : draft->directory->settings.quota,
+        .used = usage.octets,
+        .disabled = account->disabled,
+    };
+    copy->over_quota = copy->quota && copy->used >= copy->quota;
+    return err_none();
+}
+
+static struct err copies_fill(struct draft *draft, const struct expansion *expansion,
+                              struct arena *arena, struct resolved *resolved)
+{
+    resolved->copies = arena_take_array(arena, expansion->count, sizeof(struct copy));
+    if (!resolved->copies)
+        return err_make(ERR_OVER_LIMIT);
+    struct reached *reached;
+    TAILQ_FOREACH (reached, &expansion->reached, link) {
+        struct err e = copy_fill(draft, reached, arena, &resolved->copies[resolved->count++]);
+        if (err_is(e))
+            return e;
+    }
+    return arena_over(arena) ? err_make(ERR_OVER_LIMIT) : err_none();
+}
+
+static struct err refusal_of(const struct resolved *resolved)
+{
+    bool all_disabled = true;
+    for (size_t i = 0; i < resolved->count; i++)
+        all_disabled &= resolved->copies[i].disabled;
+    if (all_disabled)
+        return err_make(ERR_MAILBOX_DISABLED);
+    for (size_t i = 0; i < resolved->count; i++) {
+        const struct copy *copy = &resolved->copies[i];
+        if (copy->over_quota && !copy->disabled && !copy->list.p)
+            return err_make(ERR_QUOTA_FULL_LATER);
+    }
+    return err_none();
+}
+
+static struct err resolve_found(struct draft *draft, const struct found *found, struct str written,
+                                struct arena *arena, struct resolved *resolved)
+{
+    const struct name *record = &found->record;
+    if (record->kind == NAME_MOVED) {
+        resolved->moved_to = arena_str(arena, record->moved.to);
+        resolved->forwarded = record->moved.forward;
+        if (!record->moved.forward) {
+            resolved->kind = RESOLVED_MOVED;
+            resolved->refusal = err_make(ERR_MAILBOX_MOVED);
+            return resolved->moved_to.p ? err_none() : err_make(ERR_OVER_LIMIT);
+        }
+    }
+    struct expansion expansion;
+    struct err e = directory_follow(draft, &written, 1, 0, str_null(), &expansion);
+    if (err_is(e))
+        return e;
+    if (expansion.too_deep || (expansion.count == 0 && expansion.looped)) {
+        resolved->refusal = err_make(ERR_ALIAS_LOOP);
+        return err_none();
+    }
+    if (expansion.count == 0)
+        return err_none();
+    resolved->kind = RESOLVED_ACCOUNTS;
+    e = copies_fill(draft, &expansion, arena, resolved);
+    resolved->refusal = refusal_of(resolved);
+    return e;
+}
+
+/* What to follow: the address as it was written, or whom postmaster without a domain stands for. */
+static struct str written_of(const struct addr *addr, const struct found *found,
+                             struct arena *arena)
+{
+    if (addr->kind == ADDR_LOCAL_ONLY)
+        return name_address(&found->record);
+    struct buf buf = BUF_INIT(ADDR_PATH_MAX);
+    addr_print(&buf, addr);
+    struct str written = buf_copy(&buf, arena);
+    buf_done(&buf);
+    return written;
+}
+
+static struct err resolve(struct draft *draft, const struct addr *addr, struct arena *arena,
+                          struct resolved *resolved)
+{
+    struct found found;
+    struct domain domain;
+    struct err e = name_find(draft, addr, &found);
+    if (!err_is(e))
+        return resolve_found(draft, &found, written_of(addr, &found, draft->arena), arena,
+                             resolved);
+    if (e.code != ERR_NOT_FOUND || addr->kind == ADDR_LOCAL_ONLY)
+        return e.code == ERR_NOT_FOUND ? err_none() : e;
+    e = domain_get(draft, addr->domain, &domain);
+    if (e.code == ERR_NOT_FOUND) {
+        resolved->kind = RESOLVED_RELAY;
+        resolved->refusal = err_make(ERR_RELAY_DENIED);
+        return err_none();
+    }
+    return e;
+}
+
+struct err directory_resolve(struct directory *directory, const struct addr *addr,
+                             struct arena *arena, struct resolved *resolved_r)
+{
+    struct arena scratch;
+    struct draft draft;
+    struct resolved resolved = {.kind = RESOLVED_UNKNOWN, .refusal = err_make(ERR_MAILBOX_UNKNOWN)};
+    arena_init(&scratch, SCRATCH_MAX);
+    draft_read(&draft, directory, &scratch);
+    struct err e = resolve(&draft, addr, arena, &resolved);
+    arena_done(&scratch);
+    if (!err_is(e))
+        *resolved_r = resolved;
+    return e;
+}
