@@ -55,7 +55,7 @@ struct loop {
     uint32_t magic;
     struct world *world;
     void *backend;
-    int64_t now; /* mono, read once a turn and after each wait */
+    int64_t now; /* mono, read once a turn and after each wait, before a watch is called */
     struct task_list tasks;
     struct task_list ends;
     struct timer_tree timers;

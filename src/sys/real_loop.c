@@ -8,12 +8,20 @@
  */
 #include <errno.h>
 #include <event2/event.h>
+#include <event2/event_struct.h>
 
 #include "sys/real.h"
 
 struct real_loop {
     struct event_base *base;
     struct event *deadline;
+    bool on_time; /* loop->now was read since the wait ended */
+};
+
+struct real_watch {
+    struct event event;
+    struct loop *loop;
+    struct watch *watch;
 };
 
 static void deadline_passed(evutil_socket_t handle, short what, void *arg)
@@ -74,11 +82,18 @@ static short event_wanted(unsigned want)
     return (short)what;
 }
 
-/* The watch's function may end the watch: nothing of it is used after the call. */
+/* The first one after a wait brings the clock: the wait may have been long. The watch's function
+ * may end the watch, so nothing of it is used after the call. */
 static void became_ready(evutil_socket_t handle, short what, void *arg)
 {
     (void)handle;
-    struct watch *watch = arg;
+    struct real_watch *own = arg;
+    struct watch *watch = own->watch;
+    struct real_loop *real = own->loop->backend;
+    if (!real->on_time) {
+        own->loop->now = world_mono(own->loop->world);
+        real->on_time = true;
+    }
     unsigned ready = 0;
     if (what & EV_READ)
         ready |= READY_READ;
@@ -89,20 +104,30 @@ static void became_ready(evutil_socket_t handle, short what, void *arg)
         watch->ready(watch, ready);
 }
 
+static int event_start(struct real_watch *own)
+{
+    struct real_loop *real = own->loop->backend;
+    struct watch *watch = own->watch;
+    event_assign(&own->event, real->base, watch->handle, event_wanted(watch->want), became_ready,
+                 own);
+    return watch->want ? event_add(&own->event, NULL) : 0;
+}
+
 int real_watch_begin(struct world *world, struct loop *loop, struct watch *watch)
 {
     (void)world;
-    struct real_loop *real = loop->backend;
-    struct event *event =
-        event_new(real->base, watch->handle, event_wanted(watch->want), became_ready, watch);
-    if (!event)
+    struct real_watch *own = calloc(1, sizeof(*own));
+    if (!own)
         return -ENOMEM;
-    if (watch->want && event_add(event, NULL) < 0) {
+    own->loop = loop;
+    own->watch = watch;
+    errno = 0;
+    if (event_start(own) < 0) {
         int failed = errno ? errno : EINVAL;
-        event_free(event);
+        free(own);
         return -failed;
     }
-    watch->backend = event;
+    watch->backend = own;
     return 0;
 }
 
@@ -112,20 +137,19 @@ int real_watch_begin(struct world *world, struct loop *loop, struct watch *watch
 void real_watch_want(struct world *world, struct loop *loop, struct watch *watch)
 {
     (void)world;
-    struct real_loop *real = loop->backend;
-    struct event *event = watch->backend;
-    event_del(event);
-    if (watch->want == 0)
-        return;
-    event_assign(event, real->base, watch->handle, event_wanted(watch->want), became_ready, watch);
-    must(event_add(event, NULL) == 0);
+    (void)loop;
+    struct real_watch *own = watch->backend;
+    event_del(&own->event);
+    must(event_start(own) == 0);
 }
 
 void real_watch_end(struct world *world, struct loop *loop, struct watch *watch)
 {
     (void)world;
     (void)loop;
-    event_free(watch->backend);
+    struct real_watch *own = watch->backend;
+    event_del(&own->event);
+    free(own);
     watch->backend = NULL;
 }
 
@@ -148,6 +172,7 @@ void real_wait(struct world *world, struct loop *loop, int64_t deadline)
         struct timeval until = time_until(left);
         must(event_add(real->deadline, &until) == 0);
     }
+    real->on_time = false;
     event_base_loop(real->base, how);
     event_del(real->deadline);
 }

@@ -295,6 +295,7 @@ struct echo {
     struct watch watch;
     unsigned ready;
     int calls;
+    int64_t late;
 };
 
 static void echo_ready(struct watch *watch, unsigned ready)
@@ -335,6 +336,34 @@ static void a_watch_is_told_what_it_wants(void **state)
     watch_end(&e.loop, &e.watch);
     loop_done(&e.loop);
     close(pair[0]);
+}
+
+static void note_lateness(struct watch *watch, unsigned ready)
+{
+    (void)ready;
+    struct echo *e = watch->arg;
+    e->calls++;
+    e->late = world_mono(world) - e->loop.now;
+}
+
+/* A session that was idle for minutes must not measure from when the wait began. */
+static void the_clock_is_right_when_a_watch_is_called(void **state)
+{
+    (void)state;
+    int pair[2];
+    pair_make(SOCK_STREAM, pair);
+    struct echo e = {.watch = {.handle = pair[0], .want = READY_READ, .ready = note_lateness}};
+    e.watch.arg = &e;
+    assert_int_equal(loop_init(&e.loop, world), 0);
+    assert_int_equal(watch_begin(&e.loop, &e.watch), 0);
+    usleep(300000);
+    assert_int_equal(write(pair[1], "x", 1), 1);
+    ops->wait(world, &e.loop, INT64_MAX);
+    assert_int_equal(e.calls, 1);
+    assert_true(e.late >= 0 && e.late < 200 * NS_PER_MS);
+    watch_end(&e.loop, &e.watch);
+    loop_done(&e.loop);
+    pair_close(pair);
 }
 
 static void end_watch(struct watch *watch, unsigned ready)
@@ -398,6 +427,7 @@ int main(void)
         cmocka_unit_test(stray_handles_are_closed),
         cmocka_unit_test(shared_memory_keeps_its_size),
         cmocka_unit_test(a_watch_is_told_what_it_wants),
+        cmocka_unit_test(the_clock_is_right_when_a_watch_is_called),
         cmocka_unit_test(a_watch_may_end_in_its_own_call),
         cmocka_unit_test(a_real_loop_waits_for_its_timers),
     };
