@@ -311,6 +311,11 @@ static void what_is_unsynced_is_bounded(void **state)
     fake_disk_crash(disk, fake_pick_random(&r), FAKE_TEAR_ANY);
     assert_in_range(fake_disk_size(disk, STR("a")), 98 * 4096, 100 * 4096);
     assert_int_equal(byte_at(disk, STR("a"), 98 * 4096 - 1), 'x');
+    for (int i = 0; i < 3000; i++) {
+        make(disk, STR("b"), false);
+        assert_int_equal(fake_node_remove(disk, disk->root, STR("b")), 0);
+    }
+    assert_int_equal(fake_disk_unsynced(disk), 4096);
     fake_disk_close(disk);
 }
 

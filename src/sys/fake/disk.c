@@ -138,6 +138,7 @@ static void moves_copy(struct fake_disk *to, const struct fake_disk *from)
             fake_node_hold(copy->to);
         fake_node_hold(copy->node);
         TAILQ_INSERT_TAIL(&to->moves, copy, link);
+        to->move_count++;
     }
 }
 
@@ -207,10 +208,7 @@ uint64_t fake_disk_hash(const struct fake_disk *disk)
 
 size_t fake_disk_unsynced(const struct fake_disk *disk)
 {
-    size_t count = 0;
-    const struct fake_move *move;
-    TAILQ_FOREACH (move, &disk->moves, link)
-        count++;
+    size_t count = disk->move_count;
     const struct fake_node *node;
     TAILQ_FOREACH (node, &disk->nodes, link) {
         const struct fake_change *change;

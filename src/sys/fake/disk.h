@@ -14,8 +14,8 @@
  * lost by itself. Unwritten parts inside the size read as zeroes.
  *
  * A disk outlives the worlds that use it; it is closed after them. Memory: pages are shared between
- * clones, holes and zeroes cost nothing, and above `unsynced_cap` the oldest unsynced writes become
- * durable by themselves, as a kernel writes back.
+ * clones, holes and zeroes cost nothing, and above `unsynced_cap` (for names: some thousands) the
+ * oldest unsynced changes become durable by themselves, as a kernel writes back.
  *
  * One thread. Nothing here yields. No real memory ends the test (must).
  */

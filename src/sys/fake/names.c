@@ -147,6 +147,10 @@ int fake_node_find(const struct fake_node *folder, struct str path, struct fake_
     return *node_r ? 0 : -ENOENT;
 }
 
+enum {
+    UNSYNCED_MOVES = 4096 /* above it the oldest become durable, as a kernel writes back */
+};
+
 /* Either end may be NULL. */
 static void move_note(struct fake_disk *disk, struct fake_node *from, struct str from_name,
                       struct fake_node *to, struct str to_name, struct fake_node *node)
@@ -167,11 +171,16 @@ static void move_note(struct fake_disk *disk, struct fake_node *from, struct str
         fake_node_hold(to);
     fake_node_hold(node);
     TAILQ_INSERT_TAIL(&disk->moves, move, link);
+    if (++disk->move_count > UNSYNCED_MOVES) {
+        fake_move_apply(disk, TAILQ_FIRST(&disk->moves));
+        fake_move_free(disk, TAILQ_FIRST(&disk->moves));
+    }
 }
 
 void fake_move_free(struct fake_disk *disk, struct fake_move *move)
 {
     TAILQ_REMOVE(&disk->moves, move, link);
+    disk->move_count--;
     if (move->from)
         fake_node_drop(disk, move->from);
     if (move->to)
@@ -289,11 +298,9 @@ static bool move_settles(const struct fake_move *move, const struct fake_node *f
 
 void fake_folder_sync(struct fake_disk *disk, struct fake_node *folder)
 {
-    size_t all = 0, count = 0;
+    size_t count = 0;
     struct fake_move *move;
-    TAILQ_FOREACH (move, &disk->moves, link)
-        all++;
-    struct fake_move **settled = calloc(all + 1, sizeof(struct fake_move *));
+    struct fake_move **settled = calloc(disk->move_count + 1, sizeof(struct fake_move *));
     must(settled);
     TAILQ_FOREACH_REVERSE(move, &disk->moves, fake_moves, link)
     if (move_settles(move, folder, settled, count))

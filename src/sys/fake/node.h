@@ -76,6 +76,7 @@ struct fake_disk {
     struct fake_disk_settings settings;
     struct fake_nodes nodes;
     struct fake_moves moves;
+    size_t move_count;
     struct fake_node *root;
     uint64_t node_count, next_id, sequence;
     uint64_t used_pages;
