@@ -335,6 +335,40 @@ static void tags_are_split_behind_the_first_octet(void **state)
     assert_false(addr_split_tag(STR(""), '+', &base, &tag));
 }
 
+/* Far beyond every limit: each fixed buffer inside the parser is checked before it is written. */
+static void overlong_input_is_refused(void **state)
+{
+    static const struct {
+        struct str before, filler, after;
+    } rows[] = {
+        {STR_INIT("\""), STR_INIT("a"), STR_INIT("\"@b.test")},
+        {STR_INIT("\""), STR_INIT("\\\""), STR_INIT("\"@b.test")},
+        {STR_INIT(""), STR_INIT("a"), STR_INIT("@b.test")},
+        {STR_INIT(""), STR_INIT("e\u0301"), STR_INIT("@b.test")},
+        {STR_INIT(""), STR_INIT("\U0001d15e"), STR_INIT("@b.test")}, /* NFC makes it longer */
+        {STR_INIT("a@"), STR_INIT("b."), STR_INIT("test")},
+        {STR_INIT("a@xn--"), STR_INIT("b"), STR_INIT(".test")},
+        {STR_INIT("a@"), STR_INIT("例."), STR_INIT("test")},
+        {STR_INIT("a@["), STR_INIT("1."), STR_INIT("1]")},
+        {STR_INIT("a@[IPv6:"), STR_INIT("1:"), STR_INIT(":1]")},
+    };
+    struct given *given = *state;
+    struct buf text = BUF_INIT(ENOUGH);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        for (size_t n = 30; n < 3000; n = n * 5 / 4) {
+            buf_clear(&text);
+            buf_put(&text, rows[i].before);
+            for (size_t k = 0; k < n; k++)
+                buf_put(&text, rows[i].filler);
+            buf_put(&text, rows[i].after);
+            if (n > 255)
+                assert_str(reprinted(given, buf_str(&text)), STR("!"));
+            else
+                reprinted(given, buf_str(&text));
+        }
+    buf_done(&text);
+}
+
 static void a_full_arena_is_not_a_syntax_error(void **state)
 {
     (void)state;
@@ -361,6 +395,7 @@ int main(void)
         given_test(utf8_is_told_as_written),
         given_test(keys_fold_what_is_one_mailbox),
         given_test(display_shows_u_labels),
+        given_test(overlong_input_is_refused),
         cmocka_unit_test(tags_are_split_behind_the_first_octet),
         cmocka_unit_test(a_full_arena_is_not_a_syntax_error),
     };
