@@ -11,7 +11,13 @@
  * What a crash may leave (fake_disk_crash): each unsynced write kept, lost, or torn at 512-byte
  * borders of the file, any of them without the earlier ones, but never an older value of a sector
  * over a newer; each unsynced size as after any of the changes; each unsynced name change kept or
- * lost by itself. Unwritten parts inside the size read as zeroes.
+ * lost by itself, but a file's later move never without its earlier ones. Unwritten parts inside
+ * the size read as zeroes.
+ *
+ * Crash tests: a hook (sys/fake/call.h) takes fake_disk_clone at each call that could matter; each
+ * clone then crashes, by seed or in every possible way (fake_pick_every, with FAKE_TEAR_CUT), is
+ * given to a fresh world, recovered and checked. fake_disk_hash tells states that were seen
+ * already.
  *
  * A disk outlives the worlds that use it; it is closed after them. Memory: pages are shared between
  * clones, holes and zeroes cost nothing, and above `unsynced_cap` (for names: some thousands) the
