@@ -1,0 +1,122 @@
+/*
+ * Landlock by its raw system calls: Debian 12's headers know version 1 or 2, the kernel may have 7.
+ * Every right that the running version can take away is taken away; one rule gives the folder back.
+ *
+ * A role with programs (the parent) keeps its files: what it starts inherits its domain, and each
+ * role closes its own.
+ */
+#include <errno.h>
+#include <linux/types.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sys/sandbox_parts.h"
+
+#ifndef SYS_landlock_create_ruleset
+#define SYS_landlock_create_ruleset 444
+#define SYS_landlock_add_rule 445
+#define SYS_landlock_restrict_self 446
+#endif
+
+enum {
+    CREATE_RULESET_VERSION = 1,
+    RULE_PATH_BENEATH = 1,
+};
+
+/* Rights to files, Linux' landlock(7). */
+#define FS_WRITE_FILE (UINT64_C(1) << 1)
+#define FS_READ_FILE (UINT64_C(1) << 2)
+#define FS_READ_DIR (UINT64_C(1) << 3)
+#define FS_REMOVE_DIR (UINT64_C(1) << 4)
+#define FS_REMOVE_FILE (UINT64_C(1) << 5)
+#define FS_MAKE_DIR (UINT64_C(1) << 7)
+#define FS_MAKE_REG (UINT64_C(1) << 8)
+#define FS_REFER (UINT64_C(1) << 13)
+#define FS_TRUNCATE (UINT64_C(1) << 14)
+#define NET_BIND_TCP (UINT64_C(1) << 0)
+#define NET_CONNECT_TCP (UINT64_C(1) << 1)
+#define SCOPE_ABSTRACT_UNIX (UINT64_C(1) << 0)
+#define SCOPE_SIGNAL (UINT64_C(1) << 1)
+
+#define FS_FOLDER                                                                                  \
+    (FS_WRITE_FILE | FS_READ_FILE | FS_READ_DIR | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR |   \
+     FS_MAKE_REG | FS_REFER | FS_TRUNCATE)
+
+struct ruleset {
+    uint64_t fs, net, scoped;
+};
+
+struct path_beneath {
+    uint64_t allowed;
+    int32_t folder;
+} __attribute__((packed));
+
+/* All rights a version knows, and how much of struct ruleset. */
+static const struct version {
+    uint64_t fs, net, scoped;
+    size_t size;
+} versions[] = {
+    [1] = {.fs = (UINT64_C(1) << 13) - 1, .size = 8},
+    [2] = {.fs = (UINT64_C(1) << 14) - 1, .size = 8},
+    [3] = {.fs = (UINT64_C(1) << 15) - 1, .size = 8},
+    [4] = {.fs = (UINT64_C(1) << 15) - 1, .net = 3, .size = 16},
+    [5] = {.fs = (UINT64_C(1) << 16) - 1, .net = 3, .size = 16},
+    [6] = {.fs = (UINT64_C(1) << 16) - 1, .net = 3, .scoped = 3, .size = 24},
+    [7] = {.fs = (UINT64_C(1) << 16) - 1, .net = 3, .scoped = 3, .size = 24},
+};
+
+enum {
+    VERSION_LAST = sizeof(versions) / sizeof(versions[0]) - 1
+};
+
+int landlock_version(const struct sandbox *sandbox)
+{
+    if (sandbox->without_landlock)
+        return 0;
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION);
+    if (version < 1)
+        return 0;
+    return version < VERSION_LAST ? (int)version : VERSION_LAST;
+}
+
+static struct ruleset rights_taken(const struct sandbox *sandbox, const struct version *version)
+{
+    struct ruleset taken = {version->fs, version->net, version->scoped};
+    if (sandbox->rights & SANDBOX_PROGRAMS) {
+        taken.fs = 0;
+        taken.net &= ~NET_CONNECT_TCP;
+    }
+    if (sandbox->rights & SANDBOX_CONNECT)
+        taken.net &= ~NET_CONNECT_TCP;
+    return taken;
+}
+
+static bool folder_allow(int ruleset, int folder, uint64_t fs)
+{
+    struct path_beneath rule = {.allowed = FS_FOLDER & fs, .folder = folder};
+    return syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &rule, 0) == 0;
+}
+
+struct err landlock_enter(const struct sandbox *sandbox, int folder, struct buf *report)
+{
+    int number = landlock_version(sandbox);
+    if (number == 0) {
+        if (folder >= 0)
+            sandbox_report(sandbox, report,
+                           "no Landlock: what its user may open outside of the data folder stays "
+                           "within reach");
+        return err_none();
+    }
+    const struct version *version = &versions[number];
+    struct ruleset taken = rights_taken(sandbox, version);
+    if (!taken.fs && !taken.net && !taken.scoped)
+        return err_none();
+    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &taken, version->size, 0);
+    if (ruleset < 0)
+        return err_os(errno, STR("landlock_create_ruleset"));
+    bool entered = (folder < 0 || folder_allow(ruleset, folder, taken.fs)) &&
+                   syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
+    struct err e = entered ? err_none() : err_os(errno, STR("landlock_restrict_self"));
+    close(ruleset);
+    return e;
+}
