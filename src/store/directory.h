@@ -281,10 +281,11 @@ struct err directory_export(struct directory *directory, void (*out)(void *arg, 
 
 /*
  * Makes the directory hold what the text says: adds what is missing, changes what differs, removes
- * nothing that it does not name (targets and members of a named alias or list are made equal). A
- * password that is not given stays; every other setting that is not given gets its default. The
- * whole text is checked before anything is written. `report` is called once for each change, in
- * words, and once for an error ("line 12: ..."). dry_run: reports what it would do.
+ * nothing that the text does not name (the targets of a named alias and the members of a named list
+ * are made equal). A password that is not given stays; every other setting that is not given gets
+ * its default. The whole text is checked before anything is written; an error's detail says the
+ * line: "line 12: ...". `report` is called once for each change, in words, when all is done.
+ * dry_run: reports what it would do.
  */
 struct directory_applied {
     uint64_t added, changed, unchanged;

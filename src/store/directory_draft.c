@@ -211,6 +211,8 @@ struct err draft_commit(struct draft *draft)
 {
     if (arena_over(draft->arena))
         return err_detail(ERR_OVER_LIMIT, STR("the change is too large"));
+    if (draft->dry)
+        return err_none();
     size_t needs = 0;
     struct staged *from = TAILQ_FIRST(&draft->list), *need;
     TAILQ_FOREACH (need, &draft->needs, list) {

@@ -42,6 +42,7 @@ struct draft {
     struct staged_list needs;
     size_t count;
     struct str version; /* p == NULL: the directory is new */
+    bool dry;           /* draft_commit writes nothing */
 };
 
 /* For look-ups: nothing will be staged. */

@@ -26,7 +26,7 @@ struct toy_engine {
     struct arena arena; /* everything; never given back before the end */
     struct toy_entry *entries;
     size_t count, cap;
-    struct toy_numbers numbers[4096];
+    struct toy_numbers numbers[16384];
     size_t numbers_count;
     blob_id last_blob;
     struct str heads[256];

@@ -1,0 +1,274 @@
+#include "base/test.h"
+
+#include "store/directory_given.h"
+#include "store/directory_text.h"
+
+enum {
+    TEXT_MAX = 8 << 20
+};
+
+static const struct str VILLAGE = STR_INIT(
+    "# a comment\n"
+    "alias \"sales@example.test\" { to = \"team@example.test\" to = \"Bob+s@example.test\" }\n"
+    "alias \"@example.test\" { to = \"sales@example.test\" }\n"
+    "domain \"example.test\" { }\n"
+    "domain \"例子.测试\" {\n}\n"
+    "account \"Bob@example.test\" {\n"
+    "    name = \"Bob \\\"the \\\\ builder\\\"\"\n"
+    "    quota = 2G # enough\n"
+    "    disabled = yes\n"
+    "}\n"
+    "account \"alice@example.test\" {\n"
+    "    password = \"$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\"\n"
+    "}\n"
+    "account \"用户@例子.测试\" { quota = 1000 }\n"
+    "list \"team@example.test\" {\n"
+    "    owner = \"alice@example.test\"\n"
+    "    name = \"The team\"\n"
+    "    expandable = yes\n"
+    "    member = \"alice@example.test\"\n"
+    "    member = \"用户@例子.测试\"\n"
+    "}\n"
+    "moved \"old@example.test\" { forward = \"alice@example.test\" }\n"
+    "moved \"gone@example.test\" { refer = \"gone@else.test\" }\n");
+
+struct told {
+    struct buf text; /* a line each */
+    struct directory_applied applied;
+};
+
+static void note(void *arg, struct str line)
+{
+    struct told *told = arg;
+    buf_put(&told->text, line);
+    buf_putc(&told->text, '\n');
+}
+
+static struct err apply(struct given *given, struct str text, bool dry_run, struct told *told)
+{
+    *told = (struct told){.text = BUF_INIT(TEXT_MAX)};
+    return directory_apply(&given->directory, text, dry_run, note, told, &given->arena,
+                           &told->applied);
+}
+
+static void piece(void *arg, struct str text)
+{
+    buf_put(arg, text);
+}
+
+static struct str exported(struct given *given)
+{
+    struct buf buf = BUF_INIT(TEXT_MAX);
+    assert_int_equal(directory_export(&given->directory, piece, &buf).code, ERR_NONE);
+    struct str text = buf_copy(&buf, &given->arena);
+    buf_done(&buf);
+    return text;
+}
+
+static void a_text_makes_a_directory_once(void **state)
+{
+    struct given *given = *state;
+    struct told told;
+    assert_int_equal(apply(given, VILLAGE, true, &told).code, ERR_NONE);
+    assert_int_equal(told.applied.added, 10);
+    assert_true(str_find(buf_str(&told.text), STR("add account Bob@example.test\n")) >= 0);
+    buf_done(&told.text);
+    assert_str(copies_of(given, STR("bob@example.test")), STR("RELAY_DENIED"));
+    assert_int_equal(apply(given, VILLAGE, false, &told).code, ERR_NONE);
+    assert_int_equal(told.applied.added, 10);
+    buf_done(&told.text);
+    unsigned commits = given->toy->commits;
+    assert_int_equal(apply(given, VILLAGE, false, &told).code, ERR_NONE);
+    assert_int_equal(told.applied.unchanged, 10);
+    assert_int_equal(told.text.n, 0);
+    assert_int_equal(given->toy->commits, commits);
+    buf_done(&told.text);
+    assert_str(copies_of(given, STR("sales@example.test")),
+               STR("Bob+s@example.test alice@example.test 用户@xn--fsqu00a.xn--0zwm56d"));
+    assert_str(copies_of(given, STR("old@example.test")), STR("alice@example.test"));
+    assert_str(copies_of(given, STR("gone@example.test")), STR("MAILBOX_MOVED"));
+}
+
+static void an_export_makes_the_same_directory_elsewhere(void **state)
+{
+    struct given *given = *state;
+    struct told told;
+    assert_int_equal(apply(given, VILLAGE, false, &told).code, ERR_NONE);
+    struct str first = exported(given);
+    assert_true(str_find(first, STR("account \"用户@例子.测试\" {\n    quota = 1000\n}\n")) >= 0);
+    assert_true(str_find(first, STR("name = \"Bob \\\"the \\\\ builder\\\"\"\n")) >= 0);
+    assert_true(str_find(first, STR("quota = 2G\n")) >= 0);
+    assert_true(str_find(first, STR("$2b$05$")) >= 0);
+    assert_int_equal(apply(given, first, false, &told).code, ERR_NONE);
+    assert_int_equal(told.applied.unchanged, 10);
+    struct given other = {.toy = toy_open(), .world = given->world};
+    directory_init(&other.directory, &other.toy->engine, &other.world, &given->directory.settings);
+    arena_init(&other.arena, GIVEN_MEMORY);
+    assert_int_equal(apply(&other, first, false, &told).code, ERR_NONE);
+    assert_str(exported(&other), first);
+    arena_done(&other.arena);
+    toy_close(other.toy);
+}
+
+static void what_differs_is_changed_and_told(void **state)
+{
+    struct given *given = *state;
+    struct told told;
+    assert_int_equal(apply(given, VILLAGE, false, &told).code, ERR_NONE);
+    assert_int_equal(
+        apply(
+            given,
+            STR("account \"bob@example.test\" { name = \"Robert\" quota = 2048M }\n"
+                "account \"alice@example.test\" { }\n"
+                "alias \"sales@example.test\" { to = \"alice@example.test\" }\n"
+                "list \"team@example.test\" { owner = \"bob@example.test\" name = \"The team\"\n"
+                "expandable = yes member = \"bob@example.test\" member = \"alice@example.test\"}\n"
+                "moved \"old@example.test\" { refer = \"alice@example.test\" }\n"),
+            false, &told)
+            .code,
+        ERR_NONE);
+    assert_str(buf_str(&told.text), STR("change account bob@example.test: name, disabled\n"
+                                        "change alias sales@example.test: to\n"
+                                        "change list team@example.test: owner, members\n"
+                                        "change moved old@example.test: refer\n"));
+    assert_int_equal(told.applied.unchanged, 1);
+    buf_done(&told.text);
+    struct addr addr;
+    struct account account;
+    addr_of(given, STR("alice@example.test"), &addr);
+    assert_int_equal(directory_account_show(&given->directory, &addr, &given->arena, &account).code,
+                     ERR_NONE);
+    assert_true(str_starts(account.password, STR("$2b$05$")));
+    assert_str(copies_of(given, STR("team@example.test")),
+               STR("alice@example.test bob@example.test"));
+}
+
+static void errors_name_the_line_and_change_nothing(void **state)
+{
+    static const struct {
+        struct str text, says;
+    } rows[] = {
+        {STR_INIT("domain \"a.test\" { }\nperson \"x\" { }"),
+         STR_INIT("line 2: expected domain, account, alias, list or moved, not \"person\"")},
+        {STR_INIT("domain a.test { }"),
+         STR_INIT("line 1: expected an address in quotes, not \"a.test { }\"")},
+        {STR_INIT("domain \"a.test\" \n x"), STR_INIT("line 2: expected {, not \"x\"")},
+        {STR_INIT("domain \"a b\" { }"), STR_INIT("line 1: expected a domain, not \"a b\"")},
+        {STR_INIT("\n\naccount \"x@a.test\" {\n\n size = 5 }"),
+         STR_INIT("line 5: there is no such setting in this kind of block: \"size\"")},
+        {STR_INIT("account \"x@a.test\" { quota = many }"),
+         STR_INIT("line 1: expected a size like 500M, not \"many\"")},
+        {STR_INIT("account \"x@a.test\" { disabled = maybe }"),
+         STR_INIT("line 1: expected yes or no, not \"maybe\"")},
+        {STR_INIT("account \"x@a.test\" { name = \"a\"\nname = \"b\" }"),
+         STR_INIT("line 2: given twice in one block: \"name\"")},
+        {STR_INIT("account \"x@a.test\" { name = \"a"),
+         STR_INIT("line 1: expected a closing quote, not \"a\"")},
+        {STR_INIT("account \"x@a.test\" { name = \"a\nb\" }"),
+         STR_INIT("line 1: expected a text without control characters, not \"a\"")},
+        {STR_INIT("account \"x@a.test\" { name = \"a\\n\" }"),
+         STR_INIT("line 1: expected \\\" or \\\\ behind a backslash, not \"a\\\\n\\\" }\"")},
+        {STR_INIT("account \"x@a.test\" { name \"a\" }"),
+         STR_INIT("line 1: expected = behind the setting's name, not \"\\\"a\\\" }\"")},
+        {STR_INIT("account \"x@a.test\" {\n"),
+         STR_INIT("line 2: expected a setting or } before the end of the line")},
+        {STR_INIT("account \"@a.test\" { }"),
+         STR_INIT("line 1: only an alias can be a catch-all: \"@a.test\"")},
+        {STR_INIT("alias \"x@a.test\" { }"), STR_INIT("line 1: an alias needs a setting \"to\"")},
+        {STR_INIT("moved \"x@a.test\" { forward = \"y@a.test\" refer = \"y@a.test\" }"),
+         STR_INIT("line 1: a moved user needs either \"forward\" or \"refer\"")},
+        {STR_INIT("alias \"x@a.test\" { to = \"|/bin/sh\" }"),
+         STR_INIT("line 1: expected an address, not \"|/bin/sh\"")},
+        {STR_INIT("domain \"A.test\" { }\n\ndomain \"a.TEST\" { }"),
+         STR_INIT("line 3: this was given before: \"a.test\"")},
+        {STR_INIT("domain \"a.test\" {}\naccount \"x@b.test\" { }"),
+         STR_INIT("line 2: add the domain first: b.test")},
+        {STR_INIT("domain \"a.test\" {}\nalias \"x@a.test\" { to = \"y@a.test\" }\n"
+                  "alias \"y@a.test\" { to = \"z@a.test\" }\nalias \"z@a.test\" { to = "
+                  "\"x@a.test\" }\n"),
+         STR_INIT("line 2: the address would lead back to itself")},
+        {STR_INIT("domain \"a.test\" {}\naccount \"x@a.test\" { password = \"secret\" }"),
+         STR_INIT("line 2: the password is no hash of a known form")},
+        {STR_INIT("domain \"a.test\" {}\naccount \"\u0430dmin@a.test\" { }"),
+         STR_INIT("line 2: the local part mixes scripts")},
+    };
+    struct given *given = *state;
+    struct told told;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct err e = apply(given, rows[i].text, false, &told);
+        assert_true(err_is(e));
+        assert_str(e.detail, rows[i].says);
+        assert_int_equal(told.text.n, 0);
+    }
+    assert_int_equal(given->toy->count, 0);
+}
+
+static void sizes_are_read_and_written(void **state)
+{
+    (void)state;
+    static const struct {
+        struct str text;
+        uint64_t size;
+    } rows[] = {
+        {STR_INIT("0"), 0},
+        {STR_INIT("1000"), 1000},
+        {STR_INIT("1K"), 1024},
+        {STR_INIT("1536K"), 1536 << 10},
+        {STR_INIT("2G"), UINT64_C(2) << 30},
+        {STR_INIT("8388607T"), UINT64_C(8388607) << 40},
+    };
+    struct buf buf = BUF_INIT(64);
+    uint64_t size;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_true(text_to_size(rows[i].text, &size));
+        assert_true(size == rows[i].size);
+        buf_clear(&buf);
+        text_put_size(&buf, size);
+        assert_str(buf_str(&buf), rows[i].text);
+    }
+    buf_done(&buf);
+    assert_true(text_to_size(STR("5m"), &size));
+    assert_false(text_to_size(STR("8388608T"), &size));
+    assert_false(text_to_size(STR("18446744073709551616"), &size));
+    assert_false(text_to_size(STR("-1"), &size));
+    assert_false(text_to_size(STR("G"), &size));
+    assert_false(text_to_size(STR(""), &size));
+}
+
+/* More entries than one commit takes: several commits, and the same result. */
+static void a_large_text_is_applied_in_slices(void **state)
+{
+    enum {
+        PEOPLE = 2000
+    };
+    struct given *given = *state;
+    struct told told;
+    struct buf text = BUF_INIT(TEXT_MAX);
+    buf_put(&text, STR("domain \"a.test\" { }\nlist \"all@a.test\" { owner = \"p0@a.test\"\n"));
+    for (unsigned i = 0; i < PEOPLE; i++)
+        buf_printf(&text, "member = \"p%u@a.test\"\n", i);
+    buf_put(&text, STR("}\n"));
+    for (unsigned i = 0; i < PEOPLE; i++)
+        buf_printf(&text, "account \"p%u@a.test\" { name = \"P %u\" }\n", i, i);
+    assert_int_equal(apply(given, buf_str(&text), false, &told).code, ERR_NONE);
+    assert_int_equal(told.applied.added, PEOPLE + 2);
+    assert_in_range(given->toy->commits, 2, 4);
+    buf_done(&told.text);
+    assert_int_equal(resolved_of(given, STR("all@a.test")).count, PEOPLE);
+    assert_int_equal(apply(given, exported(given), false, &told).code, ERR_NONE);
+    assert_int_equal(told.applied.unchanged, PEOPLE + 2);
+    buf_done(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_DIRECTORY(a_text_makes_a_directory_once),
+        WITH_DIRECTORY(an_export_makes_the_same_directory_elsewhere),
+        WITH_DIRECTORY(what_differs_is_changed_and_told),
+        WITH_DIRECTORY(errors_name_the_line_and_change_nothing),
+        WITH_DIRECTORY(sizes_are_read_and_written),
+        WITH_DIRECTORY(a_large_text_is_applied_in_slices),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

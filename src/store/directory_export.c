@@ -1,0 +1,158 @@
+/*
+ * What is written is what directory_apply needs to make the same directory elsewhere, and nothing
+ * that only this store knows: no ids, no dates. So two servers with the same people have the same
+ * text, and a text in version control changes only when the directory does.
+ */
+#include "store/directory_edit.h"
+#include "store/directory_record.h"
+#include "store/directory_text.h"
+
+enum {
+    PIECE_MAX = 1024 * 1024, /* octets of one block without its members */
+    EXPORT_MEMORY = 64 * 1024 * 1024,
+};
+
+struct export
+{
+    struct directory *directory;
+    struct arena arena; /* of one block */
+    void (*out)(void *arg, struct str text);
+    void *arg;
+};
+
+static struct err put_out(struct export *export, struct buf *piece)
+{
+    bool over = buf_over(piece);
+    if (!over)
+        export->out(export->arg, buf_str(piece));
+    buf_done(piece);
+    return over ? err_make(ERR_NO_MEMORY) : err_none();
+}
+
+/* With U-labels where they lead back to the same address. */
+static void address_quote(struct export *export, struct buf *to, struct str address)
+{
+    struct buf shown = BUF_INIT(4 * ADDR_PATH_MAX);
+    struct addr addr, again;
+    if (address.n && address.p[0] != '@' && !err_is(addr_parse(address, &export->arena, &addr)))
+        addr_print_display(&shown, &addr);
+    bool same = shown.n && !buf_over(&shown) &&
+                !err_is(addr_parse(buf_str(&shown), &export->arena, &again)) &&
+                str_eq(addr.domain, again.domain) && str_eq(addr.local, again.local);
+    text_quote(to, same ? buf_str(&shown) : address);
+    buf_done(&shown);
+}
+
+static void head_put(struct export *export, struct buf *to, const char *kind, struct str address)
+{
+    buf_printf(to, "\n%s ", kind);
+    address_quote(export, to, address);
+    buf_put(to, STR(" {\n"));
+}
+
+static void text_put(struct buf *to, const char *name, struct str text)
+{
+    if (!text.n)
+        return;
+    buf_printf(to, "    %s = ", name);
+    text_quote(to, text);
+    buf_putc(to, '\n');
+}
+
+static void address_put(struct export *export, struct buf *to, const char *name, struct str address)
+{
+    buf_printf(to, "    %s = ", name);
+    address_quote(export, to, address);
+    buf_putc(to, '\n');
+}
+
+static void account_put(struct export *export, struct buf *to, const struct account *account)
+{
+    head_put(export, to, "account", account->address);
+    text_put(to, "name", account->name);
+    text_put(to, "password", account->password);
+    if (account->quota) {
+        buf_put(to, STR("    quota = "));
+        text_put_size(to, account->quota);
+        buf_putc(to, '\n');
+    }
+    if (account->disabled)
+        buf_put(to, STR("    disabled = yes\n"));
+}
+
+static void alias_put(struct export *export, struct buf *to, const struct alias *alias)
+{
+    head_put(export, to, "alias", alias->address);
+    for (size_t i = 0; i < alias->target_count; i++)
+        address_put(export, to, "to", alias->targets[i]);
+}
+
+static struct err list_put(struct export *export, struct buf *to, const struct mailing_list *list)
+{
+    struct str *members;
+    size_t count = 0;
+    head_put(export, to, "list", list->address);
+    text_put(to, "name", list->name);
+    address_put(export, to, "owner", list->owner);
+    buf_printf(to, "    expandable = %s\n", list->expandable ? "yes" : "no");
+    struct err e = directory_members(export->directory, list, &export->arena, &members, &count);
+    for (size_t i = 0; !err_is(e) && i < count; i++)
+        address_put(export, to, "member", members[i]);
+    return e;
+}
+
+static void moved_put(struct export *export, struct buf *to, const struct moved *moved)
+{
+    head_put(export, to, "moved", moved->address);
+    address_put(export, to, moved->forward ? "forward" : "refer", moved->to);
+}
+
+static struct err name_put(void *arg, const struct name *name)
+{
+    struct export *export = arg;
+    struct buf piece = BUF_INIT(8 * PIECE_MAX);
+    struct err e = err_none();
+    arena_reset(&export->arena);
+    switch (name->kind) {
+    case NAME_ACCOUNT:
+        account_put(export, &piece, &name->account);
+        break;
+    case NAME_ALIAS:
+        alias_put(export, &piece, &name->alias);
+        break;
+    case NAME_LIST:
+        e = list_put(export, &piece, &name->list);
+        break;
+    case NAME_MOVED:
+        moved_put(export, &piece, &name->moved);
+        break;
+    }
+    buf_put(&piece, STR("}\n"));
+    if (!err_is(e))
+        return put_out(export, &piece);
+    buf_done(&piece);
+    return e;
+}
+
+static struct err domain_put(void *arg, const struct domain *domain)
+{
+    struct export *export = arg;
+    struct buf piece = BUF_INIT(PIECE_MAX);
+    buf_put(&piece, STR("\ndomain "));
+    text_quote(&piece, domain->name);
+    buf_put(&piece, STR(" {\n}\n"));
+    return put_out(export, &piece);
+}
+
+struct err directory_export(struct directory *directory, void (*out)(void *arg, struct str text),
+                            void *arg)
+{
+    struct export export = {.directory = directory, .out = out, .arg = arg};
+    out(arg, STR("# The people of this mail server, for `veredus apply`. Passwords are hashes.\n"));
+    arena_init(&export.arena, EXPORT_MEMORY);
+    struct err e = directory_domains(directory, domain_put, &export);
+    if (!err_is(e))
+        e = directory_names(directory, str_null(), name_put, &export);
+    arena_done(&export.arena);
+    return e;
+}
