@@ -105,9 +105,43 @@ static struct pending *pending_open(struct commit *commit, uint64_t size)
         .commit = commit,
         .size = (uint32_t)size,
         .deltas = (uint32_t)deltas_size(commit),
+        .kind = RECORD_COMMIT,
         .blobs = blobs,
+        .blob_count = commit->blob_count,
     };
     pending_blobs(pending);
+    return pending;
+}
+
+/* A record that is no commit: deltas and blobs as they are. */
+static struct pending *pending_open_record(struct commit *commit, enum record_kind kind,
+                                           struct str deltas, const struct record_blob *blobs,
+                                           size_t count, uint64_t size)
+{
+    struct pending *pending = malloc(sizeof(*pending) + size);
+    struct pending_blob *pending_blobs_of = calloc(count + 1, sizeof(*pending_blobs_of));
+    if (!pending || !pending_blobs_of) {
+        free(pending);
+        free(pending_blobs_of);
+        return NULL;
+    }
+    *pending = (struct pending){.commit = commit,
+                                .kind = kind,
+                                .size = (uint32_t)size,
+                                .deltas = (uint32_t)deltas.n,
+                                .blobs = pending_blobs_of,
+                                .blob_count = count};
+    uint64_t at = RECORD_HEADER_SIZE;
+    if (deltas.n > 0)
+        memcpy(pending->octets + at, deltas.p, deltas.n);
+    at += deltas.n;
+    for (size_t i = 0; i < count; i++) {
+        struct pending_blob *blob = &pending->blobs[i];
+        *blob = (struct pending_blob){blobs[i].header, at, blobs[i].octets.n};
+        memcpy(pending->octets + at, blobs[i].octets.p, blobs[i].octets.n);
+        at += blobs[i].octets.n;
+    }
+    must(at == size);
     return pending;
 }
 
@@ -142,7 +176,8 @@ static bool disk_is_full(struct local *local)
     return local->free_octets < local->settings.least_free;
 }
 
-static struct err why_not(struct local *local, const struct commit *commit, uint64_t size)
+/* Why no record of this size can be taken now, whatever is in it. */
+static struct err why_not_ever(const struct local *local, uint64_t size)
 {
     if (local->state == LOCAL_CLOSING)
         return err_make(ERR_SHUTTING_DOWN);
@@ -152,6 +187,14 @@ static struct err why_not(struct local *local, const struct commit *commit, uint
         return local->read_only_err;
     if (size > local->settings.segment_size - SEGMENT_HEADER_SIZE || size > UINT32_MAX)
         return err_detail(ERR_OVER_LIMIT, STR("the commit is larger than a segment"));
+    return err_none();
+}
+
+static struct err why_not(struct local *local, const struct commit *commit, uint64_t size)
+{
+    struct err e = why_not_ever(local, size);
+    if (err_is(e))
+        return e;
     if (disk_is_full(local) && !commit_frees(commit))
         return err_detail(ERR_DISK_FULL, STR("less is free than least_free"));
     return err_none();
@@ -190,10 +233,45 @@ void local_commit(struct engine *engine, struct commit *commit)
     loop_at_turn_end(local->loop, &local->gather);
 }
 
+struct record_waiter {
+    struct commit commit;
+    struct wait wait;
+    struct err err;
+};
+
+static void record_done(struct commit *commit, struct err e)
+{
+    struct record_waiter *waiter = commit->arg;
+    waiter->err = e;
+    wait_over(&waiter->wait);
+}
+
+struct err record_wait(struct local *local, enum record_kind kind, struct str deltas,
+                       const struct record_blob *blobs, size_t count)
+{
+    must(kind != RECORD_COMMIT && deltas.n % RECORD_ALIGN == 0);
+    struct record_waiter waiter = {.commit = {.done = record_done}};
+    waiter.commit.arg = &waiter;
+    uint64_t size = RECORD_HEADER_SIZE + deltas.n;
+    for (size_t i = 0; i < count; i++)
+        size += blobs[i].octets.n;
+    struct err e = why_not_ever(local, size);
+    if (!err_is(e) && !(waiter.commit.record =
+                            pending_open_record(&waiter.commit, kind, deltas, blobs, count, size)))
+        e = err_make(ERR_NO_MEMORY);
+    if (err_is(e))
+        return e;
+    TAILQ_INSERT_TAIL(&local->waiting, &waiter.commit, link);
+    loop_at_turn_end(local->loop, &local->gather);
+    wait_for(&waiter.wait);
+    return waiter.err;
+}
+
 /* Calls `done` of one commit; its memory is the caller's again. */
 static void commit_done(struct local *local, struct commit *commit, struct err e)
 {
-    local->status.commits += err_is(e) ? 0 : 1;
+    const struct pending *pending = commit->record;
+    local->status.commits += !err_is(e) && pending && pending->kind == RECORD_COMMIT;
     pending_close(commit);
     commit->done(commit, e);
 }
@@ -224,7 +302,7 @@ static void waiting_fail(struct local *local, struct err e)
 static size_t pending_arrivals(const struct pending *pending, uint64_t segment, uint64_t at,
                                struct arrival *to)
 {
-    for (size_t i = 0; i < pending->commit->blob_count; i++) {
+    for (size_t i = 0; i < pending->blob_count; i++) {
         struct pending_blob *blob = &pending->blobs[i];
         blob->header.segment = segment;
         to[i] = (struct arrival){
@@ -237,7 +315,30 @@ static size_t pending_arrivals(const struct pending *pending, uint64_t segment, 
                       .external = blob->header.external},
         };
     }
-    return pending->commit->blob_count;
+    return pending->blob_count;
+}
+
+/* A record's rows, as the kind of the record has it. */
+static struct err order_record(struct commit *commit, const struct layers *layers,
+                               struct overlay *rows, const struct arrival *arrivals, size_t count)
+{
+    struct pending *pending = commit->record;
+    struct delta_writer writer;
+    struct err e = err_none();
+    switch (pending->kind) {
+    case RECORD_COMMIT:
+        deltas_begin(&writer, pending->octets + RECORD_HEADER_SIZE, pending->deltas, commit->tag);
+        e = order_commit(layers, rows, commit->ops, commit->op_count, arrivals, count, &writer);
+        if (!err_is(e))
+            deltas_end(&writer);
+        break;
+    case RECORD_MOVE:
+        e = order_moves(layers, rows, arrivals, count);
+        break;
+    case RECORD_CHECKPOINT:
+        break;
+    }
+    return e;
 }
 
 /* The rows of one commit above those of its group. */
@@ -245,7 +346,7 @@ static struct err order_one(struct local *local, struct layers *below, struct co
 {
     struct pending *pending = commit->record;
     struct group *group = &local->group;
-    struct arrival *arrivals = calloc(commit->blob_count + 1, sizeof(*arrivals));
+    struct arrival *arrivals = calloc(pending->blob_count + 1, sizeof(*arrivals));
     if (!arrivals)
         return err_make(ERR_NO_MEMORY);
     size_t count = pending_arrivals(pending, group->segment, group->at + group->size, arrivals);
@@ -253,16 +354,12 @@ static struct err order_one(struct local *local, struct layers *below, struct co
     overlay_init(&rows);
     struct layers layers = *below;
     layers.overlays[0] = &rows;
-    struct delta_writer writer;
-    deltas_begin(&writer, pending->octets + RECORD_HEADER_SIZE, pending->deltas, commit->tag);
-    struct err e =
-        order_commit(&layers, &rows, commit->ops, commit->op_count, arrivals, count, &writer);
+    struct err e = order_record(commit, &layers, &rows, arrivals, count);
     free(arrivals);
     if (err_is(e)) {
         overlay_clear(&rows);
         return e;
     }
-    deltas_end(&writer);
     overlay_move(&group->rows, &rows);
     return e;
 }
@@ -307,15 +404,15 @@ static void record_seal(const struct group *group, struct pending *pending, uint
         .group = group->number,
         .index = index,
         .count = (uint32_t)group->part_count,
-        .kind = RECORD_COMMIT,
+        .kind = pending->kind,
         .size = pending->size,
         .deltas = pending->deltas,
-        .blobs = (uint32_t)pending->commit->blob_count,
+        .blobs = (uint32_t)pending->blob_count,
         .deltas_sum = crc32c(0, str_make(pending->octets + RECORD_HEADER_SIZE, pending->deltas)),
         .ordered = wall,
     };
     record_header_encode(&header, group->salt, pending->octets);
-    for (size_t i = 0; i < pending->commit->blob_count; i++)
+    for (size_t i = 0; i < pending->blob_count; i++)
         blob_header_encode(&pending->blobs[i].header, pending->octets + pending->blobs[i].at);
 }
 
@@ -532,6 +629,7 @@ static void make_done(struct job *job)
         local->why[0] = '\0';
     }
     refused_report(local);
+    background_look(local);
     commit_go_on(local);
 }
 

@@ -7,8 +7,8 @@
  */
 #include <errno.h>
 
+#include "store/local/background.h"
 #include "store/local/body_file.h"
-#include "store/local/engine_local.h"
 
 static const char version_text[] = "veredus store 1\n";
 
@@ -56,7 +56,7 @@ void local_is_damaged(struct local *local, const char *what, struct err e)
 static bool is_quiet(const struct local *local)
 {
     return !local->group.flying && !local->making && !local->sparing && !local->applying &&
-           TAILQ_EMPTY(&local->failed) &&
+           TAILQ_EMPTY(&local->failed) && background_is_quiet(local) &&
            (TAILQ_EMPTY(&local->waiting) || local->state == LOCAL_DAMAGED);
 }
 
@@ -219,6 +219,8 @@ static struct err log_open(struct local *local, bool create, const struct replay
 {
     struct err e = files_open(local, create);
     if (!err_is(e))
+        e = checkpoint_restore(local);
+    if (!err_is(e))
         e = replay_log(local, sink);
     if (!err_is(e) && !local->segment && !local->status.damaged)
         e = first_segment(local);
@@ -243,6 +245,7 @@ static struct local *local_new(struct loop *loop, int folder, struct index *inde
     local->sequence_next = 1;
     local->blob_next = 1;
     apply_open(local);
+    background_open(local);
     return local;
 }
 
@@ -250,6 +253,7 @@ static struct local *local_new(struct loop *loop, int folder, struct index *inde
 static void local_free(struct local *local)
 {
     commit_close(local);
+    background_close(local);
     apply_close(local);
     if (local->segment)
         segment_unpin(&local->segments, local->segment);

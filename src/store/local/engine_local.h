@@ -39,12 +39,15 @@ struct pending_blob {
     uint64_t size; /* in the record */
 };
 
-/* A commit between engine_commit and its `done`: the record under construction. */
+/* A commit between engine_commit and its `done`: the record under construction. A record that is
+ * no commit has one too, without operations. */
 struct pending {
     struct commit *commit;
+    enum record_kind kind;
     uint32_t size;   /* of the record */
     uint32_t deltas; /* octets kept for them */
     struct pending_blob *blobs;
+    size_t blob_count;
     unsigned char octets[]; /* the record */
 };
 
@@ -82,6 +85,17 @@ enum local_state {
     LOCAL_READ_ONLY, /* no segment can be made; tries again */
     LOCAL_DAMAGED,   /* until fsck has mended it */
     LOCAL_CLOSING,
+};
+
+/* What goes on behind the commits, one thing at a time: background.h. */
+struct background {
+    bool busy;
+    struct apply_waiter_list waiters;
+    struct fiber_pool *fibers; /* NULL until the first compaction */
+    struct pool_end *end;
+    struct fiber_start compaction;
+    bool compacting;            /* `compaction` was started and did not return yet */
+    uint64_t checkpoint_octets; /* of the newest checkpoint we wrote; 0: none */
 };
 
 #define LOCAL_MAGIC MAGIC('L', 'O', 'C', 'L')
@@ -153,6 +167,7 @@ struct local {
     blob_id blob_next;
     struct wait *closing; /* waits until nothing is under way */
     struct local_status status;
+    struct background background;
 };
 
 struct local *local_of(struct engine *engine);
@@ -170,10 +185,29 @@ void local_commit(struct engine *engine, struct commit *commit);
  */
 void commit_go_on(struct local *local);
 struct err commit_open(struct local *local);
+
+/* A blob as it lies in the log, header included. */
+struct record_blob {
+    struct blob_header header;
+    struct str octets;
+};
+
+/* May yield: writes a record that is no commit in the next group, and returns when it is durable.
+ * Its octets are copied at once. Errors: as engine_commit's. */
+struct err record_wait(struct local *local, enum record_kind kind, struct str deltas,
+                       const struct record_blob *blobs, size_t count);
 /* Nothing is under way any more: calls every `done` that is left. */
 void commit_close(struct local *local);
 /* Makes sure the row that holds the newest group's number is among `rows`. */
 bool group_number_put(struct overlay *rows, uint64_t number);
+
+/* --- background.c ---------------------------------------------------------------------------- */
+
+void background_open(struct local *local);
+void background_close(struct local *local);
+bool background_is_quiet(const struct local *local);
+/* A segment was filled: starts a compaction if one is worth it. */
+void background_look(struct local *local);
 
 /* --- order.c: one commit's rows, the same when it is ordered and when it is replayed ---------- */
 

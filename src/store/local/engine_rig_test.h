@@ -68,6 +68,8 @@ static inline bool rig_do(struct rig *rig, void (*run)(struct rig *, void *), vo
     fake_role_enter(rig->fake, rig->role);
     fiber_run(rig->fibers, &call->start);
     fake_role_enter(rig->fake, 0);
+    if (!fake_role_alive(rig->fake, rig->role)) /* fake_kill_role_at struck outside of a step */
+        fake_kill_role(rig->fake, rig->role);
     while (!call->done && fake_role_alive(rig->fake, rig->role))
         if (fake_run(rig->fake, world_mono(&rig->fake->world) + 100 * NS_PER_SECOND) !=
                 FAKE_STOPPED &&
@@ -151,7 +153,8 @@ static inline void rig_kill(struct rig *rig)
     rig_bury(rig->engine);
     rig_bury(rig->loop);
     rig_bury(rig->fibers);
-    fake_kill_role(rig->fake, rig->role);
+    if (fake_role_alive(rig->fake, rig->role)) /* else fake_kill_role_at struck */
+        fake_kill_role(rig->fake, rig->role);
     rig->engine = NULL;
     rig->loop = NULL;
 }
