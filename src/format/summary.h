@@ -40,7 +40,7 @@ enum {
     SUMMARY_PARAMETERS_MAX = 1000,
     SUMMARY_FIELD_NAME_MAX = 255,        /* a longer name is recorded as empty */
     SUMMARY_PART_HEADER_KEPT = 16 << 10, /* octets of values kept from the header of one part */
-    SUMMARY_ARENA_MAX = 3 << 20,         /* enough for any message within the default limits */
+    SUMMARY_ARENA_MAX = 5 << 20,         /* enough for any message within the default limits */
 };
 
 struct summary_limits {
@@ -117,7 +117,8 @@ enum content_word {
     CONTENT_WORDS,
 };
 
-/* The Content-* fields of a part; the first of each name. */
+/* The Content-* fields of a part; the first of each name. Words but the type, the subtype and the
+ * disposition are raw values, with their comments and case. */
 struct summary_content {
     struct str word[CONTENT_WORDS]; /* p == NULL where absent */
     struct params type_params;
@@ -219,7 +220,8 @@ struct summary_view {
 /*
  * The record is checked as a stranger's: counts, offsets, nesting (each part strictly inside its
  * parent's body), order. ERR_STORE_DAMAGED where it does not hold or the version is not known,
- * ERR_OVER_LIMIT where the arena is full.
+ * ERR_OVER_LIMIT where the arena is full: about 350 octets for each part, SUMMARY_ARENA_MAX for any
+ * record.
  */
 struct err summary_parse(struct str record, struct arena *arena, struct summary_view *view_r);
 

@@ -442,6 +442,37 @@ static void a_record_never_passes_its_limit(void **state)
     assert_int_equal(view->parts[1].content->type_params.n, 1000);
 }
 
+/* The parts that cost most memory for their place in the record, behind the largest header: what
+ * passes the limits degrades, it is not refused. */
+static void no_message_needs_a_larger_arena(void **state)
+{
+    static const struct {
+        struct str type, part;
+    } rows[] = {
+        {STR_INIT("mixed"), STR_INIT("--b\r\nContent-Transfer-Encoding: a\r\n\r\n")},
+        {STR_INIT("mixed"), STR_INIT("--b\r\nContent-Type: a/b\r\n\r\n")},
+        {STR_INIT("mixed"), STR_INIT("--b\r\nContent-Disposition: a;b=\r\n\r\n")},
+        {STR_INIT("digest"), STR_INIT("--b\r\nContent-ID:\r\n\r\nContent-ID:\r\nCc:\r\n\r\n")},
+    };
+    struct given *given = *state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        buf_clear(&given->text);
+        buf_put(&given->text, STR("To: "));
+        repeat(&given->text, 250000, STR("x"));
+        buf_printf(&given->text, "\r\nContent-Type: multipart/%.*s; boundary=b\r\n\r\n",
+                   STR_FMT(rows[i].type));
+        repeat(&given->text, 12000, rows[i].part);
+        assert_int_equal(sum(given, buf_str(&given->text), 1000).code, ERR_NONE);
+        assert_true(given->summary.flags & SUMMARY_HAS_REST);
+    }
+    /* Without the large header, the most parts. */
+    buf_clear(&given->text);
+    buf_put(&given->text, STR("Content-Type: multipart/digest; boundary=b\r\n\r\n"));
+    repeat(&given->text, 12000, rows[3].part);
+    assert_int_equal(sum(given, buf_str(&given->text), 1000).code, ERR_NONE);
+    assert_in_range(given->arena.used, 0, SUMMARY_ARENA_MAX * 3 / 4);
+}
+
 static void assert_nested(const struct summary_view *view)
 {
     for (uint32_t i = 0; i < view->part_count; i++) {
@@ -515,6 +546,7 @@ int main(void)
         given_test(depth_ends_in_an_opaque_leaf),
         given_test(parts_end_in_one_opaque_rest),
         given_test(a_record_never_passes_its_limit),
+        given_test(no_message_needs_a_larger_arena),
         given_test(a_damaged_record_is_refused),
         given_test(a_full_arena_is_an_error),
     };
