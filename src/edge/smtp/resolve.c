@@ -7,7 +7,7 @@
 #include "edge/smtp/resolve.h"
 
 #include "edge/smtp/commands.h"
-#include "edge/smtp/line.h"
+#include "edge/line.h"
 
 enum {
     SHORTEST_RCPT = 13 /* RCPT TO:<a@b>, without CR LF */

@@ -2,8 +2,8 @@
  * Command lines out of pending octets. A line ends at CR LF; a bare CR or LF is found out, or taken
  * for an end of line (LF) where `lenient`. Pure; any cutting of the input gives the same lines.
  */
-#ifndef EDGE_SMTP_LINE_H
-#define EDGE_SMTP_LINE_H
+#ifndef EDGE_LINE_H
+#define EDGE_LINE_H
 
 #include "base/str.h"
 

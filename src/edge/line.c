@@ -2,7 +2,7 @@
  * Everything turns on the first LF: what stands before it is looked at only when it has come, so an
  * answer never depends on where the network cut.
  */
-#include "edge/smtp/line.h"
+#include "edge/line.h"
 
 enum line_found line_find(struct str pending, size_t most, bool lenient, struct str *line_r,
                           size_t *used_r)

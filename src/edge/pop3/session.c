@@ -1,0 +1,265 @@
+/*
+ * The life of a session: begin, turns, the time limit, the end. One timer; it is moved when a
+ * command was answered, since POP3 counts silence between commands only.
+ */
+#include "edge/pop3/session.h"
+
+#include "base/must.h"
+#include "edge/line.h"
+
+enum {
+    COMMANDS_A_TURN = 200
+};
+
+int64_t pop3_deadline(const struct pop3_session *s)
+{
+    return s->base.edge->loop->now + s->base.conf->pop3.idle_timeout;
+}
+
+bool pop3_plain_text_allowed(const struct pop3_session *s)
+{
+    return conf_networks_hold(&s->base.conf->pop3.plain_text_from, edge_session_client(&s->base));
+}
+
+bool pop3_core_is_ours(struct pop3_session *s)
+{
+    struct edge *edge = s->base.edge;
+    if (edge->core_up && edge->core_since == s->core_since)
+        return true;
+    pop3_error(s, ERR_BUS_BROKEN);
+    pop3_close_after_reply(s, "core-restarted");
+    return false;
+}
+
+/* --- The end --------------------------------------------------------------------------------- */
+
+void pop3_close_after_reply(struct pop3_session *s, const char *end)
+{
+    if (s->state & (POP3_CLOSING | POP3_ENDED))
+        return;
+    s->state = POP3_CLOSING;
+    s->end = end;
+    stream_finish(&s->stream);
+}
+
+void pop3_cut(struct pop3_session *s, const char *end)
+{
+    if (s->state == POP3_ENDED)
+        return;
+    s->state = POP3_ENDED;
+    s->end = end;
+}
+
+static void log_end(const struct pop3_session *s)
+{
+    log_event(s->base.edge->log, LOG_INFO, "session",
+              log_str("client", edge_session_client(&s->base)), log_u64("port", s->base.port),
+              log_str("protocol", STR("pop3")), log_u64("messages", s->row_count),
+              log_u64("read", s->read), log_u64("deleted", s->deleted),
+              log_u64("errors", s->errors), log_u64("in", s->stream.bytes_in),
+              log_u64("out", s->stream.bytes_out), log_str("end", str_from(s->end)));
+}
+
+static void session_free(struct pop3_session *s)
+{
+    struct edge *edge = s->base.edge;
+    must_be(s, POP3_SESSION_MAGIC);
+    must(!s->busy);
+    if (!s->end)
+        s->end = "lost";
+    struct msg msg = {.kind = MSG_logout, .logout = {.handle = s->handle}};
+    if (s->handle && edge->core_since == s->core_since)
+        edge_tell(edge, &msg);
+    log_end(s);
+    timer_clear(edge->loop, &s->timer);
+    task_cancel(edge->loop, &s->after);
+    stream_done(&s->stream);
+    edge_session_end(&s->base);
+    free(s->rows);
+    free(s->user);
+    s->magic = 0;
+    free(s);
+}
+
+/* --- Turns ----------------------------------------------------------------------------------- */
+
+static void line_too_long(struct pop3_session *s)
+{
+    s->swallowing = true;
+    pop3_err(s, NULL, STR("Line too long"));
+}
+
+/* May yield. False: no whole line is there. */
+static bool command(struct pop3_session *s)
+{
+    char copy[POP3_LINE_MAX];
+    struct str line = str_null();
+    size_t used = 0;
+    if (s->swallowing) {
+        s->swallowing = line_skip(stream_pending(&s->stream), true, &used) == LINE_MORE;
+        stream_take(&s->stream, used);
+        return !s->swallowing;
+    }
+    switch (line_find(stream_pending(&s->stream), POP3_LINE_MAX, true, &line, &used)) {
+    case LINE_LONG:
+        line_too_long(s);
+        return true;
+    case LINE_WHOLE:
+        break;
+    case LINE_MORE:
+    case LINE_BARE:
+        return false;
+    }
+    memcpy(copy, line.p, line.n);
+    stream_take(&s->stream, used);
+    pop3_command_line(s, str_make(copy, line.n));
+    explicit_bzero(copy, line.n); /* it may have been PASS */
+    return true;
+}
+
+static void end_if_due(struct pop3_session *s)
+{
+    if (!(s->state & POP3_COMMANDING))
+        return;
+    if (s->errors >= s->base.conf->pop3.errors) {
+        pop3_err(s, NULL, STR("Too many errors; closing"));
+        pop3_close_after_reply(s, "errors");
+    } else if (s->stopping) {
+        pop3_err(s, "SYS/TEMP", STR("Shutting down; try again later"));
+        pop3_close_after_reply(s, "shutdown");
+    }
+}
+
+static void turn(void *arg)
+{
+    struct pop3_session *s = arg;
+    must_be(s, POP3_SESSION_MAGIC);
+    for (int i = 0; i < COMMANDS_A_TURN && s->state & POP3_COMMANDING; i++) {
+        bool some = command(s);
+        end_if_due(s);
+        if (s->state & POP3_COMMANDING && s->stream.out.n >= STREAM_OUT_SOFT &&
+            !stream_drain(&s->stream, pop3_deadline(s)))
+            pop3_cut(s, "not-reading");
+        if (!some)
+            break;
+    }
+    loop_soon(s->base.edge->loop, &s->after);
+}
+
+static void after_turn(struct task *task)
+{
+    struct pop3_session *s = task->arg;
+    must_be(s, POP3_SESSION_MAGIC);
+    s->busy = false;
+    if (s->state == POP3_ENDED) {
+        session_free(s);
+        return;
+    }
+    if (s->state != POP3_CLOSING)
+        timer_set(s->base.edge->loop, &s->timer, pop3_deadline(s));
+    stream_resume(&s->stream);
+}
+
+static bool turn_wanted(const struct pop3_session *s)
+{
+    struct str pending = stream_pending(&s->stream), line;
+    size_t used;
+    if (!(s->state & POP3_COMMANDING))
+        return false;
+    return s->swallowing || line_find(pending, POP3_LINE_MAX, true, &line, &used) != LINE_MORE;
+}
+
+static void input(struct stream *stream)
+{
+    struct pop3_session *s = stream->arg;
+    must_be(s, POP3_SESSION_MAGIC);
+    if (s->busy)
+        return;
+    if (stream->ended != STREAM_OPEN) {
+        session_free(s);
+        return;
+    }
+    if (!turn_wanted(s))
+        return;
+    s->busy = true;
+    stream_pause(stream);
+    timer_clear(s->base.edge->loop, &s->timer);
+    fiber_run(s->base.edge->fibers, &s->turn);
+}
+
+static void timed_out(struct timer *timer)
+{
+    struct pop3_session *s = timer->arg;
+    must_be(s, POP3_SESSION_MAGIC);
+    if (s->busy || !(s->state & POP3_COMMANDING))
+        return;
+    /* RFC 1939 3: closes without UPDATE and without a word; nothing is removed. */
+    pop3_close_after_reply(s, "timeout");
+}
+
+/* --- The begin ------------------------------------------------------------------------------- */
+
+static void session_init(struct pop3_session *s, struct edge *edge)
+{
+    s->magic = POP3_SESSION_MAGIC;
+    s->state = POP3_AUTHORIZATION;
+    s->phase = edge->loop->now;
+    s->turn = (struct fiber_start){.run = turn, .arg = s};
+    s->after = (struct task){.run = after_turn, .arg = s};
+    s->timer = (struct timer){.run = timed_out, .arg = s};
+}
+
+void pop3_session_begin(struct edge *edge, int handle, const struct peer_address *peer)
+{
+    struct pop3_session *s = calloc(1, sizeof(*s));
+    if (!s || !edge_session_begin(&s->base, edge, LISTEN_POP3, peer)) {
+        edge->world->ops->close(edge->world, handle);
+        free(s);
+        return;
+    }
+    session_init(s, edge);
+    if (stream_init(&s->stream, edge->loop, edge->streams, handle, input, s) < 0) {
+        edge->world->ops->close(edge->world, handle);
+        edge_session_end(&s->base);
+        free(s);
+        return;
+    }
+    pop3_ok(s, STR("Veredus ready"));
+    timer_set(edge->loop, &s->timer, pop3_deadline(s));
+}
+
+static void begin(struct edge_listener *listener, int handle, const struct peer_address *peer)
+{
+    pop3_session_begin(listener->edge, handle, peer);
+}
+
+static void limits(const struct conf *conf, struct edge_limits *limits_r)
+{
+    *limits_r = (struct edge_limits){.sessions = conf->pop3.sessions,
+                                     .sessions_per_address = conf->pop3.sessions_per_address,
+                                     .unlimited_from = &conf->pop3.unlimited_from};
+}
+
+static void refusal(const struct conf *conf, enum err_code why, struct buf *line)
+{
+    (void)conf;
+    buf_printf(line, "-ERR [SYS/TEMP] %s\r\n", err_row(why)->text);
+}
+
+static void stop(struct edge_session *session)
+{
+    struct pop3_session *s =
+        (struct pop3_session *)(void *)((char *)session - offsetof(struct pop3_session, base));
+    must_be(s, POP3_SESSION_MAGIC);
+    s->stopping = true;
+    if (!s->busy)
+        end_if_due(s);
+}
+
+const struct edge_protocol pop3_protocol = {
+    .name = "pop3",
+    .limits = limits,
+    .begin = begin,
+    .refusal = refusal,
+    .stop = stop,
+};

@@ -1,0 +1,95 @@
+/*
+ * struct pop3_session: one POP3 connection (RFC 1939, 2449, 3206, 6856). States are numbered in
+ * doc/invariants.md, "POP3 session"; the code names the number where it moves.
+ *
+ * A session sees the mailbox as it was at its log-in: the rows are kept here, numbered from 1, and
+ * never change. Deleted messages are marks in them until QUIT; a session that ends otherwise
+ * deletes nothing. Other sessions may be open on the same mailbox: a message that one of them
+ * removed keeps its number here, cannot be read any more, and deleting it succeeds.
+ *
+ * Between commands a session is this struct and its rows: no stack, no buffer.
+ */
+#ifndef EDGE_POP3_SESSION_H
+#define EDGE_POP3_SESSION_H
+
+#include "edge/edge.h"
+
+enum pop3_state {
+    POP3_AUTHORIZATION = 1 << 0, /* P1 */
+    POP3_TRANSACTION = 1 << 1,   /* P2 */
+    POP3_CLOSING = 1 << 2,       /* P4: the last reply is on its way; P3 (UPDATE) is QUIT at work */
+    POP3_ENDED = 1 << 3,         /* P5: nothing more will be said */
+    POP3_COMMANDING = POP3_AUTHORIZATION | POP3_TRANSACTION,
+};
+
+enum {
+    POP3_LINE_MAX = 1024, /* of a command with its end; RFC 2449 asks for 255 */
+    POP3_USER_MAX = 320,
+};
+
+/* One message of the view. */
+struct pop3_row {
+    uint64_t size : 63; /* octets as served */
+    uint64_t deleted : 1;
+    uint32_t uid;
+} __attribute__((packed, aligned(4)));
+
+#define POP3_SESSION_MAGIC MAGIC('P', 'O', 'P', '3')
+
+struct pop3_session {
+    uint32_t magic;
+    enum pop3_state state;
+    struct edge_session base;
+    struct stream stream;
+    struct timer timer;
+    struct fiber_start turn;
+    struct task after;
+    const char *end; /* why it ends, for the log */
+    int64_t phase;   /* mono: since when we wait for a command */
+    char *user;      /* what USER named, until PASS; user_length octets */
+    uint16_t user_length;
+    uint32_t errors;
+    uint64_t handle;     /* of the log-in; 0: none */
+    uint64_t core_since; /* the core that gave it */
+    struct pop3_row *rows;
+    uint32_t row_count;
+    uint32_t uid_validity;
+    uint32_t read, deleted; /* counts, for the log */
+    bool busy;
+    bool stopping;
+    bool swallowing; /* the rest of a line that was too long */
+};
+
+/* The row of enum listen_protocol's LISTEN_POP3. */
+extern const struct edge_protocol pop3_protocol;
+
+/* Begins a session on a connection; takes the handle over. Used by accept and by tests. */
+void pop3_session_begin(struct edge *edge, int handle, const struct peer_address *peer);
+
+/* --- For the commands ------------------------------------------------------------------------ */
+
+/* May yield: one command line, without its end, and its reply. */
+void pop3_command_line(struct pop3_session *s, struct str line);
+
+/* "+OK text", "-ERR text"; `code` (RFC 2449, 3206), such as "AUTH", may be NULL. */
+void pop3_ok(struct pop3_session *s, struct str text);
+void pop3_err(struct pop3_session *s, const char *code, struct str text);
+/* The error's own words; the code that says whether trying again helps. */
+void pop3_error(struct pop3_session *s, enum err_code error);
+/* A line of a multi-line answer; it must not begin with a dot. */
+void pop3_line(struct pop3_session *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* -> P4: what was replied is sent, then the connection closes. */
+void pop3_close_after_reply(struct pop3_session *s, const char *end);
+/* -> P5 */
+void pop3_cut(struct pop3_session *s, const char *end);
+
+/* May the client log in without encryption? */
+bool pop3_plain_text_allowed(const struct pop3_session *s);
+/* When a client that does not read is given up. */
+int64_t pop3_deadline(const struct pop3_session *s);
+/* Core is the one that gave the handle; where not, the session is told so and closed. */
+bool pop3_core_is_ours(struct pop3_session *s);
+
+#endif
