@@ -4,9 +4,9 @@
  * down (cli/offline.c); the code does not know which, but for what `status` says.
  *
  * A command writes its answer piece by piece with `out`, as text or as JSON (one document, UTF-8),
- * and ends with an exit code of sysexits(3): 0, 64 usage, 65 the input is wrong, 67 no such address,
- * 68 no such domain, 69 not available, 73 exists already or cannot be made, 74 the disk, 75 try
- * later, 77 not allowed, 78 configuration.
+ * and ends with an exit code of sysexits(3): 0, 64 usage, 65 the input is wrong, 67 no such
+ * address, 68 no such domain, 69 not available, 73 exists already or cannot be made, 74 the disk,
+ * 75 try later, 77 not allowed, 78 configuration.
  */
 #ifndef CORE_ADMIN_H
 #define CORE_ADMIN_H

@@ -164,7 +164,7 @@ void serve_fetch(struct request *request)
     struct err e = err_make(ERR_NOT_ALLOWED);
     if (login) {
         login_hold(login);
-        struct source source;
+        struct source source = {.engine = NULL};
         e = source_open(request, login, &source);
         if (!err_is(e)) {
             fetched->prefix = source.body ? source.front.n : 0;

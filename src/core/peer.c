@@ -26,6 +26,7 @@ static void farewell(void *arg)
     resent_peer_gone(core->resent, peer);
     if (peer->slabs)
         core->world->ops->shm_unmap(core->world, peer->slabs, POOL_OCTETS);
+    buf_done(&peer->admin_input);
     peer->magic = 0;
     free(peer);
     if (--core->peer_count == 0 && core->emptied)
@@ -143,6 +144,23 @@ void request_answer(struct request *request, struct msg *answer)
         peer_cut(peer, e);
 }
 
+bool request_piece(struct request *request, struct msg *piece)
+{
+    struct peer *peer = request->peer;
+    struct loop *loop = peer->core->loop;
+    uint32_t call;
+    if (!msg_asks(&request->msg, &call))
+        return false;
+    msg_set_call(piece, call);
+    while (!peer->gone) {
+        struct err e = link_send(&peer->link, piece);
+        if (e.code != ERR_OVER_LIMIT)
+            return !err_is(e);
+        fiber_sleep_until(loop, loop->now + 5 * NS_PER_MS);
+    }
+    return false;
+}
+
 /* --- What a peer says ----------------------------------------------------------------------------
  */
 
@@ -181,6 +199,7 @@ static void (*const serves[MSG_COUNT])(struct request *) = {
     [MSG_mailbox_open] = serve_mailbox_open,
     [MSG_fetch] = serve_fetch,
     [MSG_expunge] = serve_expunge,
+    [MSG_admin_input] = serve_admin_input,
     [MSG_admin] = serve_admin,
 };
 

@@ -39,7 +39,8 @@ struct peer {
     struct upload_slot *uploads;
     struct mailbox_login *logins;
     uint64_t last_login;
-    size_t holds; /* the link, and every request that runs */
+    struct buf admin_input; /* what the next command reads */
+    size_t holds;           /* the link, and every request that runs */
     bool gone;
     struct task last_task;
     struct fiber_start farewell;
@@ -61,6 +62,10 @@ void peer_cut(struct peer *peer, struct err why);
 
 /* Queues an answer with the request's call number; dropped when the peer is gone. */
 void request_answer(struct request *request, struct msg *answer);
+
+/* May yield: a piece of the answer before it (admin_text); waits while the peer does not read.
+ * false: the peer is gone. */
+bool request_piece(struct request *request, struct msg *piece);
 
 /*
  * The octets the peer put into `slabs`, as parts that point into shared memory: what they hold may
@@ -90,6 +95,7 @@ void serve_logout(struct request *);
 void serve_mailbox_open(struct request *);
 void serve_fetch(struct request *);
 void serve_expunge(struct request *);
+void serve_admin_input(struct request *);
 void serve_admin(struct request *);
 
 /* What a peer leaves behind when it is gone; called once, with no request running. */

@@ -1,0 +1,134 @@
+#include "core/control.h"
+
+#include <errno.h>
+
+#include "core/admin.h"
+#include "core/peer.h"
+#include "sys/process.h"
+
+#define CONTROL_PAUSE (NS_PER_SECOND / 10)
+
+/* --- Connections ----------------------------------------------------------------------------- */
+
+static size_t commands_connected(const struct core *core)
+{
+    size_t count = 0;
+    struct peer *peer;
+    LIST_FOREACH (peer, &core->peers, link_in_core)
+        count += peer->role == ROLE_CLI;
+    return count;
+}
+
+static void control_rest(struct control *control)
+{
+    watch_want(control->core->loop, &control->watch, 0);
+    timer_set(control->core->loop, &control->pause, control->core->loop->now + CONTROL_PAUSE);
+}
+
+static void control_take(struct control *control, int handle, const struct peer_address *who)
+{
+    struct core *core = control->core;
+    struct err e = err_detail(ERR_NOT_ALLOWED, STR("control socket"));
+    if (who->uid == 0 || who->uid == control->own_uid)
+        e = peer_add(core, handle, ROLE_CLI, 0);
+    if (!err_is(e))
+        return;
+    core->world->ops->close(core->world, handle);
+    log_event(core->log, LOG_WARN, "control_refused", log_u64("uid", (uint64_t)who->uid),
+              log_str("error", str_from(err_row(e.code)->name)));
+}
+
+static void control_ready(struct watch *watch, unsigned ready)
+{
+    struct control *control = watch->arg;
+    struct core *core = control->core;
+    (void)ready;
+    while (commands_connected(core) < CONTROL_PEERS_MAX) {
+        struct peer_address who;
+        int handle = core->world->ops->accept(core->world, watch->handle, &who);
+        if (handle == -EAGAIN)
+            return;
+        if (handle < 0)
+            break;
+        control_take(control, handle, &who);
+    }
+    control_rest(control);
+}
+
+static void control_go_on(struct timer *timer)
+{
+    struct control *control = timer->arg;
+    watch_want(control->core->loop, &control->watch, READY_READ);
+}
+
+struct err control_open(struct control *control, struct core *core, int handle)
+{
+    *control = (struct control){.core = core, .own_uid = process_own_uid()};
+    control->pause = (struct timer){.run = control_go_on, .arg = control};
+    control->watch = (struct watch){
+        .handle = handle, .want = READY_READ, .ready = control_ready, .arg = control};
+    int failed = watch_begin(core->loop, &control->watch);
+    return failed ? err_os(-failed, STR("control socket")) : err_none();
+}
+
+void control_close(struct control *control)
+{
+    struct core *core = control->core;
+    timer_clear(core->loop, &control->pause);
+    watch_end(core->loop, &control->watch);
+    core->world->ops->close(core->world, control->watch.handle);
+}
+
+/* --- Commands -------------------------------------------------------------------------------- */
+
+static void command_out(void *arg, struct str text, bool to_stderr)
+{
+    struct request *request = arg;
+    while (text.n) {
+        struct str piece = str_head(text, ADMIN_INPUT_PIECE);
+        struct msg msg = {.kind = MSG_admin_text,
+                          .admin_text = {.text = piece, .to_stderr = to_stderr}};
+        if (!request_piece(request, &msg))
+            return;
+        text = str_from_index(text, piece.n);
+    }
+}
+
+void serve_admin_input(struct request *request)
+{
+    struct peer *peer = request->peer;
+    if (!buf_put(&peer->admin_input, request->msg.admin_input.octets))
+        peer_cut(peer, err_detail(ERR_OVER_LIMIT, STR("input of a command")));
+}
+
+void serve_admin(struct request *request)
+{
+    const struct msg_admin *asked = &request->msg.admin;
+    struct peer *peer = request->peer;
+    struct core *core = peer->core;
+    struct arena arena;
+    arena_init(&arena, ADMIN_ARENA);
+    struct str *words = arena_take_array(&arena, asked->arguments_count, sizeof(*words));
+    struct msg answer = {.kind = MSG_admin_done, .admin_done = {.exit_code = 75}};
+    if (words) {
+        for (size_t i = 0; i < asked->arguments_count; i++)
+            words[i] = asked->arguments[i].text;
+        struct admin admin = {.loop = core->loop,
+                              .engine = core->engine,
+                              .directory = &core->directory,
+                              .hashes = &core->hashes,
+                              .conf = core->conf,
+                              .arena = &arena,
+                              .input = buf_copy(&peer->admin_input, &arena),
+                              .json = asked->json,
+                              .serving = true,
+                              .out = command_out,
+                              .arg = request};
+        answer.admin_done.exit_code = (uint8_t)admin_run(&admin, words, asked->arguments_count);
+    }
+    if (peer->admin_input.p)
+        explicit_bzero(peer->admin_input.p, peer->admin_input.n);
+    buf_done(&peer->admin_input);
+    arena_done(&arena);
+    request_answer(request, &answer);
+}

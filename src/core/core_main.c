@@ -1,0 +1,101 @@
+/*
+ * The role: what core opens before its sandbox closes, and how it begins and stops.
+ */
+#include "core/core.h"
+
+#include "base/must.h"
+#include "core/control.h"
+#include "core/peer.h"
+#include "core/store_open.h"
+#include "role/role.h"
+#include "sys/process.h"
+
+static const char core_user[] = "veredus-core";
+
+struct core_role {
+    struct core core;
+    struct resent *resent;
+    struct engine *engine;
+    struct control control;
+    int control_handle;
+};
+
+static struct err core_prepare(struct role *role)
+{
+    struct core_role *own = role->arg;
+    const struct conf *conf = role->conf;
+    struct err e = process_make_folder(conf->server.data, 0700);
+    if (!err_is(e) && role->as_root)
+        e = process_give_folder(conf->server.data, str_from(core_user));
+    if (!err_is(e))
+        e = process_listen_unix(conf->server.control, &own->control_handle);
+    return e;
+}
+
+static void core_sandbox(struct role *role, struct sandbox *sandbox)
+{
+    sandbox->rights = SANDBOX_FOLDER | SANDBOX_ACCEPT;
+    sandbox->folder = role->conf->server.data;
+    sandbox->user = role->as_root ? str_from(core_user) : str_null();
+}
+
+static struct err core_begin(struct role *role)
+{
+    struct core_role *own = role->arg;
+    own->resent = resent_new(&role->loop);
+    if (!own->resent)
+        return err_make(ERR_NO_MEMORY);
+    struct err e = store_open(&role->loop, role->conf, true, own->resent, &own->engine);
+    if (!err_is(e))
+        e = core_open(&own->core, &role->loop, role->fibers, &role->log, role->conf, own->engine,
+                      own->resent);
+    if (!err_is(e))
+        e = control_open(&own->control, &own->core, own->control_handle);
+    return e;
+}
+
+static void core_configured(struct role *role, const struct conf *conf)
+{
+    struct core_role *own = role->arg;
+    core_configure(&own->core, conf);
+}
+
+static void core_peer(struct role *role, enum bus_role peer, uint32_t instance, int handle)
+{
+    struct core_role *own = role->arg;
+    struct err e = peer_add(&own->core, handle, peer, instance);
+    if (!err_is(e))
+        return;
+    role->world->ops->close(role->world, handle);
+    log_err(&role->log, "peer_not_taken", e);
+}
+
+static void core_stop(struct role *role)
+{
+    struct core_role *own = role->arg;
+    control_close(&own->control);
+    core_close(&own->core);
+    engine_close(own->engine);
+    resent_free(own->resent);
+    process_remove_file(role->conf->server.control);
+}
+
+int core_main(void)
+{
+    static const struct role_table table = {
+        .name = "core",
+        .role = ROLE_CORE,
+        .fibers = CORE_FIBERS,
+        .prepare = core_prepare,
+        .sandbox = core_sandbox,
+        .begin = core_begin,
+        .configure = core_configured,
+        .peer = core_peer,
+        .stop = core_stop,
+    };
+    struct core_role *own = calloc(1, sizeof(*own));
+    must(own);
+    int code = role_run(&table, own);
+    free(own);
+    return code;
+}
