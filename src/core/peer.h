@@ -8,7 +8,7 @@
 #ifndef CORE_PEER_H
 #define CORE_PEER_H
 
-#include <uthash.h>
+#include "base/hash.h"
 
 #include "bus/link.h"
 #include "core/core.h"

@@ -5,8 +5,8 @@
  */
 #include "core/resent.h"
 
+#include "base/hash.h"
 #include <openssl/evp.h>
-#include <uthash.h>
 
 #include "base/must.h"
 #include "base/wire.h"
