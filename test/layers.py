@@ -18,7 +18,7 @@ ROOMS = {
     "format": ["base"],
     "trust": ["base", "format"],
     "bus": ["base", "sys"],
-    "conf": ["base", "sys"],
+    "conf": ["base", "sys", "format"],
     "store": ["base", "sys", "format", "trust"],
     "store/local": ["base", "sys", "store"],
     "role": ["base", "sys", "bus", "conf"],
