@@ -138,6 +138,12 @@ static struct err upload_flush(struct smtp_body *body)
 {
     struct edge *edge = body->edge;
     struct msg open = {.kind = MSG_upload_open}, data = {.kind = MSG_upload_data}, answer;
+    struct err e = edge_core_wait(edge, edge->loop->now + EDGE_CORE_WAIT);
+    if (err_is(e))
+        return e;
+    /* An earlier core took the first part along; or it holds the slabs no more. */
+    if ((body->upload && body->upload_since != edge->core_since) || body->slabs.pool != edge->slabs)
+        return err_make(ERR_TRY_LATER);
     if (!body->upload) {
         body->upload = ++edge->uploads;
         body->upload_since = edge->core_since;
@@ -147,7 +153,7 @@ static struct err upload_flush(struct smtp_body *body)
     data.upload_data.upload = body->upload;
     data.upload_data.slabs = body->slabs.at;
     data.upload_data.slabs_count = body->slabs.count;
-    struct err e = edge_ask(edge, &data, &body->arena, &answer);
+    e = edge_ask(edge, &data, &body->arena, &answer);
     if (!err_is(e) && body->upload_since != edge->core_since)
         e = err_make(ERR_BUS_BROKEN);
     if (!err_is(e) && answer.kind == MSG_upload_taken)

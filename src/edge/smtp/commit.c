@@ -117,7 +117,9 @@ static struct err renew(struct smtp_session *s, struct try *try)
         smtp_slabs_give(&try->summary);
         e = summary_store(s, try);
     }
-    return e;
+    /* All of that took time, and core may have changed again. */
+    bool settled = mail->core_since == edge->core_since && try->summary.pool == edge->slabs;
+    return err_is(e) || settled ? e : err_make(ERR_NOT_FOUND);
 }
 
 /* May yield. What became of a commit that had no answer? ERR_NOT_FOUND: nothing. */

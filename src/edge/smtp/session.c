@@ -176,6 +176,7 @@ static void input(struct stream *stream)
         return;
     }
     s->heard = s->base.edge->loop->now;
+    smtp_note_seen(s);
     if (!smtp_turn_wanted(s))
         return;
     s->busy = true;

@@ -18,9 +18,12 @@ enum {
 bool smtp_turn_wanted(const struct smtp_session *s)
 {
     struct str pending = stream_pending(&s->stream), line;
-    size_t used;
-    if (s->state & SMTP_READING || s->swallowing || s->state == SMTP_EARLY)
+    size_t used = 0;
+    if (s->state & SMTP_READING || s->state == SMTP_EARLY)
         return pending.n > 0;
+    /* A lone CR may stay, and must not run turn after turn. */
+    if (s->swallowing)
+        return line_skip(pending, s->normalise, &used) != LINE_MORE || used > 0;
     /* A line that is whole, or one that never can be. */
     return s->state & SMTP_COMMANDING &&
            line_find(pending, SMTP_LINE_MAX, s->normalise, &line, &used) != LINE_MORE;
@@ -73,20 +76,11 @@ static bool command(struct smtp_session *s)
     return true;
 }
 
-/* What was sent behind our 250 tells that it was seen. */
-static void note_seen(struct smtp_session *s)
-{
-    if (s->unseen && stream_pending(&s->stream).n > 0) {
-        edge_seen(s->base.edge, s->unseen);
-        s->unseen = 0;
-    }
-}
-
 /* May yield. False: nothing whole is there. */
 static bool unit(struct smtp_session *s)
 {
     bool some = stream_pending(&s->stream).n > 0;
-    note_seen(s);
+    smtp_note_seen(s);
     if (s->state & SMTP_COMMANDING)
         return command(s);
     if (some && s->state == SMTP_DATA)
@@ -134,6 +128,14 @@ void smtp_early_word(struct smtp_session *s)
     smtp_tell_refused(s, "", ERR_EARLY_TALKER, str_null(), str_null());
     smtp_reply(s, 554, NULL, str_from(err_row(ERR_EARLY_TALKER)->text));
     smtp_close_after_reply(s, "early");
+}
+
+void smtp_note_seen(struct smtp_session *s)
+{
+    if (s->unseen && stream_pending(&s->stream).n > 0) {
+        edge_seen(s->base.edge, s->unseen);
+        s->unseen = 0;
+    }
 }
 
 void smtp_turn(struct smtp_session *s)

@@ -13,6 +13,9 @@ bool smtp_turn_wanted(const struct smtp_session *s);
 /* Octets came before our greeting: 554, closes. */
 void smtp_early_word(struct smtp_session *s);
 
+/* What came behind our 250 tells that it was seen. */
+void smtp_note_seen(struct smtp_session *s);
+
 /* May yield. */
 void smtp_turn(struct smtp_session *s);
 

@@ -1,0 +1,97 @@
+#include "edge/role.h"
+
+#include "role/role.h"
+
+enum {
+    FILES_MAX = 20000 /* descriptors: the most sessions conf.def allows, and a thousand */
+};
+
+struct edge_role {
+    const struct edge_kind *kind;
+    struct edge edge;
+};
+
+static struct err prepare(struct role *role)
+{
+    struct edge_role *own = role->arg;
+    struct err e = edge_open(&own->edge, &role->loop, role->fibers, &role->log, own->kind->role,
+                             role->instance, role->conf);
+    if (err_is(e))
+        return e;
+    return err_make(own->kind->open(&own->edge) ? ERR_NONE : ERR_NO_MEMORY);
+}
+
+static void sandbox(struct role *role, struct sandbox *sandbox)
+{
+    sandbox->rights = SANDBOX_ACCEPT;
+    sandbox->max_files = FILES_MAX;
+    if (role->as_root)
+        sandbox->user = STR("veredus-edge");
+}
+
+static struct err begin(struct role *role)
+{
+    (void)role;
+    return err_none();
+}
+
+static void configure(struct role *role, const struct conf *conf)
+{
+    struct edge_role *own = role->arg;
+    edge_configure(&own->edge, conf);
+}
+
+static void peer(struct role *role, enum bus_role peer, uint32_t instance, int handle)
+{
+    struct edge_role *own = role->arg;
+    (void)instance;
+    if (peer != ROLE_CORE) {
+        role->world->ops->close(role->world, handle);
+        return;
+    }
+    struct err e = edge_core_attach(&own->edge, handle);
+    if (err_is(e))
+        log_err(&role->log, "core", e);
+}
+
+static void begin_listening(struct role *role, enum listen_protocol protocol, struct str address,
+                            int handle)
+{
+    struct edge_role *own = role->arg;
+    struct err e = edge_listen(&own->edge, protocol, handle, address);
+    if (err_is(e))
+        log_err(&role->log, "listen", e);
+}
+
+static void stop(struct role *role)
+{
+    struct edge_role *own = role->arg;
+    edge_stop(&own->edge);
+    if (own->edge.session_count > 0) /* the process takes them along */
+        return;
+    own->kind->close(&own->edge);
+    edge_close(&own->edge);
+}
+
+int edge_role_run(const struct edge_kind *kind)
+{
+    struct edge_role *own = calloc(1, sizeof *own);
+    if (!own)
+        return 1;
+    own->kind = kind;
+    const struct role_table table = {
+        .name = kind->name,
+        .role = kind->role,
+        .fibers = EDGE_FIBERS,
+        .prepare = prepare,
+        .sandbox = sandbox,
+        .begin = begin,
+        .configure = configure,
+        .peer = peer,
+        .listen = begin_listening,
+        .stop = stop,
+    };
+    int exit_code = role_run(&table, own);
+    free(own);
+    return exit_code;
+}

@@ -1,0 +1,426 @@
+#include "edge/smtp/stage_test.h"
+
+#include "base/must.h"
+
+static struct stage_core *core_of(struct link *link)
+{
+    return link->arg;
+}
+
+static void answer(struct stage_core *core, struct msg *msg, uint32_t call)
+{
+    msg_set_call(msg, call);
+    must(!err_is(link_send(&core->link, msg)));
+}
+
+/* --- resolve --------------------------------------------------------------------------------- */
+
+static const struct rule {
+    struct str local;
+    enum err_code error;
+    uint16_t reply;
+    struct str text;
+} rules[] = {
+    {STR_INIT("nobody"), ERR_MAILBOX_UNKNOWN, 550, STR_INIT("")},
+    {STR_INIT("moved"), ERR_MAILBOX_MOVED, 551, STR_INIT("<m@elsewhere.example>")},
+    {STR_INIT("forward"), ERR_NONE, 251, STR_INIT("<f@elsewhere.example>")},
+    {STR_INIT("full"), ERR_QUOTA_FULL_LATER, 452, STR_INIT("")},
+    {STR_INIT("disabled"), ERR_MAILBOX_DISABLED, 550, STR_INIT("")},
+    {STR_INIT("later"), ERR_TRY_LATER, 451, STR_INIT("")},
+};
+
+static struct msg_answer rule_for(struct str address)
+{
+    ssize_t at = str_last_index(address, '@');
+    struct str local = str_head(address, at < 0 ? address.n : (size_t)at);
+    bool ours = at < 0 || str_eq(str_from_index(address, (size_t)at + 1), STR("example.test"));
+    if (local.n > 0 && local.p[0] == '"')
+        local = str_from_index(local, 1);
+    if (!ours)
+        return (struct msg_answer){.error = ERR_RELAY_DENIED, .reply = 550};
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        if (str_starts(local, rules[i].local))
+            return (struct msg_answer){
+                .error = (uint16_t)rules[i].error, .reply = rules[i].reply, .text = rules[i].text};
+    }
+    return (struct msg_answer){.reply = 250};
+}
+
+static void resolve(struct stage_core *core, const struct msg_resolve *resolve)
+{
+    struct msg msg = {.kind = MSG_resolved};
+    struct msg_resolved *resolved = &msg.resolved;
+    arena_reset(&core->arena);
+    core->resolves++;
+    resolved->message = core->next_message;
+    resolved->answers_count = resolve->recipients_count;
+    resolved->answers =
+        arena_take_array(&core->arena, resolve->recipients_count, sizeof *resolved->answers);
+    must(resolved->answers);
+    for (size_t i = 0; i < resolve->recipients_count; i++) {
+        struct str address = resolve->recipients[i].text;
+        resolved->answers[i] = rule_for(address);
+        /* The token tells commit whether this one is over quota. */
+        bool quota = str_starts(address, STR("quota"));
+        resolved->answers[i].token = (uint32_t)(2 * (core->resolves * 1000 + i) + quota);
+    }
+    answer(core, &msg, resolve->call);
+}
+
+/* --- verify ---------------------------------------------------------------------------------- */
+
+static void verify(struct stage_core *core, const struct msg_verify *verify)
+{
+    static const struct {
+        struct str name;
+        enum err_code error;
+        uint16_t reply;
+        size_t count;
+        struct str lines[2];
+    } known[] = {
+        {STR_INIT("bob"), ERR_NONE, 250, 1, {STR_INIT("Bob Example <bob@example.test>")}},
+        {STR_INIT("staff"),
+         ERR_NONE,
+         250,
+         2,
+         {STR_INIT("<alice@example.test>"), STR_INIT("<bob@example.test>")}},
+        {STR_INIT("j"),
+         ERR_MAILBOX_AMBIGUOUS,
+         553,
+         2,
+         {STR_INIT("<jane@example.test>"), STR_INIT("<john@example.test>")}},
+        {STR_INIT("moved"), ERR_MAILBOX_MOVED, 551, 1, {STR_INIT("<m@elsewhere.example>")}},
+        {STR_INIT("zhang"), ERR_NONE, 250, 1, {STR_INIT("张 <zhang@example.test>")}},
+    };
+    struct msg_text_line lines[2];
+    struct msg msg = {.kind = MSG_verified,
+                      .verified = {.error = ERR_MAILBOX_UNKNOWN, .reply = 550, .lines = lines}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (!str_eq(verify->text, known[i].name))
+            continue;
+        msg.verified.error = (uint16_t)known[i].error;
+        msg.verified.reply = known[i].reply;
+        msg.verified.lines_count = known[i].count;
+        for (size_t j = 0; j < known[i].count; j++)
+            lines[j].text = known[i].lines[j];
+    }
+    answer(core, &msg, verify->call);
+}
+
+/* --- bodies ---------------------------------------------------------------------------------- */
+
+static void slabs_read(const struct stage_core *core, const struct msg_slab *slabs, size_t count,
+                       struct buf *to)
+{
+    for (size_t i = 0; i < count; i++) {
+        must(slabs[i].index < STAGE_SLABS && slabs[i].length <= SLAB_SIZE);
+        buf_put(to, str_make(core->slabs + (size_t)slabs[i].index * SLAB_SIZE, slabs[i].length));
+    }
+}
+
+static struct stage_upload *upload_of(struct stage_core *core, uint64_t id)
+{
+    for (size_t i = 0; i < STAGE_UPLOADS; i++) {
+        if (core->uploads[i].id == id)
+            return &core->uploads[i];
+    }
+    return NULL;
+}
+
+static void upload_end(struct stage_upload *upload)
+{
+    if (upload) {
+        upload->id = 0;
+        buf_done(&upload->body);
+    }
+}
+
+static void upload_data(struct stage_core *core, const struct msg_upload_data *data)
+{
+    struct stage_upload *upload = upload_of(core, data->upload);
+    struct msg msg = {.kind = MSG_upload_taken};
+    must(upload);
+    core->upload_pieces++;
+    slabs_read(core, data->slabs, data->slabs_count, &upload->body);
+    answer(core, &msg, data->call);
+}
+
+/* --- commit ---------------------------------------------------------------------------------- */
+
+static void check_digest(struct str body, struct str digest)
+{
+    unsigned char own[SMTP_DIGEST];
+    unsigned n = 0;
+    must(EVP_Digest(body.p, body.n, own, &n, EVP_sha256(), NULL) == 1);
+    must(n == SMTP_DIGEST && str_eq(digest, str_make(own, n)));
+}
+
+static void check_summary(struct stage_core *core, const struct msg_commit *commit)
+{
+    struct buf record = BUF_INIT(1 << 20);
+    struct summary_view view;
+    slabs_read(core, commit->summary, commit->summary_count, &record);
+    must(!err_is(summary_parse(buf_str(&record), &core->arena, &view)));
+    must(view.size == commit->size);
+    buf_done(&record);
+}
+
+static void keep(struct stage_core *core, const struct msg_commit *commit)
+{
+    struct stage_upload *upload = commit->upload ? upload_of(core, commit->upload) : NULL;
+    buf_clear(&core->body);
+    if (upload)
+        buf_put(&core->body, buf_str(&upload->body));
+    must(!commit->upload || (upload && commit->body_count == 0));
+    upload_end(upload);
+    slabs_read(core, commit->body, commit->body_count, &core->body);
+    must(core->body.n == commit->size);
+    check_digest(buf_str(&core->body), commit->digest);
+    check_summary(core, commit);
+    buf_clear(&core->received);
+    buf_put(&core->received, commit->received);
+    buf_clear(&core->facts);
+    buf_put(&core->facts, commit->trace_facts);
+    must(commit->token.n == SMTP_COMMIT_TOKEN);
+    memcpy(core->token, commit->token.p, SMTP_COMMIT_TOKEN);
+    core->recipients = commit->recipients_count;
+    core->messages++;
+    core->token_message = core->next_message++;
+}
+
+static void die(struct stage_core *core)
+{
+    struct stage *stage = (struct stage *)((char *)core - offsetof(struct stage, core));
+    core->up = false;
+    link_done(&core->link);
+    stage->fake->world.ops->close(&stage->fake->world, core->pool);
+    for (size_t i = 0; i < STAGE_UPLOADS; i++)
+        upload_end(&core->uploads[i]);
+}
+
+static void commit(struct stage_core *core, const struct msg_commit *commit)
+{
+    struct msg_outcome outcomes[1000];
+    struct msg msg = {.kind = MSG_committed, .committed = {.outcomes = outcomes}};
+    arena_reset(&core->arena);
+    core->commits++;
+    bool lost = core->commit_lost;
+    core->commit_lost = false;
+    msg.committed.error = (uint16_t)core->commit_error;
+    msg.committed.outcomes_count = commit->recipients_count;
+    for (size_t i = 0; i < commit->recipients_count; i++)
+        outcomes[i] = (struct msg_outcome){
+            .token = commit->recipients[i].token,
+            .error = commit->recipients[i].token & 1 ? ERR_QUOTA_FULL : ERR_NONE,
+        };
+    if (core->commit_error == ERR_NONE && !lost)
+        keep(core, commit);
+    msg.committed.message = core->token_message;
+    core->commit_error = ERR_NONE;
+    if (!core->commit_silent)
+        answer(core, &msg, commit->call);
+}
+
+static void ask_commit(struct stage_core *core, const struct msg_ask_commit *ask)
+{
+    struct msg msg = {.kind = MSG_committed, .committed = {.error = ERR_NOT_FOUND}};
+    if (str_eq(ask->token, str_make(core->token, sizeof core->token)) && core->messages > 0) {
+        msg.committed.error = ERR_NONE;
+        msg.committed.message = core->token_message;
+        msg.committed.repeated = 1;
+    }
+    answer(core, &msg, ask->call);
+}
+
+/* --- The link -------------------------------------------------------------------------------- */
+
+static void welcome(struct stage_core *core)
+{
+    struct msg msg = {.kind = MSG_welcome, .welcome = {.slabs = STAGE_SLABS}};
+    must(!err_is(link_send_handle(&core->link, &msg, core->pool)));
+}
+
+/* The last kind that an edge may send. */
+static void unseen(struct stage_core *core, const struct msg *msg)
+{
+    must(msg->kind == MSG_unseen);
+    core->unseen++;
+    core->last_unseen = msg->unseen.message;
+}
+
+static void got(struct link *link, const struct msg *msg, int passed)
+{
+    struct stage_core *core = core_of(link);
+    must(passed < 0);
+    if (msg->kind == MSG_hello)
+        welcome(core);
+    else if (msg->kind == MSG_resolve)
+        resolve(core, &msg->resolve);
+    else if (msg->kind == MSG_verify)
+        verify(core, &msg->verify);
+    else if (msg->kind == MSG_upload_open)
+        upload_of(core, 0)->id = msg->upload_open.upload;
+    else if (msg->kind == MSG_upload_data)
+        upload_data(core, &msg->upload_data);
+    else if (msg->kind == MSG_upload_drop)
+        upload_end(upload_of(core, msg->upload_drop.upload));
+    else if (msg->kind == MSG_commit)
+        commit(core, &msg->commit);
+    else if (msg->kind == MSG_ask_commit)
+        ask_commit(core, &msg->ask_commit);
+    else if (msg->kind == MSG_seen)
+        core->seen += msg->seen.messages_count;
+    else if (msg->kind == MSG_forget)
+        core->forgets++;
+    else if (msg->kind == MSG_refused)
+        core->refusals++;
+    else
+        unseen(core, msg);
+}
+
+static void ended(struct link *link, struct err why)
+{
+    (void)why;
+    die(core_of(link));
+}
+
+static const struct link_owner owner = {.got = got, .ended = ended};
+
+void stage_core_start(struct stage *stage)
+{
+    struct stage_core *core = &stage->core;
+    struct world *world = &stage->fake->world;
+    int pair[2];
+    fake_packet_pair(stage->fake, stage->core_role, stage->edge_role, pair);
+    fake_role_enter(stage->fake, stage->core_role);
+    core->pool = world->ops->shm_create(world, (size_t)STAGE_SLABS * SLAB_SIZE);
+    core->slabs = world->ops->shm_map(world, core->pool, (size_t)STAGE_SLABS * SLAB_SIZE);
+    must(core->pool >= 0 && core->slabs);
+    must(link_init(&core->link, &stage->core_loop, pair[0], ROLE_CORE, ROLE_MX, &owner, core) == 0);
+    core->up = true;
+    core->commit_silent = false;
+    fake_role_enter(stage->fake, stage->edge_role);
+    must(!err_is(edge_core_attach(&stage->edge, pair[1])));
+    fake_role_enter(stage->fake, 0);
+    stage_settle(stage);
+}
+
+void stage_core_die(struct stage *stage)
+{
+    fake_role_enter(stage->fake, stage->core_role);
+    if (stage->core.up)
+        die(&stage->core);
+    fake_role_enter(stage->fake, 0);
+    stage_settle(stage);
+}
+
+/* --- The stage ------------------------------------------------------------------------------- */
+
+static void conf_open(struct stage *stage, struct str text)
+{
+    struct conf_trouble trouble = {.text = BUF_INIT(4096)};
+    arena_init(&stage->conf_arena, 4 << 20);
+    struct err e =
+        conf_parse(text, STR("stage"), STR("/"), &stage->conf_arena, &stage->conf, &trouble);
+    if (err_is(e))
+        fprintf(stderr, "%.*s\n", STR_FMT(buf_str(&trouble.text)));
+    must(!err_is(e));
+    buf_done(&trouble.text);
+}
+
+static void edge_begin(struct stage *stage)
+{
+    must(loop_init(&stage->edge_loop, &stage->fake->world) == 0);
+    stage->fibers = fiber_pool_open(&stage->edge_loop, 64);
+    log_init(&stage->log, &stage->fake->world, "mx");
+    must(!err_is(edge_open(&stage->edge, &stage->edge_loop, stage->fibers, &stage->log, ROLE_MX, 1,
+                           &stage->conf)));
+    must(smtp_open(&stage->edge));
+}
+
+static void listen_on(struct stage *stage, enum listen_protocol protocol, const char *name)
+{
+    int handle = fake_listen(stage->fake, stage->edge_role, name);
+    fake_role_enter(stage->fake, stage->edge_role);
+    must(!err_is(edge_listen(&stage->edge, protocol, handle, str_from(name))));
+    fake_role_enter(stage->fake, 0);
+}
+
+void stage_open(struct stage *stage, struct str conf_text, const struct fake_settings *settings,
+                uint64_t seed)
+{
+    *stage = (struct stage){.core = {.next_message = 1,
+                                     .body = BUF_INIT(STAGE_BODY_MAX),
+                                     .received = BUF_INIT(4096),
+                                     .facts = BUF_INIT(4096),
+                                     .reverse_path = BUF_INIT(4096)}};
+    for (size_t i = 0; i < STAGE_UPLOADS; i++)
+        buf_init(&stage->core.uploads[i].body, STAGE_BODY_MAX);
+    arena_init(&stage->core.arena, 4 << 20);
+    conf_open(stage, conf_text);
+    stage->fake = fake_world_open(seed, settings);
+    stage->edge_role = fake_role_open(stage->fake, "edge");
+    stage->core_role = fake_role_open(stage->fake, "core");
+    fake_role_enter(stage->fake, stage->core_role);
+    must(loop_init(&stage->core_loop, &stage->fake->world) == 0);
+    fake_role_enter(stage->fake, stage->edge_role);
+    edge_begin(stage);
+    fake_role_enter(stage->fake, 0);
+    listen_on(stage, LISTEN_SMTP, "smtp");
+    listen_on(stage, LISTEN_LMTP, "lmtp");
+    stage_core_start(stage);
+}
+
+static void stop_run(void *arg)
+{
+    struct stage *stage = arg;
+    edge_stop(&stage->edge);
+    smtp_close(&stage->edge);
+    edge_close(&stage->edge);
+    loop_stop(&stage->edge_loop);
+}
+
+void stage_close(struct stage *stage)
+{
+    struct fiber_start start = {.run = stop_run, .arg = stage};
+    fake_role_enter(stage->fake, stage->edge_role);
+    fiber_run(stage->fibers, &start);
+    fake_role_enter(stage->fake, 0);
+    stage_pass(stage, EDGE_STOP_WAIT);
+    must(stage->edge.magic == 0);
+    stage_core_die(stage);
+    fake_role_enter(stage->fake, stage->edge_role);
+    fiber_pool_close(stage->fibers);
+    loop_done(&stage->edge_loop);
+    fake_role_enter(stage->fake, stage->core_role);
+    loop_done(&stage->core_loop);
+    fake_role_enter(stage->fake, 0);
+    must(fake_role_handles(stage->fake, stage->edge_role) == 0);
+    fake_world_close(stage->fake);
+    arena_done(&stage->core.arena);
+    arena_done(&stage->conf_arena);
+    buf_done(&stage->core.body);
+    buf_done(&stage->core.received);
+    buf_done(&stage->core.facts);
+    buf_done(&stage->core.reverse_path);
+}
+
+void stage_settle(struct stage *stage)
+{
+    stage_pass(stage, 0);
+}
+
+void stage_pass(struct stage *stage, int64_t ns)
+{
+    (void)fake_run(stage->fake, world_mono(&stage->fake->world) + ns);
+}
+
+struct fake_client *stage_connect(struct stage *stage, bool lmtp, const char *address)
+{
+    struct peer_address peer = {.port = 4711, .uid = -1, .pid = -1};
+    memcpy(peer.text, address, strnlen(address, sizeof peer.text - 1));
+    struct fake_client *client = fake_connect(stage->fake, lmtp ? "lmtp" : "smtp", &peer);
+    must(client);
+    stage_settle(stage);
+    return client;
+}

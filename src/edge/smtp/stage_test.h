@@ -1,0 +1,84 @@
+/*
+ * A stage for tests and fuzzers: an edge in the fake world, and at the other end of its link a core
+ * that answers by rule and remembers what it was given. The rules:
+ *
+ *   resolve  domain example.test is ours, or none for postmaster. By local part: nobody... -> 550,
+ *            moved -> 551 and a path, forward -> 251, full -> 452, disabled -> 550, later -> 451;
+ *            all others, route, quotes and case included, are accepted. Other domains: 550 5.7.1.
+ *   verify   bob -> 250 with name and mailbox, j -> 553 with two candidates, staff -> a list, moved
+ *            -> 551, zhang -> a name in UTF-8; all others 550
+ *   commit   every message is kept (the last one can be looked at); a recipient "quota" of LMTP
+ * gets QUOTA_FULL; `commit_error` refuses the next message as a whole
+ *
+ * Message ids count from 1.
+ */
+#ifndef EDGE_SMTP_STAGE_TEST_H
+#define EDGE_SMTP_STAGE_TEST_H
+
+#include "edge/smtp/session.h"
+#include "sys/fake/fake.h"
+
+enum {
+    STAGE_SLABS = 64,
+    STAGE_UPLOADS = 4,
+    STAGE_BODY_MAX = 64 << 20,
+    STAGE_TOKENS = 32,
+};
+
+struct stage_upload {
+    uint64_t id;
+    struct buf body;
+};
+
+/* What the scripted core was asked and keeps. */
+struct stage_core {
+    struct link link;
+    bool up;
+    struct arena arena; /* for answers, reset by each question */
+    int pool;           /* the shared memory, as core's handle */
+    char *slabs;
+    uint64_t next_message;
+    struct stage_upload uploads[STAGE_UPLOADS];
+
+    enum err_code commit_error;             /* of the next message */
+    bool commit_silent;                     /* the next commit is not answered: core dies with it */
+    bool commit_lost;                       /* ... and had no effect */
+    unsigned char token[SMTP_COMMIT_TOKEN]; /* of the last commit that had an effect */
+    uint64_t token_message;
+
+    size_t resolves, commits, messages, forgets, refusals, upload_pieces;
+    uint64_t seen, unseen; /* how many, and the last that was unseen */
+    uint64_t last_unseen;
+    size_t recipients; /* of the last message */
+    struct buf body, received, facts, reverse_path;
+};
+
+struct stage {
+    struct fake_world *fake;
+    int edge_role, core_role;
+    struct loop edge_loop, core_loop;
+    struct log log;
+    struct fiber_pool *fibers;
+    struct edge edge;
+    struct arena conf_arena;
+    struct conf conf;
+    struct stage_core core;
+};
+
+/* conf_text: as in a configuration file; settings: NULL for a friendly world. */
+void stage_open(struct stage *stage, struct str conf_text, const struct fake_settings *settings,
+                uint64_t seed);
+void stage_close(struct stage *stage);
+
+/* A client connects and the world runs until nothing moves. */
+struct fake_client *stage_connect(struct stage *stage, bool lmtp, const char *address);
+/* Runs until nothing moves, without time passing. */
+void stage_settle(struct stage *stage);
+/* Runs while this much time passes. */
+void stage_pass(struct stage *stage, int64_t ns);
+
+void stage_core_die(struct stage *stage);
+/* A new core: it knows nothing of transactions and uploads, but what it made durable. */
+void stage_core_start(struct stage *stage);
+
+#endif
