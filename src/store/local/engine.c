@@ -201,6 +201,17 @@ static struct err first_segment(struct local *local)
     return err_none();
 }
 
+/* A process that was killed may have left names that are seen but not durable: a segment that is
+ * written to must not lose its name later. */
+static struct err names_sync(struct local *local)
+{
+    const struct world_ops *ops = local->world->ops;
+    int got = ops->folder_sync(local->world, local->segments.folder);
+    if (got >= 0)
+        got = ops->folder_sync(local->world, local->folder);
+    return got < 0 ? err_os(-got, STR("syncing the store's folders")) : err_none();
+}
+
 static struct err files_open(struct local *local, bool create)
 {
     struct err e = lock_take(local);
@@ -210,6 +221,8 @@ static struct err files_open(struct local *local, bool create)
     local->segments_are_open = !err_is(e);
     if (!err_is(e))
         e = version_read(local, create);
+    if (!err_is(e))
+        e = names_sync(local);
     if (!err_is(e))
         e = body_uploads_clear(local->world, local->folder);
     return e;

@@ -27,6 +27,7 @@ struct rig {
     struct fake_settings weather;
     struct local_settings settings;
     int role;
+    bool dead; /* the role was killed by a fault */
     struct loop *loop;
     struct fiber_pool *fibers;
     struct index *index; /* outlives a crash, unless the test drops it */
@@ -68,13 +69,17 @@ static inline bool rig_do(struct rig *rig, void (*run)(struct rig *, void *), vo
     fake_role_enter(rig->fake, rig->role);
     fiber_run(rig->fibers, &call->start);
     fake_role_enter(rig->fake, 0);
-    if (!fake_role_alive(rig->fake, rig->role)) /* fake_kill_role_at struck outside of a step */
+    if (!fake_role_alive(rig->fake, rig->role)) {
         fake_kill_role(rig->fake, rig->role);
-    while (!call->done && fake_role_alive(rig->fake, rig->role))
-        if (fake_run(rig->fake, world_mono(&rig->fake->world) + 100 * NS_PER_SECOND) !=
-                FAKE_STOPPED &&
-            !call->done)
+        rig->dead = true;
+    }
+    while (!call->done && !rig->dead) {
+        int64_t until = world_mono(&rig->fake->world) + 100 * NS_PER_SECOND;
+        enum fake_end end = fake_run(rig->fake, until);
+        rig->dead = !fake_role_alive(rig->fake, rig->role);
+        if (end != FAKE_STOPPED)
             break;
+    }
     bool done = call->done;
     if (done)
         free(call);
@@ -95,6 +100,7 @@ static inline void rig_open_run(struct rig *rig, void *arg)
 static inline bool rig_open(struct rig *rig)
 {
     rig->role = fake_role_open(rig->fake, "core");
+    rig->dead = false;
     fake_role_enter(rig->fake, rig->role);
     rig->loop = calloc(1, sizeof(*rig->loop));
     assert_non_null(rig->loop);
@@ -142,21 +148,32 @@ static inline void rig_end_role(struct rig *rig)
     rig->loop = NULL;
 }
 
-static inline void rig_close(struct rig *rig)
-{
-    assert_true(rig_do(rig, rig_close_run, NULL));
-    rig_end_role(rig);
-}
-
 static inline void rig_kill(struct rig *rig)
 {
     rig_bury(rig->engine);
     rig_bury(rig->loop);
     rig_bury(rig->fibers);
-    if (fake_role_alive(rig->fake, rig->role)) /* else fake_kill_role_at struck */
+    if (!rig->dead)
         fake_kill_role(rig->fake, rig->role);
+    rig->dead = true;
     rig->engine = NULL;
     rig->loop = NULL;
+}
+
+/* False: it was killed meanwhile (and rig_kill is done). */
+static inline bool rig_try_close(struct rig *rig)
+{
+    if (rig->dead || !rig_do(rig, rig_close_run, NULL) || rig->dead) {
+        rig_kill(rig);
+        return false;
+    }
+    rig_end_role(rig);
+    return true;
+}
+
+static inline void rig_close(struct rig *rig)
+{
+    assert_true(rig_try_close(rig));
 }
 
 /* kill -9 and power cut. */
