@@ -303,6 +303,18 @@ static bool model_explains(struct run *run, struct model *found)
     return false;
 }
 
+static size_t model_blobs(const struct model *model)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < model->count; i++) {
+        bool first = model->entries[i].blob != 0;
+        for (size_t j = 0; j < i && first; j++)
+            first = model->entries[j].blob != model->entries[i].blob;
+        count += first;
+    }
+    return count;
+}
+
 static void check_run(struct rig *rig, void *arg)
 {
     (void)rig;
@@ -329,6 +341,7 @@ static void check_run(struct rig *rig, void *arg)
         assert_true(numbers.uid_next > run->highest_uid[p]);
     }
     assert_int_equal(status.entries, found->count);
+    assert_int_equal(status.blobs, model_blobs(found));
     free(found);
 }
 

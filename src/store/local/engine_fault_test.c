@@ -1,0 +1,697 @@
+/* The local engine in trouble: torn tails, damage, full disks, a slow index; and large bodies. */
+#include <errno.h>
+
+#include "store/local/engine_rig_test.h"
+
+static const struct partition inbox = {PARTITION_MAILBOX, 1};
+
+static struct err put_tagged(struct rig *rig, const char *key, const char *value, const char *tag)
+{
+    struct op op = {
+        .kind = OP_PUT, .partition = inbox, .key = str_from(key), .value = str_from(value)};
+    struct commit commit = {.ops = &op, .op_count = 1, .tag = str_from(tag)};
+    return engine_commit_wait(rig->engine, &commit);
+}
+
+static struct err put(struct rig *rig, const char *key, const char *value)
+{
+    return put_tagged(rig, key, value, NULL);
+}
+
+static bool has(struct rig *rig, const char *key)
+{
+    struct arena arena;
+    struct entry entry;
+    arena_init(&arena, 100000);
+    struct err e = engine_get(rig->engine, inbox, str_from(key), &arena, &entry);
+    assert_true(!err_is(e) || e.code == ERR_NOT_FOUND);
+    arena_done(&arena);
+    return !err_is(e);
+}
+
+static struct local_status status_of(struct rig *rig)
+{
+    struct local_status status;
+    local_status(rig->engine, &status);
+    return status;
+}
+
+/* Where the next group goes in the one segment of a small store. */
+static uint64_t log_end(struct rig *rig)
+{
+    return local_of(rig->engine)->at;
+}
+
+static void flip(struct rig *rig, uint64_t at)
+{
+    struct str name = STR("log/0000000000000001.seg");
+    char octet;
+    assert_int_equal(fake_disk_peek(rig->disk, name, &octet, 1, at), 1);
+    octet ^= 4;
+    assert_int_equal(fake_disk_poke(rig->disk, name, str_make(&octet, 1), at), 0);
+}
+
+/* --- Groups of several records --------------------------------------------------------------- */
+
+struct pair {
+    struct commit commit;
+    struct op op;
+    int *left;
+    struct wait *wait;
+    struct err *err;
+};
+
+static void pair_done(struct commit *commit, struct err e)
+{
+    struct pair *pair = commit->arg;
+    if (err_is(e))
+        *pair->err = e;
+    if (--*pair->left == 0)
+        wait_over(pair->wait);
+}
+
+/* One group of `count` commits; their keys are the octets of `keys`. */
+static struct err put_group(struct rig *rig, const char *keys, int count, size_t value)
+{
+    static char octets[4000];
+    struct pair pairs[8];
+    struct wait wait = {0};
+    struct err e = err_none();
+    int left = count;
+    assert_true(count <= 8 && value <= sizeof(octets));
+    for (int i = 0; i < count; i++) {
+        struct pair *pair = &pairs[i];
+        *pair = (struct pair){.left = &left, .wait = &wait, .err = &e};
+        pair->op = (struct op){.kind = OP_PUT,
+                               .partition = inbox,
+                               .key = str_make(&keys[i], 1),
+                               .value = str_make(octets, value)};
+        pair->commit = (struct commit){.ops = &pair->op, .op_count = 1, .done = pair_done};
+        pair->commit.arg = pair;
+        engine_commit(rig->engine, &pair->commit);
+    }
+    wait_for(&wait);
+    return e;
+}
+
+struct places {
+    uint64_t first, second, end;
+};
+
+static void two_groups(struct rig *rig, void *arg)
+{
+    struct places *places = arg;
+    places->first = log_end(rig);
+    assert_false(err_is(put(rig, "a", "1")));
+    places->second = log_end(rig);
+    assert_false(err_is(put_group(rig, "bcd", 3, 500)));
+    places->end = log_end(rig);
+}
+
+static void only_a_is_left(struct rig *rig, void *arg)
+{
+    (void)arg;
+    assert_false(status_of(rig).damaged);
+    assert_true(has(rig, "a"));
+    assert_false(has(rig, "b") || has(rig, "c") || has(rig, "d"));
+    assert_false(err_is(put(rig, "e", "1")));
+}
+
+static void e_is_there(struct rig *rig, void *arg)
+{
+    only_a_is_left(rig, arg);
+    assert_true(has(rig, "e"));
+}
+
+/* The group in flight, torn in each of its records: nothing of it counts, and never will. */
+static void a_torn_tail_is_dropped_whole(void **state)
+{
+    (void)state;
+    for (int record = 0; record < 3; record++) {
+        struct rig rig;
+        struct places places;
+        rig_init(&rig, 7);
+        assert_true(rig_open(&rig));
+        assert_true(rig_do(&rig, two_groups, &places));
+        rig_crash(&rig);
+        uint64_t size = (places.end - places.second) / 3;
+        flip(&rig, places.second + size * (uint64_t)record + 20);
+        assert_true(rig_open(&rig));
+        assert_true(rig_do(&rig, only_a_is_left, NULL));
+        rig_crash(&rig);
+        if (record > 0) /* as it was; the first one is written over by now */
+            flip(&rig, places.second + size * (uint64_t)record + 20);
+        assert_true(rig_open(&rig));
+        assert_true(rig_do(&rig, e_is_there, NULL));
+        rig_close(&rig);
+        rig_done(&rig);
+    }
+}
+
+static void another_group(struct rig *rig, void *arg)
+{
+    struct places *places = arg;
+    assert_false(has(rig, "b"));
+    places->second = log_end(rig);
+    assert_false(err_is(put_group(rig, "xy", 2, 100)));
+}
+
+/* What the first torn group left behind the second is no later group. */
+static void two_torn_tails_are_no_damage(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct places places;
+    rig_init(&rig, 8);
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, two_groups, &places));
+    rig_crash(&rig);
+    flip(&rig, places.second + 20);
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, another_group, &places));
+    rig_crash(&rig);
+    flip(&rig, places.second + 20);
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, only_a_is_left, NULL));
+    rig_close(&rig);
+    rig_done(&rig);
+}
+
+static void damage_is_said(struct rig *rig, void *arg)
+{
+    (void)arg;
+    struct local_status status = status_of(rig);
+    assert_true(status.damaged && status.read_only);
+    assert_true(str_find(str_from(status.why), STR("segment 1, octet 4096")) >= 0);
+    assert_false(has(rig, "a"));
+    assert_true(has(rig, "b") && has(rig, "d"));
+    assert_int_equal(put(rig, "e", "1").code, ERR_STORE_DAMAGED);
+}
+
+/* A later group follows: so the first was synced once. */
+static void an_invalid_record_before_valid_ones_is_damage(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct places places;
+    rig_init(&rig, 9);
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, two_groups, &places));
+    rig_crash(&rig);
+    flip(&rig, places.first + 20);
+    for (int i = 0; i < 2; i++) {
+        assert_true(rig_open(&rig));
+        assert_true(rig_do(&rig, damage_is_said, NULL));
+        rig_close(&rig);
+    }
+    rig_done(&rig);
+}
+
+/* --- Bodies ---------------------------------------------------------------------------------- */
+
+enum {
+    BODY = 40000
+};
+
+static struct err put_body(struct rig *rig, const char *key, blob_id *blob_r)
+{
+    static char body[BODY];
+    for (size_t i = 0; i < BODY; i++)
+        body[i] = (char)(i % 251);
+    struct iovec part = {body, BODY};
+    struct blob_put blob = {.blob = engine_blob_new(rig->engine),
+                            .head = STR("the head"),
+                            .body = &part,
+                            .body_parts = 1};
+    struct op op = {.kind = OP_PUT, .partition = inbox, .key = str_from(key), .blob = blob.blob};
+    struct commit commit = {.ops = &op, .op_count = 1, .blobs = &blob, .blob_count = 1};
+    *blob_r = blob.blob;
+    return engine_commit_wait(rig->engine, &commit);
+}
+
+static void two_bodies(struct rig *rig, void *arg)
+{
+    (void)arg;
+    blob_id blob;
+    assert_false(err_is(put_body(rig, "a", &blob)));
+    assert_int_equal(blob, 1);
+    assert_false(err_is(put_body(rig, "b", &blob)));
+    assert_false(err_is(local_apply_now(rig->engine)));
+}
+
+static void first_is_damaged(struct rig *rig, void *arg)
+{
+    (void)arg;
+    char octets[BODY];
+    assert_int_equal(engine_blob_read(rig->engine, 1, 0, octets, BODY).code, ERR_STORE_DAMAGED);
+    assert_int_equal(engine_blob_read(rig->engine, 1, 0, octets, 100).code, ERR_NONE);
+    assert_int_equal(engine_blob_read(rig->engine, 2, 0, octets, BODY).code, ERR_NONE);
+}
+
+static void a_flipped_bit_in_a_body_is_never_given_out(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 10);
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, two_bodies, NULL));
+    rig_close(&rig);
+    flip(&rig, SEGMENT_HEADER_SIZE + 30000);
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, first_is_damaged, NULL));
+    rig_close(&rig);
+    rig_done(&rig);
+}
+
+static void upload(struct rig *rig, blob_id blob, size_t n, struct upload **upload_r)
+{
+    char part[5000];
+    assert_false(err_is(engine_upload_open(rig->engine, blob, upload_r)));
+    for (size_t done = 0; done < n;) {
+        size_t now = n - done < sizeof(part) ? n - done : sizeof(part);
+        for (size_t i = 0; i < now; i++)
+            part[i] = (char)((done + i) % 253);
+        assert_false(err_is(engine_upload_write(rig->engine, *upload_r, str_make(part, now))));
+        done += now;
+    }
+    assert_false(err_is(engine_upload_finish(rig->engine, *upload_r)));
+}
+
+enum {
+    LARGE = 700001
+};
+
+static void large_body(struct rig *rig, void *arg)
+{
+    (void)arg;
+    struct upload *open;
+    blob_id dropped = engine_blob_new(rig->engine);
+    upload(rig, dropped, 300000, &open);
+    engine_upload_drop(rig->engine, &open);
+    assert_null(open);
+    struct blob_put blob = {.blob = engine_blob_new(rig->engine), .head = STR("head")};
+    upload(rig, blob.blob, LARGE, &blob.upload);
+    struct op op = {.kind = OP_PUT, .partition = inbox, .key = STR("large"), .blob = blob.blob};
+    struct commit commit = {.ops = &op, .op_count = 1, .blobs = &blob, .blob_count = 1};
+    assert_false(err_is(engine_commit_wait(rig->engine, &commit)));
+    assert_null(blob.upload);
+}
+
+static void large_is_there(struct rig *rig, void *arg)
+{
+    (void)arg;
+    uint64_t head, body;
+    char part[10000];
+    assert_false(err_is(engine_blob_size(rig->engine, 2, &head, &body)));
+    assert_int_equal(head, 4);
+    assert_int_equal(body, LARGE);
+    for (size_t at = 0; at < LARGE;) {
+        size_t n = LARGE - at < sizeof(part) ? LARGE - at : sizeof(part);
+        assert_int_equal(engine_blob_read(rig->engine, 2, at, part, n).code, ERR_NONE);
+        for (size_t i = 0; i < n; i++)
+            assert_int_equal((unsigned char)part[i], (at + i) % 253);
+        at += n;
+    }
+}
+
+static void large_goes(struct rig *rig, void *arg)
+{
+    (void)arg;
+    uint64_t head, body;
+    struct op op = {.kind = OP_REMOVE, .partition = inbox, .key = STR("large")};
+    struct commit commit = {.ops = &op, .op_count = 1};
+    assert_false(err_is(engine_commit_wait(rig->engine, &commit)));
+    assert_int_equal(engine_blob_size(rig->engine, 2, &head, &body).code, ERR_NOT_FOUND);
+}
+
+static bool body_file_exists(struct rig *rig, const char *name)
+{
+    return fake_disk_size(rig->disk, str_from(name)) >= 0;
+}
+
+static void large_bodies_have_files_of_their_own(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 11);
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, large_body, NULL));
+    rig_crash(&rig);
+    assert_true(body_file_exists(&rig, "bodies/0000000000000002"));
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, large_is_there, NULL));
+    rig_close(&rig);
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, large_goes, NULL));
+    rig_crash(&rig); /* the removal is in the log, the file may be there yet */
+    assert_true(rig_open(&rig));
+    rig_close(&rig);
+    assert_false(body_file_exists(&rig, "bodies/0000000000000002"));
+    assert_false(body_file_exists(&rig, "bodies/0000000000000001"));
+    rig_done(&rig);
+}
+
+/* --- Failing calls --------------------------------------------------------------------------- */
+
+static void refused_body(struct rig *rig, void *arg)
+{
+    (void)arg;
+    assert_false(err_is(put(rig, "a", "1")));
+    fiber_sleep_until(rig->loop, rig->loop->now + NS_PER_SECOND); /* the spare is made */
+    struct fake_fault sync = {.kind = FAKE_FILE_SYNC, .role = rig->role, .nth = 1, .error = -EIO};
+    struct fake_fault name = {
+        .kind = FAKE_FILE_RENAME, .role = rig->role, .nth = 1, .times = 2, .error = -ENOSPC};
+    fake_fault_add(rig->fake, &sync);
+    fake_fault_add(rig->fake, &name);
+    int64_t before = rig->loop->now;
+    struct op ops[] = {{.kind = OP_APPEND, .partition = inbox, .key = STR("b")}};
+    struct commit commit = {.ops = ops, .op_count = 1};
+    assert_int_equal(engine_commit_wait(rig->engine, &commit).code, ERR_DISK_FAILED);
+    /* Only when its end was durable: at the third try. */
+    assert_true(rig->loop->now >= before + 2 * LOCAL_RETRY_AFTER);
+    assert_int_equal(sync.fired, 1);
+    assert_int_equal(name.fired, 2);
+    fake_fault_remove(rig->fake, &sync);
+    fake_fault_remove(rig->fake, &name);
+    assert_int_equal(ops[0].uid, 0);
+    struct numbers numbers;
+    assert_false(err_is(engine_numbers(rig->engine, inbox, &numbers)));
+    assert_int_equal(numbers.uid_next, 2);
+    assert_false(err_is(put(rig, "c", "1")));
+    assert_false(status_of(rig).read_only);
+}
+
+static void refused_is_not_there(struct rig *rig, void *arg)
+{
+    (void)arg;
+    assert_true(has(rig, "a") && has(rig, "c"));
+    assert_false(has(rig, "b"));
+    struct numbers numbers;
+    assert_false(err_is(engine_numbers(rig->engine, inbox, &numbers)));
+    assert_true(numbers.uid_next >= 1);
+}
+
+static void a_refused_group_waits_until_that_is_final(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 12);
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, refused_body, NULL));
+    rig_crash(&rig);
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, refused_is_not_there, NULL));
+    rig_close(&rig);
+    rig_done(&rig);
+}
+
+static void read_only_body(struct rig *rig, void *arg)
+{
+    (void)arg;
+    static char value[30000];
+    struct fake_fault name = {
+        .kind = FAKE_FILE_RENAME, .role = rig->role, .nth = 1, .times = 1000, .error = -EROFS};
+    fake_fault_add(rig->fake, &name);
+    memset(value, 'x', sizeof(value) - 1);
+    struct err e = err_none();
+    for (int i = 0; i < 20 && !err_is(e); i++)
+        e = put(rig, "a", value);
+    assert_int_equal(e.code, ERR_STORE_READ_ONLY);
+    assert_true(status_of(rig).read_only);
+    assert_true(has(rig, "a"));
+    assert_int_equal(put(rig, "b", "1").code, ERR_STORE_READ_ONLY);
+    fake_fault_remove(rig->fake, &name);
+    fiber_sleep_until(rig->loop, rig->loop->now + LOCAL_RETRY_AFTER + NS_PER_SECOND);
+    assert_false(status_of(rig).read_only);
+    assert_string_equal(status_of(rig).why, "");
+    assert_int_equal(put(rig, "b", "1").code, ERR_NONE);
+}
+
+/* A test's body on a fiber of an engine in a fresh store. */
+static void on_engine(struct rig *rig, void (*body)(struct rig *, void *))
+{
+    assert_true(rig_open(rig));
+    assert_true(rig_do(rig, body, NULL));
+    rig_close(rig);
+    rig_done(rig);
+}
+
+static void read_only_ends_by_itself(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 13);
+    on_engine(&rig, read_only_body);
+}
+
+static void full_body(struct rig *rig, void *arg)
+{
+    (void)arg;
+    blob_id blob;
+    assert_false(err_is(put(rig, "a", "1")));
+    fiber_sleep_until(rig->loop, rig->loop->now + NS_PER_SECOND);
+    fake_disk_set_capacity(rig->disk, fake_disk_used(rig->disk) + 500000);
+    fiber_sleep_until(rig->loop, rig->loop->now + LOCAL_FREE_AGE);
+    assert_int_equal(put(rig, "b", "1").code, ERR_DISK_FULL);
+    assert_int_equal(put_body(rig, "b", &blob).code, ERR_DISK_FULL);
+    assert_true(has(rig, "a"));
+    struct op op = {.kind = OP_REMOVE, .partition = inbox, .key = STR("a")};
+    struct commit commit = {.ops = &op, .op_count = 1};
+    assert_int_equal(engine_commit_wait(rig->engine, &commit).code, ERR_NONE);
+    fake_disk_set_capacity(rig->disk, 0);
+    fiber_sleep_until(rig->loop, rig->loop->now + LOCAL_FREE_AGE);
+    assert_int_equal(put(rig, "b", "1").code, ERR_NONE);
+}
+
+static void a_full_disk_still_takes_removals(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 14);
+    rig.settings.least_free = 1000000;
+    on_engine(&rig, full_body);
+}
+
+/* --- An index that is watched, slow or broken ------------------------------------------------ */
+
+struct spy {
+    struct index index;
+    struct index *inner;
+    struct index_ops ops;
+    bool broken;
+    int writes;
+    bool submitted; /* a round, and its write has not begun */
+    struct local *local;
+    int turn; /* counted by a task at each turn's end */
+    int last_done_turn;
+    struct task count;
+    struct loop *loop;
+};
+
+static struct spy *the_spy;
+
+static struct err spy_write(struct index *index, const struct index_change *changes, size_t count,
+                            struct log_position position)
+{
+    (void)index;
+    the_spy->writes++;
+    if (the_spy->broken)
+        return err_make(ERR_DISK_FAILED);
+    the_spy->submitted = false;
+    return the_spy->inner->ops->write(the_spy->inner, changes, count, position);
+}
+
+static struct err spy_view_begin(struct index *index, struct index_view **view_r)
+{
+    (void)index;
+    return the_spy->inner->ops->view_begin(the_spy->inner, view_r);
+}
+
+static void spy_view_end(struct index *index, struct index_view *view)
+{
+    (void)index;
+    the_spy->inner->ops->view_end(the_spy->inner, view);
+}
+
+static void spy_close(struct index *index)
+{
+    (void)index;
+    the_spy->inner->ops->close(the_spy->inner);
+}
+
+static void spy_init(struct spy *spy, struct rig *rig)
+{
+    *spy = (struct spy){0};
+    assert_false(err_is(index_map_open(&spy->inner)));
+    spy->ops = *spy->inner->ops;
+    spy->ops.write = spy_write;
+    spy->ops.view_begin = spy_view_begin;
+    spy->ops.view_end = spy_view_end;
+    spy->ops.close = spy_close;
+    spy->index.ops = &spy->ops;
+    rig->index = &spy->index;
+    the_spy = spy;
+}
+
+static void broken_index_body(struct rig *rig, void *arg)
+{
+    struct spy *spy = arg;
+    static char value[3000];
+    memset(value, 'x', sizeof(value) - 1);
+    spy->broken = true;
+    struct err e = err_none();
+    char key[8];
+    int taken = 0;
+    for (; taken < 200 && !err_is(e); taken++) {
+        (void)snprintf(key, sizeof(key), "%d", taken);
+        e = put(rig, key, value);
+    }
+    assert_int_equal(e.code, ERR_STORE_READ_ONLY);
+    assert_true(taken > 30 && taken < 60); /* overlay_hard is 100,000 */
+    assert_true(has(rig, "0"));
+    assert_true(spy->writes > 0);
+    spy->broken = false;
+    fiber_sleep_until(rig->loop, rig->loop->now + 2 * LOCAL_RETRY_AFTER);
+    assert_int_equal(put(rig, "more", value).code, ERR_NONE);
+    assert_false(err_is(local_apply_now(rig->engine)));
+    assert_int_equal(status_of(rig).overlay_bytes, 0);
+}
+
+static void the_overlay_has_a_cap(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct spy spy;
+    rig_init(&rig, 15);
+    rig.settings.overlay_soft = 20000;
+    rig.settings.overlay_hard = 100000;
+    spy_init(&spy, &rig);
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, broken_index_body, &spy));
+    rig_close(&rig);
+    rig_done(&rig);
+}
+
+static void turn_ends(struct task *task)
+{
+    struct spy *spy = task->arg;
+    spy->turn++;
+    loop_at_turn_end(spy->loop, task);
+}
+
+static void note_done(struct commit *commit, struct err e)
+{
+    struct pair *pair = commit->arg;
+    the_spy->last_done_turn = the_spy->turn;
+    assert_false(err_is(e));
+    wait_over(pair->wait);
+}
+
+/* A thread might begin at once. */
+static int round_submitted(struct fake_hook *hook, const struct fake_call *call)
+{
+    struct spy *spy = hook->arg;
+    if (call->kind == FAKE_LANE_SUBMIT && spy->local->applying && !spy->submitted) {
+        spy->submitted = true;
+        assert_true(spy->last_done_turn < spy->turn);
+    }
+    return 0;
+}
+
+static void turns_body(struct rig *rig, void *arg)
+{
+    struct spy *spy = arg;
+    spy->loop = rig->loop;
+    spy->count = (struct task){.run = turn_ends, .arg = spy};
+    loop_at_turn_end(rig->loop, &spy->count);
+    spy->local = local_of(rig->engine);
+    struct fake_hook hook = {.before = round_submitted, .arg = spy};
+    fake_hook_add(rig->fake, &hook);
+    for (int i = 0; i < 200; i++) {
+        struct wait wait = {0};
+        struct pair pair = {.wait = &wait};
+        pair.op = (struct op){.kind = OP_PUT, .partition = inbox, .key = STR("k")};
+        pair.op.value = STR("v");
+        pair.commit = (struct commit){.ops = &pair.op, .op_count = 1, .done = note_done};
+        pair.commit.arg = &pair;
+        engine_commit(rig->engine, &pair.commit);
+        wait_for(&wait);
+        if (i % 3 == 0)
+            assert_false(err_is(local_apply_now(rig->engine)));
+    }
+    task_cancel(rig->loop, &spy->count);
+    fake_hook_remove(rig->fake, &hook);
+}
+
+/* Core finds the tokens of what it has not answered yet in the log's tail. */
+static void nothing_is_applied_in_the_turn_of_its_reply(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct spy spy;
+    rig_init(&rig, 16);
+    rig.settings.overlay_soft = 1;
+    spy_init(&spy, &rig);
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, turns_body, &spy));
+    rig_close(&rig);
+    assert_true(spy.writes > 50);
+    rig_done(&rig);
+}
+
+/* --- Tags ------------------------------------------------------------------------------------ */
+
+static void tags_body(struct rig *rig, void *arg)
+{
+    (void)arg;
+    assert_false(err_is(put_tagged(rig, "a", "1", "first")));
+    assert_false(err_is(local_apply_now(rig->engine)));
+    assert_false(err_is(put_tagged(rig, "b", "1", "second")));
+    assert_false(err_is(put_tagged(rig, "c", "1", NULL)));
+    struct op op = {.kind = OP_APPEND, .partition = inbox, .key = STR("m")};
+    struct commit commit = {.ops = &op, .op_count = 1, .tag = STR("third")};
+    assert_false(err_is(engine_commit_wait(rig->engine, &commit)));
+}
+
+static void tag_seen(void *arg, struct str tag, const struct op *ops, size_t count)
+{
+    struct buf *seen = arg;
+    buf_printf(seen, "%.*s:%zu:%.*s:%u ", STR_FMT(tag), count, STR_FMT(ops[0].key), ops[0].uid);
+}
+
+static void tags_above_the_index_are_shown(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct buf seen = BUF_INIT(1000);
+    rig_init(&rig, 17);
+    rig.replayed = tag_seen;
+    rig.replayed_arg = &seen;
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, tags_body, NULL));
+    rig_crash(&rig);
+    assert_int_equal(seen.n, 0);
+    assert_true(rig_open(&rig));
+    assert_str(buf_str(&seen), STR("second:1:b:0 third:1:m:1 "));
+    rig_close(&rig);
+    buf_done(&seen);
+    rig_done(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_torn_tail_is_dropped_whole),
+        cmocka_unit_test(two_torn_tails_are_no_damage),
+        cmocka_unit_test(an_invalid_record_before_valid_ones_is_damage),
+        cmocka_unit_test(a_flipped_bit_in_a_body_is_never_given_out),
+        cmocka_unit_test(large_bodies_have_files_of_their_own),
+        cmocka_unit_test(a_refused_group_waits_until_that_is_final),
+        cmocka_unit_test(read_only_ends_by_itself),
+        cmocka_unit_test(a_full_disk_still_takes_removals),
+        cmocka_unit_test(the_overlay_has_a_cap),
+        cmocka_unit_test(nothing_is_applied_in_the_turn_of_its_reply),
+        cmocka_unit_test(tags_above_the_index_are_shown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
