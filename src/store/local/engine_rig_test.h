@@ -140,6 +140,7 @@ static inline void rig_close_run(struct rig *rig, void *arg)
 static inline void rig_end_role(struct rig *rig)
 {
     fake_role_enter(rig->fake, rig->role);
+    loop_turn(rig->loop); /* what the engine left to be ended behind it */
     fiber_pool_close(rig->fibers);
     loop_done(rig->loop);
     free(rig->loop);
