@@ -15,6 +15,7 @@ static struct err body_value(struct str value, struct smtp_mail_arguments *mail)
     } types[] = {
         {STR_INIT("7BIT"), SMTP_7BIT},
         {STR_INIT("8BITMIME"), SMTP_8BITMIME},
+        {STR_INIT("BINARYMIME"), SMTP_BINARYMIME},
     };
     if (value.n == 0)
         return err_make(ERR_PARAMETER_VALUE);

@@ -8,8 +8,10 @@
 
 #include "edge/smtp/received.h"
 #include "edge/smtp/resolve.h"
+#include "format/reencode.h"
 
 enum {
+    PLAN_MAX = 4 << 20,
     TRIES = 3,           /* of one message, across restarts of core */
     RECEIVED_MAX = 2048, /* octets */
     FACTS_MAX = 4096,
@@ -20,6 +22,7 @@ try {
     unsigned char token[SMTP_COMMIT_TOKEN];
     unsigned char digest[SMTP_DIGEST];
     struct smtp_slab_list summary;
+    uint64_t served_extra;
     struct msg_recipient *recipients;
     char received[RECEIVED_MAX], facts[FACTS_MAX];
 };
@@ -74,6 +77,7 @@ static void fill(struct smtp_session *s, struct try *try, struct msg_commit *com
         .body_type = (uint8_t)mail->body_type,
         .upload = body->upload,
         .size = body->size,
+        .served_extra = try->served_extra,
         .digest = str_make(try->digest, sizeof try->digest),
         .body = body->slabs.at,
         .body_count = body->slabs.count,
@@ -85,15 +89,32 @@ static void fill(struct smtp_session *s, struct try *try, struct msg_commit *com
     describe(s, try, commit);
 }
 
+/* How much a reader without BINARYMIME gets more than is stored. */
+static struct err served_extra(const struct smtp_body *body, struct str record, uint64_t *extra_r)
+{
+    struct arena arena;
+    struct summary_view view;
+    struct reencode_plan plan = {.served = body->size};
+    arena_init(&arena, PLAN_MAX);
+    struct err e = summary_parse(record, &arena, &view);
+    if (!err_is(e) && reencode_needed(&view))
+        e = reencode_plan(&view, &arena, &plan);
+    *extra_r = plan.served > body->size ? plan.served - body->size : 0;
+    arena_done(&arena);
+    return e;
+}
+
 /* May yield. */
 static struct err summary_store(struct smtp_session *s, struct try *try)
 {
     struct smtp_body *body = &s->mail->body;
     struct buf record = BUF_INIT((size_t)SMTP_SUMMARY_SLABS * SLAB_SIZE);
     summary_print(&body->summary, &record);
-    struct err e = buf_over(&record)
-                       ? err_make(ERR_NO_MEMORY)
-                       : smtp_slabs_fill(s->base.edge, &try->summary, buf_str(&record));
+    struct err e = err_make(buf_over(&record) ? ERR_NO_MEMORY : ERR_NONE);
+    if (!err_is(e) && body->binary)
+        e = served_extra(body, buf_str(&record), &try->served_extra);
+    if (!err_is(e))
+        e = smtp_slabs_fill(s->base.edge, &try->summary, buf_str(&record));
     buf_done(&record);
     return e;
 }

@@ -36,6 +36,7 @@ static const struct extension rows[] = {
     {.keyword = "8BITMIME", .rfc = "6152"},
     {.keyword = "SMTPUTF8", .rfc = "6531"},
     {.keyword = "CHUNKING", .rfc = "3030"},
+    {.keyword = "BINARYMIME", .rfc = "3030"},
     {.keyword = "ENHANCEDSTATUSCODES", .rfc = "2034"},
     {.keyword = "LIMITS", .rfc = "9422", .values = limits_values},
     {.keyword = "VRFY", .rfc = "5321", .offered = smtp_verify_is_on},

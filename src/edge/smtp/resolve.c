@@ -6,8 +6,8 @@
  */
 #include "edge/smtp/resolve.h"
 
-#include "edge/smtp/commands.h"
 #include "edge/line.h"
+#include "edge/smtp/commands.h"
 
 enum {
     SHORTEST_RCPT = 13 /* RCPT TO:<a@b>, without CR LF */

@@ -184,6 +184,7 @@ static void keep(struct stage_core *core, const struct msg_commit *commit)
     must(commit->token.n == SMTP_COMMIT_TOKEN);
     memcpy(core->token, commit->token.p, SMTP_COMMIT_TOKEN);
     core->recipients = commit->recipients_count;
+    core->served_extra = commit->served_extra;
     core->messages++;
     core->token_message = core->next_message++;
 }
@@ -423,4 +424,26 @@ struct fake_client *stage_connect(struct stage *stage, bool lmtp, const char *ad
     must(client);
     stage_settle(stage);
     return client;
+}
+
+void stage_receive(struct fake_client *client, struct buf *replies)
+{
+    char bytes[4096];
+    size_t n;
+    while ((n = fake_client_recv(client, bytes, sizeof bytes)) > 0)
+        buf_put(replies, str_make(bytes, n));
+}
+
+void stage_send(struct stage *stage, struct fake_client *client, struct str bytes, size_t piece,
+                struct buf *replies)
+{
+    while (bytes.n > 0) {
+        size_t sent = fake_client_send(client, str_head(bytes, piece));
+        stage_settle(stage);
+        stage_receive(client, replies);
+        if (sent == 0 && fake_client_state(client) != FAKE_CLIENT_OPEN)
+            break;
+        bytes = str_from_index(bytes, sent);
+    }
+    stage_receive(client, replies);
 }

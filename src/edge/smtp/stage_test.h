@@ -50,6 +50,7 @@ struct stage_core {
     uint64_t seen, unseen; /* how many, and the last that was unseen */
     uint64_t last_unseen;
     size_t recipients; /* of the last message */
+    uint64_t served_extra;
     struct buf body, received, facts, reverse_path;
 };
 
@@ -72,6 +73,12 @@ void stage_close(struct stage *stage);
 
 /* A client connects and the world runs until nothing moves. */
 struct fake_client *stage_connect(struct stage *stage, bool lmtp, const char *address);
+/* Sends in pieces of at most `piece` octets and settles behind each; what the server says is added
+ * to `replies`. Stops where the server ended the connection. */
+void stage_send(struct stage *stage, struct fake_client *client, struct str bytes, size_t piece,
+                struct buf *replies);
+/* Adds what the server said. */
+void stage_receive(struct fake_client *client, struct buf *replies);
 /* Runs until nothing moves, without time passing. */
 void stage_settle(struct stage *stage);
 /* Runs while this much time passes. */

@@ -104,14 +104,6 @@ static bool matches(struct str pattern, struct str text)
 
 /* --- The client ------------------------------------------------------------------------------ */
 
-static void receive(struct player *p)
-{
-    char bytes[4096];
-    size_t n;
-    while ((n = fake_client_recv(p->client, bytes, sizeof bytes)) > 0)
-        buf_put(&p->got, str_make(bytes, n));
-}
-
 static size_t piece(struct player *p)
 {
     if (p->cut == CUT_NOT)
@@ -122,17 +114,14 @@ static size_t piece(struct player *p)
 static void flush(struct player *p)
 {
     struct str rest = buf_str(&p->out);
-    while (rest.n > 0 && p->client) {
-        size_t sent = fake_client_send(p->client, str_head(rest, piece(p)));
-        stage_settle(&p->stage);
-        receive(p);
-        if (sent == 0 && fake_client_state(p->client) != FAKE_CLIENT_OPEN)
-            break;
-        rest = str_from_index(rest, sent);
+    while (rest.n > 0 && p->client && fake_client_state(p->client) == FAKE_CLIENT_OPEN) {
+        struct str part = str_head(rest, piece(p));
+        stage_send(&p->stage, p->client, part, part.n, &p->got);
+        rest = str_from_index(rest, part.n);
     }
     buf_clear(&p->out);
     if (p->client)
-        receive(p);
+        stage_receive(p->client, &p->got);
 }
 
 static void hang_up(struct player *p)
@@ -206,7 +195,8 @@ static void core_does(struct player *p, struct str word)
     } else {
         wrong(p, "no such thing for core to do", word);
     }
-    receive(p);
+    if (p->client)
+        stage_receive(p->client, &p->got);
 }
 
 static void expect(struct player *p, struct str text)
@@ -222,6 +212,7 @@ static void expect(struct player *p, struct str text)
         {"commits", core->commits},
         {"resolves", core->resolves},
         {"recipients", core->recipients},
+        {"served-extra", core->served_extra},
         {"forgets", core->forgets},
         {"refusals", core->refusals},
         {"pieces", core->upload_pieces},
@@ -288,7 +279,8 @@ static void wait_for_it(struct player *p, struct str text)
     flush(p);
     assert_true(str_to_u64(text, &seconds));
     stage_pass(&p->stage, (int64_t)seconds * NS_PER_SECOND);
-    receive(p);
+    if (p->client)
+        stage_receive(p->client, &p->got);
 }
 
 static void act(struct player *p, struct str line)

@@ -4,8 +4,8 @@
  */
 #include "edge/smtp/turn.h"
 
-#include "edge/smtp/commands.h"
 #include "edge/line.h"
+#include "edge/smtp/commands.h"
 #include "edge/smtp/message.h"
 #include "edge/smtp/reply.h"
 

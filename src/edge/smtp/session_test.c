@@ -1,0 +1,289 @@
+/*
+ * What transcripts cannot show: limits between sessions, memory, slabs that run out, bad weather.
+ */
+#include "edge/smtp/stage_test.h"
+
+#include "base/test.h"
+
+enum {
+    REPLIES_MAX = 1 << 20,
+    IDLE_MAX = 2560, /* octets of an idle session: a little more than half of what is allowed */
+};
+
+#define LOCAL "127.0.0.1"
+#define ENVELOPE                                                                                   \
+    "HELO c.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\n"
+
+static struct stage stage;
+static struct buf replies;
+
+static void on_stage(const char *conf, const struct fake_settings *settings, uint64_t seed)
+{
+    stage_open(&stage, str_from(conf), settings, seed);
+    buf_init(&replies, REPLIES_MAX);
+}
+
+static void off_stage(void)
+{
+    stage_close(&stage);
+    buf_done(&replies);
+}
+
+static struct str say(struct fake_client *client, struct str text)
+{
+    buf_clear(&replies);
+    stage_send(&stage, client, text, SIZE_MAX, &replies);
+    return buf_str(&replies);
+}
+
+static struct smtp_session *first_session(void)
+{
+    struct edge_session *session = TAILQ_FIRST(&stage.edge.sessions);
+    return (struct smtp_session *)((char *)session - offsetof(struct smtp_session, base));
+}
+
+static void an_idle_session_is_its_struct(void **state)
+{
+    (void)state;
+    on_stage("", NULL, 1);
+    struct fake_client *client = stage_connect(&stage, false, LOCAL);
+    const struct smtp_session *s = first_session();
+    assert_true(sizeof *s + sizeof *s->base.client <= IDLE_MAX);
+    say(client, STR(ENVELOPE));
+    assert_non_null(s->mail);
+    say(client, STR("text\r\n.\r\n"));
+    assert_null(s->mail);
+    assert_null(s->stream.in);
+    assert_null(s->stream.out.p);
+    assert_int_equal(fiber_pool_running(stage.fibers), 0);
+    say(client, STR("NO"));
+    assert_int_equal(s->stream.in_own, 2);
+    fake_client_done(client);
+    off_stage();
+}
+
+static void an_address_has_so_many_sessions(void **state)
+{
+    (void)state;
+    on_stage("smtp { sessions_per_address = 2 unlimited_from = \"192.0.2.9\" }", NULL, 1);
+    struct fake_client *client[8];
+    for (int i = 0; i < 3; i++)
+        client[i] = stage_connect(&stage, false, "192.0.2.1");
+    for (int i = 3; i < 7; i++)
+        client[i] = stage_connect(&stage, false, "192.0.2.9");
+    client[7] = stage_connect(&stage, false, "192.0.2.2");
+    for (int i = 0; i < 8; i++) {
+        buf_clear(&replies);
+        stage_receive(client[i], &replies);
+        struct str expected = i == 2 ? STR("421 4.7.0 localhost Too many sessions") : STR("220 ");
+        assert_true(str_starts(buf_str(&replies), expected));
+    }
+    assert_int_equal(fake_client_state(client[2]), FAKE_CLIENT_ENDED);
+    assert_int_equal(stage.edge.session_count, 7);
+    fake_client_done(client[0]);
+    stage_settle(&stage);
+    client[0] = stage_connect(&stage, false, "192.0.2.1");
+    assert_true(str_starts(say(client[0], STR("NOOP\r\n")), STR("220 ")));
+    for (int i = 0; i < 8; i++)
+        fake_client_done(client[i]);
+    off_stage();
+}
+
+static void an_edge_has_so_many_sessions(void **state)
+{
+    (void)state;
+    on_stage("smtp { sessions = 2 }", NULL, 1);
+    struct fake_client *client[3];
+    for (int i = 0; i < 3; i++)
+        client[i] = stage_connect(&stage, false, LOCAL);
+    assert_true(str_starts(say(client[2], STR("")), STR("421 4.7.0 ")));
+    for (int i = 0; i < 3; i++)
+        fake_client_done(client[i]);
+    off_stage();
+}
+
+/* A busy loop would end the run with FAKE_SPINS. */
+static void without_descriptors_it_waits(void **state)
+{
+    (void)state;
+    on_stage("", &(struct fake_settings){.handles = 8, .spin_most = 10000}, 1);
+    struct fake_client *client[10];
+    for (int i = 0; i < 10; i++)
+        client[i] = stage_connect(&stage, false, LOCAL);
+    uint64_t here = stage.edge.session_count;
+    assert_true(here > 0 && here < 10);
+    stage_pass(&stage, NS_PER_SECOND);
+    assert_int_equal(stage.edge.session_count, here);
+    fake_client_done(client[0]);
+    stage_pass(&stage, 2 * EDGE_ACCEPT_PAUSE);
+    assert_int_equal(stage.edge.session_count, here);
+    assert_int_equal(stage.edge.session_total, here + 1);
+    for (int i = 1; i < 10; i++)
+        fake_client_done(client[i]);
+    stage_pass(&stage, 10 * EDGE_ACCEPT_PAUSE);
+    assert_int_equal(stage.edge.session_count, 0);
+    off_stage();
+}
+
+static void the_same_octets_are_as_many_messages(void **state)
+{
+    (void)state;
+    enum {
+        TIMES = 1000
+    };
+    on_stage("smtp { messages = 2000 }", NULL, 1);
+    struct fake_client *client = stage_connect(&stage, false, LOCAL);
+    for (int i = 0; i < TIMES; i++) {
+        say(client, STR(ENVELOPE));
+        assert_true(str_starts(say(client, STR("x\r\n.\r\n")), STR("250 2.0.0 Accepted id ")));
+    }
+    say(client, STR("QUIT\r\n"));
+    assert_int_equal(stage.core.messages, TIMES);
+    assert_int_equal(stage.core.seen, TIMES);
+    fake_client_done(client);
+    off_stage();
+}
+
+/* Catalogue S03. */
+static void a_thousand_ways_to_cut(void **state)
+{
+    (void)state;
+    static const struct str parts[] = {
+        STR_INIT("EHLO c.example\r\nVRFY bob\r\nMAIL FROM:<a@b.example> SIZE=100\r\n"
+                 "RCPT TO:<nobody@example.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\n"),
+        STR_INIT("Subject: x\r\n\r\n..\r\nMAIL FROM:<x>\r\n.\r\nMAIL FROM:<a@b.example>\r\n"
+                 "RCPT TO:<bob@example.test>\r\nBDAT 10\r\nQUIT\r\nQUITBDAT 3 LAST\r\n.\r\nNOOP\r\n"
+                 "QUIT\r\n"),
+    };
+    struct buf whole = BUF_INIT(REPLIES_MAX);
+    for (uint64_t seed = 0; seed < 1000; seed++) {
+        struct fake_settings weather = {.split = seed == 0 ? 0 : 700000};
+        on_stage("", &weather, seed);
+        struct fake_client *client = stage_connect(&stage, false, LOCAL);
+        for (size_t i = 0; i < 2; i++) {
+            stage_send(&stage, client, parts[i], SIZE_MAX, &replies);
+            stage_settle(&stage);
+            stage_receive(client, &replies);
+        }
+        if (seed == 0)
+            buf_put(&whole, buf_str(&replies));
+        assert_str(buf_str(&replies), buf_str(&whole));
+        assert_int_equal(stage.core.messages, 2);
+        fake_client_done(client);
+        off_stage();
+    }
+    buf_done(&whole);
+}
+
+static void body_begin(struct fake_client *client, size_t octets)
+{
+    char line[1024];
+    memset(line, 'a', sizeof line);
+    memcpy(line + sizeof line - 2, "\r\n", 2);
+    say(client, STR(ENVELOPE));
+    say(client, STR("\r\n"));
+    for (size_t sent = 0; sent < octets; sent += sizeof line)
+        say(client, str_make(line, sizeof line));
+}
+
+/* Four bodies hold all slabs: the fifth waits for one of them, or long enough. */
+static void slabs_that_run_out_push_back(void **state)
+{
+    (void)state;
+    enum {
+        BODY = 250 * 1024
+    };
+    on_stage("", NULL, 1);
+    struct fake_client *client[6];
+    for (int i = 0; i < 6; i++)
+        client[i] = stage_connect(&stage, false, LOCAL);
+    for (int i = 0; i < 4; i++)
+        body_begin(client[i], BODY);
+    assert_int_equal(slabs_out(stage.edge.slabs), STAGE_SLABS);
+    body_begin(client[4], 1024);
+    say(client[4], STR(".\r\n"));
+    assert_int_equal(replies.n, 0);
+    fake_client_reset(client[0]);
+    stage_settle(&stage);
+    stage_receive(client[4], &replies);
+    assert_true(str_starts(buf_str(&replies), STR("250 2.0.0 Accepted")));
+
+    body_begin(client[0] = stage_connect(&stage, false, LOCAL), BODY);
+    body_begin(client[5], 1024);
+    say(client[5], STR(".\r\n"));
+    stage_pass(&stage, SMTP_SLAB_WAIT);
+    stage_receive(client[5], &replies);
+    assert_true(str_starts(buf_str(&replies), STR("451 4.3.0 ")));
+    for (int i = 0; i < 6; i++)
+        fake_client_reset(client[i]);
+    stage_settle(&stage);
+    assert_int_equal(slabs_out(stage.edge.slabs), 0);
+    for (int i = 0; i < 6; i++)
+        fake_client_done(client[i]);
+    off_stage();
+}
+
+static void a_client_that_does_not_read_is_dropped(void **state)
+{
+    (void)state;
+    on_stage("smtp { commands = 1000000 }", &(struct fake_settings){.pipe_capacity = 4096}, 1);
+    struct fake_client *client = stage_connect(&stage, false, LOCAL);
+    for (int i = 0; i < 20000; i++) {
+        if (fake_client_send(client, STR("HELP\r\nHELP\r\nHELP\r\n")) == 0)
+            break;
+        stage_settle(&stage);
+    }
+    assert_int_equal(stage.edge.session_count, 1);
+    assert_true(first_session()->stream.out.n < 2 * STREAM_OUT_SOFT);
+    stage_pass(&stage, 301 * NS_PER_SECOND);
+    assert_int_equal(stage.edge.session_count, 0);
+    fake_client_done(client);
+    off_stage();
+}
+
+static void at_the_end_sessions_are_told(void **state)
+{
+    (void)state;
+    on_stage("", NULL, 1);
+    struct fake_client *idle = stage_connect(&stage, false, LOCAL);
+    struct fake_client *busy = stage_connect(&stage, false, LOCAL);
+    stage.core.commit_silent = true;
+    say(busy, STR(ENVELOPE));
+    say(busy, STR("x\r\n.\r\n"));
+    struct fiber_start start = {.run = (void (*)(void *))edge_stop, .arg = &stage.edge};
+    fake_role_enter(stage.fake, stage.edge_role);
+    fiber_run(stage.fibers, &start);
+    fake_role_enter(stage.fake, 0);
+    stage_settle(&stage);
+    assert_true(str_starts(say(idle, STR("")), STR("220 ")));
+    assert_true(str_find(buf_str(&replies), STR("421 4.3.2 ")) > 0);
+    fake_client_done(idle);
+    stage_settle(&stage);
+    assert_int_equal(stage.edge.session_count, 1);
+    /* What was promised is finished: the answer comes, then the 421. */
+    stage_core_die(&stage);
+    stage_core_start(&stage);
+    buf_clear(&replies);
+    stage_receive(busy, &replies);
+    assert_true(str_starts(buf_str(&replies), STR("250 2.0.0 Accepted id ")));
+    assert_true(str_find(buf_str(&replies), STR("421 4.3.2 ")) > 0);
+    fake_client_done(busy);
+    stage_settle(&stage);
+    off_stage();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_idle_session_is_its_struct),
+        cmocka_unit_test(an_address_has_so_many_sessions),
+        cmocka_unit_test(an_edge_has_so_many_sessions),
+        cmocka_unit_test(without_descriptors_it_waits),
+        cmocka_unit_test(the_same_octets_are_as_many_messages),
+        cmocka_unit_test(a_thousand_ways_to_cut),
+        cmocka_unit_test(slabs_that_run_out_push_back),
+        cmocka_unit_test(a_client_that_does_not_read_is_dropped),
+        cmocka_unit_test(at_the_end_sessions_are_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
