@@ -168,10 +168,10 @@ static struct err mailboxes_unstage(struct draft *draft, uint64_t account)
         draft_remove_in(draft, mailbox_account_partition(account),
                         mailbox_name_key(mailboxes[i].name, draft->arena));
         draft_remove_in(draft, mailbox_partition(mailboxes[i].id), mailbox_header_key());
-        draft_put(draft, key_numbers('g', account, mailboxes[i].id, draft->arena), STR(""));
+        draft_put(draft, key_number_pair('g', account, mailboxes[i].id, draft->arena), STR(""));
     }
     /* Mailbox 0 stands for what is left in the account's own partition: its usage. */
-    draft_put(draft, key_numbers('g', account, 0, draft->arena), STR(""));
+    draft_put(draft, key_number_pair('g', account, 0, draft->arena), STR(""));
     return e;
 }
 

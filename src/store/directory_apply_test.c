@@ -94,6 +94,7 @@ static void an_export_makes_the_same_directory_elsewhere(void **state)
     struct given *given = *state;
     struct told told;
     assert_int_equal(apply(given, VILLAGE, false, &told).code, ERR_NONE);
+    buf_done(&told.text);
     struct str first = exported(given);
     assert_true(str_find(first, STR("account \"用户@例子.测试\" {\n    quota = 1000\n}\n")) >= 0);
     assert_true(str_find(first, STR("name = \"Bob \\\"the \\\\ builder\\\"\"\n")) >= 0);
@@ -105,6 +106,7 @@ static void an_export_makes_the_same_directory_elsewhere(void **state)
     directory_init(&other.directory, &other.toy->engine, &other.world, &given->directory.settings);
     arena_init(&other.arena, GIVEN_MEMORY);
     assert_int_equal(apply(&other, first, false, &told).code, ERR_NONE);
+    buf_done(&told.text);
     assert_str(exported(&other), first);
     arena_done(&other.arena);
     toy_close(other.toy);

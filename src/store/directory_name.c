@@ -102,7 +102,7 @@ static struct err key_skeleton(struct draft *draft, struct str name, struct str 
     buf_put(&buf, name_domain(name));
     buf_putc(&buf, '@');
     buf_put(&buf, skeleton);
-    *key_r = key_numbers('s', str_hash(buf_str(&buf)), str_hash(name), draft->arena);
+    *key_r = key_number_pair('s', str_hash(buf_str(&buf)), str_hash(name), draft->arena);
     buf_done(&buf);
     return key_r->p ? err_none() : err_make(ERR_OVER_LIMIT);
 }

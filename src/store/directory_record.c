@@ -223,7 +223,7 @@ struct str key_number(char kind, uint64_t number, struct str rest, struct arena 
     return str_make(key, 1 + NUMBER_OCTETS + rest.n);
 }
 
-struct str key_numbers(char kind, uint64_t first, uint64_t second, struct arena *arena)
+struct str key_number_pair(char kind, uint64_t first, uint64_t second, struct arena *arena)
 {
     unsigned char octets[NUMBER_OCTETS];
     key_put_u64(octets, second);
@@ -293,5 +293,5 @@ struct str full_name_fold(struct str full_name, struct arena *arena)
 
 struct str key_full_name(struct str full_name, uint64_t account, struct arena *arena)
 {
-    return key_numbers('w', str_hash(full_name_fold(full_name, arena)), account, arena);
+    return key_number_pair('w', str_hash(full_name_fold(full_name, arena)), account, arena);
 }

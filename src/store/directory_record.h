@@ -37,7 +37,7 @@ struct str name_address(const struct name *name);
 struct str key_of(char kind, struct str rest, struct arena *arena);
 struct str key_number(char kind, uint64_t number, struct str rest, struct arena *arena);
 /* Two numbers and nothing behind them. */
-struct str key_numbers(char kind, uint64_t first, uint64_t second, struct arena *arena);
+struct str key_number_pair(char kind, uint64_t first, uint64_t second, struct arena *arena);
 uint64_t key_number_at(struct str key, size_t at);
 
 /* domain '@' folded local part, without the kind in front. */

@@ -1,0 +1,310 @@
+/*
+ * The table of commands, and reading what was typed against it. Options may stand anywhere behind
+ * the command's words; "--" ends them, for addresses that begin with dashes.
+ */
+#include "base/must.h"
+#include "core/admin_command.h"
+#include "store/directory_text.h"
+
+static const struct admin_command COMMANDS[] = {
+    {"domain", "add", "DOMAIN", "serve a domain", 1, 1, {{0}}, admin_domain_add},
+    {"domain", "show", "DOMAIN", "one domain", 1, 1, {{0}}, admin_domain_show},
+    {"domain", "list", "", "all domains", 0, 0, {{0}}, admin_domain_list},
+    {"domain",
+     "remove",
+     "DOMAIN",
+     "no longer serve a domain that is empty",
+     1,
+     1,
+     {{0}},
+     admin_domain_remove},
+    {"account",
+     "add",
+     "ADDRESS [--name NAME] [--quota SIZE] [--disabled]\n"
+     "    [--password-stdin | --password-hash HASH | --no-password]",
+     "a new account; without a password option one is made up and printed",
+     1,
+     1,
+     {{"--name", true},
+      {"--quota", true},
+      {"--disabled", false},
+      {"--password-stdin", false},
+      {"--password-hash", true},
+      {"--no-password", false}},
+     admin_account_add},
+    {"account",
+     "set",
+     "ADDRESS [--name NAME] [--quota SIZE] [--enable | --disable]\n"
+     "    [--password-stdin | --password-hash HASH | --new-password | --no-password]",
+     "change an account",
+     1,
+     1,
+     {{"--name", true},
+      {"--quota", true},
+      {"--enable", false},
+      {"--disable", false},
+      {"--password-stdin", false},
+      {"--password-hash", true},
+      {"--new-password", false},
+      {"--no-password", false}},
+     admin_account_set},
+    {"account", "show", "ADDRESS", "one account", 1, 1, {{0}}, admin_account_show},
+    {"account", "list", "[DOMAIN]", "accounts", 0, 1, {{0}}, admin_account_list},
+    {"account",
+     "remove",
+     "ADDRESS",
+     "remove an account with all its mail",
+     1,
+     1,
+     {{0}},
+     admin_account_remove},
+    {"alias",
+     "add",
+     "ADDRESS TARGET ...",
+     "an address that leads to others; @DOMAIN catches all",
+     2,
+     DIRECTORY_TARGETS_MAX + 1,
+     {{0}},
+     admin_alias_add},
+    {"alias",
+     "set",
+     "ADDRESS TARGET ...",
+     "let it lead to these instead",
+     2,
+     DIRECTORY_TARGETS_MAX + 1,
+     {{0}},
+     admin_alias_set},
+    {"alias", "show", "ADDRESS", "one alias", 1, 1, {{0}}, admin_alias_show},
+    {"alias", "list", "[DOMAIN]", "aliases", 0, 1, {{0}}, admin_alias_list},
+    {"alias", "remove", "ADDRESS", "remove an alias", 1, 1, {{0}}, admin_alias_remove},
+    {"list",
+     "add",
+     "ADDRESS --owner ADDRESS [--name NAME] [--expandable] [--member ADDRESS] ...",
+     "a mailing list",
+     1,
+     1,
+     {{"--owner", true}, {"--name", true}, {"--expandable", false}, {"--member", true}},
+     admin_list_add},
+    {"list",
+     "set",
+     "ADDRESS [--owner ADDRESS] [--name NAME] [--expandable yes|no]\n"
+     "    [--member ADDRESS] ... [--drop ADDRESS] ...",
+     "change a list; --member and --drop add and remove members",
+     1,
+     1,
+     {{"--owner", true},
+      {"--name", true},
+      {"--expandable", true},
+      {"--member", true},
+      {"--drop", true}},
+     admin_list_set},
+    {"list", "show", "ADDRESS", "one list and its members", 1, 1, {{0}}, admin_list_show},
+    {"list", "list", "[DOMAIN]", "lists", 0, 1, {{0}}, admin_list_list},
+    {"list", "remove", "ADDRESS", "remove a list", 1, 1, {{0}}, admin_list_remove},
+    {"moved",
+     "add",
+     "ADDRESS (--forward ADDRESS | --refer ADDRESS)",
+     "somebody moved: forward (251), or tell the new address (551)",
+     1,
+     1,
+     {{"--forward", true}, {"--refer", true}},
+     admin_moved_add},
+    {"moved",
+     "set",
+     "ADDRESS (--forward ADDRESS | --refer ADDRESS)",
+     "change where to",
+     1,
+     1,
+     {{"--forward", true}, {"--refer", true}},
+     admin_moved_set},
+    {"moved", "show", "ADDRESS", "one moved user", 1, 1, {{0}}, admin_moved_show},
+    {"moved", "list", "[DOMAIN]", "moved users", 0, 1, {{0}}, admin_moved_list},
+    {"moved", "remove", "ADDRESS", "forget that somebody moved", 1, 1, {{0}}, admin_moved_remove},
+    {"mailbox", "list", "ADDRESS", "the mailboxes of an account", 1, 1, {{0}}, admin_mailbox_list},
+    {"export",
+     "",
+     "",
+     "domains and people as one text for apply, password hashes included",
+     0,
+     0,
+     {{0}},
+     admin_export},
+    {"apply",
+     "",
+     "FILE [--dry-run]",
+     "make domains and people what the text says; - is the input",
+     0,
+     1,
+     {{"--dry-run", false}},
+     admin_apply},
+    {"trace",
+     "",
+     "ID | --to ADDRESS | --from ADDRESS [--since 1h] [--limit N]",
+     "the story of a message, or of the newest to or from an address",
+     0,
+     1,
+     {{"--to", true}, {"--from", true}, {"--since", true}, {"--limit", true}},
+     admin_trace},
+    {"status", "", "", "the store in figures", 0, 0, {{0}}, admin_status},
+};
+
+enum {
+    COMMAND_COUNT = sizeof(COMMANDS) / sizeof(COMMANDS[0]),
+    USAGE_MAX = 2048,
+};
+
+/* --- Help --- */
+
+static void usage_put(struct buf *to, const struct admin_command *command)
+{
+    buf_printf(to, "  %s%s%s%s%s\n", command->noun, command->verb[0] ? " " : "", command->verb,
+               command->arguments[0] ? " " : "", command->arguments);
+}
+
+void admin_help(struct buf *to)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        usage_put(to, &COMMANDS[i]);
+        buf_printf(to, "        %s\n", COMMANDS[i].help);
+    }
+}
+
+/* The usage of every command with this noun (or of one). */
+static int usage_fail(struct admin *admin, const char *words, struct str about, struct str noun,
+                      const struct admin_command *only)
+{
+    struct buf text = BUF_INIT(ADMIN_LINE_MAX);
+    buf_printf(&text, "veredus: %s", words);
+    if (about.n) {
+        buf_put(&text, STR(" \""));
+        buf_put_escaped(&text, about, USAGE_MAX);
+        buf_putc(&text, '"');
+    }
+    buf_putc(&text, '\n');
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (only ? only == &COMMANDS[i] : str_eq(noun, str_from(COMMANDS[i].noun)))
+            usage_put(&text, &COMMANDS[i]);
+    admin->out(admin->arg, buf_str(&text), true);
+    buf_done(&text);
+    return ADMIN_USAGE;
+}
+
+/* --- What was typed --- */
+
+struct str admin_value(const struct admin_call *call, const char *option)
+{
+    for (size_t i = call->given_count; i > 0; i--)
+        if (str_eq(call->given[i - 1].name, str_from(option)))
+            return call->given[i - 1].value;
+    return str_null();
+}
+
+bool admin_has(const struct admin_call *call, const char *option)
+{
+    return admin_value(call, option).p != NULL;
+}
+
+int admin_addr(struct admin_call *call, struct str text, struct addr *addr_r)
+{
+    struct err e = directory_name_parse(text, call->admin->arena, addr_r);
+    return e.code == ERR_ADDRESS_SYNTAX ? admin_refuse(call, ADMIN_DATA, e.detail.p, text)
+                                        : admin_fail(call, e);
+}
+
+int admin_domain_name(struct admin_call *call, struct str text, struct str *domain_r)
+{
+    struct err e = host_parse(text, call->admin->arena, domain_r);
+    return e.code == ERR_ADDRESS_SYNTAX ? admin_refuse(call, ADMIN_DATA, e.detail.p, text)
+                                        : admin_fail(call, e);
+}
+
+int admin_size(struct admin_call *call, struct str text, uint64_t *size_r)
+{
+    return text_to_size(text, size_r)
+               ? 0
+               : admin_refuse(call, ADMIN_USAGE, "expected a size like 500M, not", text);
+}
+
+static const struct admin_option *option_find(const struct admin_command *command, struct str word)
+{
+    for (size_t i = 0; i < ADMIN_OPTIONS_MAX && command->options[i].name; i++)
+        if (str_eq(word, str_from(command->options[i].name)))
+            return &command->options[i];
+    return NULL;
+}
+
+/* Takes an option and its value; how many words that were, or 0 where it is wrong (and said). */
+static size_t option_take(struct admin_call *call, const struct str *words, size_t count)
+{
+    const struct admin_option *option = option_find(call->command, words[0]);
+    const char *wrong = !option                                ? "there is no such option:"
+                        : option->has_value && count < 2       ? "a value is missing behind"
+                        : call->given_count == ADMIN_GIVEN_MAX ? "too many options:"
+                                                               : NULL;
+    if (wrong) {
+        usage_fail(call->admin, wrong, words[0], str_null(), call->command);
+        return 0;
+    }
+    call->given[call->given_count++] =
+        (struct admin_given){.name = words[0], .value = option->has_value ? words[1] : STR("yes")};
+    return option->has_value ? 2 : 1;
+}
+
+static int words_take(struct admin_call *call, const struct str *words, size_t count)
+{
+    struct str *plain = arena_take_array(call->admin->arena, count, sizeof(*plain));
+    bool options_over = false;
+    if (!plain)
+        return ADMIN_LATER;
+    call->words = plain;
+    for (size_t i = 0; i < count;) {
+        size_t taken = 1;
+        if (!options_over && str_eq(words[i], STR("--")))
+            options_over = true;
+        else if (!options_over && str_starts(words[i], STR("--")))
+            taken = option_take(call, words + i, count - i);
+        else
+            plain[call->count++] = words[i];
+        if (!taken)
+            return ADMIN_USAGE;
+        i += taken;
+    }
+    if (call->count < call->command->least)
+        return usage_fail(call->admin, "something is missing in", words[-1], str_null(),
+                          call->command);
+    if (call->count > call->command->most)
+        return usage_fail(call->admin, "this is too much:", plain[call->command->most], str_null(),
+                          call->command);
+    return 0;
+}
+
+static int command_run(struct admin *admin, const struct admin_command *command,
+                       const struct str *words, size_t count)
+{
+    struct admin_call *call = arena_new(admin->arena, struct admin_call);
+    if (!call)
+        return ADMIN_LATER;
+    call->admin = admin;
+    call->command = command;
+    int code = words_take(call, words, count);
+    return code ? code : command->run(call);
+}
+
+int admin_run(struct admin *admin, const struct str *words, size_t count)
+{
+    struct str noun = count ? words[0] : STR(""), verb = count > 1 ? words[1] : STR("");
+    bool known = false;
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        const struct admin_command *command = &COMMANDS[i];
+        if (!str_eq(noun, str_from(command->noun)))
+            continue;
+        known = true;
+        if (!command->verb[0])
+            return command_run(admin, command, words + 1, count - 1);
+        if (str_eq(verb, str_from(command->verb)))
+            return command_run(admin, command, words + 2, count - 2);
+    }
+    if (known)
+        return usage_fail(admin, "expected what to do, not", verb, noun, NULL);
+    return usage_fail(admin, "there is no such command; see veredus help:", noun, noun, NULL);
+}

@@ -1,0 +1,151 @@
+/*
+ * One operator's command: its row in the table (admin.c), what was typed, and how it answers.
+ * Inside src/core only.
+ *
+ * An answer is built once, as JSON values, and shown in two ways: as JSON, or as text made of the
+ * same members in the same order. Members that are empty (null, "", false, 0 where it says nothing)
+ * are left out of the text, never out of the JSON.
+ */
+#ifndef CORE_ADMIN_COMMAND_H
+#define CORE_ADMIN_COMMAND_H
+
+#include <jansson.h>
+
+#include "core/admin.h"
+
+enum {
+    ADMIN_OPTIONS_MAX = 8, /* kinds of options of a command */
+    ADMIN_GIVEN_MAX = 256, /* options given in one command */
+    ADMIN_LINE_MAX = 1024 * 1024,
+};
+
+enum admin_exit {
+    ADMIN_OK = 0,
+    ADMIN_USAGE = 64,
+    ADMIN_DATA = 65,
+    ADMIN_NO_USER = 67,
+    ADMIN_NO_HOST = 68,
+    ADMIN_UNAVAILABLE = 69,
+    ADMIN_SOFTWARE = 70,
+    ADMIN_CANNOT_CREATE = 73,
+    ADMIN_DISK = 74,
+    ADMIN_LATER = 75,
+    ADMIN_NOT_ALLOWED = 77,
+    ADMIN_CONFIG = 78,
+};
+
+struct admin_option {
+    const char *name; /* with its dashes */
+    bool has_value;
+};
+
+struct admin_given {
+    struct str name, value;
+};
+
+struct admin_call {
+    struct admin *admin;
+    const struct admin_command *command;
+    const struct str *words; /* positional, without the command's own */
+    size_t count;
+    struct admin_given given[ADMIN_GIVEN_MAX];
+    size_t given_count;
+};
+
+struct admin_command {
+    const char *noun, *verb; /* verb "": the noun alone */
+    const char *arguments;   /* for the usage line */
+    const char *help;
+    size_t least, most; /* positional words */
+    struct admin_option options[ADMIN_OPTIONS_MAX];
+    int (*run)(struct admin_call *);
+};
+
+/* --- What was typed (admin.c) --- */
+
+/* The value of an option that was given (the last time), or str_null. */
+struct str admin_value(const struct admin_call *call, const char *option);
+bool admin_has(const struct admin_call *call, const char *option);
+
+/* Parses an address, domain, size or time; says what is wrong on error. 0 or the exit code. */
+int admin_addr(struct admin_call *call, struct str text, struct addr *addr_r);
+int admin_domain_name(struct admin_call *call, struct str text, struct str *domain_r);
+int admin_size(struct admin_call *call, struct str text, uint64_t *size_r);
+
+/* --- Answering (admin_answer.c) --- */
+
+/* Says an error on standard error and gives its exit code; 0 for no error. */
+int admin_fail(struct admin_call *call, struct err e);
+/* The same with an exit code and words of the command's own. */
+int admin_refuse(struct admin_call *call, int code, const char *words, struct str about);
+
+/* Text as it is; for commands that have no members (trace, export). */
+void admin_text(struct admin_call *call, struct str text);
+
+/* A done change: "added account bob@example.test", {"done": "added", ...}. */
+int admin_done(struct admin_call *call, const char *done, const char *what, struct str about);
+
+/* Shows one object, takes it (NULL: no memory). 0 or the exit code. */
+int admin_show(struct admin_call *call, json_t *object);
+
+/* Lists objects, one line each, or as a JSON array; each is taken. */
+struct admin_list {
+    struct admin_call *call;
+    bool any;
+    bool failed;
+};
+struct admin_list admin_list_open(struct admin_call *call);
+void admin_list_item(struct admin_list *list, json_t *object);
+int admin_list_close(struct admin_list *list, struct err e);
+
+/* Members of objects. A NULL object is passed on. */
+void json_put(json_t *object, const char *name, json_t *value);
+void json_put_text(json_t *object, const char *name, struct str text);
+void json_put_number(json_t *object, const char *name, uint64_t number);
+void json_put_flag(json_t *object, const char *name, bool flag);
+/* Microseconds since 1970 as "2026-11-21T05:44:19Z". */
+void json_put_time(json_t *object, const char *name, int64_t time);
+json_t *json_text(struct str text);
+
+/* --- The commands --- */
+
+int admin_domain_add(struct admin_call *call);
+int admin_domain_show(struct admin_call *call);
+int admin_domain_list(struct admin_call *call);
+int admin_domain_remove(struct admin_call *call);
+
+int admin_account_add(struct admin_call *call);
+int admin_account_set(struct admin_call *call);
+int admin_account_show(struct admin_call *call);
+int admin_account_list(struct admin_call *call);
+int admin_account_remove(struct admin_call *call);
+int admin_mailbox_list(struct admin_call *call);
+
+int admin_alias_add(struct admin_call *call);
+int admin_alias_set(struct admin_call *call);
+int admin_alias_show(struct admin_call *call);
+int admin_alias_list(struct admin_call *call);
+int admin_alias_remove(struct admin_call *call);
+
+int admin_list_add(struct admin_call *call);
+int admin_list_set(struct admin_call *call);
+int admin_list_show(struct admin_call *call);
+int admin_list_list(struct admin_call *call);
+int admin_list_remove(struct admin_call *call);
+
+int admin_moved_add(struct admin_call *call);
+int admin_moved_set(struct admin_call *call);
+int admin_moved_show(struct admin_call *call);
+int admin_moved_list(struct admin_call *call);
+int admin_moved_remove(struct admin_call *call);
+
+int admin_export(struct admin_call *call);
+int admin_apply(struct admin_call *call);
+int admin_trace(struct admin_call *call);
+int admin_status(struct admin_call *call);
+
+/* The names of one kind, of one domain (p == NULL: of all), one line each. */
+int admin_names(struct admin_call *call, enum name_kind kind,
+                json_t *(*object_of)(struct admin_call *, const struct name *));
+
+#endif

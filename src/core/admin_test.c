@@ -1,0 +1,338 @@
+/*
+ * The operator's commands as they are typed, on a store in the fake world.
+ */
+#include "base/test.h"
+
+#include "core/admin_command.h"
+#include "format/message_id.h"
+#include "store/local/engine_rig_test.h"
+#include "store/trace.h"
+
+enum {
+    WORDS_MAX = 64,
+    OUTPUT_MAX = 4 << 20,
+};
+
+struct given {
+    struct rig rig;
+    struct directory directory;
+    struct lane hashes;
+    struct conf conf;
+    struct buf out, err;
+    struct str input;
+    bool json;
+    const char *line; /* what is typed, words divided by spaces */
+    int code;
+};
+
+static int given_open(void **state)
+{
+    static struct given given;
+    given = (struct given){.out = BUF_INIT(OUTPUT_MAX), .err = BUF_INIT(OUTPUT_MAX)};
+    rig_init(&given.rig, 1);
+    assert_true(rig_open(&given.rig));
+    const struct directory_settings settings = {.plus = '+'};
+    fake_role_enter(given.rig.fake, given.rig.role);
+    directory_init(&given.directory, given.rig.engine, given.rig.loop->world, &settings);
+    assert_int_equal(lane_init(&given.hashes, given.rig.loop, "hashes", 1), 0);
+    fake_role_enter(given.rig.fake, 0);
+    *state = &given;
+    return 0;
+}
+
+static int given_close(void **state)
+{
+    struct given *given = *state;
+    fake_role_enter(given->rig.fake, given->rig.role);
+    lane_done(&given->hashes);
+    fake_role_enter(given->rig.fake, 0);
+    rig_close(&given->rig);
+    rig_done(&given->rig);
+    buf_done(&given->out);
+    buf_done(&given->err);
+    return 0;
+}
+
+static void take(void *arg, struct str text, bool to_stderr)
+{
+    struct given *given = arg;
+    buf_put(to_stderr ? &given->err : &given->out, text);
+}
+
+static void type(struct rig *rig, void *arg)
+{
+    struct given *given = arg;
+    struct arena arena;
+    struct str words[WORDS_MAX], rest = str_from(given->line);
+    size_t count = 0;
+    arena_init(&arena, ADMIN_ARENA);
+    while (rest.n && count < WORDS_MAX)
+        words[count++] = str_cut(&rest, ' ');
+    struct admin admin = {.loop = rig->loop,
+                          .engine = rig->engine,
+                          .directory = &given->directory,
+                          .hashes = &given->hashes,
+                          .conf = &given->conf,
+                          .arena = &arena,
+                          .input = given->input,
+                          .json = given->json,
+                          .out = take,
+                          .arg = given};
+    given->code = admin_run(&admin, words, count);
+    arena_done(&arena);
+}
+
+/* The exit code; the output stays in given->out and given->err. */
+static int typed(struct given *given, const char *line)
+{
+    buf_clear(&given->out);
+    buf_clear(&given->err);
+    given->line = line;
+    assert_true(rig_do(&given->rig, type, given));
+    return given->code;
+}
+
+/* The whole answer on standard output, where the command succeeded. */
+static struct str answer(struct given *given, const char *line)
+{
+    int code = typed(given, line);
+    return code ? STR("(failed)") : buf_str(&given->out);
+}
+
+static struct str complaint(struct given *given, const char *line)
+{
+    return typed(given, line) ? buf_str(&given->err) : STR("(did not fail)");
+}
+
+static void village(struct given *given)
+{
+    assert_str(answer(given, "domain add Example.Test"), STR("added domain example.test\n"));
+    given->input = STR("secret\n");
+    assert_str(answer(given, "account add bob@example.test --name Bob --password-stdin"),
+               STR("added account bob@example.test\n"));
+    assert_str(answer(given, "account add alice@example.test --no-password --quota 2G"),
+               STR("added account alice@example.test\n"));
+    given->input = str_null();
+}
+
+static void accounts_come_and_go(void **state)
+{
+    struct given *given = *state;
+    village(given);
+    assert_str(answer(given, "account list"),
+               STR("alice@example.test  quota: 2147483648, no password\n"
+                   "bob@example.test  name: Bob\n"));
+    assert_str(answer(given, "account set bob@example.test --name Robert --disable --quota 1K"),
+               STR("changed account bob@example.test\n"));
+    assert_str(answer(given, "account list example.test"),
+               STR("alice@example.test  quota: 2147483648, no password\n"
+                   "bob@example.test  name: Robert, quota: 1024, disabled\n"));
+    assert_true(str_starts(answer(given, "account show bob@example.test"),
+                           STR("account          bob@example.test\nname             Robert\n")));
+    assert_true(str_starts(answer(given, "mailbox list bob@example.test"),
+                           STR("INBOX  id: 1, uid_validity: ")));
+    assert_str(answer(given, "account remove bob@example.test"),
+               STR("removed account bob@example.test\n"));
+    assert_int_equal(typed(given, "account show bob@example.test"), ADMIN_NO_USER);
+    assert_str(buf_str(&given->err), STR("veredus: no such account: bob@example.test\n"));
+    assert_int_equal(typed(given, "account add alice@example.test"), ADMIN_CANNOT_CREATE);
+    assert_int_equal(typed(given, "domain remove example.test"), ADMIN_CANNOT_CREATE);
+    assert_int_equal(typed(given, "domain show else.test"), ADMIN_NO_HOST);
+    assert_int_equal(typed(given, "account list else.test"), ADMIN_NO_USER);
+}
+
+/* A password is never among the words, and never in the answer unless it was made up. */
+static void passwords_are_kept_or_made_up(void **state)
+{
+    struct given *given = *state;
+    village(given);
+    assert_true(str_find(answer(given, "export"), STR("password = \"$y$")) > 0);
+    assert_int_equal(typed(given, "account add carol@example.test"), 0);
+    struct str made = buf_str(&given->out);
+    assert_true(str_find(made, STR("password         ")) > 0);
+    assert_int_equal(typed(given, "account set carol@example.test --new-password"), 0);
+    assert_int_equal(typed(given, "account set carol@example.test --no-password --new-password"),
+                     ADMIN_USAGE);
+    given->input = STR("");
+    assert_int_equal(typed(given, "account set carol@example.test --password-stdin"), ADMIN_USAGE);
+    assert_int_equal(typed(given, "account set carol@example.test --password-hash plain"),
+                     ADMIN_USAGE);
+    assert_int_equal(typed(given, "account set carol@example.test"), ADMIN_USAGE);
+}
+
+static void groups_are_changed_and_shown(void **state)
+{
+    struct given *given = *state;
+    village(given);
+    assert_str(answer(given, "alias add two@example.test bob@example.test alice@example.test"),
+               STR("added alias two@example.test\n"));
+    assert_str(answer(given, "alias list"),
+               STR("two@example.test  to: bob@example.test alice@example.test\n"));
+    assert_str(answer(given, "alias set two@example.test bob@example.test"),
+               STR("changed alias two@example.test\n"));
+    assert_str(complaint(given, "alias set two@example.test two@example.test"),
+               STR("veredus: the address would lead back to itself\n"));
+    assert_int_equal(given->code, ADMIN_DATA);
+    assert_str(complaint(given, "alias add x@example.test bob@else.test"),
+               STR("veredus: the server does not send mail to other places yet: bob@else.test\n"));
+    assert_int_equal(given->code, ADMIN_NOT_ALLOWED);
+    assert_str(answer(given, "list add l@example.test --owner bob@example.test --expandable "
+                             "--member bob@example.test --member two@example.test"),
+               STR("added list l@example.test\n"));
+    assert_str(answer(given, "list set l@example.test --drop two@example.test --expandable no "
+                             "--member alice@example.test"),
+               STR("changed list l@example.test\n"));
+    assert_int_equal(typed(given, "list show l@example.test"), 0);
+    assert_true(str_ends(buf_str(&given->out), STR("members          alice@example.test\n"
+                                                   "                 bob@example.test\n")));
+    assert_str(answer(given, "moved add old@example.test --forward bob@example.test"),
+               STR("added moved old@example.test\n"));
+    assert_str(answer(given, "moved set old@example.test --refer old@else.test"),
+               STR("changed moved old@example.test\n"));
+    assert_str(answer(given, "moved list"), STR("old@example.test  refer: old@else.test\n"));
+    assert_str(answer(given, "list remove l@example.test"), STR("removed list l@example.test\n"));
+    assert_str(answer(given, "list list"), STR(""));
+}
+
+static void what_is_typed_wrong_is_said(void **state)
+{
+    struct given *given = *state;
+    static const struct {
+        const char *line;
+        int code;
+        struct str says; /* the first line */
+    } rows[] = {
+        {"", 64, STR_INIT("veredus: there is no such command; see veredus help:")},
+        {"frob", 64, STR_INIT("veredus: there is no such command; see veredus help: \"frob\"")},
+        {"domain", 64, STR_INIT("veredus: expected what to do, not")},
+        {"domain frob", 64, STR_INIT("veredus: expected what to do, not \"frob\"")},
+        {"domain add", 64, STR_INIT("veredus: something is missing in \"add\"")},
+        {"domain add a b", 64, STR_INIT("veredus: this is too much: \"b\"")},
+        {"domain add --force a", 64, STR_INIT("veredus: there is no such option: \"--force\"")},
+        {"account add a@b --name", 64, STR_INIT("veredus: a value is missing behind \"--name\"")},
+        {"account add bob", 65,
+         STR_INIT("veredus: an address is written local-part@domain \"bob\"")},
+        {"account add --quota 2X a@b.test", 64,
+         STR_INIT("veredus: expected a size like 500M, not \"2X\"")},
+        {"domain add -- --x", 65, STR_INIT("veredus: the domain is malformed \"--x\"")},
+        {"trace", 64, STR_INIT("veredus: give a message id, --to or --from")},
+        {"trace x", 64, STR_INIT("veredus: that is no message id: \"x\"")},
+        {"trace --to a@b.test --since 5", 64,
+         STR_INIT("veredus: expected a time like 90s, 15m, 1h or 7d, not \"5\"")},
+        {"trace 0000000000000", 69, STR_INIT("veredus: nothing is known of that")},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(typed(given, rows[i].line), rows[i].code);
+        struct str rest = buf_str(&given->err);
+        assert_str(str_cut(&rest, '\n'), rows[i].says);
+    }
+}
+
+static void a_text_is_exported_and_applied(void **state)
+{
+    struct given *given = *state;
+    village(given);
+    struct arena arena;
+    arena_init(&arena, OUTPUT_MAX);
+    struct str text = arena_str(&arena, answer(given, "export"));
+    given->input = text;
+    assert_str(answer(given, "apply FILE"), STR("0 added, 0 changed, 3 unchanged\n"));
+    given->input = STR("domain \"new.test\" { }");
+    assert_str(answer(given, "apply --dry-run FILE"),
+               STR("add domain new.test\n"
+                   "nothing was written; it would be 1 added, 0 changed, 0 unchanged\n"));
+    assert_str(answer(given, "apply -"),
+               STR("add domain new.test\n1 added, 0 changed, 0 unchanged\n"));
+    given->input = STR("domain \"x.test\" { }\nfrob");
+    assert_str(complaint(given, "apply FILE"),
+               STR("veredus: line 2: expected an address in quotes before the end of the line\n"));
+    assert_int_equal(given->code, ADMIN_DATA);
+    arena_done(&arena);
+}
+
+static void everything_speaks_json(void **state)
+{
+    static const char *const lines[] = {
+        "domain add a.test",
+        "domain show a.test",
+        "domain list",
+        "account add x@a.test --name \"X\\\"",
+        "account show x@a.test",
+        "account list",
+        "mailbox list x@a.test",
+        "alias add y@a.test x@a.test",
+        "alias show y@a.test",
+        "alias list",
+        "list add l@a.test --owner x@a.test",
+        "list show l@a.test",
+        "list list",
+        "moved add m@a.test --refer x@b.test",
+        "moved show m@a.test",
+        "moved list",
+        "export",
+        "status",
+        "apply FILE",
+        "trace --to x@a.test",
+        "account show nobody@a.test",
+        "account remove l@a.test",
+    };
+    struct given *given = *state;
+    given->json = true;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        int code = typed(given, lines[i]);
+        struct buf *text = code && given->err.n ? &given->err : &given->out;
+        json_error_t error;
+        json_t *value = json_loadb(text->p, text->n, JSON_REJECT_DUPLICATES, &error);
+        if (!value)
+            print_error("%s: %s: %.*s\n", lines[i], error.text, STR_FMT(buf_str(text)));
+        assert_non_null(value);
+        json_decref(value);
+    }
+}
+
+static void traced(struct rig *rig, void *arg)
+{
+    struct arena arena;
+    struct addr to;
+    arena_init(&arena, OUTPUT_MAX);
+    assert_int_equal(addr_parse(STR("bob@example.test"), &arena, &to).code, ERR_NONE);
+    int64_t now = world_wall(rig->loop->world);
+    struct trace_event event = trace_event(TRACED_delivered, now);
+    trace_text(&event, TRACE_address, STR("bob@example.test"));
+    trace_number(&event, TRACE_uid, 7);
+    struct op_list ops = op_list_take(&arena, trace_ops_count(1, 1));
+    trace_ops(message_id_make(now, 5), &event, 1, NULL, &to, 1, &arena, &ops);
+    struct commit commit = {.ops = ops.ops, .op_count = ops.count};
+    *(bool *)arg = !err_is(engine_commit_wait(rig->engine, &commit));
+    arena_done(&arena);
+}
+
+static void a_trace_is_told_by_address(void **state)
+{
+    struct given *given = *state;
+    bool committed = false;
+    assert_true(rig_do(&given->rig, traced, &committed));
+    assert_true(committed);
+    assert_int_equal(typed(given, "trace --to BOB@example.test --since 1h"), 0);
+    assert_true(str_starts(buf_str(&given->out), STR("Message ")));
+    assert_true(str_find(buf_str(&given->out), STR("Delivered to bob@example.test")) > 0);
+    struct str rest = str_from_index(buf_str(&given->out), sizeof("Message ") - 1);
+    struct str id = str_cut(&rest, '\n');
+    char line[64];
+    snprintf(line, sizeof(line), "trace %.*s", STR_FMT(id));
+    assert_int_equal(typed(given, line), 0);
+    assert_int_equal(typed(given, "trace --from bob@example.test"), ADMIN_UNAVAILABLE);
+}
+
+#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, given_open, given_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_STORE(accounts_come_and_go),           WITH_STORE(passwords_are_kept_or_made_up),
+        WITH_STORE(groups_are_changed_and_shown),   WITH_STORE(what_is_typed_wrong_is_said),
+        WITH_STORE(a_text_is_exported_and_applied), WITH_STORE(everything_speaks_json),
+        WITH_STORE(a_trace_is_told_by_address),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
