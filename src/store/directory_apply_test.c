@@ -117,6 +117,7 @@ static void what_differs_is_changed_and_told(void **state)
     struct given *given = *state;
     struct told told;
     assert_int_equal(apply(given, VILLAGE, false, &told).code, ERR_NONE);
+    buf_done(&told.text);
     assert_int_equal(
         apply(
             given,
