@@ -56,6 +56,7 @@ struct run {
     size_t submitted, outstanding, committed;
     uint32_t highest_uid[PARTITIONS + 1];
     size_t starts, faults;
+    size_t episode; /* commits between two starts */
 };
 
 static struct model_entry *model_find(struct model *model, uint64_t partition, struct str key)
@@ -350,9 +351,9 @@ static void check_run(struct rig *rig, void *arg)
 static void work_run(struct rig *rig, void *arg)
 {
     struct run *run = arg;
-    while (run->trial_count < EPISODE) {
+    while (run->trial_count < run->episode) {
         size_t batch = 1 + fake_random_below(&rig->random, BATCH);
-        for (size_t i = 0; i < batch && run->trial_count < EPISODE; i++)
+        for (size_t i = 0; i < batch && run->trial_count < run->episode; i++)
             trial_submit(run);
         if (fake_random_below(&rig->random, 4) == 0)
             (void)local_apply_now(rig->engine);
@@ -406,6 +407,7 @@ static void run_init(struct run *run, uint64_t seed)
 {
     rig_init(&run->rig, seed);
     run->seed = seed;
+    run->episode = EPISODE;
     run->rig.weather.job_most = 2 * NS_PER_MS;
     run->rig.weather.cold = 100000;
     run->rig.settings.overlay_soft = 1000 + fake_random_below(&run->rig.random, 30000);
@@ -528,11 +530,103 @@ static void failing_calls(void **state)
     free(run);
 }
 
+/* --- Every call ------------------------------------------------------------------------------ */
+
+enum {
+    SHORT = 80, /* commits of a run that is repeated for every call it makes */
+    CALLS_MAX = 2000
+};
+
+static void short_init(struct run *run, uint64_t seed)
+{
+    memset(run, 0, sizeof(*run));
+    run_init(run, seed);
+    run->episode = SHORT;
+    run->rig.settings.overlay_soft = 2000;
+    run->rig.settings.segment_size = 64 * 1024;
+}
+
+static void short_end(struct run *run)
+{
+    start(run, false);
+    start_fresh_trials(run);
+    assert_true(rig_do(&run->rig, work_run, run));
+    assert_true(rig_do(&run->rig, check_run, run));
+    rig_close(&run->rig);
+    run_done(run);
+}
+
+/* False: it came to its end before that call. */
+static bool killed_at(struct run *run, uint64_t n, bool power_cut)
+{
+    struct rig *rig = &run->rig;
+    short_init(run, 1000 + n);
+    rig->kill_at = n;
+    bool alive = rig_open(rig) && rig_do(rig, work_run, run) && rig_try_close(rig);
+    if (!alive && rig->loop)
+        rig_kill(rig);
+    rig->kill_at = 0;
+    if (power_cut)
+        fake_disk_crash(rig->disk, fake_pick_random(&rig->random), FAKE_TEAR_ANY);
+    short_end(run);
+    return !alive;
+}
+
+static void killed_at_every_call(void **state)
+{
+    (void)state;
+    struct run *run = malloc(sizeof(*run));
+    assert_non_null(run);
+    uint64_t n = 1;
+    while (killed_at(run, n, false) && killed_at(run, n, true) && n < CALLS_MAX)
+        n++;
+    assert_true(n > 60 && n < CALLS_MAX);
+    free(run);
+}
+
+static bool failed_at(struct run *run, uint64_t n, int error)
+{
+    struct rig *rig = &run->rig;
+    short_init(run, 2000 + n);
+    struct fake_fault fault = {.kind = FAKE_ANY_CALL, .nth = n, .error = error};
+    rig->fault = &fault;
+    bool opened = rig_open(rig);
+    rig->fault = NULL;
+    if (opened)
+        assert_true(rig_do(rig, work_run, run));
+    fake_fault_remove(rig->fake, &fault);
+    if (opened)
+        assert_true(rig_do(rig, check_run, run));
+    if (opened)
+        rig_crash(rig);
+    else
+        rig_end_role(rig);
+    short_end(run);
+    return fault.fired > 0;
+}
+
+static void every_call_fails_once(void **state)
+{
+    (void)state;
+    static const int errors[] = {-EIO, -ENOSPC, -ENOMEM};
+    struct run *run = malloc(sizeof(*run));
+    assert_non_null(run);
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        uint64_t n = 1;
+        while (failed_at(run, n, errors[i]) && n < CALLS_MAX)
+            n++;
+        assert_true(n > 60 && n < CALLS_MAX);
+    }
+    free(run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kills_and_power_cuts),
         cmocka_unit_test(failing_calls),
+        cmocka_unit_test(killed_at_every_call),
+        cmocka_unit_test(every_call_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

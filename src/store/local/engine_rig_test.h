@@ -15,7 +15,90 @@
 enum {
     RIG_GRAVES = 4096,
     RIG_SEGMENT = 256 * 1024,
+    RIG_VIEWS = 16,
 };
+
+/*
+ * The map as an index that outlives a killed engine, as a file does: the views that were open then
+ * are ended by rig_kill, as the kernel would.
+ */
+struct rig_index {
+    struct index index;
+    struct index_ops ops;
+    struct index *inner;
+    struct index_view *views[RIG_VIEWS];
+};
+
+static inline struct index *rig_index_inner(struct index *index)
+{
+    return ((struct rig_index *)index)->inner;
+}
+
+static inline struct err rig_index_write(struct index *index, const struct index_change *changes,
+                                         size_t count, struct log_position position)
+{
+    struct index *inner = rig_index_inner(index);
+    return inner->ops->write(inner, changes, count, position);
+}
+
+static inline struct err rig_index_view_begin(struct index *index, struct index_view **view_r)
+{
+    struct rig_index *rig_index = (struct rig_index *)index;
+    struct err e = rig_index->inner->ops->view_begin(rig_index->inner, view_r);
+    for (size_t i = 0; !err_is(e) && i < RIG_VIEWS; i++)
+        if (!rig_index->views[i]) {
+            rig_index->views[i] = *view_r;
+            break;
+        }
+    return e;
+}
+
+static inline void rig_index_view_end(struct index *index, struct index_view *view)
+{
+    struct rig_index *rig_index = (struct rig_index *)index;
+    for (size_t i = 0; i < RIG_VIEWS; i++)
+        if (rig_index->views[i] == view)
+            rig_index->views[i] = NULL;
+    rig_index->inner->ops->view_end(rig_index->inner, view);
+}
+
+static inline struct err rig_index_check(struct index *index)
+{
+    struct index *inner = rig_index_inner(index);
+    return inner->ops->check(inner);
+}
+
+static inline void rig_index_close(struct index *index)
+{
+    struct index *inner = rig_index_inner(index);
+    inner->ops->close(inner);
+    free(index);
+}
+
+static inline struct index *rig_index_open(void)
+{
+    struct rig_index *rig_index = calloc(1, sizeof(*rig_index));
+    assert_non_null(rig_index);
+    assert_false(err_is(index_map_open(&rig_index->inner)));
+    rig_index->ops = *rig_index->inner->ops;
+    rig_index->ops.write = rig_index_write;
+    rig_index->ops.view_begin = rig_index_view_begin;
+    rig_index->ops.view_end = rig_index_view_end;
+    rig_index->ops.check = rig_index_check;
+    rig_index->ops.close = rig_index_close;
+    rig_index->index.ops = &rig_index->ops;
+    return &rig_index->index;
+}
+
+static inline void rig_index_end_views(struct index *index)
+{
+    struct rig_index *rig_index = (struct rig_index *)index;
+    if (index->ops->close != rig_index_close)
+        return; /* the test's own */
+    for (size_t i = 0; i < RIG_VIEWS; i++)
+        if (rig_index->views[i])
+            rig_index_view_end(index, rig_index->views[i]);
+}
 
 static void *graves[RIG_GRAVES];
 static size_t grave_count;
@@ -28,6 +111,10 @@ struct rig {
     struct local_settings settings;
     int role;
     bool dead; /* the role was killed by a fault */
+    /* Counted from the call of local_open on: the role dies at this call (0: never), and this fault
+     * is added. */
+    uint64_t kill_at;
+    struct fake_fault *fault;
     struct loop *loop;
     struct fiber_pool *fibers;
     struct index *index; /* outlives a crash, unless the test drops it */
@@ -110,11 +197,15 @@ static inline bool rig_open(struct rig *rig)
     fake_role_enter(rig->fake, 0);
     rig->engine = NULL;
     if (!rig->index)
-        assert_false(err_is(index_map_open(&rig->index)));
+        rig->index = rig_index_open();
+    if (rig->kill_at)
+        fake_kill_role_at(rig->fake, rig->role, rig->kill_at);
+    if (rig->fault)
+        fake_fault_add(rig->fake, rig->fault);
     bool done = rig_do(rig, rig_open_run, NULL);
     if (done && err_is(rig->opened))
         rig->index = NULL; /* it was taken over */
-    return done && !err_is(rig->opened);
+    return done && !rig->dead && !err_is(rig->opened);
 }
 
 static inline void rig_init(struct rig *rig, uint64_t seed)
@@ -159,6 +250,8 @@ static inline void rig_kill(struct rig *rig)
     rig->dead = true;
     rig->engine = NULL;
     rig->loop = NULL;
+    if (rig->index)
+        rig_index_end_views(rig->index);
 }
 
 /* False: it was killed meanwhile (and rig_kill is done). */
