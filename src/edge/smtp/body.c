@@ -9,6 +9,7 @@ bool smtp_body_open(struct smtp_body *body)
 {
     body->digest = EVP_MD_CTX_new();
     arena_init(&body->arena, SUMMARY_ARENA_MAX);
+    buf_init(&body->record, (size_t)SMTP_SUMMARY_SLABS * SLAB_SIZE);
     return body->digest && EVP_DigestInit_ex(body->digest, EVP_sha256(), NULL) == 1;
 }
 
@@ -17,6 +18,7 @@ void smtp_body_close(struct smtp_body *body)
     EVP_MD_CTX_free(body->digest);
     body->digest = NULL;
     arena_done(&body->arena);
+    buf_done(&body->record);
 }
 
 /* --- Slabs ----------------------------------------------------------------------------------- */
@@ -121,6 +123,8 @@ void smtp_body_end(struct smtp_body *body)
     smtp_slabs_give(&body->slabs);
     upload_drop(body);
     arena_reset(&body->arena);
+    if (body->record.cap > SLAB_SIZE)
+        buf_done(&body->record);
     body->begun = false;
 }
 

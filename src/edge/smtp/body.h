@@ -53,6 +53,7 @@ struct smtp_body {
     EVP_MD_CTX *digest;
     struct arena arena; /* the summary's */
     struct summary summary;
+    struct buf record; /* the summary printed, on its way to slabs */
 };
 
 /* Once per memory: false without memory. */

@@ -108,14 +108,14 @@ static struct err served_extra(const struct smtp_body *body, struct str record, 
 static struct err summary_store(struct smtp_session *s, struct try *try)
 {
     struct smtp_body *body = &s->mail->body;
-    struct buf record = BUF_INIT((size_t)SMTP_SUMMARY_SLABS * SLAB_SIZE);
-    summary_print(&body->summary, &record);
-    struct err e = err_make(buf_over(&record) ? ERR_NO_MEMORY : ERR_NONE);
+    struct buf *record = &body->record;
+    buf_clear(record);
+    summary_print(&body->summary, record);
+    struct err e = err_make(buf_over(record) ? ERR_NO_MEMORY : ERR_NONE);
     if (!err_is(e) && body->binary)
-        e = served_extra(body, buf_str(&record), &try->served_extra);
+        e = served_extra(body, buf_str(record), &try->served_extra);
     if (!err_is(e))
-        e = smtp_slabs_fill(s->base.edge, &try->summary, buf_str(&record));
-    buf_done(&record);
+        e = smtp_slabs_fill(s->base.edge, &try->summary, buf_str(record));
     return e;
 }
 

@@ -165,6 +165,15 @@ static void after_turn(struct task *task)
     stream_resume(&s->stream);
 }
 
+/* A client that only half-closed still gets the replies to what it sent. */
+static void input_ended(struct smtp_session *s)
+{
+    if (s->state == SMTP_CLOSING || s->stream.ended == STREAM_BROKEN)
+        session_free(s);
+    else
+        smtp_close_after_reply(s, "lost");
+}
+
 static void input(struct stream *stream)
 {
     struct smtp_session *s = stream->arg;
@@ -172,7 +181,7 @@ static void input(struct stream *stream)
     if (s->busy)
         return;
     if (stream->ended != STREAM_OPEN) {
-        session_free(s);
+        input_ended(s);
         return;
     }
     s->heard = s->base.edge->loop->now;
