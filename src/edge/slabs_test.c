@@ -52,7 +52,7 @@ static void the_last_given_back_comes_first(void **state)
 {
     (void)state;
     struct place p;
-    uint32_t a, b, c;
+    uint32_t a = 9, b = 9, c = 9;
     open_place(&p);
     assert_true(slabs_take(p.slabs, &a) && slabs_take(p.slabs, &b));
     assert_int_equal(a, 0);
