@@ -601,8 +601,12 @@ static void read_only_begin(struct local *local, struct err e)
                                : err_detail(ERR_STORE_READ_ONLY, STR("no segment can be made"));
     local_say(local, "no new segment can be made: ", e);
     waiting_fail(local, local->read_only_err);
-    if (local->state == LOCAL_CLOSING)
+    if (local->state == LOCAL_CLOSING) {
+        /* The process ends and no reply may follow: what SHUTTING_DOWN means is "not known". */
+        local->refused_err = err_make(ERR_SHUTTING_DOWN);
+        refused_report(local);
         return;
+    }
     local->state = LOCAL_READ_ONLY;
     timer_set(local->loop, &local->retry, local->loop->now + LOCAL_RETRY_AFTER);
 }

@@ -56,7 +56,8 @@ void local_is_damaged(struct local *local, const char *what, struct err e)
 static bool is_quiet(const struct local *local)
 {
     return !local->group.flying && !local->making && !local->sparing && !local->applying &&
-           TAILQ_EMPTY(&local->failed) && background_is_quiet(local) &&
+           TAILQ_EMPTY(&local->failed) && TAILQ_EMPTY(&local->refused) &&
+           background_is_quiet(local) &&
            (TAILQ_EMPTY(&local->waiting) || local->state == LOCAL_DAMAGED);
 }
 
@@ -327,6 +328,7 @@ static void local_close(struct engine *engine)
     bool damaged = local->status.damaged;
     local->state = LOCAL_CLOSING;
     timer_clear(local->loop, &local->retry);
+    commit_go_on(local); /* where no segment could be made, it is tried once more */
     wait_until_quiet(local);
     if (!damaged)
         (void)apply_wait(local); /* what is not applied is replayed */

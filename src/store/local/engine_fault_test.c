@@ -444,6 +444,58 @@ static void read_only_ends_by_itself(void **state)
     on_engine(&rig, read_only_body);
 }
 
+struct unknown {
+    struct fake_fault sync, name;
+    struct commit commit;
+    struct op op;
+    struct err err;
+    bool done;
+};
+
+static void unknown_done(struct commit *commit, struct err e)
+{
+    struct unknown *unknown = commit->arg;
+    unknown->err = e;
+    unknown->done = true;
+}
+
+static void unknown_body(struct rig *rig, void *arg)
+{
+    struct unknown *unknown = arg;
+    unknown->sync =
+        (struct fake_fault){.kind = FAKE_FILE_SYNC, .role = rig->role, .nth = 1, .error = -EIO};
+    unknown->name = (struct fake_fault){
+        .kind = FAKE_FILE_RENAME, .role = rig->role, .nth = 1, .times = 1000, .error = -EROFS};
+    fiber_sleep_until(rig->loop, rig->loop->now + NS_PER_SECOND);
+    fake_fault_add(rig->fake, &unknown->sync);
+    fake_fault_add(rig->fake, &unknown->name);
+    unknown->op = (struct op){.kind = OP_PUT, .partition = inbox, .key = STR("a")};
+    unknown->commit = (struct commit){.ops = &unknown->op, .op_count = 1, .done = unknown_done};
+    unknown->commit.arg = unknown;
+    engine_commit(rig->engine, &unknown->commit);
+    fiber_sleep_until(rig->loop, rig->loop->now + 10 * NS_PER_SECOND);
+    assert_false(unknown->done);
+}
+
+/* The close once hung on a commit whose refusal could not be made final. */
+static void what_cannot_be_refused_for_good_is_not_known_at_the_close(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct unknown unknown = {.done = false};
+    rig_init(&rig, 18);
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, unknown_body, &unknown));
+    rig_close(&rig);
+    assert_true(unknown.done);
+    assert_int_equal(unknown.err.code, ERR_SHUTTING_DOWN);
+    fake_fault_remove(rig.fake, &unknown.sync);
+    fake_fault_remove(rig.fake, &unknown.name);
+    assert_true(rig_open(&rig));
+    rig_close(&rig);
+    rig_done(&rig);
+}
+
 static void full_body(struct rig *rig, void *arg)
 {
     (void)arg;
@@ -688,6 +740,7 @@ int main(void)
         cmocka_unit_test(large_bodies_have_files_of_their_own),
         cmocka_unit_test(a_refused_group_waits_until_that_is_final),
         cmocka_unit_test(read_only_ends_by_itself),
+        cmocka_unit_test(what_cannot_be_refused_for_good_is_not_known_at_the_close),
         cmocka_unit_test(a_full_disk_still_takes_removals),
         cmocka_unit_test(the_overlay_has_a_cap),
         cmocka_unit_test(nothing_is_applied_in_the_turn_of_its_reply),
