@@ -1,0 +1,154 @@
+#include "cli/cli.h"
+
+#include "sys/process.h"
+
+#ifndef VEREDUS_CONF
+#define VEREDUS_CONF "/etc/veredus/veredus.conf"
+#endif
+
+static const char default_file[] = VEREDUS_CONF;
+
+void cli_out(struct str text)
+{
+    fwrite(text.p, 1, text.n, stdout);
+}
+
+void cli_say(struct str text)
+{
+    fprintf(stderr, "veredus: %.*s\n", STR_FMT(text));
+}
+
+static struct str folder_of(struct str file)
+{
+    ssize_t slash = str_last_index(file, '/');
+    return slash < 0 ? STR(".") : slash == 0 ? STR("/") : str_head(file, (size_t)slash);
+}
+
+static int file_set(struct cli *cli, struct str file)
+{
+    if (cli->file.p) {
+        cli_say(STR("one of --config and --home is enough"));
+        return EXIT_USAGE;
+    }
+    cli->file = file;
+    cli->folder = folder_of(file);
+    return 0;
+}
+
+static int home_set(struct cli *cli, struct str home)
+{
+    struct buf file = BUF_INIT(4096);
+    buf_put(&file, home);
+    buf_put(&file, STR("/veredus.conf"));
+    struct str text = buf_copy(&file, &cli->arena);
+    buf_done(&file);
+    if (!text.p) {
+        cli_say(STR("that path is too long"));
+        return EXIT_USAGE;
+    }
+    return file_set(cli, text);
+}
+
+static int option_take(struct cli *cli, struct str option, char **value, int *used_r)
+{
+    bool is_home = str_eq(option, STR("--home"));
+    *used_r = 1;
+    if (str_eq(option, STR("--json"))) {
+        cli->json = true;
+        return 0;
+    }
+    if (!*value) {
+        cli_say(is_home ? STR("--home needs a folder") : STR("--config needs a file"));
+        return EXIT_USAGE;
+    }
+    *used_r = 2;
+    return is_home ? home_set(cli, str_from(*value)) : file_set(cli, str_from(*value));
+}
+
+static bool is_ours(struct str word)
+{
+    return str_eq(word, STR("--home")) || str_eq(word, STR("--config")) ||
+           str_eq(word, STR("--json"));
+}
+
+int cli_arguments(struct cli *cli, int argc, char **argv)
+{
+    arena_init(&cli->arena, CLI_ARENA);
+    buf_init(&cli->input, CLI_INPUT_MAX);
+    for (int i = 1; i < argc;) {
+        struct str word = str_from(argv[i]);
+        int used = 1, failed = 0;
+        if (is_ours(word))
+            failed = option_take(cli, word, &argv[i + 1], &used);
+        else if (cli->word_count < CLI_ARGUMENTS_MAX)
+            cli->words[cli->word_count++] = word;
+        else
+            failed = EXIT_USAGE;
+        if (failed)
+            return failed;
+        i += used;
+    }
+    return cli->file.p ? 0 : file_set(cli, str_from(default_file));
+}
+
+int cli_configure(struct cli *cli)
+{
+    struct buf text = BUF_INIT(CLI_CONFIGURATION_MAX);
+    struct err e = process_read_file(cli->file, CLI_CONFIGURATION_MAX, &text);
+    if (err_is(e)) {
+        fprintf(stderr, "veredus: cannot read the configuration %.*s: %s\n", STR_FMT(cli->file),
+                e.os ? strerror(e.os) : err_row(e.code)->text);
+        buf_done(&text);
+        return EXIT_CONFIG;
+    }
+    struct str kept = buf_copy(&text, &cli->arena);
+    buf_done(&text);
+    struct conf_trouble trouble = {.text = BUF_INIT(CLI_CONFIGURATION_MAX)};
+    e = conf_parse(kept, cli->file, cli->folder, &cli->arena, &cli->conf, &trouble);
+    if (err_is(e))
+        fprintf(stderr, "%.*s", STR_FMT(buf_str(&trouble.text)));
+    buf_done(&trouble.text);
+    return err_is(e) ? EXIT_CONFIG : 0;
+}
+
+/* --- What a command reads ------------------------------------------------------------------------
+ */
+
+static bool has_word(const struct cli *cli, struct str word)
+{
+    for (size_t i = 0; i < cli->word_count; i++)
+        if (str_eq(cli->words[i], word))
+            return true;
+    return false;
+}
+
+static int input_failed(struct err e, struct str what)
+{
+    fprintf(stderr, "veredus: cannot read %.*s: %s\n", STR_FMT(what),
+            e.os ? strerror(e.os) : err_row(e.code)->text);
+    return EXIT_USAGE;
+}
+
+static int apply_input(struct cli *cli)
+{
+    for (size_t i = 1; i < cli->word_count; i++) {
+        if (str_starts(cli->words[i], STR("--")))
+            continue;
+        struct str name = cli->words[i];
+        struct err e = process_read_file(str_eq(name, STR("-")) ? STR("/dev/stdin") : name,
+                                         CLI_INPUT_MAX, &cli->input);
+        return err_is(e) ? input_failed(e, name) : 0;
+    }
+    return 0;
+}
+
+int cli_input(struct cli *cli)
+{
+    if (cli->word_count && str_eq(cli->words[0], STR("apply")))
+        return apply_input(cli);
+    if (has_word(cli, STR("--password-stdin"))) {
+        struct err e = process_read_password(STR("Password: "), &cli->input);
+        return err_is(e) ? input_failed(e, STR("the password")) : 0;
+    }
+    return 0;
+}

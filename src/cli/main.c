@@ -1,0 +1,158 @@
+#include "cli/cli.h"
+
+#include "core/admin.h"
+#include "core/core.h"
+#include "edge/pop3/role.h"
+#include "edge/smtp/role.h"
+#include "parent/parent.h"
+
+#ifndef VEREDUS_VERSION
+#define VEREDUS_VERSION "unknown"
+#endif
+
+static const char usage_head[] =
+    "usage: veredus COMMAND ... [--config FILE | --home DIR] [--json]\n"
+    "\n"
+    "The server:\n"
+    "  serve                          run it in the foreground\n"
+    "  config check                   read the configuration and say what is wrong with it\n"
+    "  config show [--all]            the settings that differ from their defaults, or all\n"
+    "  config manual                  print veredus.conf(5)\n"
+    "  version, help\n"
+    "\n"
+    "The operator's commands, with the server up or down:\n";
+
+/* --- Commands of the program itself --------------------------------------------------------------
+ */
+
+static int help(struct cli *cli)
+{
+    (void)cli;
+    struct buf commands = BUF_INIT(64 * 1024);
+    admin_help(&commands);
+    cli_out(str_from(usage_head));
+    cli_out(buf_str(&commands));
+    cli_out(STR("\nDIR holds veredus.conf. See veredus(8).\n"));
+    buf_done(&commands);
+    return 0;
+}
+
+static int version(struct cli *cli)
+{
+    (void)cli;
+    cli_out(STR("veredus " VEREDUS_VERSION "\n"));
+    return 0;
+}
+
+static int serve(struct cli *cli)
+{
+    struct parent_options options = {.config = cli->file};
+    return parent_run(&options);
+}
+
+static int config_check(struct cli *cli)
+{
+    int failed = cli_configure(cli);
+    if (!failed)
+        printf("%.*s: no mistakes found\n", STR_FMT(cli->file));
+    return failed;
+}
+
+static int config_show(struct cli *cli)
+{
+    int failed = cli_configure(cli);
+    if (failed)
+        return failed;
+    struct buf text = BUF_INIT(CLI_CONFIGURATION_MAX);
+    bool all = cli->word_count > 2 && str_eq(cli->words[2], STR("--all"));
+    conf_print(&cli->conf, all, &text);
+    cli_out(buf_str(&text));
+    buf_done(&text);
+    return 0;
+}
+
+static int config_manual(struct cli *cli)
+{
+    (void)cli;
+    struct buf text = BUF_INIT(CLI_CONFIGURATION_MAX);
+    conf_manual(&text);
+    cli_out(buf_str(&text));
+    buf_done(&text);
+    return 0;
+}
+
+static const struct {
+    const char *first, *second; /* second NULL: none */
+    int (*run)(struct cli *);
+} commands[] = {
+    {"help", NULL, help},
+    {"--help", NULL, help},
+    {"version", NULL, version},
+    {"--version", NULL, version},
+    {"serve", NULL, serve},
+    {"config", "check", config_check},
+    {"config", "show", config_show},
+    {"config", "manual", config_manual},
+};
+
+/* --- The operator's commands
+ * ---------------------------------------------------------------------- */
+
+static int admin_command(struct cli *cli)
+{
+    int code = cli_configure(cli);
+    if (!code)
+        code = cli_input(cli);
+    if (code || cli_online(cli, &code))
+        return code;
+    return cli_offline(cli);
+}
+
+static bool word_is(const struct cli *cli, size_t i, const char *text)
+{
+    return !text || (i < cli->word_count && str_eq(cli->words[i], str_from(text)));
+}
+
+static int command_run(struct cli *cli)
+{
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (word_is(cli, 0, commands[i].first) && word_is(cli, 1, commands[i].second))
+            return commands[i].run(cli);
+    if (cli->word_count == 0) {
+        help(cli);
+        return EXIT_USAGE;
+    }
+    return admin_command(cli);
+}
+
+/* --- Roles, started by the parent
+ * ------------------------------------------------------------------ */
+
+static const struct {
+    const char *name;
+    int (*main)(void);
+} roles[] = {
+    {"core", core_main},
+    {"mx", edge_mx_main},
+    {"box", edge_box_main},
+};
+
+static int role_main(const char *name)
+{
+    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+        if (strcmp(name, roles[i].name) == 0)
+            return roles[i].main();
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "role") == 0)
+        return role_main(argv[2]);
+    struct cli cli = {.word_count = 0};
+    int code = cli_arguments(&cli, argc, argv);
+    if (!code)
+        code = command_run(&cli);
+    fflush(stdout);
+    return code;
+}

@@ -1,0 +1,113 @@
+/*
+ * A command through core: one link over the control socket, one question. Core checks who we are by
+ * the socket's peer credentials; the socket's mode keeps everybody else out before that.
+ */
+#include "cli/cli.h"
+
+#include "base/must.h"
+#include "bus/link.h"
+#include "sys/fiber.h"
+#include "sys/process.h"
+
+struct conversation {
+    struct cli *cli;
+    struct loop loop;
+    struct fiber_pool *fibers;
+    struct link link;
+    bool linked;
+    int exit_code;
+};
+
+static void text_got(struct link *link, const struct msg *msg, int passed)
+{
+    must(passed < 0);
+    (void)link;
+    if (msg->kind != MSG_admin_text)
+        return;
+    struct str text = msg->admin_text.text;
+    if (msg->admin_text.to_stderr)
+        fwrite(text.p, 1, text.n, stderr);
+    else
+        cli_out(text);
+}
+
+static void link_ended(struct link *link, struct err why)
+{
+    struct conversation *talk = link->arg;
+    (void)why;
+    talk->linked = false;
+    link_done(link);
+}
+
+static struct err input_send(struct conversation *talk)
+{
+    struct str rest = buf_str(&talk->cli->input);
+    while (rest.n) {
+        struct str piece = str_head(rest, ADMIN_INPUT_PIECE);
+        struct msg msg = {.kind = MSG_admin_input, .admin_input = {.octets = piece}};
+        struct err e = link_send(&talk->link, &msg);
+        if (e.code == ERR_OVER_LIMIT) { /* core reads slower than we write */
+            fiber_sleep_until(&talk->loop, talk->loop.now + 5 * NS_PER_MS);
+            continue;
+        }
+        if (err_is(e))
+            return e;
+        rest = str_from_index(rest, piece.n);
+    }
+    return err_none();
+}
+
+static struct err command_ask(struct conversation *talk)
+{
+    struct cli *cli = talk->cli;
+    struct err e = input_send(talk);
+    if (err_is(e))
+        return e;
+    struct msg_text_line *words =
+        arena_take_array(&cli->arena, cli->word_count, sizeof(struct msg_text_line));
+    if (!words)
+        return err_make(ERR_NO_MEMORY);
+    for (size_t i = 0; i < cli->word_count; i++)
+        words[i].text = cli->words[i];
+    struct msg question = {
+        .kind = MSG_admin,
+        .admin = {.arguments = words, .arguments_count = cli->word_count, .json = cli->json}};
+    struct msg answer;
+    e = link_ask(&talk->link, &question, &cli->arena, &answer);
+    if (!err_is(e))
+        talk->exit_code = answer.admin_done.exit_code;
+    return e;
+}
+
+static void talk_run(void *arg)
+{
+    struct conversation *talk = arg;
+    if (err_is(command_ask(talk))) {
+        cli_say(STR("the server ended the connection; nothing is known about the command"));
+        talk->exit_code = EXIT_TEMPORARY;
+    }
+    loop_stop(&talk->loop);
+}
+
+bool cli_online(struct cli *cli, int *exit_r)
+{
+    static const struct link_owner owner = {.got = text_got, .ended = link_ended};
+    int handle;
+    if (err_is(process_connect_unix(cli->conf.server.control, &handle)))
+        return false;
+    struct conversation talk = {.cli = cli, .exit_code = EXIT_SOFTWARE};
+    must(loop_init(&talk.loop, world_real()) == 0);
+    talk.fibers = fiber_pool_open(&talk.loop, 4);
+    must(talk.fibers);
+    must(link_init(&talk.link, &talk.loop, handle, ROLE_CLI, ROLE_CORE, &owner, &talk) == 0);
+    talk.linked = true;
+    struct fiber_start start = {.run = talk_run, .arg = &talk};
+    fiber_run(talk.fibers, &start);
+    loop_run(&talk.loop);
+    if (talk.linked)
+        link_done(&talk.link);
+    fiber_pool_close(talk.fibers);
+    loop_done(&talk.loop);
+    *exit_r = talk.exit_code;
+    return true;
+}
