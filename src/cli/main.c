@@ -105,6 +105,10 @@ static int admin_command(struct cli *cli)
         code = cli_input(cli);
     if (code || cli_online(cli, &code))
         return code;
+    if (str_eq(cli->words[0], STR("status"))) {
+        fprintf(stderr, "veredus: no server answers on %.*s\n", STR_FMT(cli->conf.server.control));
+        return EXIT_UNAVAILABLE;
+    }
     return cli_offline(cli);
 }
 

@@ -90,6 +90,8 @@ static struct err data_enter(struct cli *cli)
     struct str data = cli->conf.server.data;
     bool as_root = process_is_root() && process_has_user(str_from(store_user));
     struct err e = process_make_folder(data, 0700);
+    if (e.code == ERR_EXISTS)
+        e = err_none();
     if (!err_is(e) && as_root)
         e = process_give_folder(data, str_from(store_user));
     if (err_is(e))

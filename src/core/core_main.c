@@ -25,6 +25,8 @@ static struct err core_prepare(struct role *role)
     struct core_role *own = role->arg;
     const struct conf *conf = role->conf;
     struct err e = process_make_folder(conf->server.data, 0700);
+    if (e.code == ERR_EXISTS)
+        e = err_none();
     if (!err_is(e) && role->as_root)
         e = process_give_folder(conf->server.data, str_from(core_user));
     if (!err_is(e))

@@ -233,8 +233,12 @@ struct err peer_add(struct core *core, int handle, enum bus_role role, uint32_t 
     struct peer *peer = calloc(1, sizeof(*peer));
     if (!peer)
         return err_make(ERR_NO_MEMORY);
-    *peer = (struct peer){
-        .magic = PEER_MAGIC, .core = core, .role = role, .instance = instance, .holds = 1};
+    *peer = (struct peer){.magic = PEER_MAGIC,
+                          .core = core,
+                          .role = role,
+                          .instance = instance,
+                          .holds = 1,
+                          .admin_input = BUF_INIT(ADMIN_INPUT_MAX)};
     int failed = link_init(&peer->link, core->loop, handle, ROLE_CORE, role, &owner, peer);
     if (failed) {
         free(peer);

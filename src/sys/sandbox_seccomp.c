@@ -119,8 +119,8 @@ static const int connect_calls[] = {CALL(socket), CALL(connect),  CALL(bind),
 
 /* "Not there", where the role has no folder. */
 static const int absent_calls[] = {
-    CALL(open),  CALL(openat), CALL(openat2),   CALL(stat),       CALL(lstat),    CALL(newfstatat),
-    CALL(statx), CALL(access), CALL(faccessat), CALL(faccessat2), CALL(readlink), CALL(readlinkat),
+    CALL(open),   CALL(openat),    CALL(openat2),    CALL(stat),     CALL(lstat),      CALL(statx),
+    CALL(access), CALL(faccessat), CALL(faccessat2), CALL(readlink), CALL(readlinkat),
 };
 
 /* Of these the ones that a role with a folder has no leave for either. */

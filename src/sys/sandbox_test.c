@@ -41,7 +41,7 @@ enum {
 struct outside {
     char folder[64], secret[80], config[80], inside[80];
     int folder_handle;
-    int listener, client, udp, pair[2];
+    int listener, client, udp, shared, pair[2];
     struct sockaddr_in address;
 };
 
@@ -292,6 +292,18 @@ static bool makes_shared_memory(void)
     return opened(handle);
 }
 
+/* As an edge does with the pool that core hands over. */
+static bool maps_what_it_was_given(void)
+{
+    struct world *world = world_real();
+    char *at = world->ops->shm_map(world, o.shared, MEGABYTE);
+    if (!at)
+        return false;
+    at[MEGABYTE - 1] = 1;
+    world->ops->shm_unmap(world, at, MEGABYTE);
+    return true;
+}
+
 static bool digests(void)
 {
     unsigned char digest[EVP_MAX_MD_SIZE], random[16];
@@ -454,6 +466,7 @@ tries[] = {
     {"runs threads", runs_threads, {YES, YES, YES, YES}, {YES, YES, YES, YES}},
     {"takes memory", takes_memory, {YES, YES, YES, YES}, {YES, YES, YES, YES}},
     {"makes shared memory", makes_shared_memory, {YES, YES, NO, NO}, {YES, YES, NO, NO}},
+    {"maps what it was given", maps_what_it_was_given, {YES, YES, YES, YES}, {YES, YES, YES, YES}},
     {"digests", digests, {YES, YES, YES, YES}, {YES, YES, YES, YES}},
     {"runs a loop", runs_a_loop, {YES, YES, YES, YES}, {YES, YES, YES, YES}},
     {"keeps an index", keeps_an_index, {SKIP, YES, NO, NO}, {SKIP, YES, NO, NO}},
@@ -483,6 +496,7 @@ static int outside_open(void **state)
     o.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     o.client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     o.udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    o.shared = world_real()->ops->shm_create(world_real(), MEGABYTE);
     o.address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t n = sizeof(o.address);
     if (bind(o.listener, (struct sockaddr *)&o.address, n) < 0 || listen(o.listener, 16) < 0 ||
@@ -505,6 +519,7 @@ static int outside_close(void **state)
     close(o.listener);
     close(o.client);
     close(o.udp);
+    close(o.shared);
     close(o.pair[0]);
     close(o.pair[1]);
     return rmdir(o.folder);
