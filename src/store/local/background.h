@@ -45,4 +45,8 @@ struct err checkpoint_restore(struct local *local);
  * the others are done, and ERR_STORE_DAMAGED is the result. */
 struct err compact_run(struct local *local, bool paced, uint64_t least_dead);
 
+/* F1, F2, F4, and F3 where `checkpoint` is the position a durable checkpoint pictures. */
+bool segment_may_go(struct local *local, const struct segment *segment,
+                    struct log_position checkpoint);
+
 #endif

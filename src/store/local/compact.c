@@ -248,9 +248,8 @@ static bool segment_is_dead(struct local *local, const struct segment *segment)
     return !err_is(read_end(local, &layers)) && !row;
 }
 
-/* F1, F2, F4, and F3 where `checkpoint` is the position a durable checkpoint pictures. */
-static bool segment_may_go(struct local *local, const struct segment *segment,
-                           struct log_position checkpoint)
+bool segment_may_go(struct local *local, const struct segment *segment,
+                    struct log_position checkpoint)
 {
     return segment != local->segment && segment->pins == 0 &&
            segment->sequence < local->applied.segment && segment->sequence < checkpoint.segment &&

@@ -62,6 +62,9 @@ struct index_ops {
     /* Reads all of it without trusting any of it: ERR_STORE_DAMAGED with what is wrong as detail (a
      * literal). No write may run. Waits for the disk. */
     struct err (*check)(struct index *);
+    /* Empties it without looking at what is in it; position nothing. No view may be open and no
+     * write may run. Needs the right to make files. After an error only close is allowed. */
+    struct err (*reset)(struct index *);
     void (*close)(struct index *);
 };
 

@@ -23,6 +23,7 @@
 #include "base/wire.h"
 #include "store/local/index.h"
 #include "store/local/lmdb_file.h"
+#include "sys/process.h"
 
 #define LMDB_MAGIC MAGIC('L', 'M', 'D', 'B')
 #define MAP_LEAST (UINT64_C(1) << 30)
@@ -35,6 +36,7 @@ enum {
     POSITION_SIZE = 16,
     DATABASES = 2,
     READERS_MAX = 126,
+    PATH_MOST = 4096,
 };
 
 struct index_lmdb {
@@ -42,6 +44,8 @@ struct index_lmdb {
     uint32_t magic;
     MDB_env *env;
     MDB_dbi entries, about;
+    char *path;
+    uint64_t map_least;
     bool failed; /* a sync failed: nothing more is written */
     /* All below under the lock. */
     pthread_mutex_t lock;
@@ -387,9 +391,11 @@ static void lmdb_close(struct index *index)
     struct index_lmdb *lmdb = lmdb_of(index);
     must(lmdb->views == 0);
     views_free(lmdb->idle);
-    mdb_env_close(lmdb->env);
+    if (lmdb->env)
+        mdb_env_close(lmdb->env);
     pthread_cond_destroy(&lmdb->no_views);
     pthread_mutex_destroy(&lmdb->lock);
+    free(lmdb->path);
     free(lmdb);
 }
 
@@ -406,19 +412,6 @@ static struct err lmdb_check(struct index *index)
 }
 
 /* --- Opening --------------------------------------------------------------------------------- */
-
-static const struct index_ops lmdb_ops = {
-    .write = lmdb_write,
-    .view_begin = lmdb_view_begin,
-    .view_end = lmdb_view_end,
-    .position = lmdb_position,
-    .get = lmdb_get,
-    .seek = lmdb_seek,
-    .next = lmdb_next,
-    .damaged = lmdb_damaged,
-    .check = lmdb_check,
-    .close = lmdb_close,
-};
 
 /* A new file gets our mark; one that holds anything but is without it is not ours. */
 static int format_check(struct index_lmdb *lmdb, MDB_txn *txn, bool is_new)
@@ -486,27 +479,67 @@ static int env_open(struct index_lmdb *lmdb, const char *path, uint64_t map)
     return format_open(lmdb);
 }
 
+static struct err file_remove(struct index_lmdb *lmdb, struct str name)
+{
+    struct buf path = BUF_INIT(PATH_MOST);
+    buf_printf(&path, "%s/%.*s", lmdb->path, STR_FMT(name));
+    struct err e = buf_over(&path) ? err_make(ERR_NO_MEMORY) : process_remove_file(buf_str(&path));
+    buf_done(&path);
+    return e.code == ERR_NOT_FOUND ? err_none() : e;
+}
+
+static struct err lmdb_reset(struct index *index)
+{
+    struct index_lmdb *lmdb = lmdb_of(index);
+    must(lmdb->views == 0);
+    views_free(lmdb->idle);
+    lmdb->idle = NULL;
+    mdb_env_close(lmdb->env);
+    lmdb->env = NULL;
+    struct err e = file_remove(lmdb, INDEX_LMDB_DATA);
+    if (!err_is(e))
+        e = file_remove(lmdb, INDEX_LMDB_LOCK);
+    if (err_is(e))
+        return e;
+    lmdb->failed = false;
+    int rc = env_open(lmdb, lmdb->path, lmdb->map_least);
+    return rc == 0 ? err_none() : err_lmdb(rc);
+}
+
+static const struct index_ops lmdb_ops = {
+    .write = lmdb_write,
+    .view_begin = lmdb_view_begin,
+    .view_end = lmdb_view_end,
+    .position = lmdb_position,
+    .get = lmdb_get,
+    .seek = lmdb_seek,
+    .next = lmdb_next,
+    .damaged = lmdb_damaged,
+    .check = lmdb_check,
+    .reset = lmdb_reset,
+    .close = lmdb_close,
+};
+
 struct err index_lmdb_open(struct str path, uint64_t map, struct index **index_r)
 {
-    char name[4096];
-    if (path.n >= sizeof name)
+    if (path.n >= PATH_MOST)
         return err_detail(ERR_OS, STR("the path of the index is too long"));
-    memcpy(name, path.p, path.n);
-    name[path.n] = 0;
     struct index_lmdb *lmdb = calloc(1, sizeof *lmdb);
-    if (!lmdb)
+    char *name = strndup(path.p, path.n);
+    if (!lmdb || !name) {
+        free(lmdb);
+        free(name);
         return err_make(ERR_NO_MEMORY);
+    }
     lmdb->index.ops = &lmdb_ops;
     lmdb->magic = LMDB_MAGIC;
+    lmdb->path = name;
+    lmdb->map_least = map > 0 ? map : MAP_LEAST;
     must(pthread_mutex_init(&lmdb->lock, NULL) == 0 &&
          pthread_cond_init(&lmdb->no_views, NULL) == 0);
-    int rc = env_open(lmdb, name, map > 0 ? map : MAP_LEAST);
+    int rc = env_open(lmdb, name, lmdb->map_least);
     if (rc != 0) {
-        if (lmdb->env)
-            mdb_env_close(lmdb->env);
-        pthread_cond_destroy(&lmdb->no_views);
-        pthread_mutex_destroy(&lmdb->lock);
-        free(lmdb);
+        lmdb_close(&lmdb->index);
         return err_lmdb(rc);
     }
     *index_r = &lmdb->index;

@@ -303,7 +303,7 @@ static struct err map_check(struct index *index)
     return err_none();
 }
 
-static void map_close(struct index *index)
+static struct err map_reset(struct index *index)
 {
     struct index_map *map = map_of(index);
     must(map->views == 0);
@@ -311,6 +311,14 @@ static void map_close(struct index *index)
     struct node *node;
     while ((node = RB_ROOT(&map->tree)))
         node_free(map, node);
+    map->position = (struct log_position){0};
+    return err_none();
+}
+
+static void map_close(struct index *index)
+{
+    struct index_map *map = map_of(index);
+    (void)map_reset(index);
     pthread_mutex_destroy(&map->lock);
     free(map);
 }
@@ -325,6 +333,7 @@ static const struct index_ops map_ops = {
     .next = map_next,
     .damaged = map_damaged,
     .check = map_check,
+    .reset = map_reset,
     .close = map_close,
 };
 

@@ -260,6 +260,32 @@ static void a_value_of_the_largest_size_fits(void **state)
     place_remove(&place);
 }
 
+static void reset_begins_anew(void **state)
+{
+    struct place place;
+    place_make(&place, *(bool *)*state);
+    struct index *index = index_open(&place, 0);
+    struct model model = {0};
+    uint64_t seed = 3;
+    for (uint64_t round = 1; round <= 5; round++)
+        random_write(&model, index, &seed, round);
+    assert_false(err_is(index->ops->reset(index)));
+    model_free(&model);
+    memset(&model, 0, sizeof model);
+    for (uint64_t round = 0; round <= 3; round++) {
+        struct index_view *view;
+        if (round > 0)
+            random_write(&model, index, &seed, round);
+        assert_false(err_is(index->ops->view_begin(index, &view)));
+        model_compare(&model, index, view, &seed, round);
+        index->ops->view_end(index, view);
+    }
+    assert_false(err_is(index->ops->check(index)));
+    index->ops->close(index);
+    model_free(&model);
+    place_remove(&place);
+}
+
 struct writer {
     struct index *index;
     unsigned rounds;
@@ -541,6 +567,7 @@ int main(void)
         ON_BOTH(index_begins_empty_at_position_nothing),
         ON_BOTH(the_last_change_of_a_key_counts),
         ON_BOTH(a_value_of_the_largest_size_fits),
+        ON_BOTH(reset_begins_anew),
         ON_BOTH(views_see_whole_writes_while_another_thread_writes),
         cmocka_unit_test(lmdb_is_there_after_closing),
         cmocka_unit_test(lmdb_grows_its_map),

@@ -71,6 +71,8 @@ static struct err counts_save(struct order *order)
 
 static struct err segment_changes(struct order *order, const struct place *place, bool more)
 {
+    if (place->segment == 0) /* set aside by fsck */
+        return err_none();
     struct index_key key = key_segment(place->segment);
     struct segment_use use = {0};
     struct str value;

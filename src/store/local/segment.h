@@ -32,6 +32,10 @@ struct segment {
     uint64_t file_size; /* when it was listed or made */
     int file;           /* -1: not open now */
     unsigned pins;
+    /* fsck's: what it counted here, and whether something here is damaged. */
+    uint64_t seen_live, seen_blobs;
+    bool seen_row;
+    bool damaged;
 };
 
 TAILQ_HEAD(segment_list, segment);

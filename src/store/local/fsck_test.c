@@ -1,0 +1,623 @@
+/* fsck: each kind of damage is found, mended where it can be, and no message is dropped. */
+#include "store/local/fsck.h"
+
+#include "store/local/body_file.h"
+#include "store/local/engine_rig_test.h"
+
+enum {
+    KEYS = 40,
+    LARGE = ENGINE_BODY_INLINE_MAX + 20000,
+    FLIPS = 1000,
+    FILES_MOST = 64,
+    PATH_ROOM = 64,
+};
+
+static const struct partition inbox = {PARTITION_MAILBOX, 1};
+
+/* --- A filled store: key i has a body of body_size(i) octets -----------------------------------
+ */
+
+static size_t body_size(unsigned key)
+{
+    return key % 20 == 19 ? (size_t)LARGE : 300 + key * 531;
+}
+
+static unsigned char octet_of(unsigned key, size_t at)
+{
+    return (unsigned char)(((key + 1) * 2654435761U + at * 40503U) >> 7);
+}
+
+static struct str key_of(unsigned key, char to[16])
+{
+    int n = snprintf(to, 16, "key%04u", key);
+    return str_make(to, (size_t)n);
+}
+
+static void key_put(struct rig *rig, unsigned key)
+{
+    char name[16];
+    size_t n = body_size(key);
+    unsigned char *body = malloc(n);
+    for (size_t i = 0; i < n; i++)
+        body[i] = octet_of(key, i);
+    struct iovec part = {body, n};
+    struct blob_put put = {.blob = engine_blob_new(rig->engine),
+                           .head = key_of(key, name),
+                           .body = &part,
+                           .body_parts = 1};
+    if (n > ENGINE_BODY_INLINE_MAX) {
+        assert_false(err_is(engine_upload_open(rig->engine, put.blob, &put.upload)));
+        assert_false(err_is(engine_upload_write(rig->engine, put.upload, str_make(body, n))));
+        assert_false(err_is(engine_upload_finish(rig->engine, put.upload)));
+        put.body = NULL;
+        put.body_parts = 0;
+    }
+    struct op ops[] = {{.kind = OP_PUT,
+                        .partition = inbox,
+                        .key = key_of(key, name),
+                        .value = STR("value"),
+                        .blob = put.blob},
+                       {.kind = OP_PUT,
+                        .partition = {PARTITION_ACCOUNT, key},
+                        .key = STR("plain"),
+                        .value = STR("no blob")}};
+    struct commit commit = {.ops = ops, .op_count = 2, .blobs = &put, .blob_count = 1};
+    assert_false(err_is(engine_commit_wait(rig->engine, &commit)));
+    free(body);
+}
+
+static void fill(struct rig *rig, void *arg)
+{
+    (void)arg;
+    for (unsigned key = 0; key < KEYS; key++)
+        key_put(rig, key);
+    assert_false(err_is(local_apply_now(rig->engine)));
+}
+
+struct reading {
+    unsigned right, damaged, gone;
+};
+
+/* What is served is right, whatever is broken. */
+static void read_all(struct rig *rig, void *arg)
+{
+    struct reading *reading = arg;
+    static unsigned char body[LARGE];
+    struct arena arena;
+    char name[16];
+    arena_init(&arena, 1024 * 1024);
+    *reading = (struct reading){0};
+    for (unsigned key = 0; key < KEYS; key++) {
+        struct entry entry = {0};
+        struct str head = {0};
+        struct err e = engine_get(rig->engine, inbox, key_of(key, name), &arena, &entry);
+        if (e.code == ERR_NOT_FOUND) {
+            reading->gone++;
+            continue;
+        }
+        if (!err_is(e)) {
+            assert_str(entry.value, STR("value"));
+            e = engine_blob_head(rig->engine, entry.blob, &arena, &head);
+        }
+        if (!err_is(e)) {
+            assert_str(head, key_of(key, name));
+            e = engine_blob_read(rig->engine, entry.blob, 0, body, body_size(key));
+        }
+        for (size_t i = 0; i < body_size(key) && !err_is(e); i++)
+            if (body[i] != octet_of(key, i))
+                fail();
+        /* NOT_FOUND: the blob's own header is damaged, so it was not seen when the log was read. */
+        if (err_is(e) && e.code != ERR_STORE_DAMAGED && e.code != ERR_NOT_FOUND)
+            fail_msg("%s %.*s", err_row(e.code)->name, STR_FMT(e.detail));
+        reading->right += !err_is(e);
+        reading->damaged += err_is(e);
+        arena_reset(&arena);
+    }
+    arena_done(&arena);
+}
+
+/* --- Calling it --------------------------------------------------------------------------------
+ */
+
+struct fsck_call {
+    bool repair;
+    uint64_t findings, mended;
+    bool tell;
+};
+
+static void count_finding(void *arg, struct str what, bool mended)
+{
+    struct fsck_call *call = arg;
+    call->mended += mended;
+    if (call->tell)
+        print_message("%s%.*s\n", mended ? "mended: " : "", STR_FMT(what));
+}
+
+static void fsck_run(struct rig *rig, void *arg)
+{
+    struct fsck_call *call = arg;
+    call->mended = 0;
+    struct err e = local_fsck(rig->engine, call->repair, count_finding, call, &call->findings);
+    if (err_is(e))
+        print_error("fsck: %s %.*s\n", err_row(e.code)->name, STR_FMT(e.detail));
+    assert_false(err_is(e));
+}
+
+static uint64_t fsck_findings(struct rig *rig)
+{
+    struct fsck_call call = {.tell = getenv("TELL") != NULL};
+    assert_true(rig_do(rig, fsck_run, &call));
+    return call.findings;
+}
+
+/* Mends all that is found; the next look finds nothing. */
+static uint64_t fsck_mends(struct rig *rig)
+{
+    struct fsck_call call = {.repair = true, .tell = getenv("TELL") != NULL};
+    assert_true(rig_do(rig, fsck_run, &call));
+    assert_true(call.findings > 0);
+    assert_true(call.mended == call.findings);
+    assert_int_equal(fsck_findings(rig), 0);
+    return call.findings;
+}
+
+static struct reading reading_of(struct rig *rig)
+{
+    struct reading reading;
+    assert_true(rig_do(rig, read_all, &reading));
+    return reading;
+}
+
+static void store_open(struct rig *rig)
+{
+    rig_init(rig, 3);
+    rig->settings.prefill = false;
+    assert_true(rig_open(rig));
+    assert_true(rig_do(rig, fill, NULL));
+}
+
+static void store_reopen_without_index(struct rig *rig)
+{
+    rig_close(rig);
+    assert_true(rig_open(rig));
+}
+
+static void store_close(struct rig *rig)
+{
+    rig_close(rig);
+    rig_done(rig);
+}
+
+/* --- Damage by hand ----------------------------------------------------------------------------
+ */
+
+static struct place place_of(struct rig *rig, unsigned key, blob_id *blob_r)
+{
+    struct local *local = local_of(rig->engine);
+    char name[16];
+    struct layers layers;
+    struct place place = {0};
+    struct str value, octets;
+    struct index_key entry = key_entry(inbox, key_of(key, name));
+    fake_role_enter(rig->fake, rig->role);
+    assert_false(err_is(read_begin(local, &layers)));
+    assert_true(layers_get(&layers, index_key_str(&entry), &value));
+    assert_true(value_entry_decode(value, blob_r, &octets));
+    struct index_key place_key = key_place(*blob_r);
+    assert_true(layers_get(&layers, index_key_str(&place_key), &value));
+    assert_true(value_place_decode(value, &place));
+    assert_false(err_is(read_end(local, &layers)));
+    fake_role_enter(rig->fake, 0);
+    return place;
+}
+
+static void flip(struct rig *rig, struct str path, uint64_t bit)
+{
+    char octet;
+    assert_int_equal(fake_disk_peek(rig->disk, path, &octet, 1, bit / 8), 1);
+    octet = (char)(octet ^ (1 << (bit % 8)));
+    assert_int_equal(fake_disk_poke(rig->disk, path, str_make(&octet, 1), bit / 8), 0);
+}
+
+static struct str segment_path(uint64_t sequence, char to[PATH_ROOM])
+{
+    char name[SEGMENT_NAME_MAX];
+    struct str s = segment_name(sequence, name);
+    int n = snprintf(to, PATH_ROOM, "log/%.*s", STR_FMT(s));
+    return str_make(to, (size_t)n);
+}
+
+static void flip_at_blob(struct rig *rig, unsigned key, uint64_t octet)
+{
+    blob_id blob;
+    char path[PATH_ROOM];
+    struct place place = place_of(rig, key, &blob);
+    flip(rig, segment_path(place.segment, path), (place.offset + octet) * 8 + 3);
+}
+
+struct row_change {
+    struct index_key key;
+    struct str value;
+};
+
+static void row_write_run(struct rig *rig, void *arg)
+{
+    struct row_change *row = arg;
+    struct local *local = local_of(rig->engine);
+    struct index_change change = {.key = index_key_str(&row->key), .value = row->value};
+    assert_false(err_is(local->index->ops->write(local->index, &change, 1, local->applied)));
+}
+
+static void row_write(struct rig *rig, struct index_key key, struct str value)
+{
+    struct row_change row = {.key = key, .value = value};
+    assert_true(rig_do(rig, row_write_run, &row));
+}
+
+/* --- Tests -------------------------------------------------------------------------------------
+ */
+
+static void a_healthy_store_has_no_findings(void **state)
+{
+    (void)state;
+    struct rig rig;
+    store_open(&rig);
+    assert_int_equal(fsck_findings(&rig), 0);
+    store_reopen_without_index(&rig);
+    assert_int_equal(fsck_findings(&rig), 0);
+    assert_int_equal(reading_of(&rig).right, KEYS);
+    store_close(&rig);
+}
+
+/* In octets of a blob in the log: its header, its head, its body. */
+static void a_damaged_body_is_set_aside_and_its_entry_stays(void **state)
+{
+    (void)state;
+    const uint64_t octets[] = {10, 50, 70, 200};
+    for (size_t i = 0; i < 4; i++) {
+        struct rig rig;
+        store_open(&rig);
+        flip_at_blob(&rig, 3, octets[i]);
+        assert_true(fsck_findings(&rig) > 0);
+        assert_int_equal(reading_of(&rig).damaged, 1);
+        (void)fsck_mends(&rig);
+        struct reading reading = reading_of(&rig);
+        assert_int_equal(reading.damaged, 1);
+        assert_int_equal(reading.right, KEYS - 1);
+        /* Also where the index is lost, and after a crash. */
+        store_reopen_without_index(&rig);
+        assert_int_equal(fsck_findings(&rig), 0);
+        reading = reading_of(&rig);
+        assert_int_equal(reading.damaged, 1);
+        assert_int_equal(reading.right, KEYS - 1);
+        store_close(&rig);
+    }
+}
+
+static void a_damaged_segment_is_kept_in_quarantine(void **state)
+{
+    (void)state;
+    struct rig rig;
+    blob_id blob;
+    char path[PATH_ROOM];
+    store_open(&rig);
+    struct place place = place_of(&rig, 3, &blob);
+    flip_at_blob(&rig, 3, 100);
+    (void)fsck_mends(&rig);
+    char name[SEGMENT_NAME_MAX];
+    struct str file = segment_name(place.segment, name);
+    int n = snprintf(path, sizeof path, "quarantine/%.*s", STR_FMT(file));
+    assert_true(fake_disk_size(rig.disk, str_make(path, (size_t)n)) > 0);
+    store_close(&rig);
+}
+
+static void a_damaged_record_whose_commit_is_in_the_index_loses_nothing(void **state)
+{
+    (void)state;
+    struct rig rig;
+    store_open(&rig);
+    char path[PATH_ROOM];
+    flip(&rig, segment_path(1, path), (SEGMENT_HEADER_SIZE + 20) * 8); /* a record's header */
+    assert_true(fsck_findings(&rig) > 0);
+    (void)fsck_mends(&rig);
+    assert_int_equal(reading_of(&rig).right, KEYS);
+    store_reopen_without_index(&rig);
+    assert_int_equal(reading_of(&rig).right, KEYS);
+    store_close(&rig);
+}
+
+static void damage_in_a_body_file_is_set_aside(void **state)
+{
+    (void)state;
+    const uint64_t at[] = {5, LARGE + 20, UINT64_MAX};
+    for (size_t i = 0; i < 3; i++) {
+        struct rig rig;
+        blob_id blob;
+        char name[BODY_NAME_MAX];
+        store_open(&rig);
+        (void)place_of(&rig, 19, &blob);
+        struct str path = body_name(blob, name);
+        if (at[i] != UINT64_MAX)
+            flip(&rig, path, at[i] * 8);
+        else
+            flip(&rig, path, (uint64_t)fake_disk_size(rig.disk, path) * 8 - 200);
+        assert_true(fsck_findings(&rig) > 0);
+        (void)fsck_mends(&rig);
+        assert_true(fake_disk_size(rig.disk, path) < 0);
+        assert_int_equal(reading_of(&rig).right, KEYS - 1);
+        store_close(&rig);
+    }
+}
+
+static void remove_file_run(struct rig *rig, void *arg)
+{
+    struct local *local = local_of(rig->engine);
+    struct str *path = arg;
+    local->world->ops->file_remove(local->world, local->folder, *path);
+}
+
+static void a_missing_body_file_is_found(void **state)
+{
+    (void)state;
+    struct rig rig;
+    blob_id blob;
+    char name[BODY_NAME_MAX];
+    store_open(&rig);
+    (void)place_of(&rig, 19, &blob);
+    struct str path = body_name(blob, name);
+    assert_true(rig_do(&rig, remove_file_run, &path));
+    (void)fsck_mends(&rig);
+    assert_int_equal(reading_of(&rig).damaged, 1);
+    store_close(&rig);
+}
+
+static void leak_run(struct rig *rig, void *arg)
+{
+    (void)arg;
+    struct local *local = local_of(rig->engine);
+    struct body_writer writer;
+    assert_false(err_is(body_open(&writer, local->world, local->folder, 999999)));
+    assert_false(err_is(body_write(&writer, STR("nobody's"))));
+    assert_false(err_is(body_finish(&writer)));
+    body_close(&writer, true);
+}
+
+static void a_leaked_body_file_is_removed(void **state)
+{
+    (void)state;
+    struct rig rig;
+    char name[BODY_NAME_MAX];
+    store_open(&rig);
+    assert_true(rig_do(&rig, leak_run, NULL));
+    assert_int_equal(fsck_mends(&rig), 1);
+    assert_true(fake_disk_size(rig.disk, body_name(999999, name)) < 0);
+    store_close(&rig);
+}
+
+static void lose_segment_run(struct rig *rig, void *arg)
+{
+    struct local *local = local_of(rig->engine);
+    struct str *path = arg;
+    local->world->ops->file_remove(local->world, local->folder, *path);
+    local->world->ops->folder_sync(local->world, local->segments.folder);
+}
+
+static void a_missing_segment_is_found_and_its_messages_stay(void **state)
+{
+    (void)state;
+    struct rig rig;
+    char octets[PATH_ROOM];
+    store_open(&rig);
+    struct str path = segment_path(1, octets);
+    assert_true(rig_do(&rig, lose_segment_run, &path));
+    rig_crash(&rig); /* the index survives */
+    assert_true(rig_open(&rig));
+    assert_true(fsck_findings(&rig) > 0);
+    (void)fsck_mends(&rig);
+    struct reading reading = reading_of(&rig);
+    assert_int_equal(reading.gone, 0);
+    assert_true(reading.damaged > 0 && reading.right > 0);
+    assert_int_equal(reading.damaged + reading.right, KEYS);
+    store_reopen_without_index(&rig);
+    assert_int_equal(fsck_findings(&rig), 0);
+    assert_int_equal(reading_of(&rig).damaged, reading.damaged);
+    store_close(&rig);
+}
+
+/* Rows of the index that are wrong: what the log says comes back. */
+static void wrong_rows_of_the_index_are_mended_from_the_log(void **state)
+{
+    (void)state;
+    enum {
+        LOST_ENTRY,
+        WRONG_ENTRY,
+        LOST_OWNER,
+        WRONG_OWNER,
+        LOST_PLACE,
+        LEAKED_PLACE,
+        WRONG_USE,
+        LOST_USE,
+        WRONG_COUNTS,
+        KINDS
+    };
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct rig rig;
+        blob_id blob;
+        char name[16];
+        unsigned char octets[64] = {0};
+        store_open(&rig);
+        struct place place = place_of(&rig, 5, &blob);
+        struct index_key entry = key_entry(inbox, key_of(5, name));
+        if (kind == LOST_ENTRY)
+            row_write(&rig, entry, str_null());
+        if (kind == WRONG_ENTRY)
+            row_write(&rig, entry, STR("\1\0\0\0\0\0\0\0value"));
+        if (kind == LOST_OWNER)
+            row_write(&rig, key_owner(blob, inbox, key_of(5, name)), str_null());
+        if (kind == WRONG_OWNER)
+            row_write(&rig, key_owner(blob, inbox, key_of(6, name)), STR(""));
+        if (kind == LOST_PLACE)
+            row_write(&rig, key_place(blob), str_null());
+        value_place_encode(&place, octets);
+        if (kind == LEAKED_PLACE)
+            row_write(&rig, key_place(77777), str_make(octets, VALUE_PLACE_SIZE));
+        if (kind == WRONG_USE)
+            row_write(&rig, key_segment(place.segment), STR("\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0"));
+        if (kind == LOST_USE)
+            row_write(&rig, key_segment(place.segment), str_null());
+        memset(octets, 9, sizeof octets);
+        if (kind == WRONG_COUNTS)
+            row_write(&rig, key_counts(), str_make(octets, VALUE_COUNTS_SIZE));
+        assert_true(fsck_findings(&rig) > 0);
+        (void)fsck_mends(&rig);
+        assert_int_equal(reading_of(&rig).right, KEYS);
+        store_close(&rig);
+    }
+}
+
+/* LMDB under the engine, its file damaged behind its back. */
+static void a_damaged_lmdb_index_is_built_again(void **state)
+{
+    (void)state;
+    struct rig rig;
+    char folder[] = "/tmp/veredus-fsck-XXXXXX";
+    char path[PATH_ROOM];
+    char page[4096];
+    rig_init(&rig, 3);
+    rig.settings.prefill = false;
+    assert_non_null(mkdtemp(folder));
+    assert_false(err_is(index_lmdb_open(str_from(folder), 0, &rig.index)));
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, fill, NULL));
+    assert_int_equal(fsck_findings(&rig), 0);
+    (void)snprintf(path, sizeof path, "%s/data.mdb", folder);
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    memset(page, 0xa5, sizeof page);
+    fseek(file, 0, SEEK_END);
+    long size = ftell(file);
+    for (long at = 2 * (long)sizeof page; at < size; at += 2 * (long)sizeof page) {
+        fseek(file, at, SEEK_SET);
+        fwrite(page, 1, sizeof page, file);
+    }
+    fclose(file);
+    assert_true(fsck_findings(&rig) > 0);
+    (void)fsck_mends(&rig);
+    assert_int_equal(reading_of(&rig).right, KEYS);
+    store_close(&rig);
+    remove(path);
+    (void)snprintf(path, sizeof path, "%s/lock.mdb", folder);
+    remove(path);
+    assert_int_equal(remove(folder), 0);
+}
+
+/* --- A thousand flipped bits -------------------------------------------------------------------
+ */
+
+struct files {
+    char paths[FILES_MOST][PATH_ROOM];
+    uint64_t bits[FILES_MOST];
+    size_t count;
+    const char *folder;
+};
+
+static void note_file(void *arg, struct str name, uint64_t size)
+{
+    struct files *files = arg;
+    assert_true(files->count < FILES_MOST);
+    (void)snprintf(files->paths[files->count], PATH_ROOM, "%s/%.*s", files->folder, STR_FMT(name));
+    files->bits[files->count++] = size * 8;
+}
+
+static void list_files(struct rig *rig, void *arg)
+{
+    struct files *files = arg;
+    struct local *local = local_of(rig->engine);
+    const struct world_ops *ops = local->world->ops;
+    const char *folders[] = {"log", "bodies"};
+    for (size_t i = 0; i < 2; i++) {
+        files->folder = folders[i];
+        int folder = ops->folder_open(local->world, local->folder, str_from(folders[i]), false);
+        assert_true(folder >= 0);
+        assert_int_equal(ops->folder_list(local->world, folder, note_file, files), 0);
+        ops->close(local->world, folder);
+    }
+}
+
+static void rig_on(struct rig *rig, struct fake_disk *disk, uint64_t seed)
+{
+    rig_init(rig, seed);
+    fake_disk_close(rig->disk);
+    rig->disk = disk;
+    rig->settings.prefill = false;
+}
+
+/* Every flip is harmless, or told; and told or not, nothing wrong is served. */
+static void flipped_bits_are_harmless_or_found(void **state)
+{
+    (void)state;
+    struct rig base;
+    struct files files = {0};
+    unsigned told = 0;
+    unsigned refused = 0;
+    store_open(&base);
+    assert_true(rig_do(&base, list_files, &files));
+    rig_close(&base);
+    for (unsigned i = 0; i < FLIPS; i++) {
+        struct rig rig;
+        rig_on(&rig, fake_disk_clone(base.disk), i);
+        assert_true(rig_open(&rig));
+        size_t file = fake_random_below(&rig.random, files.count);
+        uint64_t bit = fake_random_below(&rig.random, files.bits[file]);
+        if (i % 4 == 0 && bit > 8 * 8192) /* the parts that are small and matter most */
+            bit %= 8 * 8192;
+        flip(&rig, str_from(files.paths[file]), bit);
+        /* With an index from before the damage. */
+        struct reading reading = reading_of(&rig);
+        assert_int_equal(reading.gone, 0);
+        bool found = fsck_findings(&rig) > 0;
+        assert_true(found || reading.right == KEYS);
+        told += found;
+        bool mended = found && i % 5 == 0;
+        if (mended) {
+            (void)fsck_mends(&rig);
+            assert_int_equal(reading_of(&rig).gone, 0);
+        }
+        rig_close(&rig);
+        /* The index is lost too: read from the damaged log. */
+        if (rig_open(&rig)) {
+            reading = reading_of(&rig);
+            found = fsck_findings(&rig) > 0;
+            assert_true(found || mended || reading.right == KEYS);
+            assert_false(found && mended);
+            assert_true(found || reading.gone == 0);
+            rig_close(&rig);
+        } else {
+            assert_int_equal(rig.opened.code, ERR_STORE_DAMAGED);
+            refused++;
+            rig_end_role(&rig);
+        }
+        rig_done(&rig);
+    }
+    print_message("%u of %u flips were told, %u stores not opened\n", told, FLIPS, refused);
+    assert_true(told > FLIPS / 4);
+    rig_done(&base);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_healthy_store_has_no_findings),
+        cmocka_unit_test(a_damaged_body_is_set_aside_and_its_entry_stays),
+        cmocka_unit_test(a_damaged_segment_is_kept_in_quarantine),
+        cmocka_unit_test(a_damaged_record_whose_commit_is_in_the_index_loses_nothing),
+        cmocka_unit_test(damage_in_a_body_file_is_set_aside),
+        cmocka_unit_test(a_missing_body_file_is_found),
+        cmocka_unit_test(a_leaked_body_file_is_removed),
+        cmocka_unit_test(a_missing_segment_is_found_and_its_messages_stay),
+        cmocka_unit_test(wrong_rows_of_the_index_are_mended_from_the_log),
+        cmocka_unit_test(a_damaged_lmdb_index_is_built_again),
+        cmocka_unit_test(flipped_bits_are_harmless_or_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
