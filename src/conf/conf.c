@@ -526,3 +526,11 @@ void conf_needs_restart(const struct conf *old, const struct conf *new_conf, str
         between = ", ";
     }
 }
+
+void conf_keep(const struct conf *old, struct conf *new_conf)
+{
+    for (size_t i = 0; i < SETTING_COUNT; i++)
+        if (setting_rows[i].reload == RELOAD_START)
+            memcpy((char *)new_conf + setting_rows[i].offset,
+                   (const char *)old + setting_rows[i].offset, setting_rows[i].size);
+}

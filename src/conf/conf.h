@@ -115,6 +115,9 @@ void conf_print(const struct conf *conf, bool all, struct buf *to);
 /* Names of settings with reload START that differ, comma-separated; empty: a reload is enough. */
 void conf_needs_restart(const struct conf *old, const struct conf *new_conf, struct buf *names);
 
+/* Those settings of new_conf become old's again; what they point to stays in old's arena. */
+void conf_keep(const struct conf *old, struct conf *new_conf);
+
 /* veredus.conf(5), in mdoc(7), from the rows. */
 void conf_manual(struct buf *to);
 

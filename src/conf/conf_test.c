@@ -329,6 +329,10 @@ static void restarts_are_named(void **state)
                      ERR_NONE);
     conf_needs_restart(&old, &given->conf, &given->text);
     assert_str(buf_str(&given->text), STR("data, smtp.listen"));
+    conf_keep(&old, &given->conf);
+    buf_clear(&given->text);
+    conf_print(&given->conf, false, &given->text);
+    assert_str(buf_str(&given->text), STR("smtp {\n    hops = 99\n}\n"));
     buf_done(&trouble.text);
     arena_done(&arena);
 }

@@ -10,6 +10,7 @@ const struct setting setting_rows[SETTING_COUNT] = {
         .name = #its_name,                                                                         \
         .type = TYPE_##its_type,                                                                   \
         .offset = offsetof(struct conf, its_section.its_name),                                     \
+        .size = sizeof(((struct conf *)NULL)->its_section.its_name),                               \
         .standard = its_standard,                                                                  \
         .least = at_least,                                                                         \
         .most = at_most,                                                                           \

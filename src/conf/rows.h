@@ -33,6 +33,7 @@ struct setting {
     const char *name;
     enum setting_type type;
     size_t offset; /* in struct conf */
+    size_t size;   /* of the value */
     const char *standard;
     uint64_t least, most;
     enum setting_reload reload;

@@ -118,11 +118,23 @@ static void begin_run(void *arg)
         stop_begin(role);
 }
 
+/* journald is reached by standard error. A syslog that is not there is no reason not to serve. */
+static void log_begin(struct role *role)
+{
+    if (role->conf->server.log != CONF_LOG_SYSLOG)
+        return;
+    int failed = world_real_log_to(role->world, LOG_TO_SYSLOG);
+    if (failed)
+        log_err(&role->log, "no_syslog", err_os(-failed, STR("/dev/log")));
+}
+
 static struct err role_enter(struct role *role, const struct msg_setup *setup)
 {
     role->instance = setup->instance;
     role->as_root = setup->as_root;
     struct err e = conf_take(role, setup->configuration);
+    if (!err_is(e))
+        log_begin(role);
     if (!err_is(e) && role->table->prepare)
         e = role->table->prepare(role);
     if (err_is(e))

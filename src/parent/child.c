@@ -1,0 +1,263 @@
+/*
+ * One role's process: its start, its link, its end. What a child says is checked by the link; a
+ * child that breaks it is killed, for a role without a parent can neither be linked nor stopped.
+ */
+#include "parent/house.h"
+
+#include "base/must.h"
+
+enum {
+    DOUBLINGS_MOST = 16
+};
+
+/* --- Which there are ------------------------------------------------------------------------- */
+
+static void plan(struct house *house, enum bus_role role, const char *name, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        must(house->child_count < HOUSE_CHILDREN_MAX);
+        house->children[house->child_count++] =
+            (struct child){.house = house, .role = role, .name = name, .instance = (uint32_t)i};
+    }
+}
+
+void children_plan(struct house *house)
+{
+    const struct conf *conf = &house->conf;
+    plan(house, ROLE_CORE, "core", 1);
+    if (conf->smtp.listen.count || conf->lmtp.listen.count)
+        plan(house, ROLE_MX, "mx", conf->smtp.processes);
+    if (conf->pop3.listen.count)
+        plan(house, ROLE_BOX, "box", conf->pop3.processes);
+}
+
+bool children_any(const struct house *house, bool core)
+{
+    for (size_t i = core ? 0 : 1; i < house->child_count; i++)
+        if (house->children[i].pid)
+            return true;
+    return false;
+}
+
+/* --- Talking --------------------------------------------------------------------------------- */
+
+void child_tell(struct child *child, const struct msg *msg)
+{
+    if (!child->linked)
+        return;
+    struct err e = link_send(&child->link, msg);
+    if (err_is(e))
+        link_cut(&child->link, e);
+}
+
+static void child_give(struct child *child, const struct msg *msg, int handle)
+{
+    if (!child->linked)
+        return;
+    struct err e = link_send_handle(&child->link, msg, handle);
+    if (err_is(e))
+        link_cut(&child->link, e);
+}
+
+void child_kill(struct child *child)
+{
+    if (child->pid)
+        process_kill(child->pid);
+}
+
+static void got(struct link *link, const struct msg *msg, int passed)
+{
+    struct child *child = link->arg;
+    must(passed < 0); /* no message to the parent carries one */
+    if (msg->kind == MSG_ready && child->state == CHILD_BEGINS) {
+        child->state = CHILD_SERVES;
+        house_ready(child->house, child, msg->ready.unenforced);
+    } else if (child->state != CHILD_STOPS) {
+        link_cut(link, err_detail(ERR_BUS_BROKEN, STR("out of turn")));
+    }
+}
+
+static void link_end(struct child *child)
+{
+    if (!child->linked)
+        return;
+    child->linked = false;
+    link_done(&child->link);
+}
+
+static void ended(struct link *link, struct err why)
+{
+    struct child *child = link->arg;
+    if (why.code == ERR_BUS_BROKEN)
+        log_event(&child->house->log, LOG_WARN, "role_broke_its_link",
+                  log_str("name", str_from(child->name)), log_u64("instance", child->instance),
+                  log_str("why", why.detail));
+    link_end(child);
+    child_kill(child);
+}
+
+static const struct link_owner owner = {.got = got, .ended = ended};
+
+/* --- Linking roles with each other ----------------------------------------------------------- */
+
+static void peer_give(struct child *to, const struct child *other, int handle)
+{
+    struct msg msg = {.kind = MSG_peer,
+                      .peer = {.role = (uint8_t)other->role, .instance = other->instance}};
+    child_give(to, &msg, handle);
+}
+
+static void pair_link(struct child *one, struct child *two)
+{
+    struct world *world = one->house->world;
+    int pair[2];
+    struct err e = process_socket_pair(pair);
+    if (err_is(e)) {
+        log_err(&one->house->log, "roles_not_linked", e);
+        return;
+    }
+    peer_give(one, two, pair[0]);
+    peer_give(two, one, pair[1]);
+    world->ops->close(world, pair[0]);
+    world->ops->close(world, pair[1]);
+}
+
+/* Core with every edge; edges have nothing to say to each other. */
+static void peers_link(struct child *child)
+{
+    struct house *house = child->house;
+    for (size_t i = 0; i < house->child_count; i++) {
+        struct child *other = &house->children[i];
+        if (other->linked && (other->role == ROLE_CORE) != (child->role == ROLE_CORE))
+            pair_link(other, child);
+    }
+}
+
+static bool serves(enum bus_role role, enum listen_protocol protocol)
+{
+    return role == ROLE_BOX ? protocol == LISTEN_POP3 : role == ROLE_MX && protocol != LISTEN_POP3;
+}
+
+static void listeners_give(struct child *child)
+{
+    struct house *house = child->house;
+    for (size_t i = 0; i < house->listener_count; i++) {
+        const struct listener *listener = &house->listeners[i];
+        struct msg msg = {
+            .kind = MSG_listen,
+            .listen = {.protocol = (uint8_t)listener->protocol, .address = listener->address}};
+        if (serves(child->role, listener->protocol))
+            child_give(child, &msg, listener->handle);
+    }
+}
+
+/* --- Beginning ------------------------------------------------------------------------------- */
+
+static void setup_give(struct child *child)
+{
+    struct msg msg = {.kind = MSG_setup,
+                      .setup = {.instance = child->instance,
+                                .configuration = buf_str(&child->house->text),
+                                .as_root = process_is_root()}};
+    child_tell(child, &msg);
+}
+
+static struct err process_begin(struct child *child)
+{
+    struct world *world = child->house->world;
+    int pair[2];
+    struct err e = process_socket_pair(pair);
+    if (err_is(e))
+        return e;
+    e = process_start_role(child->name, pair[1], &child->pid);
+    world->ops->close(world, pair[1]);
+    int failed = err_is(e) ? 0
+                           : link_init(&child->link, &child->house->loop, pair[0], ROLE_PARENT,
+                                       child->role, &owner, child);
+    if (err_is(e) || failed)
+        world->ops->close(world, pair[0]);
+    child->linked = !err_is(e) && !failed;
+    if (err_is(e))
+        child->pid = 0;
+    return failed ? err_os(-failed, STR("link")) : e;
+}
+
+static void again_run(struct timer *timer)
+{
+    child_start(timer->arg);
+}
+
+/* FIRST, then twice as long each time, up to LAST. */
+static void again_later(struct child *child)
+{
+    int64_t now = child->house->loop.now;
+    if (now - child->started >= PARENT_SETTLED)
+        child->deaths = 0;
+    unsigned doublings = child->deaths < DOUBLINGS_MOST ? child->deaths : DOUBLINGS_MOST;
+    int64_t wait = PARENT_AGAIN_FIRST << doublings;
+    if (wait > PARENT_AGAIN_LAST)
+        wait = PARENT_AGAIN_LAST;
+    child->deaths++;
+    child->again.run = again_run;
+    child->again.arg = child;
+    timer_set(&child->house->loop, &child->again, now + wait);
+}
+
+static void gone(struct child *child, struct str how)
+{
+    struct house *house = child->house;
+    if (house->stopping) {
+        house_emptier(house);
+    } else if (house->serving) {
+        again_later(child);
+    } else {
+        house_say(house, "%s ended before it was ready (%.*s); its own lines above say why",
+                  child->name, STR_FMT(how));
+        house_stop(house, 1);
+    }
+}
+
+void child_start(struct child *child)
+{
+    struct house *house = child->house;
+    must(child->state == CHILD_OFF && !child->pid);
+    child->started = house->loop.now;
+    struct err e = process_begin(child);
+    if (err_is(e)) {
+        log_err(&house->log, "role_not_started", e);
+        if (child->pid)
+            child_kill(child); /* its end is told by SIGCHLD */
+        else
+            gone(child, STR("not started"));
+        return;
+    }
+    child->state = CHILD_BEGINS;
+    setup_give(child);
+    listeners_give(child);
+    peers_link(child);
+}
+
+/* --- Ending ---------------------------------------------------------------------------------- */
+
+static struct child *child_of(struct house *house, int64_t pid)
+{
+    for (size_t i = 0; i < house->child_count; i++)
+        if (house->children[i].pid == pid)
+            return &house->children[i];
+    return NULL;
+}
+
+void child_died(struct house *house, int64_t pid, struct str how)
+{
+    struct child *child = child_of(house, pid);
+    if (!child)
+        return;
+    bool expected = child->state == CHILD_STOPS;
+    child->pid = 0;
+    child->state = CHILD_OFF;
+    link_end(child);
+    log_event(&house->log, expected ? LOG_INFO : LOG_WARN, "role_ended",
+              log_str("name", str_from(child->name)), log_u64("instance", child->instance),
+              log_u64("pid", (uint64_t)pid), log_str("how", how));
+    gone(child, how);
+}

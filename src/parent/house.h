@@ -1,0 +1,107 @@
+/*
+ * struct house: the parent's own state, and what its files do with it.
+ *
+ * States of a child:
+ *   CHILD_OFF      no process; a timer starts it, or nobody does (before its turn, while stopping)
+ *   CHILD_BEGINS   a process that has its setup, its listeners and its peers, and is not ready yet
+ *   CHILD_SERVES   it said `ready`
+ *   CHILD_STOPS    it was told to stop
+ * A child has a pid in all but the first, and a link as long as that is whole.
+ */
+#ifndef PARENT_HOUSE_H
+#define PARENT_HOUSE_H
+
+#include "bus/link.h"
+#include "conf/conf.h"
+#include "parent/parent.h"
+#include "sys/log.h"
+#include "sys/process.h"
+
+enum {
+    HOUSE_EDGES_MAX = 128, /* conf.def: 64 processes of each kind */
+    HOUSE_CHILDREN_MAX = 1 + HOUSE_EDGES_MAX,
+    HOUSE_LISTENERS_MAX = 3 * CONF_LISTEN_MOST,
+    HOUSE_TEXT_MAX = 96 * 1024, /* a configuration as conf_print gives it; fits a packet */
+    HOUSE_LINE_MAX = 4096,
+};
+
+enum child_state {
+    CHILD_OFF,
+    CHILD_BEGINS,
+    CHILD_SERVES,
+    CHILD_STOPS
+};
+
+struct house;
+
+struct child {
+    struct house *house;
+    enum bus_role role;
+    const char *name; /* of the role: "core", "mx", "box" */
+    uint32_t instance;
+    enum child_state state;
+    int64_t pid;
+    struct link link;
+    bool linked;
+    int64_t started; /* mono */
+    unsigned deaths; /* in a row, each soon after the start */
+    struct timer again;
+};
+
+struct listener {
+    enum listen_protocol protocol;
+    struct str address; /* in the configuration of the start */
+    int handle;
+};
+
+#define HOUSE_MAGIC MAGIC('H', 'O', 'U', 'S')
+
+struct house {
+    uint32_t magic;
+    struct world *world;
+    struct loop loop;
+    struct log log;
+    struct signals *signals;
+    struct str config;               /* path */
+    struct arena start_arena, arena; /* of the configuration at the start, and of the last one */
+    struct conf conf;
+    struct buf text; /* conf as the roles get it */
+    struct listener listeners[HOUSE_LISTENERS_MAX];
+    size_t listener_count;
+    struct child children[HOUSE_CHILDREN_MAX]; /* core first */
+    size_t child_count;
+    struct buf unenforced; /* the parent's own */
+    bool serving;          /* all were ready once */
+    bool stopping;
+    struct timer stop_wait;
+    int exit_code;
+};
+
+/* One line on standard error for whoever started us, "veredus: " in front. Before `started` the log
+ * may have no reader. */
+void house_say(struct house *house, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Ends the house in order, with this exit code. */
+void house_stop(struct house *house, int exit_code);
+
+/* settings.c: reads and checks the file; false: it said why (at the start) or logged it. */
+bool settings_load(struct house *house);
+void settings_reload(struct house *house);
+
+/* listeners.c: false: it said why, and nothing is open. */
+bool listeners_open(struct house *house);
+void listeners_close(struct house *house);
+
+/* child.c */
+void children_plan(struct house *house); /* which there are, by the configuration */
+void child_start(struct child *child);
+void child_died(struct house *house, int64_t pid, struct str how);
+void child_kill(struct child *child);
+/* A message for one that can hear it; a link that does not take it is cut. */
+void child_tell(struct child *child, const struct msg *msg);
+bool children_any(const struct house *house, bool core);
+
+/* parent.c, for child.c: a child is ready; one ended that will not come again. */
+void house_ready(struct house *house, struct child *child, struct str unenforced);
+void house_emptier(struct house *house);
+
+#endif
