@@ -231,7 +231,7 @@ static void apply(struct reader *reader, struct token name)
 
 static void advance(struct reader *reader)
 {
-    reader->token = scan_next(&reader->scan);
+    reader->token = conf_scan_next(&reader->scan);
 }
 
 static void skip_line(struct reader *reader, unsigned line)
@@ -290,7 +290,7 @@ static bool value_goes_on(const struct reader *reader, unsigned line)
         return false;
     if (reader->token.kind != TOKEN_WORD)
         return reader->token.kind == TOKEN_COMMA;
-    enum token_kind after = scan_next(&ahead).kind;
+    enum token_kind after = conf_scan_next(&ahead).kind;
     return after != TOKEN_EQUALS && after != TOKEN_OPEN;
 }
 
@@ -398,7 +398,7 @@ static bool begins_block(const struct reader *reader)
 {
     struct scan ahead = reader->scan;
     return reader->token.kind == TOKEN_WORD && !reader->token.quoted &&
-           scan_next(&ahead).kind == TOKEN_OPEN;
+           conf_scan_next(&ahead).kind == TOKEN_OPEN;
 }
 
 static void read_file(struct reader *reader)
@@ -458,7 +458,7 @@ struct err conf_parse(struct str text, struct str file, struct str folder, struc
         buf_printf(mistake(&reader, 1), "%zu octets; expected at most %d", text.n, CONF_TEXT_MAX);
         mistake_end(&reader);
     } else {
-        scan_init(&reader.scan, text, arena);
+        conf_scan_init(&reader.scan, text, arena);
         read_file(&reader);
     }
     mistakes_left_out(&reader);

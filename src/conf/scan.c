@@ -5,7 +5,7 @@
  */
 #include "conf/scan.h"
 
-void scan_init(struct scan *scan, struct str text, struct arena *arena)
+void conf_scan_init(struct scan *scan, struct str text, struct arena *arena)
 {
     *scan = (struct scan){.rest = text, .line = 1, .arena = arena};
 }
@@ -141,7 +141,7 @@ static struct token mark(struct scan *scan, enum token_kind kind)
     return token;
 }
 
-struct token scan_next(struct scan *scan)
+struct token conf_scan_next(struct scan *scan)
 {
     skip_space(scan);
     if (scan->rest.n == 0)

@@ -31,7 +31,7 @@ struct scan {
     struct arena *arena;
 };
 
-void scan_init(struct scan *scan, struct str text, struct arena *arena);
-struct token scan_next(struct scan *scan);
+void conf_scan_init(struct scan *scan, struct str text, struct arena *arena);
+struct token conf_scan_next(struct scan *scan);
 
 #endif
