@@ -158,7 +158,7 @@ static void setup_give(struct child *child)
     struct msg msg = {.kind = MSG_setup,
                       .setup = {.instance = child->instance,
                                 .configuration = buf_str(&child->house->text),
-                                .as_root = process_is_root()}};
+                                .as_root = parent_changes_users()}};
     child_tell(child, &msg);
 }
 

@@ -100,6 +100,9 @@ void child_kill(struct child *child);
 void child_tell(struct child *child, const struct msg *msg);
 bool children_any(const struct house *house, bool core);
 
+/* Root, and the users of the roles are there. */
+bool parent_changes_users(void);
+
 /* parent.c, for child.c: a child is ready; one ended that will not come again. */
 void house_ready(struct house *house, struct child *child, struct str unenforced);
 void house_emptier(struct house *house);

@@ -18,6 +18,7 @@
 enum {
     EXIT_FAILED = 1,
     PID_FILE_MODE = 0644,
+    DATA_FOLDER_MODE = 0700,
     WORDS_MAX = 8192,
 };
 
@@ -32,6 +33,12 @@ void house_say(struct house *house, const char *format, ...)
     va_end(args);
     house->world->ops->log_line(house->world, LOG_FAIL, buf_str(&line));
     buf_done(&line);
+}
+
+bool parent_changes_users(void)
+{
+    return process_is_root() && process_has_user(PARENT_CORE_USER) &&
+           process_has_user(PARENT_EDGE_USER);
 }
 
 /* --- The end --------------------------------------------------------------------------------- */
@@ -114,10 +121,10 @@ static void users_print(struct buf *to)
 {
     if (!process_is_root())
         buf_printf(to, "all as the caller, uid %lld", (long long)process_own_uid());
-    else if (process_has_user(PARENT_CORE_USER) && process_has_user(PARENT_EDGE_USER))
+    else if (parent_changes_users())
         buf_put(to, STR("parent as root, core as veredus-core, edges as veredus-edge"));
     else
-        buf_put(to, STR("all as root: the users veredus-core and veredus-edge are missing"));
+        buf_put(to, STR("all as root"));
 }
 
 static void unenforced_log(struct house *house, struct str lines)
@@ -233,14 +240,17 @@ static bool log_begin(struct house *house)
     return !failed;
 }
 
+/* Made where it is missing: empty, so that a start that fails later left nothing in it. */
 static bool data_check(struct house *house)
 {
     struct str data = house->conf.server.data;
     int folder = -1;
-    struct err e = process_open_folder(data, &folder);
+    struct err e = process_make_folder(data, DATA_FOLDER_MODE);
+    if (!err_is(e) || e.code == ERR_EXISTS)
+        e = process_open_folder(data, &folder);
     if (!err_is(e))
         house->world->ops->close(house->world, folder);
-    if (!err_is(e) && process_is_root() && process_has_user(PARENT_CORE_USER))
+    if (!err_is(e) && parent_changes_users())
         e = process_give_folder(data, PARENT_CORE_USER);
     if (err_is(e))
         house_say(house, "cannot use the data folder %.*s (data): %s", STR_FMT(data),
@@ -252,6 +262,9 @@ static bool sandbox_begin(struct house *house)
 {
     struct sandbox sandbox = {.role = "parent", .rights = SANDBOX_PROGRAMS};
     struct err e = sandbox_enter(&sandbox, &house->unenforced);
+    if (process_is_root() && !parent_changes_users())
+        buf_put(&house->unenforced, STR("parent: all roles run as root: the users veredus-core and "
+                                        "veredus-edge are missing\n"));
     if (err_is(e))
         house_say(house, "cannot give up rights: %.*s: %s", STR_FMT(e.detail),
                   e.os ? strerrordesc_np(e.os) : err_row(e.code)->text);
@@ -270,7 +283,7 @@ static bool loop_begin(struct house *house)
 /* All that can fail in the open, before anything is started or written. */
 static bool house_open(struct house *house)
 {
-    return settings_load(house) && log_begin(house) && data_check(house) && listeners_open(house) &&
+    return settings_load(house) && log_begin(house) && listeners_open(house) && data_check(house) &&
            loop_begin(house) && sandbox_begin(house);
 }
 

@@ -541,16 +541,29 @@ static void a_mistake_in_the_file_is_told_with_its_line(void **state)
     assert_int_equal(times_logged(server, "\n"), 1);
 }
 
-static void a_missing_data_folder_is_told(void **state)
+static void data_remove(struct server *server)
 {
-    struct server *server = *state;
     char data[80];
     snprintf(data, sizeof(data), "%s/data", server->folder);
-    rmdir(data);
+    assert_int_equal(rmdir(data), 0);
+}
+
+static void a_data_folder_that_cannot_be_is_told(void **state)
+{
+    struct server *server = *state;
+    data_remove(server);
+    file_write(server, "data", STR("no folder"));
     begin(server);
     assert_int_equal(exit_code(server), 1);
-    assert_int_equal(times_logged(server, "data (data): No such file or directory\n"), 1);
+    assert_int_equal(times_logged(server, "data (data): Not a directory\n"), 1);
     assert_int_equal(times_logged(server, "\n"), 1);
+    process_remove_file(path_in(server, "data"));
+}
+
+static void a_missing_data_folder_is_made(void **state)
+{
+    data_remove(*state);
+    assert_int_not_equal(answered(begun(state)).core, 0);
 }
 
 static void a_core_that_cannot_start_ends_all(void **state)
@@ -604,7 +617,8 @@ int main(int argc, char **argv)
         TEST(what_only_a_start_can_change_is_named_and_kept),
         TEST(a_port_in_use_is_told_and_nothing_is_left),
         TEST(a_mistake_in_the_file_is_told_with_its_line),
-        TEST(a_missing_data_folder_is_told),
+        TEST(a_data_folder_that_cannot_be_is_told),
+        TEST(a_missing_data_folder_is_made),
         TEST(a_core_that_cannot_start_ends_all),
         TEST(roles_end_when_the_parent_is_killed),
         TEST(a_role_that_does_not_stop_is_killed),
