@@ -347,7 +347,19 @@ void stream_put(struct stream *stream, struct str bytes)
         return;
     if (!buf_put(&stream->out, bytes))
         break_off(stream);
-    else
+    else if (!stream->held)
+        loop_at_turn_end(stream->loop, &stream->flush);
+}
+
+void stream_hold(struct stream *stream)
+{
+    stream->held = true;
+}
+
+void stream_release(struct stream *stream)
+{
+    stream->held = false;
+    if (stream->out.n > 0)
         loop_at_turn_end(stream->loop, &stream->flush);
 }
 

@@ -73,6 +73,7 @@ struct stream {
     enum stream_end ended; /* as told to the session */
     enum stream_end seen;  /* as known to us */
     bool paused;
+    bool held;         /* stream_hold was called */
     bool closing;      /* stream_finish was called */
     bool finished;     /* nothing more will be sent */
     bool unshown;      /* there are bytes that input has not seen */
@@ -100,6 +101,13 @@ void stream_pause(struct stream *stream);
 void stream_resume(struct stream *stream);
 
 void stream_put(struct stream *stream, struct str bytes);
+/*
+ * What is put from now on waits for stream_release, also across yields, so that the answers to many
+ * commands leave in one send. stream_drain, stream_flush and stream_finish send all the same.
+ */
+void stream_hold(struct stream *stream);
+void stream_release(struct stream *stream);
+
 /* May yield until no more than STREAM_OUT_SOFT is unsent, the connection broke, or `deadline`
  * (mono, INT64_MAX: none) passed; false in the last two cases. On a fiber only; one at a time. */
 bool stream_drain(struct stream *stream, int64_t deadline);

@@ -173,6 +173,28 @@ static void pipelined_lines_are_answered_in_one_turn(void **state)
     bench_close(&b);
 }
 
+static void held_output_waits_for_its_release(void **state)
+{
+    (void)state;
+    struct bench b;
+    char got[50];
+    bench_open(&b, 1);
+    stream_hold(&b.session.stream);
+    stream_put(&b.session.stream, STR("one"));
+    turns(&b, 3);
+    assert_int_equal(heard(&b, got, sizeof(got)).n, 0);
+    stream_put(&b.session.stream, STR("two"));
+    stream_release(&b.session.stream);
+    turns(&b, 1);
+    assert_str(heard(&b, got, sizeof(got)), STR("onetwo"));
+    stream_hold(&b.session.stream);
+    stream_put(&b.session.stream, STR("last"));
+    stream_finish(&b.session.stream);
+    turns(&b, 1);
+    assert_str(heard(&b, got, sizeof(got)), STR("last"));
+    bench_close(&b);
+}
+
 static void an_idle_stream_owns_no_buffer(void **state)
 {
     (void)state;
@@ -652,6 +674,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_split_of_a_dialogue_gives_the_same),
         cmocka_unit_test(pipelined_lines_are_answered_in_one_turn),
+        cmocka_unit_test(held_output_waits_for_its_release),
         cmocka_unit_test(an_idle_stream_owns_no_buffer),
         cmocka_unit_test(what_arrived_is_shown_before_the_end),
         cmocka_unit_test(a_reset_is_told_as_broken),

@@ -113,7 +113,7 @@ void smtp_message_end(struct smtp_session *s)
     }
     struct err e = smtp_commit(s, &committed);
     if (e.code == ERR_BUS_BROKEN)
-        smtp_cut(s, "core-lost"); /* neither yes nor no may be said */
+        smtp_close_after_reply(s, "core-lost"); /* neither yes nor no may be said */
     else if (err_is(e))
         refuse(s, e);
     else if (committed.error != ERR_NONE)

@@ -58,8 +58,11 @@ static void look_ahead(struct smtp_session *s, struct str pending, struct questi
 static struct err question_make(struct smtp_session *s, struct str address,
                                 struct question *question)
 {
-    stream_read_more(&s->stream);
     struct str pending = stream_pending(&s->stream);
+    if (str_starts_nocase(pending, STR("RCPT "))) {
+        stream_read_more(&s->stream);
+        pending = stream_pending(&s->stream);
+    }
     uint64_t left = smtp_conf(s)->smtp.recipients - s->mail->recipient_count;
     question->room = 1 + pending.n / SHORTEST_RCPT;
     if (question->room > left)

@@ -145,7 +145,9 @@ static void run_turn(void *arg)
 {
     struct smtp_session *s = arg;
     must_be(s, SMTP_SESSION_MAGIC);
+    stream_hold(&s->stream);
     smtp_turn(s);
+    stream_release(&s->stream);
     loop_soon(s->base.edge->loop, &s->after);
 }
 

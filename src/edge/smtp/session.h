@@ -104,7 +104,7 @@ void smtp_phase_begin(struct smtp_session *s);
  */
 void smtp_transaction_end(struct smtp_session *s, struct str why);
 
-/* -> S8: what was replied is sent, then the connection closes. */
+/* -> S8: what was replied so far is sent, then the connection closes. */
 void smtp_close_after_reply(struct smtp_session *s, const char *end);
 /* -> S9: closes at once. */
 void smtp_cut(struct smtp_session *s, const char *end);
