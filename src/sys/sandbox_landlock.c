@@ -3,9 +3,12 @@
  * Every right that the running version can take away is taken away; one rule gives the folder back.
  *
  * A role with programs (the parent) keeps its files: what it starts inherits its domain, and each
- * role closes its own.
+ * role closes its own. One right it must give back all the same: moving a file to another folder
+ * (FS_REFER) is denied by every ruleset that does not allow it, and core moves uploads. Version 1
+ * cannot allow it, so it counts as none.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/types.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -56,7 +59,6 @@ static const struct version {
     uint64_t fs, net, scoped;
     size_t size;
 } versions[] = {
-    [1] = {.fs = (UINT64_C(1) << 13) - 1, .size = 8},
     [2] = {.fs = (UINT64_C(1) << 14) - 1, .size = 8},
     [3] = {.fs = (UINT64_C(1) << 15) - 1, .size = 8},
     [4] = {.fs = (UINT64_C(1) << 15) - 1, .net = 3, .size = 16},
@@ -66,6 +68,7 @@ static const struct version {
 };
 
 enum {
+    VERSION_FIRST = 2,
     VERSION_LAST = sizeof(versions) / sizeof(versions[0]) - 1
 };
 
@@ -74,7 +77,7 @@ int landlock_version(const struct sandbox *sandbox)
     if (sandbox->without_landlock)
         return 0;
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION);
-    if (version < 1)
+    if (version < VERSION_FIRST)
         return 0;
     return version < VERSION_LAST ? (int)version : VERSION_LAST;
 }
@@ -83,8 +86,8 @@ static struct ruleset rights_taken(const struct sandbox *sandbox, const struct v
 {
     struct ruleset taken = {version->fs, version->net, version->scoped};
     if (sandbox->rights & SANDBOX_PROGRAMS) {
-        taken.fs = 0;
         taken.net &= ~NET_CONNECT_TCP;
+        taken.fs = taken.net || taken.scoped ? FS_REFER : 0;
     }
     if (sandbox->rights & SANDBOX_CONNECT)
         taken.net &= ~NET_CONNECT_TCP;
@@ -95,6 +98,22 @@ static bool folder_allow(int ruleset, int folder, uint64_t fs)
 {
     struct path_beneath rule = {.allowed = FS_FOLDER & fs, .folder = folder};
     return syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &rule, 0) == 0;
+}
+
+static bool all_allow(int ruleset, uint64_t fs)
+{
+    int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    bool allowed = root >= 0 && folder_allow(ruleset, root, fs);
+    if (root >= 0)
+        close(root);
+    return allowed;
+}
+
+static bool folders_allow(const struct sandbox *sandbox, int ruleset, int folder, uint64_t fs)
+{
+    if (sandbox->rights & SANDBOX_PROGRAMS)
+        return all_allow(ruleset, fs);
+    return folder < 0 || folder_allow(ruleset, folder, fs);
 }
 
 struct err landlock_enter(const struct sandbox *sandbox, int folder, struct buf *report)
@@ -114,7 +133,7 @@ struct err landlock_enter(const struct sandbox *sandbox, int folder, struct buf 
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &taken, version->size, 0);
     if (ruleset < 0)
         return err_os(errno, STR("landlock_create_ruleset"));
-    bool entered = (folder < 0 || folder_allow(ruleset, folder, taken.fs)) &&
+    bool entered = folders_allow(sandbox, ruleset, folder, taken.fs) &&
                    syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
     struct err e = entered ? err_none() : err_os(errno, STR("landlock_restrict_self"));
     close(ruleset);

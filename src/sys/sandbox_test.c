@@ -547,7 +547,7 @@ static struct sandbox sandbox_of(const struct row *row, bool landlock)
     };
 }
 
-static _Noreturn void try_run(const struct try *try, const struct row *row, bool landlock)
+static void enter(const struct row *row, bool landlock)
 {
     struct buf report = BUF_INIT(SMALL);
     struct sandbox sandbox = sandbox_of(row, landlock);
@@ -556,6 +556,14 @@ static _Noreturn void try_run(const struct try *try, const struct row *row, bool
         print_error("%.*s: %d\n", STR_FMT(e.detail), e.os);
         _exit(EXIT_NOT_ENTERED);
     }
+}
+
+/* As in life: a role is started by the parent, from within the parent's own sandbox. */
+static _Noreturn void try_run(const struct try *try, const struct row *row, bool landlock)
+{
+    if (row != &rows[PARENT])
+        enter(&rows[PARENT], landlock);
+    enter(row, landlock);
     _exit(try->run() ? EXIT_ALLOWED : EXIT_DENIED);
 }
 
