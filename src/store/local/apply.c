@@ -70,6 +70,21 @@ static void round_is_over(struct local *local)
     }
 }
 
+/* Some ten thousand rows are given back on the lane, not on the loop. */
+static void spent_run(struct job *job)
+{
+    struct local *local = job->arg;
+    overlay_clear(&local->spent);
+}
+
+static void spent_done(struct job *job)
+{
+    struct local *local = job->arg;
+    must_be(local, LOCAL_MAGIC);
+    local->spending = false;
+    local_look_quiet(local);
+}
+
 static void applied_take_over(struct local *local)
 {
     if (err_is(local->apply_err)) {
@@ -79,7 +94,13 @@ static void applied_take_over(struct local *local)
     }
     local->applied = local->frozen_to;
     local->status.applier_rounds++;
-    overlay_clear(&local->frozen);
+    if (local->spending || local->state == LOCAL_OPENING) {
+        overlay_clear(&local->frozen);
+        return;
+    }
+    overlay_move(&local->spent, &local->frozen);
+    local->spending = true;
+    lane_submit(&local->applier, &local->spent_job);
 }
 
 static void apply_done(struct job *job)
@@ -186,6 +207,8 @@ void apply_open(struct local *local)
 {
     overlay_init(&local->active);
     overlay_init(&local->frozen);
+    overlay_init(&local->spent);
+    local->spent_job = (struct job){.run = spent_run, .done = spent_done, .arg = local};
     TAILQ_INIT(&local->apply_waiters);
     local->apply_job = (struct job){.run = apply_run, .done = apply_done, .arg = local};
     local->turn_over = (struct task){.run = turn_over_run, .arg = local};
@@ -195,10 +218,11 @@ void apply_open(struct local *local)
 
 void apply_close(struct local *local)
 {
-    must(!local->applying);
+    must(!local->applying && !local->spending);
     task_cancel(local->loop, &local->turn_over);
     task_cancel(local->loop, &local->apply_task);
     timer_clear(local->loop, &local->apply_timer);
     overlay_clear(&local->active);
     overlay_clear(&local->frozen);
+    overlay_clear(&local->spent);
 }

@@ -146,8 +146,11 @@ struct local {
     uint64_t free_octets;
 
     /* Rows above the index. */
-    struct overlay active;         /* durable, not being applied */
-    struct overlay frozen;         /* being applied */
+    struct overlay active; /* durable, not being applied */
+    struct overlay frozen; /* being applied */
+    struct overlay spent;  /* applied; the applier's thread gives it back */
+    struct job spent_job;
+    bool spending;
     struct log_position durable;   /* end of the newest durable group */
     struct log_position frozen_to; /* what `frozen` leads to */
     struct log_position applied;

@@ -129,21 +129,36 @@ static void tail_note(struct tail *tail, const struct record_header *header, uin
     }
 }
 
+/* The headers that begin in a stretch of the log at `base`. */
+static void tail_stretch(struct tail *tail, const struct reader *reader, struct str octets,
+                         uint64_t base, uint64_t from, uint64_t last)
+{
+    for (size_t i = 0; i + RECORD_HEADER_SIZE <= octets.n; i += RECORD_ALIGN) {
+        struct record_header header;
+        /* Most of a tail is zeroes. */
+        if (octets.p[i] != 'V' ||
+            !record_header_decode(str_from_index(octets, i), reader->header.salt, &header))
+            continue;
+        if (header.segment == reader->header.sequence && header.group > last)
+            tail_note(tail, &header, base + i, from);
+    }
+}
+
 static struct err tail_look(struct reader *reader, uint64_t from, uint64_t limit, uint64_t last,
                             struct tail *tail_r)
 {
     *tail_r = (struct tail){0};
-    for (uint64_t at = from; at + RECORD_HEADER_SIZE <= limit; at += RECORD_ALIGN) {
-        struct record_header header;
+    for (uint64_t at = from; at + RECORD_HEADER_SIZE <= limit;) {
         struct str octets;
-        struct err e = reader_look(reader, at, RECORD_HEADER_SIZE, &octets);
+        size_t n = limit - at < WINDOW ? (size_t)(limit - at) : WINDOW;
+        struct err e = reader_look(reader, at, n, &octets);
         if (err_is(e))
             return e;
         if (octets.n < RECORD_HEADER_SIZE)
             break;
-        if (record_header_decode(octets, reader->header.salt, &header) &&
-            header.segment == reader->header.sequence && header.group > last)
-            tail_note(tail_r, &header, at, from);
+        tail_stretch(tail_r, reader, octets, at, from, last);
+        /* A header that begins in the last octets is whole in the next stretch. */
+        at += format_align(octets.n - RECORD_HEADER_SIZE + 1);
     }
     if (tail_r->lowest != tail_r->highest)
         tail_r->later = true;
