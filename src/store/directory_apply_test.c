@@ -1,6 +1,6 @@
 #include "base/test.h"
 
-#include "store/directory_given.h"
+#include "store/directory_given_test.h"
 #include "store/directory_text.h"
 
 enum {
@@ -77,11 +77,11 @@ static void a_text_makes_a_directory_once(void **state)
     assert_int_equal(apply(given, VILLAGE, false, &told).code, ERR_NONE);
     assert_int_equal(told.applied.added, 10);
     buf_done(&told.text);
-    unsigned commits = given->toy->commits;
+    unsigned commits = given->store.commits;
     assert_int_equal(apply(given, VILLAGE, false, &told).code, ERR_NONE);
     assert_int_equal(told.applied.unchanged, 10);
     assert_int_equal(told.text.n, 0);
-    assert_int_equal(given->toy->commits, commits);
+    assert_int_equal(given->store.commits, commits);
     buf_done(&told.text);
     assert_str(copies_of(given, STR("sales@example.test")),
                STR("Bob+s@example.test alice@example.test 用户@xn--fsqu00a.xn--0zwm56d"));
@@ -89,7 +89,10 @@ static void a_text_makes_a_directory_once(void **state)
     assert_str(copies_of(given, STR("gone@example.test")), STR("MAILBOX_MOVED"));
 }
 
-static void an_export_makes_the_same_directory_elsewhere(void **state)
+/* What is exported of one store and what another exports that was made of it. */
+static struct buf first_text, second_text;
+
+static void village_is_exported(void **state)
 {
     struct given *given = *state;
     struct told told;
@@ -102,14 +105,34 @@ static void an_export_makes_the_same_directory_elsewhere(void **state)
     assert_true(str_find(first, STR("$2b$05$")) >= 0);
     assert_int_equal(apply(given, first, false, &told).code, ERR_NONE);
     assert_int_equal(told.applied.unchanged, 10);
-    struct given other = {.toy = toy_open(), .world = given->world};
-    directory_init(&other.directory, &other.toy->engine, &other.world, &given->directory.settings);
-    arena_init(&other.arena, GIVEN_MEMORY);
-    assert_int_equal(apply(&other, first, false, &told).code, ERR_NONE);
     buf_done(&told.text);
-    assert_str(exported(&other), first);
-    arena_done(&other.arena);
-    toy_close(other.toy);
+    buf_put(&first_text, first);
+}
+
+static void village_is_made_anew(void **state)
+{
+    struct given *given = *state;
+    struct told told;
+    assert_int_equal(apply(given, buf_str(&first_text), false, &told).code, ERR_NONE);
+    buf_done(&told.text);
+    buf_put(&second_text, exported(given));
+}
+
+static void an_export_makes_the_same_directory_elsewhere(void **state)
+{
+    static void (*const bodies[])(void **) = {village_is_exported, village_is_made_anew};
+    buf_init(&first_text, TEXT_MAX);
+    buf_init(&second_text, TEXT_MAX);
+    for (size_t i = 0; i < 2; i++) {
+        *state = NULL;
+        given_open(state);
+        struct given *given = *state;
+        store_rig_do(&given->store, bodies[i], given);
+        given_close(state);
+    }
+    assert_str(buf_str(&second_text), buf_str(&first_text));
+    buf_done(&first_text);
+    buf_done(&second_text);
 }
 
 static void what_differs_is_changed_and_told(void **state)
@@ -203,7 +226,7 @@ static void errors_name_the_line_and_change_nothing(void **state)
         assert_str(e.detail, rows[i].says);
         assert_int_equal(told.text.n, 0);
     }
-    assert_int_equal(given->toy->count, 0);
+    assert_int_equal(given->store.commits, 0);
 }
 
 static void sizes_are_read_and_written(void **state)
@@ -255,7 +278,7 @@ static void a_large_text_is_applied_in_slices(void **state)
         buf_printf(&text, "account \"p%u@a.test\" { name = \"P %u\" }\n", i, i);
     assert_int_equal(apply(given, buf_str(&text), false, &told).code, ERR_NONE);
     assert_int_equal(told.applied.added, PEOPLE + 2);
-    assert_in_range(given->toy->commits, 2, 4);
+    assert_in_range(given->store.commits, 2, 4);
     buf_done(&told.text);
     assert_int_equal(resolved_of(given, STR("all@a.test")).count, PEOPLE);
     assert_int_equal(apply(given, exported(given), false, &told).code, ERR_NONE);
@@ -263,14 +286,44 @@ static void a_large_text_is_applied_in_slices(void **state)
     buf_done(&text);
 }
 
+/* A domain, accounts p0 ... and a list of the first `members` of them. */
+static void crowd_put(struct buf *text, unsigned people, unsigned members)
+{
+    buf_put(text, STR("domain \"a.test\" { }\nlist \"all@a.test\" { owner = \"p0@a.test\"\n"));
+    for (unsigned i = 0; i < members; i++)
+        buf_printf(text, "member = \"p%u@a.test\"\n", i);
+    buf_put(text, STR("}\n"));
+    for (unsigned i = 0; i < people; i++)
+        buf_printf(text, "account \"p%u@a.test\" { }\n", i);
+}
+
+static void a_list_has_a_limit(void **state)
+{
+    struct given *given = *state;
+    struct told told;
+    struct buf text = BUF_INIT(TEXT_MAX);
+    crowd_put(&text, DIRECTORY_MEMBERS_MAX + 1, DIRECTORY_MEMBERS_MAX + 1);
+    assert_int_equal(apply(given, buf_str(&text), false, &told).code, ERR_OVER_LIMIT);
+    buf_clear(&text);
+    crowd_put(&text, DIRECTORY_MEMBERS_MAX + 1, DIRECTORY_MEMBERS_MAX);
+    assert_int_equal(apply(given, buf_str(&text), false, &told).code, ERR_NONE);
+    buf_done(&told.text);
+    buf_done(&text);
+    assert_int_equal(resolved_of(given, STR("all@a.test")).count, DIRECTORY_MEMBERS_MAX);
+    assert_int_equal(member_add(given, STR("all@a.test"), STR("p10000@a.test")), ERR_OVER_LIMIT);
+    assert_int_equal(alias_add(given, STR("more@a.test"), STR("all@a.test p10000@a.test")),
+                     ERR_OVER_LIMIT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_DIRECTORY(a_text_makes_a_directory_once),
-        WITH_DIRECTORY(an_export_makes_the_same_directory_elsewhere),
+        cmocka_unit_test(an_export_makes_the_same_directory_elsewhere),
         WITH_DIRECTORY(what_differs_is_changed_and_told),
         WITH_DIRECTORY(errors_name_the_line_and_change_nothing),
         WITH_DIRECTORY(sizes_are_read_and_written),
+        WITH_DIRECTORY(a_list_has_a_limit),
         WITH_DIRECTORY(a_large_text_is_applied_in_slices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

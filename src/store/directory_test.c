@@ -1,6 +1,6 @@
 #include "base/test.h"
 
-#include "store/directory_given.h"
+#include "store/directory_given_test.h"
 
 /* example.test with alice, bob and carol. */
 static struct given *village(void **state)
@@ -25,7 +25,7 @@ static void an_address_leads_to_its_account(void **state)
     assert_str(resolved.copies[0].delivered_to, STR("BOB@example.test"));
     assert_null(resolved.copies[0].list.p);
     struct mailbox inbox;
-    assert_int_equal(mailbox_find(&given->toy->engine, 2, STR("INBOX"), &given->arena, &inbox).code,
+    assert_int_equal(mailbox_find(given->store.engine, 2, STR("INBOX"), &given->arena, &inbox).code,
                      ERR_NONE);
     assert_int_equal(inbox.id, resolved.copies[0].mailbox);
     assert_str(copies_of(given, STR("carol@example.test")), STR("carol@example.test"));
@@ -259,7 +259,7 @@ static void use(struct given *given, uint64_t account, uint64_t octets)
     struct op_list ops = op_list_take(&given->arena, MAILBOX_DELIVERY_OPS);
     mailbox_delivery_ops(account, resolved.copies[0].mailbox, &message, &given->arena, &ops, NULL);
     struct commit commit = {.ops = ops.ops, .op_count = ops.count};
-    assert_int_equal(engine_commit_wait(&given->toy->engine, &commit).code, ERR_NONE);
+    assert_int_equal(engine_commit_wait(given->store.engine, &commit).code, ERR_NONE);
 }
 
 static void set_account(struct given *given, struct str address, struct account values,
@@ -409,6 +409,27 @@ static void a_name_others_lead_to_stays(void **state)
     assert_str(copies_of(given, STR("bob@example.test")), STR("MAILBOX_UNKNOWN"));
 }
 
+static size_t entries_between(struct given *given, struct partition partition, struct str from,
+                              struct str until)
+{
+    struct entry *entries;
+    size_t count = SIZE_MAX;
+    struct err e = engine_scan(given->store.engine, partition, from, until, 10, &given->arena,
+                               &entries, &count);
+    return err_is(e) ? SIZE_MAX : count;
+}
+
+static size_t entries_in(struct given *given, struct partition partition)
+{
+    return entries_between(given, partition, STR(""), str_null());
+}
+
+static size_t notes_left(struct given *given)
+{
+    struct partition directory = {.kind = PARTITION_DIRECTORY};
+    return entries_between(given, directory, STR("g"), STR("h"));
+}
+
 /* Nothing of an account is left, and a crash in the middle of its removal is finished later. */
 static void a_removed_account_takes_its_mail_along(void **state)
 {
@@ -417,22 +438,18 @@ static void a_removed_account_takes_its_mail_along(void **state)
     for (unsigned i = 0; i < 1500; i++)
         use(given, 2, 1);
     assert_int_equal(
-        mailbox_create(&given->toy->engine, &given->world, 2, STR("Sent"), &given->arena, &sent)
+        mailbox_create(given->store.engine, &given->world, 2, STR("Sent"), &given->arena, &sent)
             .code,
         ERR_NONE);
-    given->toy->fail_in = 3;
+    given->store.fail_in = 3;
     assert_int_equal(remove_by(given, directory_account_remove, STR("bob@example.test")),
                      ERR_TRY_LATER);
     assert_str(copies_of(given, STR("bob@example.test")), STR("MAILBOX_UNKNOWN"));
-    given->toy->fail_in = 0;
+    given->store.fail_in = 0;
     assert_int_equal(directory_sweep(&given->directory).code, ERR_NONE);
-    size_t left = 0;
-    for (size_t i = 0; i < given->toy->count; i++) {
-        const unsigned char *key = (const unsigned char *)given->toy->entries[i].key.p;
-        left += key[3] == PARTITION_ACCOUNT && key[11] == 2;
-        left += key[3] == PARTITION_MAILBOX && (key[11] == 2 || key[11] == sent.id);
-        left += key[3] == PARTITION_DIRECTORY && key[12] == 'g';
-    }
+    size_t left = entries_in(given, mailbox_account_partition(2)) +
+                  entries_in(given, mailbox_partition(2)) +
+                  entries_in(given, mailbox_partition(sent.id)) + notes_left(given);
     assert_int_equal(left, 0);
     assert_int_equal(account_add(given, STR("bob@example.test"), STR("Bob")), ERR_NONE);
     struct resolved resolved = resolved_of(given, STR("bob@example.test"));
@@ -601,14 +618,76 @@ static void values_of_accounts_are_checked(void **state)
 static void a_change_under_way_is_done_anew(void **state)
 {
     struct given *given = village(state);
-    given->toy->conflict_in = 1;
-    unsigned before = given->toy->commits;
+    given->store.conflict_in = 1;
+    unsigned before = given->store.commits;
     assert_int_equal(account_add(given, STR("dave@example.test"), STR("")), ERR_NONE);
-    assert_int_equal(given->toy->commits - before, 2);
-    given->toy->conflict_in = -1;
+    assert_int_equal(given->store.commits - before, 2);
+    given->store.conflict_in = -1;
     assert_int_equal(account_add(given, STR("erin@example.test"), STR("")), ERR_CONFLICT);
-    given->toy->conflict_in = 0;
+    given->store.conflict_in = 0;
     assert_str(copies_of(given, STR("erin@example.test")), STR("MAILBOX_UNKNOWN"));
+}
+
+static void somebody_takes_the_name(struct store_rig *store)
+{
+    struct given *given = (struct given *)store;
+    assert_int_equal(alias_add(given, STR("dave@example.test"), STR("bob@example.test")), ERR_NONE);
+}
+
+/* What was checked must hold when it takes effect: here it no longer does. */
+static void a_name_taken_meanwhile_is_not_taken_twice(void **state)
+{
+    struct given *given = village(state);
+    given->store.meanwhile = somebody_takes_the_name;
+    assert_int_equal(account_add(given, STR("dave@example.test"), STR("")), ERR_EXISTS);
+    assert_str(copies_of(given, STR("dave@example.test")), STR("bob@example.test"));
+}
+
+static void somebody_closes_the_loop(struct store_rig *store)
+{
+    struct given *given = (struct given *)store;
+    assert_int_equal(alias_set(given, STR("x@example.test"), STR("y@example.test")), ERR_NONE);
+}
+
+static void a_loop_made_from_both_ends_at_once_is_refused(void **state)
+{
+    struct given *given = village(state);
+    assert_int_equal(alias_add(given, STR("x@example.test"), STR("bob@example.test")), ERR_NONE);
+    assert_int_equal(alias_add(given, STR("y@example.test"), STR("bob@example.test")), ERR_NONE);
+    given->store.meanwhile = somebody_closes_the_loop;
+    assert_int_equal(alias_set(given, STR("y@example.test"), STR("x@example.test")),
+                     ERR_ALIAS_LOOP);
+    assert_str(copies_of(given, STR("y@example.test")), STR("bob@example.test"));
+}
+
+static void somebody_makes_a_mailbox(struct store_rig *store)
+{
+    struct given *given = (struct given *)store;
+    struct mailbox mailbox;
+    assert_int_equal(
+        mailbox_create(store->engine, &given->world, 2, STR("Sent"), &given->arena, &mailbox).code,
+        ERR_NONE);
+}
+
+static void mailboxes_made_at_once_are_two(void **state)
+{
+    struct given *given = village(state);
+    struct mailbox sent;
+    given->store.meanwhile = somebody_makes_a_mailbox;
+    assert_int_equal(account_add(given, STR("dave@example.test"), STR("")), ERR_NONE);
+    assert_int_equal(mailbox_find(given->store.engine, 2, STR("Sent"), &given->arena, &sent).code,
+                     ERR_NONE);
+    assert_true(resolved_of(given, STR("dave@example.test")).copies[0].mailbox != sent.id);
+}
+
+static void a_mailbox_made_while_its_account_goes_goes_too(void **state)
+{
+    struct given *given = village(state);
+    given->store.meanwhile = somebody_makes_a_mailbox;
+    assert_int_equal(remove_by(given, directory_account_remove, STR("bob@example.test")), ERR_NONE);
+    for (uint64_t id = 4; id < 8; id++)
+        assert_int_equal(entries_in(given, mailbox_partition(id)), 0);
+    assert_int_equal(entries_in(given, mailbox_account_partition(2)), 0);
 }
 
 int main(void)
@@ -641,6 +720,10 @@ int main(void)
         WITH_DIRECTORY(log_in_names_are_plain_text),
         WITH_DIRECTORY(values_of_accounts_are_checked),
         WITH_DIRECTORY(a_change_under_way_is_done_anew),
+        WITH_DIRECTORY(a_name_taken_meanwhile_is_not_taken_twice),
+        WITH_DIRECTORY(a_loop_made_from_both_ends_at_once_is_refused),
+        WITH_DIRECTORY(mailboxes_made_at_once_are_two),
+        WITH_DIRECTORY(a_mailbox_made_while_its_account_goes_goes_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

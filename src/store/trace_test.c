@@ -1,7 +1,7 @@
 #include "base/test.h"
 
 #include "format/message_id.h"
-#include "store/toy_engine.h"
+#include "store/store_rig_test.h"
 #include "store/trace.h"
 
 enum {
@@ -12,7 +12,7 @@ enum {
 #define NOW (INT64_C(20000) * DAY + 3600 * US_PER_SECOND)
 
 struct given {
-    struct toy_engine *toy;
+    struct store_rig store;
     struct engine *engine;
     struct arena arena;
 };
@@ -20,8 +20,10 @@ struct given {
 static int given_open(void **state)
 {
     static struct given given;
-    given = (struct given){.toy = toy_open()};
-    given.engine = &given.toy->engine;
+    given = (struct given){0};
+    store_rig_take_body(&given.store, state);
+    store_rig_open(&given.store);
+    given.engine = given.store.engine;
     arena_init(&given.arena, ENOUGH);
     *state = &given;
     return 0;
@@ -31,7 +33,7 @@ static int given_close(void **state)
 {
     struct given *given = *state;
     arena_done(&given->arena);
-    toy_close(given->toy);
+    store_rig_close(&given->store);
     return 0;
 }
 
@@ -193,7 +195,7 @@ static void records_cut_anywhere_are_damage(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, given_open, given_close)
+#define TEST(name) ON_FIBER(name, given_open, given_close)
     const struct CMUnitTest tests[] = {
         TEST(a_message_tells_its_events),
         TEST(many_events_take_several_values),

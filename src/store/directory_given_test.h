@@ -1,12 +1,12 @@
 /*
- * What the directory's tests start from: a toy engine, a clock that stands, and short ways to say
- * "add this". Addresses are texts; several are divided by spaces.
+ * What the directory's tests start from: the memory engine, a clock that stands, and short ways to
+ * say "add this". Addresses are texts; several are divided by spaces.
  */
-#ifndef STORE_DIRECTORY_GIVEN_H
-#define STORE_DIRECTORY_GIVEN_H
+#ifndef STORE_DIRECTORY_GIVEN_TEST_H
+#define STORE_DIRECTORY_GIVEN_TEST_H
 
 #include "store/directory.h"
-#include "store/toy_engine.h"
+#include "store/store_rig_test.h"
 
 enum {
     GIVEN_MEMORY = 256 << 20,
@@ -14,7 +14,7 @@ enum {
 };
 
 struct given {
-    struct toy_engine *toy;
+    struct store_rig store;
     struct directory directory;
     struct arena arena;
     struct world world;
@@ -28,22 +28,24 @@ static int64_t given_wall(struct world *world)
 
 static const struct world_ops given_world = {.wall = given_wall};
 
-static int given_open(void **state)
+__attribute__((unused)) static int given_open(void **state)
 {
     static struct given given;
-    given = (struct given){.toy = toy_open(), .world = {WORLD_MAGIC, &given_world}};
+    given = (struct given){.world = {WORLD_MAGIC, &given_world}};
+    store_rig_take_body(&given.store, state);
+    store_rig_open(&given.store);
     const struct directory_settings settings = {.plus = '+'};
-    directory_init(&given.directory, &given.toy->engine, &given.world, &settings);
+    directory_init(&given.directory, given.store.engine, &given.world, &settings);
     arena_init(&given.arena, GIVEN_MEMORY);
     *state = &given;
     return 0;
 }
 
-static int given_close(void **state)
+__attribute__((unused)) static int given_close(void **state)
 {
     struct given *given = *state;
     arena_done(&given->arena);
-    toy_close(given->toy);
+    store_rig_close(&given->store);
     return 0;
 }
 
@@ -184,6 +186,6 @@ __attribute__((unused)) static struct str copies_of(struct given *given, struct 
     return text;
 }
 
-#define WITH_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, given_open, given_close)
+#define WITH_DIRECTORY(test) ON_FIBER(test, given_open, given_close)
 
 #endif
