@@ -29,8 +29,7 @@ static const char *protocol_name(enum listen_protocol protocol)
     return protocol == LISTEN_LMTP ? "LMTP" : "SMTP";
 }
 
-/* --- C1: is what the edge says possible?
- * ---------------------------------------------------------- */
+/* --- C1: is what the edge says possible? --- */
 
 static struct err commit_check(const struct request *request, const struct transaction *transaction,
                                const struct upload_slot *slot)
@@ -61,8 +60,7 @@ recipient_of(const struct request *request, const struct transaction *transactio
     return &transaction->recipients[request->msg.commit.recipients[i].token - 1];
 }
 
-/* --- C2: repetitions
- * ------------------------------------------------------------------------------ */
+/* --- C2: repetitions --- */
 
 static struct err key_make(const struct request *request, struct transaction *transaction,
                            struct resent_key *key_r)
@@ -79,8 +77,7 @@ static struct err key_make(const struct request *request, struct transaction *tr
     return err_none();
 }
 
-/* --- C3: the commit
- * ------------------------------------------------------------------------------- */
+/* --- C3: the commit --- */
 
 static void trace_accepted(struct delivery *delivery, const struct transaction *transaction,
                            const struct msg_commit *asked)
@@ -147,10 +144,8 @@ static struct err message_put(struct request *request, struct transaction *trans
     struct err e = body_put(request, transaction, slot, &put);
     if (err_is(e))
         return e;
-    e = delivery_put(delivery, &head, asked->size, put, delivery->copies, delivery->copy_count);
-    if (!err_is(e) && slot && delivery->copy_count)
-        slot->upload = NULL; /* the commit's */
-    return e;
+    delivery->upload = slot && delivery->copy_count ? &slot->upload : NULL;
+    return delivery_put(delivery, &head, asked->size, put, delivery->copies, delivery->copy_count);
 }
 
 static struct err deliver(struct request *request, struct transaction *transaction,
@@ -179,8 +174,7 @@ static struct err deliver(struct request *request, struct transaction *transacti
     return err_is(e) ? e : delivery_commit(&delivery, &transaction->sender, addrs, count, tag);
 }
 
-/* --- The whole of it
- * ------------------------------------------------------------------------------ */
+/* --- The whole of it --- */
 
 static void log_accepted(const struct request *request, const struct transaction *transaction,
                          uint64_t message, bool repeated)
@@ -277,10 +271,10 @@ void serve_seen(struct request *request)
 {
     const struct msg_seen *seen = &request->msg.seen;
     for (size_t i = 0; i < seen->messages_count; i++)
-        resent_seen(request->peer->core->resent, seen->messages[i].message);
+        resent_seen(request->peer->core->resent, request->peer, seen->messages[i].message);
 }
 
 void serve_unseen(struct request *request)
 {
-    resent_unseen(request->peer->core->resent, request->msg.unseen.message);
+    resent_unseen(request->peer->core->resent, request->peer, request->msg.unseen.message);
 }

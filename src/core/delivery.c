@@ -9,7 +9,8 @@
 
 enum {
     EVENTS_PER_COPY = 1,
-    NOTICE_OPS = 64, /* an owner may be an alias to a few accounts */
+    EVENTS_PER_NOTICE = 1 + DELIVERY_OWNERS_MAX,
+    OPS_PER_NOTICE = DELIVERY_OWNERS_MAX * MAILBOX_DELIVERY_OPS,
 };
 
 struct err delivery_init(struct delivery *delivery, struct core *core, struct arena *arena,
@@ -17,7 +18,8 @@ struct err delivery_init(struct delivery *delivery, struct core *core, struct ar
 {
     *delivery = (struct delivery){
         .core = core, .arena = arena, .now = world_wall(core->world), .message = message};
-    delivery->event_room = events + copies * EVENTS_PER_COPY + DELIVERY_NOTICES_MAX;
+    delivery->event_room =
+        events + copies * EVENTS_PER_COPY + EVENTS_PER_NOTICE * DELIVERY_NOTICES_MAX;
     size_t met = 2;
     while (met < 2 * copies)
         met *= 2;
@@ -26,7 +28,7 @@ struct err delivery_init(struct delivery *delivery, struct core *core, struct ar
     delivery->copies = arena_take_array(arena, copies, sizeof(struct copy));
     delivery->left_out = arena_take_array(arena, copies, sizeof(struct copy));
     delivery->events = arena_take_array(arena, delivery->event_room, sizeof(struct trace_event));
-    size_t ops = copies * MAILBOX_DELIVERY_OPS + NOTICE_OPS * DELIVERY_NOTICES_MAX +
+    size_t ops = copies * MAILBOX_DELIVERY_OPS + OPS_PER_NOTICE * DELIVERY_NOTICES_MAX +
                  trace_ops_count(delivery->event_room, copies + events);
     delivery->ops = op_list_take(arena, ops);
     return arena_over(arena) ? err_make(ERR_NO_MEMORY) : err_none();
@@ -40,8 +42,7 @@ struct trace_event *delivery_event(struct delivery *delivery, enum trace_kind ki
     return event;
 }
 
-/* --- Who gets a copy -----------------------------------------------------------------------------
- */
+/* --- Who gets a copy --- */
 
 /* Lists may hold thousands, so the accounts met so far are a table with open addressing; account
  * ids begin at 1. */
@@ -81,8 +82,7 @@ void delivery_take_copies(struct delivery *delivery, const struct copy *copies, 
     }
 }
 
-/* --- Putting a message ---------------------------------------------------------------------------
- */
+/* --- Putting a message --- */
 
 static void trace_delivered(struct delivery *delivery, const struct copy *copy)
 {
@@ -129,6 +129,8 @@ struct err delivery_put(struct delivery *delivery, struct message_head *head, ui
 {
     if (count == 0)
         return err_none();
+    if (count > MESSAGE_DELIVERED_MAX)
+        return err_make(ERR_TOO_MANY_RECIPIENTS);
     must(delivery->blob_count < sizeof(delivery->blobs) / sizeof(delivery->blobs[0]));
     struct err e = head_encode(delivery, head, copies, count, &put.head);
     if (err_is(e))
@@ -153,5 +155,7 @@ struct err delivery_commit(struct delivery *delivery, const struct addr *sender,
                             .blobs = delivery->blobs,
                             .blob_count = delivery->blob_count,
                             .tag = tag};
+    if (delivery->upload)
+        *delivery->upload = NULL;
     return engine_commit_wait(delivery->core->engine, &commit);
 }

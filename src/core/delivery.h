@@ -13,6 +13,7 @@
 
 enum {
     DELIVERY_NOTICES_MAX = 20, /* lists whose owners are told, of one message */
+    DELIVERY_OWNERS_MAX = 8,   /* copies of one notice: an owner may be an alias */
 };
 
 struct delivery {
@@ -31,6 +32,7 @@ struct delivery {
     struct op_list ops;
     struct blob_put blobs[1 + DELIVERY_NOTICES_MAX];
     size_t blob_count;
+    struct upload **upload; /* where its owner keeps the upload that a blob takes, or NULL */
 };
 
 /* Room for `copies` copies and `events` more events. ERR_NO_MEMORY. */
@@ -45,7 +47,7 @@ struct trace_event *delivery_event(struct delivery *delivery, enum trace_kind ki
 
 /* Adds a message: its blob (`put` has blob, body or upload; its head is made here from `head`,
  * whose delivered_to is made from the copies) and the operations that put it into each copy's
- * INBOX. */
+ * INBOX. ERR_TOO_MANY_RECIPIENTS: more copies than one head can name. */
 struct err delivery_put(struct delivery *delivery, struct message_head *head, uint64_t body_octets,
                         struct blob_put put, const struct copy *copies, size_t count);
 
@@ -53,7 +55,8 @@ struct err delivery_put(struct delivery *delivery, struct message_head *head, ui
  * yield. */
 struct err delivery_notices(struct delivery *delivery);
 
-/* May yield: the trace, then the commit. */
+/* May yield: the trace, then the commit. An upload stays its owner's until the commit has it: then
+ * *upload is NULL, whatever becomes of the commit. */
 struct err delivery_commit(struct delivery *delivery, const struct addr *sender,
                            const struct addr *recipients, size_t recipient_count, struct str tag);
 

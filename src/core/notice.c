@@ -121,11 +121,8 @@ static struct err owner_copies(struct delivery *delivery, struct str owner, stru
         e = directory_resolve(&delivery->core->directory, &addr, delivery->arena, &resolved);
     if (err_is(e))
         return e;
-    enum {
-        OWNERS_MAX = 8
-    };
     *copies_r = resolved.copies;
-    for (size_t i = 0; i < resolved.count && *count_r < OWNERS_MAX; i++)
+    for (size_t i = 0; i < resolved.count && *count_r < DELIVERY_OWNERS_MAX; i++)
         if (!resolved.copies[i].disabled && !resolved.copies[i].over_quota)
             resolved.copies[(*count_r)++] = resolved.copies[i];
     return err_none();
@@ -150,8 +147,8 @@ struct err delivery_notices(struct delivery *delivery)
         struct copy *copies;
         size_t count;
         struct err e = owner_copies(delivery, copy->list_owner, &copies, &count);
-        if (err_is(e))
-            continue; /* The owner is gone; nobody is left to tell. */
+        if (err_is(e) || count == 0)
+            continue; /* The owner is gone or full; nobody is left to tell. */
         e = notice_put(delivery, i, copies, count);
         if (err_is(e))
             return e;
