@@ -11,6 +11,10 @@
 #include "base/must.h"
 #include "base/wire.h"
 
+enum {
+    EXPIRED_A_CALL = 10000
+};
+
 /* R1, by message id. */
 struct open_message {
     UT_hash_handle hh;
@@ -26,6 +30,7 @@ struct unseen_message {
     struct resent_key key;
     uint64_t message;
     int64_t until; /* wall clock, microseconds */
+    bool claimed;  /* a session repeats it and has not ended */
 };
 
 /* R4, by token, oldest first in `order`. */
@@ -85,8 +90,7 @@ void resent_set_window(struct resent *resent, int64_t window)
     resent->window = window;
 }
 
-/* --- Keys and tags -------------------------------------------------------------------------------
- */
+/* --- Keys and tags --- */
 
 static void digest_str(EVP_MD_CTX *context, struct str s)
 {
@@ -128,8 +132,7 @@ void resent_tag(unsigned char tag[TRY_TAG_SIZE], struct try_token token, uint64_
     memcpy(tag + TRY_TOKEN_SIZE + 8, key.octets, RESENT_KEY_SIZE);
 }
 
-/* --- R4: tries -----------------------------------------------------------------------------------
- */
+/* --- R4: tries --- */
 
 static void try_remember(struct resent *resent, struct try_token token, uint64_t message,
                          struct resent_key key)
@@ -183,8 +186,14 @@ uint64_t resent_ask(struct resent *resent, struct peer *peer, struct str token)
     return try->message;
 }
 
-/* --- R1: open ------------------------------------------------------------------------------------
- */
+static struct unseen_message *unseen_of(struct resent *resent, struct resent_key key)
+{
+    struct unseen_message *unseen;
+    HASH_FIND(hh, resent->unseen, &key, sizeof(key), unseen);
+    return unseen;
+}
+
+/* --- R1: open --- */
 
 void resent_open(struct resent *resent, struct peer *peer, struct try_token token, uint64_t message,
                  struct resent_key key)
@@ -193,14 +202,17 @@ void resent_open(struct resent *resent, struct peer *peer, struct try_token toke
     struct open_message *open;
     HASH_FIND(hh, resent->open, &message, sizeof(message), open);
     if (!open) {
-        open = malloc(sizeof(*open));
+        open = HASH_COUNT(resent->open) < OPENS_MAX ? malloc(sizeof(*open)) : NULL;
         if (!open)
             return; /* A repetition will then not be recognised; nothing is lost. */
         *open = (struct open_message){.message = message, .key = key};
         HASH_ADD(hh, resent->open, message, sizeof(message), open);
     }
     open->peer = peer;
-    open->repeated = resent_find(resent, key) == message;
+    struct unseen_message *unseen = unseen_of(resent, key);
+    open->repeated = unseen && unseen->message == message;
+    if (open->repeated)
+        unseen->claimed = true;
 }
 
 static void open_forget(struct resent *resent, struct open_message *open)
@@ -209,8 +221,7 @@ static void open_forget(struct resent *resent, struct open_message *open)
     free(open);
 }
 
-/* --- R3: unseen ----------------------------------------------------------------------------------
- */
+/* --- R3: unseen --- */
 
 /* One put or removal of an entry, in memory of its own until it is durable. */
 struct entry_change {
@@ -246,26 +257,21 @@ static void entry_change(struct resent *resent, struct resent_key key, uint64_t 
     engine_commit(resent->engine, &change->commit);
 }
 
-static struct unseen_message *unseen_of(struct resent *resent, struct resent_key key)
-{
-    struct unseen_message *unseen;
-    HASH_FIND(hh, resent->unseen, &key, sizeof(key), unseen);
-    return unseen;
-}
-
-static void unseen_keep(struct resent *resent, struct resent_key key, uint64_t message,
+static bool unseen_keep(struct resent *resent, struct resent_key key, uint64_t message,
                         int64_t until)
 {
     struct unseen_message *unseen = unseen_of(resent, key);
     if (!unseen) {
-        unseen = malloc(sizeof(*unseen));
+        unseen = HASH_COUNT(resent->unseen) < UNSEEN_MAX ? malloc(sizeof(*unseen)) : NULL;
         if (!unseen)
-            return;
+            return false;
         *unseen = (struct unseen_message){.key = key};
         HASH_ADD(hh, resent->unseen, key, sizeof(key), unseen);
     }
     unseen->message = message;
     unseen->until = until;
+    unseen->claimed = false;
+    return true;
 }
 
 static void unseen_drop(struct resent *resent, struct unseen_message *unseen)
@@ -314,23 +320,30 @@ uint64_t resent_find(struct resent *resent, struct resent_key key)
     int64_t now = world_wall(resent->loop->world);
     /* A clock set back must not make an entry live for ever. */
     int64_t window = resent->window / 1000;
-    if (!unseen || unseen->until <= now || unseen->until > now + window)
+    if (!unseen || unseen->claimed || unseen->until <= now || unseen->until > now + window)
         return 0;
     return unseen->message;
 }
 
-/* --- From state to state -------------------------------------------------------------------------
- */
+/* --- From state to state --- */
 
-void resent_seen(struct resent *resent, uint64_t message)
+/* An edge speaks of its own sessions only. */
+static struct open_message *open_of(struct resent *resent, const struct peer *peer,
+                                    uint64_t message)
 {
     struct open_message *open;
     HASH_FIND(hh, resent->open, &message, sizeof(message), open);
+    return open && open->peer == peer ? open : NULL;
+}
+
+void resent_seen(struct resent *resent, const struct peer *peer, uint64_t message)
+{
+    struct open_message *open = open_of(resent, peer, message);
     if (!open)
         return;
     /* R1 -> R2. The repetition is complete: the same bytes once more are a new message. */
     struct unseen_message *unseen = open->repeated ? unseen_of(resent, open->key) : NULL;
-    if (unseen)
+    if (unseen && unseen->message == message)
         unseen_drop(resent, unseen);
     open_forget(resent, open);
 }
@@ -340,16 +353,15 @@ static void end_unseen(struct resent *resent, struct open_message *open)
     /* R1 -> R3 */
     if (resent->window > 0) {
         int64_t until = world_wall(resent->loop->world) + resent->window / 1000;
-        unseen_keep(resent, open->key, open->message, until);
-        entry_change(resent, open->key, open->message, until, OP_PUT);
+        if (unseen_keep(resent, open->key, open->message, until))
+            entry_change(resent, open->key, open->message, until, OP_PUT);
     }
     open_forget(resent, open);
 }
 
-void resent_unseen(struct resent *resent, uint64_t message)
+void resent_unseen(struct resent *resent, const struct peer *peer, uint64_t message)
 {
-    struct open_message *open;
-    HASH_FIND(hh, resent->open, &message, sizeof(message), open);
+    struct open_message *open = open_of(resent, peer, message);
     if (open)
         end_unseen(resent, open);
 }
@@ -367,8 +379,13 @@ void resent_expire(struct resent *resent)
 {
     int64_t now = world_wall(resent->loop->world);
     struct unseen_message *unseen, *next;
+    int left = EXPIRED_A_CALL;
     HASH_ITER (hh, resent->unseen, unseen, next) {
-        if (unseen->until <= now || unseen->until > now + resent->window / 1000)
-            unseen_drop(resent, unseen);
+        if (left == 0)
+            return; /* the others at the next call: they are not found any more */
+        if (unseen->until > now && unseen->until <= now + resent->window / 1000)
+            continue;
+        unseen_drop(resent, unseen);
+        left--;
     }
 }

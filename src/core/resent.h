@@ -29,7 +29,9 @@ enum {
     RESENT_KEY_SIZE = 16, /* of the digest over client, envelope and body */
     TRY_TOKEN_SIZE = 16,
     TRY_TAG_SIZE = TRY_TOKEN_SIZE + 8 + RESENT_KEY_SIZE, /* a commit's tag in the log */
-    TRIES_KEPT = 65536, /* tokens remembered; an edge asks within seconds */
+    TRIES_KEPT = 65536,  /* tokens remembered; an edge asks within seconds */
+    OPENS_MAX = 262144,  /* R1 at a time; beyond it a repetition is not recognised */
+    UNSEEN_MAX = 262144, /* R3 at a time; as above */
 };
 
 struct resent_key {
@@ -57,16 +59,17 @@ struct resent_key resent_key(struct str client, struct str reverse_path, struct 
 void resent_tag(unsigned char tag[TRY_TAG_SIZE], struct try_token token, uint64_t message,
                 struct resent_key key);
 
-/* Was this very message accepted before from a session that ended unseen? Its id, or 0. */
+/* Was this very message accepted before from a session that ended unseen? Its id, or 0: also while
+ * another session has it as its repetition, for two sessions that complete are two messages. */
 uint64_t resent_find(struct resent *resent, struct resent_key key);
 
 /* R1: accepted, or recognised (`repeated`); `peer` will say how the session went on. */
 void resent_open(struct resent *resent, struct peer *peer, struct try_token token, uint64_t message,
                  struct resent_key key);
-/* R1 -> R2 */
-void resent_seen(struct resent *resent, uint64_t message);
-/* R1 -> R3 */
-void resent_unseen(struct resent *resent, uint64_t message);
+/* R1 -> R2; of a message that is not open with this peer: nothing. */
+void resent_seen(struct resent *resent, const struct peer *peer, uint64_t message);
+/* R1 -> R3; as above. */
+void resent_unseen(struct resent *resent, const struct peer *peer, uint64_t message);
 /* All R1 of an edge that is gone -> R3 */
 void resent_peer_gone(struct resent *resent, struct peer *peer);
 
