@@ -30,7 +30,7 @@ void login_release(struct mailbox_login *login)
     if (--login->holds > 0)
         return;
     arena_done(&login->arena);
-    free(login->expunge);
+    free(login->expunge.uids);
     free(login);
 }
 
@@ -51,8 +51,7 @@ void logins_drop(struct peer *peer)
     }
 }
 
-/* --- The password --------------------------------------------------------------------------------
- */
+/* --- The password --- */
 
 struct password_check {
     struct str password, hash;
@@ -75,7 +74,8 @@ static void password_wipe(struct str password)
         const char *from;
         char *to;
     } octets = {.from = password.p};
-    explicit_bzero(octets.to, password.n);
+    if (password.n)
+        explicit_bzero(octets.to, password.n);
 }
 
 static struct err who(struct request *request, struct account *account_r)
@@ -94,8 +94,17 @@ static struct err who(struct request *request, struct account *account_r)
     return account_r->disabled ? err_make(ERR_LOGIN_DISABLED) : err_none();
 }
 
-/* --- The handle ----------------------------------------------------------------------------------
- */
+/* --- The handle --- */
+
+/* Nobody's guess, and never that of an earlier core: an edge that did not yet notice that core was
+ * restarted must not reach somebody else's mailbox. */
+static uint64_t handle_new(struct peer *peer)
+{
+    uint64_t handle = 0;
+    while (handle == 0 || login_find(peer, handle))
+        world_random(peer->core->world, &handle, sizeof(handle));
+    return handle;
+}
 
 static struct err login_add(struct request *request, const struct account *account,
                             struct mailbox_login **login_r)
@@ -108,7 +117,7 @@ static struct err login_add(struct request *request, const struct account *accou
         return err_make(ERR_NO_MEMORY);
     arena_init(&login->arena, LOGIN_ARENA);
     login->holds = 1;
-    login->handle = ++peer->last_login;
+    login->handle = handle_new(peer);
     login->account = account->id;
     login->inbox = account->inbox;
     login->address = arena_str(&login->arena, account->address);

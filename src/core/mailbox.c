@@ -12,10 +12,16 @@ enum {
     ROWS_PAGE = 2000,
     EXPUNGE_TRIES = 5,
     EXPUNGE_OPS_PER_UID = 2,
+    EXPUNGE_ARENA = 64 * 1024,
+    EXPUNGE_ARENA_PER_OP = 512, /* octets for an operation, its key and the record it removes */
+    CHUNK = 16 * 1024,          /* what has a checksum of its own (engine.h) */
+    PART_MESSAGE = 0,           /* of MSG_fetch */
+    PART_SUMMARY = 1,
+    /* A head, the list in it, the prefix made of it. */
+    FETCH_ARENA = 3 * ENGINE_HEAD_MAX,
 };
 
-/* --- mailbox_open --------------------------------------------------------------------------------
- */
+/* --- mailbox_open --- */
 
 static struct err mailbox_choose(struct request *request, struct mailbox_login *login,
                                  struct str asked)
@@ -75,36 +81,41 @@ void serve_mailbox_open(struct request *request)
     request_answer(request, &answer);
 }
 
-/* --- fetch ---------------------------------------------------------------------------------------
- */
+/* --- fetch --- */
 
 /* A source of octets: prefix and body, or the summary record. */
 struct source {
     struct engine *engine;
     blob_id blob;
     struct str front; /* the prefix, or all there is */
-    uint64_t body;    /* octets behind it, of the blob's body */
+    uint64_t total;   /* what is behind `front` is the blob's body */
 };
+
+/* Octets from `at` on up to the next border: the front's end, a chunk's end, the end. At least one
+ * where at < total, at most CHUNK. */
+static size_t stretch_at(const struct source *source, uint64_t at)
+{
+    uint64_t begin = source->front.n, until = begin;
+    if (at >= begin)
+        until = at + CHUNK - (at - begin) % CHUNK;
+    else if (begin - at > CHUNK)
+        until = at + CHUNK;
+    return (size_t)((until < source->total ? until : source->total) - at);
+}
 
 static struct err source_read(const struct source *source, uint64_t at, char *to, size_t n)
 {
-    if (at < source->front.n) {
-        size_t here = source->front.n - at < n ? source->front.n - at : n;
-        memcpy(to, source->front.p + at, here);
-        to += here;
-        n -= here;
-        at += here;
-    }
-    return n ? engine_blob_read(source->engine, source->blob, at - source->front.n, to, n)
-             : err_none();
+    if (at >= source->front.n)
+        return engine_blob_read(source->engine, source->blob, at - source->front.n, to, n);
+    memcpy(to, source->front.p + at, n);
+    return err_none();
 }
 
 static struct err source_open(struct request *request, const struct mailbox_login *login,
-                              struct source *source)
+                              struct arena *arena, struct source *source)
 {
     const struct msg_fetch *asked = &request->msg.fetch;
     struct engine *engine = request->peer->core->engine;
-    struct arena *arena = &request->arena;
     struct mailbox_message message;
     struct message_head head;
     struct str record;
@@ -119,61 +130,118 @@ static struct err source_open(struct request *request, const struct mailbox_logi
     if (err_is(e))
         return e;
     *source = (struct source){.engine = engine, .blob = message.blob};
-    if (asked->part == 1) {
+    if (asked->part == PART_SUMMARY) {
         source->front = head.summary;
+        source->total = head.summary.n;
         return err_none();
     }
     struct buf prefix = BUF_INIT(ENGINE_HEAD_MAX);
     message_prefix(&head, message.recipient, &prefix);
     source->front = buf_copy(&prefix, arena);
-    source->body = body_octets;
+    source->total = source->front.n + body_octets;
     buf_done(&prefix);
     return source->front.p ? err_none() : err_make(ERR_NO_MEMORY);
 }
 
-/* Reads into memory of our own, then copies: nothing is checked where the edge can change it. */
-static struct err slabs_fill(struct request *request, const struct source *source,
-                             struct msg_fetched *fetched)
+/* The slabs that an edge offers, filled in order. */
+struct slab_row {
+    struct iovec *parts;
+    size_t count, at; /* which part is filled next, */
+    size_t filled;    /* from here on */
+    uint64_t room;    /* in all that is left */
+};
+
+static struct err slab_row_take(struct request *request, struct slab_row *row)
 {
     const struct msg_fetch *asked = &request->msg.fetch;
-    char *own = arena_take(&request->arena, SLAB_SIZE);
-    if (!own)
+    uint64_t room = 0;
+    for (size_t i = 0; i < asked->slabs_count; i++)
+        room += asked->slabs[i].length;
+    *row = (struct slab_row){.count = asked->slabs_count, .room = room};
+    row->parts = arena_take_array(&request->arena, asked->slabs_count, sizeof(*row->parts));
+    if (!row->parts)
         return err_make(ERR_NO_MEMORY);
-    uint64_t at = asked->offset;
-    for (size_t i = 0; i < asked->slabs_count && at < fetched->total; i++) {
-        struct iovec part;
-        if (!peer_slabs(request->peer, &asked->slabs[i], 1, asked->slabs[i].length, &part))
-            return err_detail(ERR_BUS_BROKEN, STR("a slab out of range"));
-        uint64_t left = fetched->total - at;
-        size_t n = part.iov_len < left ? part.iov_len : (size_t)left;
-        struct err e = source_read(source, at, own, n);
+    return peer_slabs(request->peer, asked->slabs, asked->slabs_count, room, row->parts)
+               ? err_none()
+               : err_detail(ERR_BUS_BROKEN, STR("a slab out of range"));
+}
+
+static void slab_row_put(struct slab_row *row, struct str octets)
+{
+    row->room -= octets.n;
+    while (octets.n) {
+        must(row->at < row->count);
+        const struct iovec *part = &row->parts[row->at];
+        struct str here = str_head(octets, part->iov_len - row->filled);
+        if (here.n)
+            memcpy((char *)part->iov_base + row->filled, here.p, here.n);
+        row->filled += here.n;
+        octets = str_from_index(octets, here.n);
+        if (row->filled == part->iov_len) {
+            row->at++;
+            row->filled = 0;
+        }
+    }
+}
+
+/*
+ * A stretch at a time, so that each chunk is read and summed once, and no more than fits whole:
+ * what is given may be less than was offered. Reads into memory of our own, then copies: nothing is
+ * checked where the edge can change it.
+ */
+static struct err slabs_fill(struct request *request, const struct source *source,
+                             uint64_t *octets_r)
+{
+    uint64_t at = request->msg.fetch.offset;
+    struct slab_row row;
+    struct err e = slab_row_take(request, &row);
+    char *own = arena_take(&request->arena, CHUNK);
+    if (!err_is(e) && !own)
+        e = err_make(ERR_NO_MEMORY);
+    *octets_r = 0;
+    while (!err_is(e) && at < source->total && row.room) {
+        size_t n = stretch_at(source, at);
+        if (n > row.room && *octets_r)
+            break;
+        if (n > row.room)
+            n = (size_t)row.room;
+        e = source_read(source, at, own, n);
         if (err_is(e))
             return e;
-        memcpy(part.iov_base, own, n);
+        slab_row_put(&row, str_make(own, n));
         at += n;
+        *octets_r += n;
     }
-    fetched->octets = at > asked->offset ? at - asked->offset : 0;
-    return err_none();
+    return e;
+}
+
+static struct err fetch(struct request *request, struct mailbox_login *login,
+                        struct msg_fetched *fetched)
+{
+    struct source source;
+    struct arena arena;
+    arena_init(&arena, FETCH_ARENA);
+    struct err e = source_open(request, login, &arena, &source);
+    if (!err_is(e)) {
+        fetched->prefix = request->msg.fetch.part == PART_MESSAGE ? source.front.n : 0;
+        fetched->total = source.total;
+        e = slabs_fill(request, &source, &fetched->octets);
+    }
+    arena_done(&arena);
+    return e;
 }
 
 void serve_fetch(struct request *request)
 {
     struct mailbox_login *login = login_find(request->peer, request->msg.fetch.handle);
     struct msg answer = {.kind = MSG_fetched};
-    struct msg_fetched *fetched = &answer.fetched;
     struct err e = err_make(ERR_NOT_ALLOWED);
     if (login) {
         login_hold(login);
-        struct source source = {.engine = NULL};
-        e = source_open(request, login, &source);
-        if (!err_is(e)) {
-            fetched->prefix = source.body ? source.front.n : 0;
-            fetched->total = source.front.n + source.body;
-            e = slabs_fill(request, &source, fetched);
-        }
+        e = fetch(request, login, &answer.fetched);
         login_release(login);
     }
-    fetched->error = (uint16_t)e.code;
+    answer.fetched.error = (uint16_t)e.code;
     request_answer(request, &answer);
     if (e.code == ERR_BUS_BROKEN)
         peer_cut(request->peer, e);
@@ -181,24 +249,23 @@ void serve_fetch(struct request *request)
         log_err(request->peer->core->log, "fetch_failed", e);
 }
 
-/* --- expunge -------------------------------------------------------------------------------------
- */
+/* --- expunge --- */
 
-static struct err pages_add(struct request *request, struct mailbox_login *login)
+static struct err pages_add(struct request *request, struct uid_set *set)
 {
     const struct msg_expunge *asked = &request->msg.expunge;
-    size_t need = login->expunge_count + asked->uids_count;
-    if (need > request->peer->core->conf->pop3.messages || need > MAILBOX_EXPUNGE_MAX)
+    size_t need = set->count + asked->uids_count;
+    if (need > MAILBOX_EXPUNGE_MAX)
         return err_make(ERR_OVER_LIMIT);
-    if (need > login->expunge_room) {
-        uint32_t *uids = realloc(login->expunge, need * sizeof(*uids));
+    if (need > set->room) {
+        uint32_t *uids = realloc(set->uids, need * sizeof(*uids));
         if (!uids)
             return err_make(ERR_NO_MEMORY);
-        login->expunge = uids;
-        login->expunge_room = need;
+        set->uids = uids;
+        set->room = need;
     }
     for (size_t i = 0; i < asked->uids_count; i++)
-        login->expunge[login->expunge_count++] = asked->uids[i].uid;
+        set->uids[set->count++] = asked->uids[i].uid;
     return err_none();
 }
 
@@ -208,24 +275,27 @@ static int uid_order(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void uids_tidy(struct mailbox_login *login)
+/* In order, each once. */
+static void uids_tidy(struct uid_set *set)
 {
-    qsort(login->expunge, login->expunge_count, sizeof(*login->expunge), uid_order);
     size_t kept = 0;
-    for (size_t i = 0; i < login->expunge_count; i++)
-        if (i == 0 || login->expunge[i] != login->expunge[i - 1])
-            login->expunge[kept++] = login->expunge[i];
-    login->expunge_count = kept;
+    if (set->count)
+        qsort(set->uids, set->count, sizeof(*set->uids), uid_order);
+    for (size_t i = 0; i < set->count; i++)
+        if (i == 0 || set->uids[i] != set->uids[i - 1])
+            set->uids[kept++] = set->uids[i];
+    set->count = kept;
 }
 
-static struct err expunge_once(struct core *core, struct mailbox_login *login, size_t *removed_r)
+static struct err expunge_once(struct core *core, const struct mailbox_login *login,
+                               const struct uid_set *set, size_t *removed_r)
 {
     struct arena arena;
-    size_t room = login->expunge_count * EXPUNGE_OPS_PER_UID + 2;
-    arena_init(&arena, 64 * 1024 + room * 512);
+    size_t room = set->count * EXPUNGE_OPS_PER_UID + 2;
+    arena_init(&arena, EXPUNGE_ARENA + room * EXPUNGE_ARENA_PER_OP);
     struct op_list ops = op_list_take(&arena, room);
-    struct err e = mailbox_expunge_ops(core->engine, login->account, login->open, login->expunge,
-                                       login->expunge_count, &arena, &ops, removed_r);
+    struct err e = mailbox_expunge_ops(core->engine, login->account, login->open, set->uids,
+                                       set->count, &arena, &ops, removed_r);
     if (!err_is(e) && (ops.over || arena_over(&arena)))
         e = err_make(ERR_NO_MEMORY);
     if (!err_is(e) && *removed_r) {
@@ -236,15 +306,16 @@ static struct err expunge_once(struct core *core, struct mailbox_login *login, s
     return e;
 }
 
-static struct err expunge_all(struct core *core, struct mailbox_login *login)
+static struct err expunge_all(struct core *core, const struct mailbox_login *login,
+                              struct uid_set *set)
 {
     struct err e = err_none();
     size_t removed = 0;
     if (login->open == 0)
         return err_make(ERR_COMMAND_ORDER);
-    uids_tidy(login);
+    uids_tidy(set);
     for (int i = 0; i < EXPUNGE_TRIES; i++) {
-        e = expunge_once(core, login, &removed);
+        e = expunge_once(core, login, set, &removed);
         if (e.code != ERR_CONFLICT)
             break; /* else another session removed one of them meanwhile: that is no error */
     }
@@ -254,19 +325,28 @@ static struct err expunge_all(struct core *core, struct mailbox_login *login)
     return e;
 }
 
+static struct err expunge(struct request *request, struct mailbox_login *login)
+{
+    struct err e = pages_add(request, &login->expunge);
+    if (!err_is(e) && request->msg.expunge.more)
+        return e;
+    /* Taken out before we wait: another question of this handle may come meanwhile. */
+    struct uid_set set = login->expunge;
+    login->expunge = (struct uid_set){.uids = NULL};
+    if (!err_is(e))
+        e = expunge_all(request->peer->core, login, &set);
+    free(set.uids);
+    return e;
+}
+
 void serve_expunge(struct request *request)
 {
-    const struct msg_expunge *asked = &request->msg.expunge;
-    struct mailbox_login *login = login_find(request->peer, asked->handle);
+    struct mailbox_login *login = login_find(request->peer, request->msg.expunge.handle);
     struct msg answer = {.kind = MSG_expunged};
     struct err e = err_make(ERR_NOT_ALLOWED);
     if (login) {
         login_hold(login);
-        e = pages_add(request, login);
-        if (!err_is(e) && !asked->more)
-            e = expunge_all(request->peer->core, login);
-        if (!asked->more || err_is(e))
-            login->expunge_count = 0;
+        e = expunge(request, login);
         login_release(login);
     }
     answer.expunged.error = (uint16_t)e.code;

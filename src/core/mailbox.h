@@ -8,6 +8,11 @@
 #include "core/peer.h"
 #include "store/mailbox.h"
 
+struct uid_set {
+    uint32_t *uids;
+    size_t count, room;
+};
+
 struct mailbox_login {
     UT_hash_handle hh;
     uint64_t handle;
@@ -15,9 +20,8 @@ struct mailbox_login {
     uint32_t uid_validity;
     uint64_t open; /* mailbox that was opened, or 0 */
     struct str address, client;
-    uint32_t *expunge; /* UIDs of pages so far */
-    size_t expunge_count, expunge_room;
-    struct arena arena; /* the texts */
+    struct uid_set expunge; /* of the pages so far */
+    struct arena arena;     /* the texts */
     size_t holds;
     bool over;
 };

@@ -38,7 +38,6 @@ struct peer {
     struct transaction *transactions;
     struct upload_slot *uploads;
     struct mailbox_login *logins;
-    uint64_t last_login;
     struct buf admin_input; /* what the next command reads */
     size_t holds;           /* the link, and every request that runs */
     bool gone;

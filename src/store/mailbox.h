@@ -26,7 +26,7 @@ enum {
     MAILBOX_LEVELS_MAX = 32,    /* of a name */
     MAILBOXES_MAX = 10000,      /* of an account */
     MAILBOX_RECORD_MAX = 64,    /* octets of a hot record */
-    MAILBOX_EXPUNGE_MAX = 8000, /* UIDs of one commit */
+    MAILBOX_EXPUNGE_MAX = 30000, /* UIDs of one commit: two operations each */
     MAILBOX_DELIVERY_OPS = 3,   /* what mailbox_delivery_ops adds for one recipient */
 };
 
