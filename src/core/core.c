@@ -12,8 +12,7 @@ enum {
 
 #define DUTY_EVERY (60 * NS_PER_SECOND)
 
-/* --- Duties: what is past its time is removed, in slices, once a minute
- * ---------------------------- */
+/* --- Duties: what is past its time is removed, in slices, once a minute --- */
 
 static struct err traces_expire(struct core *core)
 {
@@ -33,6 +32,8 @@ static void duty_run(void *arg)
     if (err_is(e))
         log_err(core->log, "traces_not_expired", e);
     core->duty_running = false;
+    if (core->duty_over)
+        wait_over(core->duty_over);
 }
 
 static void duty_due(struct timer *timer)
@@ -47,8 +48,7 @@ static void duty_due(struct timer *timer)
     fiber_run(core->fibers, &core->duty_start);
 }
 
-/* --- Opening and closing
- * --------------------------------------------------------------------------- */
+/* --- Opening and closing --- */
 
 static void directory_configure(struct core *core)
 {
@@ -106,6 +106,9 @@ void core_close(struct core *core)
     struct wait empty = {.done = core->peer_count == 0};
     core->emptied = &empty;
     wait_for(&empty);
+    struct wait idle = {.done = !core->duty_running};
+    core->duty_over = &idle;
+    wait_for(&idle);
     lane_done(&core->hashes);
     struct request *request;
     while ((request = TAILQ_FIRST(&core->spare_requests))) {

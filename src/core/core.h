@@ -60,6 +60,7 @@ struct core {
     struct timer duty;
     struct fiber_start duty_start;
     bool duty_running;
+    struct wait *duty_over; /* core_close waits for it */
 };
 
 /*

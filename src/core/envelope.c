@@ -8,8 +8,12 @@
 
 #include "base/must.h"
 
-/* --- Transactions --------------------------------------------------------------------------------
- */
+enum {
+    /* Of one answer: a packet must hold it, whatever strangers ask (BUS_PACKET_MAX). */
+    ANSWER_TEXTS = 64 * 1024,
+};
+
+/* --- Transactions --- */
 
 struct transaction *transaction_find(struct peer *peer, uint64_t number)
 {
@@ -112,8 +116,7 @@ static struct err recipient_add(struct transaction *transaction, const struct ad
     return err_none();
 }
 
-/* --- resolve -------------------------------------------------------------------------------------
- */
+/* --- resolve --- */
 
 static void refuse(struct msg_answer *answer, struct err e)
 {
@@ -152,9 +155,14 @@ static void resolve_all(struct request *request, struct transaction *transaction
     const struct msg_resolve *asked = &request->msg.resolve;
     resolved->message = transaction->message;
     resolved->answers_count = asked->recipients_count;
-    for (size_t i = 0; i < asked->recipients_count; i++)
-        resolve_one(request->peer->core, transaction, asked->recipients[i].text,
-                    &resolved->answers[i]);
+    size_t texts = 0;
+    for (size_t i = 0; i < asked->recipients_count; i++) {
+        struct msg_answer *answer = &resolved->answers[i];
+        resolve_one(request->peer->core, transaction, asked->recipients[i].text, answer);
+        texts += answer->text.n;
+        if (texts > ANSWER_TEXTS)
+            answer->text = str_null(); /* The reply does without the path. */
+    }
 }
 
 void serve_resolve(struct request *request)
@@ -186,8 +194,7 @@ void serve_resolve(struct request *request)
     transaction_release(transaction);
 }
 
-/* --- verify --------------------------------------------------------------------------------------
- */
+/* --- verify --- */
 
 static bool may_ask(const struct core *core, struct str client)
 {
@@ -208,6 +215,14 @@ static uint16_t verify_reply(struct err e, bool expand)
     }
 }
 
+static size_t lines_octets(const struct directory_lines *lines)
+{
+    size_t octets = 0;
+    for (size_t i = 0; i < lines->count; i++)
+        octets += lines->lines[i].n;
+    return octets;
+}
+
 void serve_verify(struct request *request)
 {
     const struct msg_verify *asked = &request->msg.verify;
@@ -220,6 +235,10 @@ void serve_verify(struct request *request)
         e = asked->expand
                 ? directory_expand(&core->directory, asked->text, &request->arena, &lines)
                 : directory_verify(&core->directory, asked->text, &request->arena, &lines);
+    if (lines_octets(&lines) > ANSWER_TEXTS) {
+        e = err_make(ERR_OVER_LIMIT);
+        lines.count = 0;
+    }
     verified->error = (uint16_t)e.code;
     verified->reply = verify_reply(e, asked->expand);
     verified->lines = arena_take_array(&request->arena, lines.count, sizeof(struct msg_text_line));

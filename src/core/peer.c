@@ -74,8 +74,7 @@ static void peer_ended(struct link *link, struct err why)
     peer_over(peer, why);
 }
 
-/* --- Requests ------------------------------------------------------------------------------------
- */
+/* --- Requests --- */
 
 static struct request *request_take(struct core *core)
 {
@@ -161,8 +160,7 @@ bool request_piece(struct request *request, struct msg *piece)
     return false;
 }
 
-/* --- What a peer says ----------------------------------------------------------------------------
- */
+/* --- What a peer says --- */
 
 static struct err pool_make(struct peer *peer, const struct msg *hello)
 {
@@ -239,6 +237,7 @@ struct err peer_add(struct core *core, int handle, enum bus_role role, uint32_t 
                           .instance = instance,
                           .holds = 1,
                           .admin_input = BUF_INIT(ADMIN_INPUT_MAX)};
+    buf_init(&peer->admin_input, ADMIN_INPUT_MAX);
     int failed = link_init(&peer->link, core->loop, handle, ROLE_CORE, role, &owner, peer);
     if (failed) {
         free(peer);
@@ -249,8 +248,7 @@ struct err peer_add(struct core *core, int handle, enum bus_role role, uint32_t 
     return err_none();
 }
 
-/* --- Slabs ---------------------------------------------------------------------------------------
- */
+/* --- Slabs --- */
 
 bool peer_slabs(const struct peer *peer, const struct msg_slab *slabs, size_t count, uint64_t total,
                 struct iovec *parts_r)

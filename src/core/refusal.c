@@ -18,8 +18,7 @@ static void commit_ops(struct core *core, struct op_list *ops)
         log_err(core->log, "refusal_not_traced", e);
 }
 
-/* --- refused -------------------------------------------------------------------------------------
- */
+/* --- refused --- */
 
 static struct trace_event refusal_event(const struct msg_refused *refused, int64_t now)
 {
@@ -55,8 +54,7 @@ void serve_refused(struct request *request)
     commit_ops(core, &ops);
 }
 
-/* --- forget --------------------------------------------------------------------------------------
- */
+/* --- forget --- */
 
 static void trace_abandoned(struct core *core, struct transaction *transaction, struct str why)
 {

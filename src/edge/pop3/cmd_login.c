@@ -37,8 +37,7 @@ void pop3_user(struct pop3_session *s, const struct pop3_arguments *args)
     pop3_ok(s, STR("Send PASS"));
 }
 
-/* --- The rows of the view ------------------------------------------------------------------------
- */
+/* --- The rows of the view --- */
 
 static struct err rows_add(struct pop3_session *s, const struct msg_mailbox_rows *page)
 {
@@ -88,8 +87,7 @@ static struct err rows_read(struct pop3_session *s)
     return e;
 }
 
-/* --- PASS ----------------------------------------------------------------------------------------
- */
+/* --- PASS --- */
 
 /* May yield. */
 static struct err login_ask(struct pop3_session *s, struct str password)

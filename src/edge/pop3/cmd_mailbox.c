@@ -34,8 +34,7 @@ void pop3_stat(struct pop3_session *s, const struct pop3_arguments *args)
     pop3_line(s, "+OK %u %llu", count, (unsigned long long)octets);
 }
 
-/* --- LIST and UIDL -------------------------------------------------------------------------------
- */
+/* --- LIST and UIDL --- */
 
 static void size_line(struct pop3_session *s, const char *front, uint32_t number)
 {
@@ -79,8 +78,7 @@ void pop3_uidl(struct pop3_session *s, const struct pop3_arguments *args)
     rows_say(s, args, uid_line);
 }
 
-/* --- RETR and TOP --------------------------------------------------------------------------------
- */
+/* --- RETR and TOP --- */
 
 static void message_say(struct pop3_session *s, struct pop3_row *row, uint64_t lines,
                         struct str before)
@@ -111,8 +109,7 @@ void pop3_top(struct pop3_session *s, const struct pop3_arguments *args)
     message_say(s, row_find(s, args->number[0]), args->number[1], STR("+OK\r\n"));
 }
 
-/* --- DELE, RSET, QUIT ----------------------------------------------------------------------------
- */
+/* --- DELE, RSET, QUIT --- */
 
 void pop3_dele(struct pop3_session *s, const struct pop3_arguments *args)
 {

@@ -70,8 +70,7 @@ void pop3_command_line(struct pop3_session *s, struct str line)
         row->run(s, &args);
 }
 
-/* --- Commands of either state ------------------------------------------------------------------
- */
+/* --- Commands of either state --- */
 
 void pop3_capa(struct pop3_session *s, const struct pop3_arguments *args)
 {
@@ -103,8 +102,7 @@ void pop3_noop(struct pop3_session *s, const struct pop3_arguments *args)
     pop3_ok(s, str_null());
 }
 
-/* --- Replies ------------------------------------------------------------------------------------
- */
+/* --- Replies --- */
 
 void pop3_ok(struct pop3_session *s, struct str text)
 {

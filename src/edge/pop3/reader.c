@@ -24,8 +24,7 @@ struct reader {
     bool line_is_empty; /* nothing since the last line break */
 };
 
-/* --- Out -----------------------------------------------------------------------------------------
- */
+/* --- Out --- */
 
 /* The next line break of `text`, or its end: how many octets up to and with it. */
 static size_t line_length(struct str text)
@@ -93,8 +92,7 @@ static void end(struct reader *r)
     stream_put(&r->s->stream, STR(".\r\n"));
 }
 
-/* --- In: octets from core
- * ------------------------------------------------------------------------- */
+/* --- In: octets from core --- */
 
 /* What a piece of a part is given to; may yield. */
 typedef struct err (*piece_sink)(void *arg, struct str piece);
@@ -196,8 +194,7 @@ static struct err plain_sink(void *arg, struct str piece)
     return piece_out(arg, piece);
 }
 
-/* --- Messages with binary parts
- * ------------------------------------------------------------------- */
+/* --- Messages with binary parts --- */
 
 struct encoding {
     struct reader *r;
@@ -299,8 +296,7 @@ static struct err reencoded_send(struct reader *r)
     return e;
 }
 
-/* --- The whole of it
- * ------------------------------------------------------------------------------- */
+/* --- The whole of it --- */
 
 static struct err nothing_sink(void *arg, struct str piece)
 {
