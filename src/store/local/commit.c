@@ -690,11 +690,16 @@ static bool segment_is_full(const struct local *local)
     return local->at + pending->size > local->settings.segment_size;
 }
 
-/* An index that cannot be written must not make commits wait for ever. */
+/* The end of the round goes on with what waits. An index that cannot be written must not make
+ * commits wait for ever: its timer tries again. */
 static void wait_for_the_index(struct local *local)
 {
-    if (err_is(local->apply_err))
+    if (local->applying)
+        return;
+    if (err_is(local->apply_err)) {
         waiting_fail(local, err_detail(ERR_STORE_READ_ONLY, STR("the index cannot be written")));
+        return;
+    }
     local->apply_wanted = true;
     loop_soon(local->loop, &local->apply_task);
 }

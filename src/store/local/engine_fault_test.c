@@ -706,6 +706,34 @@ static void the_overlay_has_a_cap(void **state)
     rig_done(&rig);
 }
 
+static void many_values_body(struct rig *rig, void *arg)
+{
+    static char value[3000];
+    (void)arg;
+    memset(value, 'x', sizeof(value) - 1);
+    char key[8];
+    for (int i = 0; i < 100; i++) {
+        (void)snprintf(key, sizeof(key), "%d", i);
+        assert_int_equal(put(rig, key, value).code, ERR_NONE);
+    }
+}
+
+/* Commits once waited for the applier by asking again in every turn. */
+static void waiting_for_a_slow_index_is_idle(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 19);
+    rig.settings.overlay_soft = 20000;
+    rig.settings.overlay_hard = 30000;
+    fake_world_settings(rig.fake)->job_most = NS_PER_SECOND / 5;
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, many_values_body, NULL));
+    assert_true(rig.fake->steps < 3000);
+    rig_close(&rig);
+    rig_done(&rig);
+}
+
 static void turn_ends(struct task *task)
 {
     struct spy *spy = task->arg;
@@ -826,6 +854,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_refused_for_good_is_not_known_at_the_close),
         cmocka_unit_test(a_full_disk_still_takes_removals),
         cmocka_unit_test(the_overlay_has_a_cap),
+        cmocka_unit_test(waiting_for_a_slow_index_is_idle),
         cmocka_unit_test(nothing_is_applied_in_the_turn_of_its_reply),
         cmocka_unit_test(tags_above_the_index_are_shown),
     };
