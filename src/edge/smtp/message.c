@@ -30,7 +30,9 @@ static void log_refused(struct smtp_session *s, enum err_code error)
 /* -> S2, or S8 where the error closes */
 static void refuse(struct smtp_session *s, struct err why)
 {
-    size_t replies = smtp_is_lmtp(s) ? s->mail->recipient_count : 1;
+    /* LMTP's reply for each recipient stands behind the message, not behind an earlier chunk. */
+    bool whole = !s->mail->body.chunked || s->chunk_last;
+    size_t replies = smtp_is_lmtp(s) && whole ? s->mail->recipient_count : 1;
     for (size_t i = 0; i < replies; i++)
         smtp_reply_error(s, why.code);
     log_refused(s, why.code);

@@ -22,6 +22,18 @@ static void put_codes(struct buf *line, int code, const char *enhanced, bool mor
         buf_printf(line, "%s ", enhanced);
 }
 
+/* Nothing that was ever said to us, or to core, ends a line of ours. */
+static void put_text(struct buf *line, struct str text)
+{
+    size_t from = line->n;
+    buf_put(line, text);
+    for (size_t i = from; i < line->n; i++) {
+        unsigned char c = (unsigned char)line->p[i];
+        if (c < 0x20 || c == 0x7f)
+            line->p[i] = '?';
+    }
+}
+
 /* Keeps a cut from leaving half a character. */
 static struct str cut_to(struct str text, size_t room)
 {
@@ -38,7 +50,7 @@ void smtp_reply_line(struct smtp_session *s, int code, const char *enhanced, boo
     char room[SMTP_REPLY_MAX];
     struct buf line = {.p = room, .cap = sizeof room, .max = sizeof room};
     put_codes(&line, code, enhanced, more);
-    buf_put(&line, cut_to(text, sizeof room - line.n - 2));
+    put_text(&line, cut_to(text, sizeof room - line.n - 2));
     buf_put(&line, STR("\r\n"));
     stream_put(&s->stream, buf_str(&line));
     if (!more && counts(code))

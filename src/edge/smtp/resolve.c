@@ -142,6 +142,16 @@ struct err smtp_resolve(struct smtp_session *s, struct str address, struct msg_a
     return expected_take(s, address, answer_r) ? err_none() : err_make(ERR_TRY_LATER);
 }
 
+/* Some of its recipients may be known by the old number to the core that is there now. */
+static void number_renew(struct smtp_session *s)
+{
+    struct edge *edge = s->base.edge;
+    struct msg msg = {.kind = MSG_forget, .forget = {.transaction = s->mail->number}};
+    if (s->mail->core_since == edge->core_since)
+        edge_tell(edge, &msg);
+    s->mail->number = ++edge->transactions;
+}
+
 struct err smtp_resolve_again(struct smtp_session *s)
 {
     struct smtp_mail *mail = s->mail;
@@ -152,7 +162,7 @@ struct err smtp_resolve_again(struct smtp_session *s)
         return err_make(ERR_OVER_LIMIT);
     for (size_t i = 0; i < question.count; i++)
         question.at[i].text = mail->recipients[i].address;
-    mail->number = ++s->base.edge->transactions;
+    number_renew(s);
     struct err e = ask(s, &question, &resolved);
     if (err_is(e))
         return e;
