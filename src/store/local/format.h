@@ -226,7 +226,7 @@ struct index_key key_group(void); /* the number of the newest group that was ord
 /* Where a blob is. */
 struct place {
     uint64_t segment; /* 0: it was found damaged and set aside */
-    uint64_t offset; /* of the blob in the segment */
+    uint64_t offset;  /* of the blob in the segment */
     uint32_t head;
     uint64_t body;
     uint64_t in_log; /* octets it takes in the segment */
