@@ -291,6 +291,65 @@ static void compaction_frees_segments_and_keeps_what_lives(void **state)
     rig_done(&rig);
 }
 
+/* Segments are filled and thinned out again and again: their number stays bounded by itself. */
+static void churn(struct rig *rig, void *arg)
+{
+    struct model *model = arg;
+    enum {
+        ROUNDS = 30,
+        MOST_SEGMENTS = 16
+    };
+    uint64_t most = 0;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned key = 0; key < KEYS; key++) {
+            struct held held = {.there = true, .seed = ++model->seed, .has_blob = true};
+            held.body = 5000;
+            assert_false(err_is(held_put(rig, key, &held)));
+            model->keys[key] = held;
+        }
+        struct local_status status;
+        local_status(rig->engine, &status);
+        most = status.segments > most ? status.segments : most;
+    }
+    struct local_status status;
+    local_status(rig->engine, &status);
+    assert_true(status.bytes_logged > 50 * (uint64_t)RIG_SEGMENT);
+    assert_true(status.compactions > 0);
+    assert_true(most < MOST_SEGMENTS);
+}
+
+static void compaction_begins_by_itself(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct model model = {0};
+    rig_init(&rig, 8);
+    rig.settings.overlay_soft = 32 * 1024;
+    rig.weather.job_most = NS_PER_MS; /* a pace needs time to pass */
+    *fake_world_settings(rig.fake) = rig.weather;
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, churn, &model));
+    assert_true(rig_do(&rig, model_compare, &model));
+    assert_true(rig_do(&rig, accounting_is_exact, NULL));
+    rig_close(&rig);
+    rig_done(&rig);
+}
+
+static void tell(void *arg, struct str what, bool mended)
+{
+    (void)arg;
+    (void)mended;
+    print_error("fsck: %.*s\n", STR_FMT(what));
+}
+
+static void fsck_is_clean(struct rig *rig, void *arg)
+{
+    uint64_t findings;
+    (void)arg;
+    assert_false(err_is(local_fsck(rig->engine, false, tell, NULL, &findings)));
+    assert_int_equal(findings, 0);
+}
+
 /* --- Everything at once ------------------------------------------------------------------------
  */
 
@@ -375,6 +434,7 @@ static void run_seed(uint64_t seed)
         open_again(&rig);
         assert_true(rig_do(&rig, model_compare, &model));
         assert_true(rig_do(&rig, accounting_is_exact, NULL));
+        assert_true(rig_do(&rig, fsck_is_clean, NULL));
     }
     rig_close(&rig);
     rig_done(&rig);
@@ -399,6 +459,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(compaction_frees_segments_and_keeps_what_lives),
+        cmocka_unit_test(compaction_begins_by_itself),
         cmocka_unit_test(commits_checkpoints_compactions_and_crashes_mix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -236,6 +236,8 @@ static struct err log_open(struct local *local, bool create, const struct replay
         e = checkpoint_restore(local);
     if (!err_is(e))
         e = replay_log(local, sink);
+    if (!err_is(e) && !local->status.damaged)
+        e = bodies_sweep(local);
     if (!err_is(e) && !local->segment && !local->status.damaged)
         e = first_segment(local);
     return e;

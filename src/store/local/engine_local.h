@@ -212,6 +212,16 @@ bool background_is_quiet(const struct local *local);
 /* A segment was filled: starts a compaction if one is worth it. */
 void background_look(struct local *local);
 
+/* --- bodies.c -------------------------------------------------------------------------------- */
+
+/* While the store is opened, the log is read and whole: removes the body files that belong to
+ * nobody. Waits for the disk. */
+struct err bodies_sweep(struct local *local);
+/* The ids of all body files, u64 each; 0 for a file that is none. *blobs is to be buf_done. Waits
+ * for the disk. */
+void bodies_list(struct local *local, struct buf *blobs, struct err *e_r);
+struct err body_is_leaked(struct local *local, blob_id blob, bool *leaked_r);
+
 /* --- order.c: one commit's rows, the same when it is ordered and when it is replayed ---------- */
 
 /* A blob that a record brings. */

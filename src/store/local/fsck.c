@@ -15,8 +15,7 @@ enum {
     WORDS_MAX = 1024,
     ROWS_MAX = 1024 * 1024 * 1024, /* octets of rows to be mended together */
     LIST_MAX = 64 * 1024 * 1024,
-    BODIES_MAX = 1024 * 1024 * 1024, /* octets of blob ids of body files */
-    ROUNDS = 4,                      /* of mending; each follows from the one before */
+    ROUNDS = 4, /* of mending; each follows from the one before */
 };
 
 /* --- Findings and rows -------------------------------------------------------------------------
@@ -232,43 +231,27 @@ static struct err opened_damaged(struct fsck *fsck)
 /* --- Body files --------------------------------------------------------------------------------
  */
 
-struct bodies {
+struct bodies_job {
     struct local *local;
-    struct buf blobs; /* u64 each; 0: a file that is none of ours */
+    struct buf blobs;
     struct err err;
 };
 
-static void body_note(void *arg, blob_id blob, struct str name, uint64_t size)
-{
-    struct bodies *bodies = arg;
-    (void)name;
-    (void)size;
-    wire_put_u64(&bodies->blobs, blob);
-}
-
 static void bodies_run(void *arg)
 {
-    struct bodies *bodies = arg;
-    bodies->err = body_list(bodies->local->world, bodies->local->folder, body_note, bodies);
+    struct bodies_job *job = arg;
+    bodies_list(job->local, &job->blobs, &job->err);
 }
 
 static struct err body_check(struct fsck *fsck, blob_id blob)
 {
-    struct index_key key = key_place(blob);
-    struct layers layers;
-    struct place place;
-    struct str value;
+    bool leaked;
     if (blob == 0) {
         fsck_found(fsck, false, "a file in bodies/ is none of ours");
         return err_none();
     }
-    struct err e = read_begin(fsck->local, &layers);
-    if (err_is(e))
-        return e;
-    bool lives = layers_get(&layers, index_key_str(&key), &value) &&
-                 value_place_decode(value, &place) && place.external;
-    e = read_end(fsck->local, &layers);
-    if (err_is(e) || lives)
+    struct err e = body_is_leaked(fsck->local, blob, &leaked);
+    if (err_is(e) || !leaked)
         return e;
     fsck_found(fsck, fsck->repair, "body file %016llx belongs to nobody", (unsigned long long)blob);
     return fsck->repair ? body_remove(fsck->local->world, fsck->local->folder, blob) : e;
@@ -278,8 +261,7 @@ static struct err body_check(struct fsck *fsck, blob_id blob)
  * alone. */
 static struct err bodies_check(struct fsck *fsck)
 {
-    struct bodies bodies = {.local = fsck->local};
-    buf_init(&bodies.blobs, BODIES_MAX);
+    struct bodies_job bodies = {.local = fsck->local};
     lane_call(&fsck->local->reader, bodies_run, &bodies);
     struct wire_in in = wire_in(buf_str(&bodies.blobs));
     struct err e = bodies.err;
