@@ -146,6 +146,14 @@ static const struct admin_command COMMANDS[] = {
      {{"--to", true}, {"--from", true}, {"--since", true}, {"--limit", true}},
      admin_trace},
     {"status", "", "", "the store in figures", 0, 0, {{0}}, admin_status},
+    {"fsck",
+     "",
+     "[--repair]",
+     "read everything and say what is wrong; mend what can be",
+     0,
+     0,
+     {{"--repair", false}},
+     admin_fsck},
 };
 
 enum {

@@ -143,6 +143,7 @@ int admin_export(struct admin_call *call);
 int admin_apply(struct admin_call *call);
 int admin_trace(struct admin_call *call);
 int admin_status(struct admin_call *call);
+int admin_fsck(struct admin_call *call);
 
 /* The names of one kind, of one domain (p == NULL: of all), one line each. */
 int admin_names(struct admin_call *call, enum name_kind kind,

@@ -1,6 +1,6 @@
 /*
- * export, apply, trace, status. A trace is told message by message: in words a blank line between
- * two, in JSON an array of {id, events}.
+ * export, apply, trace, status, fsck. A trace is told message by message: in words a blank line
+ * between two, in JSON an array of {id, events}.
  */
 #include "core/admin_command.h"
 #include "format/message_id.h"
@@ -246,4 +246,37 @@ int admin_status(struct admin_call *call)
     store_put(object, &status);
     int code = admin_show(call, object);
     return code || !status.damaged ? code : ADMIN_DISK;
+}
+
+struct checking {
+    struct admin_list list;
+    uint64_t mended;
+};
+
+static void fsck_found(void *arg, struct str what, bool mended)
+{
+    struct checking *checking = arg;
+    json_t *object = json_object();
+    json_put_text(object, "found", what);
+    json_put_flag(object, "mended", mended);
+    checking->mended += mended;
+    admin_list_item(&checking->list, object);
+}
+
+int admin_fsck(struct admin_call *call)
+{
+    struct admin *admin = call->admin;
+    bool repair = admin_has(call, "--repair");
+    uint64_t findings = 0;
+    if (repair && admin->serving)
+        return admin_refuse(call, ADMIN_UNAVAILABLE,
+                            "the server has the store open; stop it before --repair", str_null());
+    struct checking checking = {.list = admin_list_open(call)};
+    struct err e = local_fsck(admin->engine, repair, fsck_found, &checking, &findings);
+    int code = admin_list_close(&checking.list, e);
+    if (code)
+        return code;
+    if (!admin->json && findings == 0)
+        admin_text(call, STR("The store is whole.\n"));
+    return findings > checking.mended ? ADMIN_DISK : ADMIN_OK;
 }

@@ -14,6 +14,7 @@ enum {
 };
 
 struct given {
+    bool serving;
     struct rig rig;
     struct directory directory;
     struct lane hashes;
@@ -76,6 +77,7 @@ static void type(struct rig *rig, void *arg)
                           .arena = &arena,
                           .input = given->input,
                           .json = given->json,
+                          .serving = given->serving,
                           .out = take,
                           .arg = given};
     given->code = admin_run(&admin, words, count);
@@ -290,6 +292,19 @@ static void everything_speaks_json(void **state)
     }
 }
 
+static void a_whole_store_is_found_whole(void **state)
+{
+    struct given *given = *state;
+    village(given);
+    assert_str(answer(given, "fsck"), STR("The store is whole.\n"));
+    assert_str(answer(given, "fsck --repair"), STR("The store is whole.\n"));
+    given->serving = true;
+    assert_str(answer(given, "fsck"), STR("The store is whole.\n"));
+    assert_int_equal(typed(given, "fsck --repair"), ADMIN_UNAVAILABLE);
+    assert_true(
+        str_starts(answer(given, "status"), STR("server           up\nstore            good\n")));
+}
+
 static void traced(struct rig *rig, void *arg)
 {
     struct arena arena;
@@ -332,7 +347,7 @@ int main(void)
         WITH_STORE(accounts_come_and_go),           WITH_STORE(passwords_are_kept_or_made_up),
         WITH_STORE(groups_are_changed_and_shown),   WITH_STORE(what_is_typed_wrong_is_said),
         WITH_STORE(a_text_is_exported_and_applied), WITH_STORE(everything_speaks_json),
-        WITH_STORE(a_trace_is_told_by_address),
+        WITH_STORE(a_whole_store_is_found_whole),   WITH_STORE(a_trace_is_told_by_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
