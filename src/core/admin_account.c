@@ -77,10 +77,13 @@ static int password_take(struct admin_call *call, bool make_up, struct account *
 
 /* --- Commands --- */
 
-static json_t *account_object(const struct account *account)
+static json_t *account_object(struct admin_call *call, const struct account *account)
 {
     json_t *object = json_object();
+    struct addr addr;
     json_put_text(object, "account", account->address);
+    if (!err_is(addr_parse(account->address, call->admin->arena, &addr)))
+        json_put_display(object, &addr);
     json_put_text(object, "name", account->name);
     json_put_number(object, "quota", account->quota);
     json_put_flag(object, "disabled", account->disabled);
@@ -183,7 +186,7 @@ int admin_account_show(struct admin_call *call)
         code = admin_fail(call, mailbox_usage(admin->engine, account.id, admin->arena, &usage));
     if (code)
         return code;
-    json_t *object = account_object(&account);
+    json_t *object = account_object(call, &account);
     json_put_number(object, "used", usage.octets);
     json_put_number(object, "messages", usage.messages);
     json_put_number(object, "id", account.id);
@@ -193,8 +196,7 @@ int admin_account_show(struct admin_call *call)
 
 static json_t *account_of(struct admin_call *call, const struct name *name)
 {
-    (void)call;
-    return account_object(&name->account);
+    return account_object(call, &name->account);
 }
 
 int admin_account_list(struct admin_call *call)

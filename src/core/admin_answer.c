@@ -138,6 +138,17 @@ void json_put_time(json_t *object, const char *name, int64_t time)
     json_put_text(object, name, str_from(text));
 }
 
+void json_put_display(json_t *object, const struct addr *addr)
+{
+    struct buf plain = BUF_INIT(ADMIN_LINE_MAX), shown = BUF_INIT(ADMIN_LINE_MAX);
+    addr_print(&plain, addr);
+    addr_print_display(&shown, addr);
+    if (!str_eq(buf_str(&plain), buf_str(&shown)))
+        json_put_text(object, "display", buf_str(&shown));
+    buf_done(&plain);
+    buf_done(&shown);
+}
+
 /* --- As text --- */
 
 static bool says_nothing(const json_t *value)

@@ -106,6 +106,8 @@ void json_put_flag(json_t *object, const char *name, bool flag);
 /* Microseconds since 1970 as "2026-11-21T05:44:19Z". */
 void json_put_time(json_t *object, const char *name, int64_t time);
 json_t *json_text(struct str text);
+/* "display", where an address looks different with its U-labels. */
+void json_put_display(json_t *object, const struct addr *addr);
 
 /* --- The commands --- */
 

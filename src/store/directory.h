@@ -291,7 +291,7 @@ struct directory_applied {
     uint64_t added, changed, unchanged;
 };
 struct err directory_apply(struct directory *directory, struct str text, bool dry_run,
-                           void (*report)(void *arg, struct str line), void *arg,
+                           struct loop *loop, void (*report)(void *arg, struct str line), void *arg,
                            struct arena *arena, struct directory_applied *applied_r);
 
 #endif

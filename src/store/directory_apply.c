@@ -11,11 +11,13 @@
 #include "store/directory_edit.h"
 #include "store/directory_record.h"
 #include "store/directory_text.h"
+#include "sys/fiber.h"
 
 enum {
     PARSE_MEMORY = 512 * 1024 * 1024,
     REPORT_MEMORY = 64 * 1024 * 1024,
     WORDS_MAX = 1024,
+    TURN_BLOCKS = 64, /* after so many, others on the loop get their turn */
 };
 
 enum wanted_kind {
@@ -57,7 +59,15 @@ struct apply {
     struct line_list lines;
     struct directory_applied applied;
     bool dry_run;
+    struct loop *loop;
+    unsigned steps;
 };
+
+static void step_done(struct apply *apply)
+{
+    if (apply->loop && ++apply->steps % TURN_BLOCKS == 0)
+        fiber_sleep_until(apply->loop, apply->loop->now);
+}
 
 /* --- Understanding blocks --- */
 
@@ -278,6 +288,7 @@ static struct err text_read(struct apply *apply, struct str text)
     struct text_block block;
     struct err e;
     while (!err_is(e = text_next(&reader, &block))) {
+        step_done(apply);
         e = block_read(apply, &block);
         if (err_is(e))
             return e;
@@ -590,6 +601,19 @@ static struct err at_line(struct draft *draft, const struct wanted *wanted, stru
     return e;
 }
 
+static struct err change_kind(struct apply *apply, struct draft *draft, enum wanted_kind kind)
+{
+    struct err e = err_none();
+    for (size_t i = 0; !err_is(e) && i < apply->count; i++) {
+        struct wanted *wanted = &apply->wanted[i];
+        if (wanted->kind != kind)
+            continue;
+        step_done(apply);
+        e = at_line(draft, wanted, APPLY[kind](apply, draft, wanted));
+    }
+    return e;
+}
+
 static struct err change(struct draft *draft, void *arg)
 {
     struct apply *apply = arg;
@@ -597,12 +621,13 @@ static struct err change(struct draft *draft, void *arg)
     arena_reset(&apply->reported);
     STAILQ_INIT(&apply->lines);
     apply->applied = (struct directory_applied){0};
-    for (enum wanted_kind kind = 0; kind < WANT_COUNT; kind++)
-        for (size_t i = 0; !err_is(e) && i < apply->count; i++)
-            if (apply->wanted[i].kind == kind)
-                e = at_line(draft, &apply->wanted[i], APPLY[kind](apply, draft, &apply->wanted[i]));
-    for (size_t i = 0; !err_is(e) && i < apply->count; i++)
+    for (enum wanted_kind kind = 0; !err_is(e) && kind < WANT_COUNT; kind++)
+        e = change_kind(apply, draft, kind);
+    for (size_t i = 0; !err_is(e) && i < apply->count; i++) {
+        if (apply->wanted[i].staged)
+            step_done(apply);
         e = at_line(draft, &apply->wanted[i], check_group(draft, &apply->wanted[i]));
+    }
     draft->dry = apply->dry_run;
     return e;
 }
@@ -621,10 +646,10 @@ static struct err apply_text(struct directory *directory, struct apply *apply, s
 }
 
 struct err directory_apply(struct directory *directory, struct str text, bool dry_run,
-                           void (*report)(void *arg, struct str line), void *arg,
+                           struct loop *loop, void (*report)(void *arg, struct str line), void *arg,
                            struct arena *arena, struct directory_applied *applied_r)
 {
-    struct apply apply = {.dry_run = dry_run};
+    struct apply apply = {.dry_run = dry_run, .loop = loop};
     STAILQ_INIT(&apply.lines);
     arena_init(&apply.parsed, PARSE_MEMORY);
     arena_init(&apply.reported, REPORT_MEMORY);

@@ -47,8 +47,8 @@ static void note(void *arg, struct str line)
 static struct err apply(struct given *given, struct str text, bool dry_run, struct told *told)
 {
     *told = (struct told){.text = BUF_INIT(TEXT_MAX)};
-    return directory_apply(&given->directory, text, dry_run, note, told, &given->arena,
-                           &told->applied);
+    return directory_apply(&given->directory, text, dry_run, given->store.rig.loop, note, told,
+                           &given->arena, &told->applied);
 }
 
 static void piece(void *arg, struct str text)
@@ -102,6 +102,7 @@ static void village_is_exported(void **state)
     assert_true(str_find(first, STR("account \"用户@例子.测试\" {\n    quota = 1000\n}\n")) >= 0);
     assert_true(str_find(first, STR("name = \"Bob \\\"the \\\\ builder\\\"\"\n")) >= 0);
     assert_true(str_find(first, STR("quota = 2G\n")) >= 0);
+    assert_true(str_find(first, STR("domain \"例子.测试\" {\n")) >= 0);
     assert_true(str_find(first, STR("$2b$05$")) >= 0);
     assert_int_equal(apply(given, first, false, &told).code, ERR_NONE);
     assert_int_equal(told.applied.unchanged, 10);

@@ -43,6 +43,21 @@ static void address_quote(struct export *export, struct buf *to, struct str addr
     buf_done(&shown);
 }
 
+/* The same for a domain, by way of an address in it. */
+static void domain_quote(struct export *export, struct buf *to, struct str domain)
+{
+    const struct addr addr = {.local = STR("x"), .domain = domain, .kind = ADDR_DOMAIN};
+    struct buf shown = BUF_INIT(4 * ADDR_PATH_MAX);
+    struct str again = str_null(), rest;
+    addr_print_display(&shown, &addr);
+    rest = buf_str(&shown);
+    str_cut(&rest, '@');
+    bool same = rest.n && !buf_over(&shown) && !err_is(host_parse(rest, &export->arena, &again)) &&
+                str_eq(again, domain);
+    text_quote(to, same ? rest : domain);
+    buf_done(&shown);
+}
+
 static void head_put(struct export *export, struct buf *to, const char *kind, struct str address)
 {
     buf_printf(to, "\n%s ", kind);
@@ -138,8 +153,9 @@ static struct err domain_put(void *arg, const struct domain *domain)
 {
     struct export *export = arg;
     struct buf piece = BUF_INIT(PIECE_MAX);
+    arena_reset(&export->arena);
     buf_put(&piece, STR("\ndomain "));
-    text_quote(&piece, domain->name);
+    domain_quote(export, &piece, domain->name);
     buf_put(&piece, STR(" {\n}\n"));
     return put_out(export, &piece);
 }

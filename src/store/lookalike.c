@@ -107,16 +107,12 @@ struct err lookalike_skeleton(struct str local, struct arena *arena, struct str 
     USpoofChecker *checker = uspoof_open(&status);
     if (U_FAILURE(status))
         return no_checker();
-    char *skeleton = arena_take(arena, SKELETON_MAX);
-    int32_t n = 0;
-    if (skeleton)
-        n = uspoof_getSkeletonUTF8(checker, 0, local.p, (int32_t)local.n, skeleton, SKELETON_MAX,
-                                   &status);
+    char skeleton[SKELETON_MAX];
+    int32_t n = uspoof_getSkeletonUTF8(checker, 0, local.p, (int32_t)local.n, skeleton,
+                                       SKELETON_MAX, &status);
     uspoof_close(checker);
-    if (!skeleton)
-        return err_make(ERR_OVER_LIMIT);
     if (U_FAILURE(status) || n > SKELETON_MAX)
         return no_checker();
-    *skeleton_r = str_make(skeleton, (size_t)n);
-    return err_none();
+    *skeleton_r = arena_str(arena, str_make(skeleton, (size_t)n));
+    return skeleton_r->p ? err_none() : err_make(ERR_OVER_LIMIT);
 }

@@ -57,7 +57,7 @@ static void a_full_arena_is_an_error(void **state)
 {
     (void)state;
     struct arena arena;
-    arena_init(&arena, 16);
+    arena_init(&arena, 1);
     struct str skeleton;
     assert_int_equal(lookalike_skeleton(STR("bob"), &arena, &skeleton).code, ERR_OVER_LIMIT);
     arena_done(&arena);
