@@ -232,9 +232,8 @@ static void signal_got(void *arg, int which)
 
 static bool log_begin(struct house *house)
 {
-    if (house->conf.server.log != CONF_LOG_SYSLOG)
-        return true;
-    int failed = world_real_log_to(house->world, LOG_TO_SYSLOG);
+    bool syslog = house->conf.server.log == CONF_LOG_SYSLOG;
+    int failed = world_real_log_to(house->world, syslog ? LOG_TO_SYSLOG : LOG_TO_STANDARD_ERROR);
     if (failed)
         house_say(house, "cannot log to syslog (log): %s", strerrordesc_np(-failed));
     return !failed;

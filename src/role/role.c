@@ -121,9 +121,8 @@ static void begin_run(void *arg)
 /* journald is reached by standard error. A syslog that is not there is no reason not to serve. */
 static void log_begin(struct role *role)
 {
-    if (role->conf->server.log != CONF_LOG_SYSLOG)
-        return;
-    int failed = world_real_log_to(role->world, LOG_TO_SYSLOG);
+    bool syslog = role->conf->server.log == CONF_LOG_SYSLOG;
+    int failed = world_real_log_to(role->world, syslog ? LOG_TO_SYSLOG : LOG_TO_STANDARD_ERROR);
     if (failed)
         log_err(&role->log, "no_syslog", err_os(-failed, STR("/dev/log")));
 }
