@@ -288,7 +288,7 @@ static void settle_run(struct task *task)
     local_look_quiet(local);
 }
 
-static void waiting_fail(struct local *local, struct err e)
+void commit_waiting_fail(struct local *local, struct err e)
 {
     struct commit *commit;
     while ((commit = TAILQ_FIRST(&local->waiting))) {
@@ -463,7 +463,7 @@ static bool group_gather(struct local *local)
     struct layers layers;
     struct err e = read_begin(local, &layers);
     if (err_is(e)) {
-        waiting_fail(local, e);
+        commit_waiting_fail(local, e);
         return false;
     }
     group_reset(local);
@@ -549,7 +549,7 @@ static void group_is_refused(struct local *local)
     local->sealed = true;
 }
 
-static void refused_report(struct local *local)
+void commit_refused_report(struct local *local)
 {
     struct commit *commit;
     while ((commit = TAILQ_FIRST(&local->refused))) {
@@ -569,111 +569,6 @@ static void group_job_done(struct job *job)
     else
         group_is_durable(local);
     commit_go_on(local);
-}
-
-/* --- Segments -------------------------------------------------------------------------------- */
-
-static void make_run(struct job *job)
-{
-    struct local *local = job->arg;
-    segment_make_run(&local->make);
-}
-
-static void make_start(struct local *local)
-{
-    struct segment_header header = {
-        .sequence = local->sequence_next++,
-        .previous = local->segment->sequence,
-        .previous_end = local->at,
-        .first_group = local->group_next,
-        .made = world_wall(local->world),
-    };
-    world_random(local->world, &header.salt, sizeof(header.salt));
-    local->making = true;
-    segment_make_begin(&local->segments, &header, &local->make);
-    lane_submit(&local->commits, &local->make_job);
-}
-
-static void read_only_begin(struct local *local, struct err e)
-{
-    local->read_only_err = e.code == ERR_DISK_FULL
-                               ? e
-                               : err_detail(ERR_STORE_READ_ONLY, STR("no segment can be made"));
-    local_say(local, "no new segment can be made: ", e);
-    waiting_fail(local, local->read_only_err);
-    if (local->state == LOCAL_CLOSING) {
-        /* The process ends and no reply may follow: what SHUTTING_DOWN means is "not known". */
-        local->refused_err = err_make(ERR_SHUTTING_DOWN);
-        refused_report(local);
-        return;
-    }
-    local->state = LOCAL_READ_ONLY;
-    timer_set(local->loop, &local->retry, local->loop->now + LOCAL_RETRY_AFTER);
-}
-
-static void make_done(struct job *job)
-{
-    struct local *local = job->arg;
-    must_be(local, LOCAL_MAGIC);
-    local->making = false;
-    struct segment *segment = segment_make_end(&local->segments, &local->make);
-    if (!segment) {
-        read_only_begin(local, local->make.err);
-        local_look_quiet(local);
-        return;
-    }
-    segment_unpin(&local->segments, local->segment);
-    local->segment = segment;
-    local->salt = local->make.header.salt;
-    local->at = SEGMENT_HEADER_SIZE;
-    local->sealed = false;
-    local->status.syncs++;
-    if (local->state == LOCAL_READ_ONLY) {
-        local->state = LOCAL_SERVING;
-        local->why[0] = '\0';
-    }
-    refused_report(local);
-    background_look(local);
-    commit_go_on(local);
-}
-
-static void retry_run(struct timer *timer)
-{
-    struct local *local = timer->arg;
-    must_be(local, LOCAL_MAGIC);
-    if (local->state == LOCAL_READ_ONLY && !local->making)
-        make_start(local);
-}
-
-/* One file is made ahead: a new segment is then one small write and a rename. */
-static void spare_run(struct job *job)
-{
-    struct local *local = job->arg;
-    segment_spare_run(&local->spare);
-}
-
-static void spare_done(struct job *job)
-{
-    struct local *local = job->arg;
-    must_be(local, LOCAL_MAGIC);
-    local->sparing = false;
-    local->spare_failed = err_is(local->spare.err);
-    segment_spare_end(&local->segments, &local->spare);
-    local_look_quiet(local);
-}
-
-static void spare_go_on(struct local *local)
-{
-    if (local->sparing || local->state != LOCAL_SERVING ||
-        segments_spares(&local->segments) >= LOCAL_SPARES)
-        return;
-    /* One try a segment; without a spare a segment is made from nothing. */
-    if (local->spare_failed && local->spare_tried_for == local->segment->sequence)
-        return;
-    local->spare_tried_for = local->segment->sequence;
-    local->sparing = true;
-    segment_spare_begin(&local->segments, local->settings.prefill, &local->spare);
-    lane_submit(&local->applier, &local->spare_job);
 }
 
 /* --- What comes next ------------------------------------------------------------------------- */
@@ -697,7 +592,8 @@ static void wait_for_the_index(struct local *local)
     if (local->applying)
         return;
     if (err_is(local->apply_err)) {
-        waiting_fail(local, err_detail(ERR_STORE_READ_ONLY, STR("the index cannot be written")));
+        commit_waiting_fail(local,
+                            err_detail(ERR_STORE_READ_ONLY, STR("the index cannot be written")));
         return;
     }
     local->apply_wanted = true;
@@ -710,12 +606,12 @@ void commit_go_on(struct local *local)
     if (local->group.flying || local->making || local->state == LOCAL_READ_ONLY)
         return;
     if (local->sealed) {
-        make_start(local);
+        rotate_start(local);
         return;
     }
     if (!TAILQ_EMPTY(&local->waiting))
         loop_at_turn_end(local->loop, &local->gather);
-    spare_go_on(local);
+    rotate_spare(local);
 }
 
 static void gather_run(struct task *task)
@@ -725,11 +621,11 @@ static void gather_run(struct task *task)
     if (local->group.flying || local->making || local->sealed || TAILQ_EMPTY(&local->waiting))
         return;
     if (local->state == LOCAL_DAMAGED)
-        waiting_fail(local, err_make(ERR_STORE_DAMAGED));
+        commit_waiting_fail(local, err_make(ERR_STORE_DAMAGED));
     else if (overlay_is_over(local))
         wait_for_the_index(local);
     else if (segment_is_full(local))
-        make_start(local);
+        rotate_start(local);
     else if (group_gather(local))
         group_fly(local);
     else
@@ -750,9 +646,7 @@ struct err commit_open(struct local *local)
     TAILQ_INIT(&local->failed);
     local->gather = (struct task){.run = gather_run, .arg = local};
     local->settle = (struct task){.run = settle_run, .arg = local};
-    local->retry = (struct timer){.run = retry_run, .arg = local};
-    local->make_job = (struct job){.run = make_run, .done = make_done, .arg = local};
-    local->spare_job = (struct job){.run = spare_run, .done = spare_done, .arg = local};
+    rotate_open(local);
     return group->parts ? err_none() : err_make(ERR_NO_MEMORY);
 }
 
@@ -763,9 +657,9 @@ struct err commit_open(struct local *local)
 void commit_close(struct local *local)
 {
     local->refused_err = err_make(ERR_SHUTTING_DOWN);
-    refused_report(local);
-    waiting_fail(local, err_make(ERR_SHUTTING_DOWN));
-    timer_clear(local->loop, &local->retry);
+    commit_refused_report(local);
+    commit_waiting_fail(local, err_make(ERR_SHUTTING_DOWN));
+    rotate_close(local);
     settle_run(&local->settle);
     task_cancel(local->loop, &local->settle);
     task_cancel(local->loop, &local->gather);

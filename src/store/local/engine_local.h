@@ -203,6 +203,9 @@ struct err record_wait(struct local *local, enum record_kind kind, struct str de
 void commit_close(struct local *local);
 /* Makes sure the row that holds the newest group's number is among `rows`. */
 bool group_number_put(struct overlay *rows, uint64_t number);
+/* `done` of all that waits, or of those whose refusal is final now, comes soon. */
+void commit_waiting_fail(struct local *local, struct err e);
+void commit_refused_report(struct local *local);
 
 /* --- background.c ---------------------------------------------------------------------------- */
 
@@ -221,6 +224,15 @@ struct err bodies_sweep(struct local *local);
  * for the disk. */
 void bodies_list(struct local *local, struct buf *blobs, struct err *e_r);
 struct err body_is_leaked(struct local *local, blob_id blob, bool *leaked_r);
+
+/* --- rotate.c -------------------------------------------------------------------------------- */
+
+/* Begins to make the segment behind local->segment; commit_go_on is called when it is there. */
+void rotate_start(struct local *local);
+/* Makes a spare if there is none. */
+void rotate_spare(struct local *local);
+void rotate_open(struct local *local);
+void rotate_close(struct local *local);
 
 /* --- order.c: one commit's rows, the same when it is ordered and when it is replayed ---------- */
 

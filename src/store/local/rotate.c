@@ -1,0 +1,127 @@
+/*
+ * From one segment to the next: when the old one is full, and when it may not be written to any
+ * more because a group failed in it.
+ *
+ * Both are the same step. The new segment's header says where the old one ended; when it is
+ * durable, that end is final, and commits of the failed group may be told that they failed. Where
+ * no segment can be made, the store is read-only and a timer tries again: so it comes back by
+ * itself when the cause is gone. A segment's number is used up by a try.
+ */
+#include "store/local/engine_local.h"
+
+static void make_run(struct job *job)
+{
+    struct local *local = job->arg;
+    segment_make_run(&local->make);
+}
+
+void rotate_start(struct local *local)
+{
+    struct segment_header header = {
+        .sequence = local->sequence_next++,
+        .previous = local->segment->sequence,
+        .previous_end = local->at,
+        .first_group = local->group_next,
+        .made = world_wall(local->world),
+    };
+    world_random(local->world, &header.salt, sizeof(header.salt));
+    local->making = true;
+    segment_make_begin(&local->segments, &header, &local->make);
+    lane_submit(&local->commits, &local->make_job);
+}
+
+static void read_only_begin(struct local *local, struct err e)
+{
+    local->read_only_err = e.code == ERR_DISK_FULL
+                               ? e
+                               : err_detail(ERR_STORE_READ_ONLY, STR("no segment can be made"));
+    local_say(local, "no new segment can be made: ", e);
+    commit_waiting_fail(local, local->read_only_err);
+    if (local->state == LOCAL_CLOSING) {
+        /* The process ends and no reply may follow: what SHUTTING_DOWN means is "not known". */
+        local->refused_err = err_make(ERR_SHUTTING_DOWN);
+        commit_refused_report(local);
+        return;
+    }
+    if (local->state != LOCAL_DAMAGED)
+        local->state = LOCAL_READ_ONLY;
+    timer_set(local->loop, &local->retry, local->loop->now + LOCAL_RETRY_AFTER);
+}
+
+static void make_done(struct job *job)
+{
+    struct local *local = job->arg;
+    must_be(local, LOCAL_MAGIC);
+    local->making = false;
+    struct segment *segment = segment_make_end(&local->segments, &local->make);
+    if (!segment) {
+        read_only_begin(local, local->make.err);
+        local_look_quiet(local);
+        return;
+    }
+    segment_unpin(&local->segments, local->segment);
+    local->segment = segment;
+    local->salt = local->make.header.salt;
+    local->at = SEGMENT_HEADER_SIZE;
+    local->sealed = false;
+    local->status.syncs++;
+    if (local->state == LOCAL_READ_ONLY) {
+        local->state = LOCAL_SERVING;
+        local->why[0] = '\0';
+    }
+    commit_refused_report(local);
+    background_look(local);
+    commit_go_on(local);
+}
+
+static void retry_run(struct timer *timer)
+{
+    struct local *local = timer->arg;
+    must_be(local, LOCAL_MAGIC);
+    if (!local->making && (local->state == LOCAL_READ_ONLY || local->sealed))
+        rotate_start(local);
+}
+
+/* One file is made ahead: a new segment is then one small write and a rename. */
+static void spare_run(struct job *job)
+{
+    struct local *local = job->arg;
+    segment_spare_run(&local->spare);
+}
+
+static void spare_done(struct job *job)
+{
+    struct local *local = job->arg;
+    must_be(local, LOCAL_MAGIC);
+    local->sparing = false;
+    local->spare_failed = err_is(local->spare.err);
+    segment_spare_end(&local->segments, &local->spare);
+    local_look_quiet(local);
+}
+
+void rotate_spare(struct local *local)
+{
+    if (local->sparing || local->state != LOCAL_SERVING ||
+        segments_spares(&local->segments) >= LOCAL_SPARES)
+        return;
+    /* One try a segment; without a spare a segment is made from nothing. */
+    if (local->spare_failed && local->spare_tried_for == local->segment->sequence)
+        return;
+    local->spare_tried_for = local->segment->sequence;
+    local->sparing = true;
+    segment_spare_begin(&local->segments, local->settings.prefill, &local->spare);
+    lane_submit(&local->applier, &local->spare_job);
+}
+
+void rotate_open(struct local *local)
+{
+    local->retry = (struct timer){.run = retry_run, .arg = local};
+    local->make_job = (struct job){.run = make_run, .done = make_done, .arg = local};
+    local->spare_job = (struct job){.run = spare_run, .done = spare_done, .arg = local};
+}
+
+void rotate_close(struct local *local)
+{
+    must(!local->making && !local->sparing);
+    timer_clear(local->loop, &local->retry);
+}
