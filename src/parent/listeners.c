@@ -6,11 +6,24 @@
 
 #include "parent/house.h"
 
+/* Is it one of ours that stands in the way? */
+static bool is_open(const struct house *house, struct str address)
+{
+    for (size_t i = 0; i < house->listener_count; i++)
+        if (str_eq(house->listeners[i].address, address))
+            return true;
+    return false;
+}
+
 static void say_why(struct house *house, const char *setting, struct str address, struct err e)
 {
-    const char *hint = e.os == EACCES       ? "; ports below 1024 need root or CAP_NET_BIND_SERVICE"
-                       : e.os == EADDRINUSE ? "; another program serves there (ss -ltnp shows it)"
-                                            : "";
+    const char *hint = "";
+    if (e.os == EACCES)
+        hint = "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
+    else if (e.os == EADDRINUSE && is_open(house, address))
+        hint = "; it stands twice in the configuration";
+    else if (e.os == EADDRINUSE)
+        hint = "; another program serves there (ss -ltnp shows it)";
     house_say(house, "cannot listen on %.*s (%s): %s%s", STR_FMT(address), setting,
               e.os ? strerrordesc_np(e.os) : err_row(e.code)->text, hint);
 }

@@ -531,6 +531,19 @@ static void a_port_in_use_is_told_and_nothing_is_left(void **state)
     buf_done(&address);
 }
 
+static void an_address_that_stands_twice_is_told(void **state)
+{
+    struct server *server = *state;
+    char more[64];
+    snprintf(more, sizeof(more), "} lmtp { listen = 127.0.0.1:%u", server->port);
+    config_write(server, more);
+    begin(server);
+    assert_int_equal(exit_code(server), 1);
+    assert_int_equal(times_logged(server, "(lmtp.listen): Address already in use; it stands twice "
+                                          "in the configuration\n"),
+                     1);
+}
+
 static void a_mistake_in_the_file_is_told_with_its_line(void **state)
 {
     struct server *server = *state;
@@ -616,6 +629,7 @@ int main(int argc, char **argv)
         TEST(a_bad_file_is_refused_and_the_old_stays),
         TEST(what_only_a_start_can_change_is_named_and_kept),
         TEST(a_port_in_use_is_told_and_nothing_is_left),
+        TEST(an_address_that_stands_twice_is_told),
         TEST(a_mistake_in_the_file_is_told_with_its_line),
         TEST(a_data_folder_that_cannot_be_is_told),
         TEST(a_missing_data_folder_is_made),

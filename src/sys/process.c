@@ -112,7 +112,8 @@ int64_t process_reap(struct buf *how_r)
     if (pid <= 0)
         return 0;
     if (WIFSIGNALED(status))
-        buf_printf(how_r, "signal %d", WTERMSIG(status));
+        buf_printf(how_r, "signal %d%s", WTERMSIG(status),
+                   WTERMSIG(status) == SIGSYS ? ", a system call its sandbox forbids" : "");
     else
         buf_printf(how_r, "exit %d", WEXITSTATUS(status));
     return pid;
