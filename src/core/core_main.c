@@ -44,7 +44,7 @@ static void core_sandbox(struct role *role, struct sandbox *sandbox)
 static struct err core_begin(struct role *role)
 {
     struct core_role *own = role->arg;
-    own->resent = resent_new(&role->loop);
+    own->resent = resent_new(role->loop.world);
     if (!own->resent)
         return err_make(ERR_NO_MEMORY);
     struct err e = store_open(&role->loop, role->conf, true, own->resent, &own->engine);

@@ -43,7 +43,7 @@ struct known_try {
 };
 
 struct resent {
-    struct loop *loop;
+    struct world *world;
     struct engine *engine;
     int64_t window;
     struct open_message *open;
@@ -55,12 +55,12 @@ struct resent {
 
 static const struct partition partition = {PARTITION_RESENT, 0};
 
-struct resent *resent_new(struct loop *loop)
+struct resent *resent_new(struct world *world)
 {
     struct resent *resent = calloc(1, sizeof(*resent));
     if (!resent)
         return NULL;
-    resent->loop = loop;
+    resent->world = world;
     TAILQ_INIT(&resent->order);
     return resent;
 }
@@ -317,7 +317,7 @@ uint64_t resent_find(struct resent *resent, struct resent_key key)
     if (resent->window == 0 || !resent->unseen)
         return 0;
     struct unseen_message *unseen = unseen_of(resent, key);
-    int64_t now = world_wall(resent->loop->world);
+    int64_t now = world_wall(resent->world);
     /* A clock set back must not make an entry live for ever. */
     int64_t window = resent->window / 1000;
     if (!unseen || unseen->claimed || unseen->until <= now || unseen->until > now + window)
@@ -352,7 +352,7 @@ static void end_unseen(struct resent *resent, struct open_message *open)
 {
     /* R1 -> R3 */
     if (resent->window > 0) {
-        int64_t until = world_wall(resent->loop->world) + resent->window / 1000;
+        int64_t until = world_wall(resent->world) + resent->window / 1000;
         if (unseen_keep(resent, open->key, open->message, until))
             entry_change(resent, open->key, open->message, until, OP_PUT);
     }
@@ -377,7 +377,7 @@ void resent_peer_gone(struct resent *resent, struct peer *peer)
 
 void resent_expire(struct resent *resent)
 {
-    int64_t now = world_wall(resent->loop->world);
+    int64_t now = world_wall(resent->world);
     struct unseen_message *unseen, *next;
     int left = EXPIRED_A_CALL;
     HASH_ITER (hh, resent->unseen, unseen, next) {

@@ -20,7 +20,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "store/engine.h"
-#include "sys/loop.h"
+#include "sys/world.h"
 
 struct peer;
 struct resent;
@@ -43,7 +43,7 @@ struct try_token {
 };
 
 /* Before local_open, so that resent_replayed can be given to it. NULL: no memory. */
-struct resent *resent_new(struct loop *loop);
+struct resent *resent_new(struct world *world);
 void resent_free(struct resent *resent);
 /* For local_open: a commit in the log's tail. `arg` is the struct resent. */
 void resent_replayed(void *arg, struct str tag, const struct op *ops, size_t count);

@@ -1,0 +1,696 @@
+/*
+ * Core as its edges see it, honest and taken-over ones.
+ */
+#include "base/test.h"
+
+#include "core/core_rig_test.h"
+
+enum {
+    READ_MAX = 4 << 20,
+};
+
+#define TEXT STR("Subject: hello\r\n\r\nA message.\r\n")
+
+static struct house house;
+static struct edge_end *mx, *box;
+
+static int house_up(void **state)
+{
+    (void)state;
+    house_open(&house, "hostname = mx.example.test\nsmtp { verify_from = \"192.0.2.9\" }\n", 1);
+    mx = house_edge(&house, ROLE_MX);
+    box = house_edge(&house, ROLE_BOX);
+    return 0;
+}
+
+static int house_down(void **state)
+{
+    (void)state;
+    house_close(&house);
+    return 0;
+}
+
+/* A message says what a mx edge may not: its link is cut, the other's is not. */
+static void refused_with_a_cut(struct edge_end *edge, struct msg msg)
+{
+    struct msg answer;
+    uint32_t call;
+    if (msg_asks(&msg, &call))
+        assert_int_equal(house_ask(edge, msg, &answer).code, ERR_BUS_BROKEN);
+    else
+        edge_end_tell(edge, &msg);
+    house_settle(&house);
+    assert_true(edge->ended);
+    edge_end_connect(edge);
+}
+
+/* --- resolve --- */
+
+static void recipients_are_who_they_are(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *recipient;
+        enum err_code error;
+        int reply;
+    } rows[] = {
+        {"bob@example.test", ERR_NONE, 250},
+        {"BOB+tag@Example.Test", ERR_NONE, 250},
+        {"two@example.test", ERR_NONE, 250},
+        {"team@example.test", ERR_NONE, 250},
+        {"nobody@example.test", ERR_MAILBOX_UNKNOWN, 550},
+        {"bob@else.example", ERR_RELAY_DENIED, 550},
+        {"bob%else.example@example.test", ERR_MAILBOX_UNKNOWN, 550},
+        {"dave@example.test", ERR_MAILBOX_DISABLED, 550},
+        {"old@example.test", ERR_MAILBOX_MOVED, 551},
+    };
+    uint32_t token = 0;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct msg_answer answer = house_resolve_one(mx, 1, rows[i].recipient);
+        assert_int_equal(answer.error, rows[i].error);
+        assert_int_equal(answer.reply, rows[i].reply);
+        assert_int_equal(answer.token, rows[i].error ? 0 : ++token);
+    }
+    assert_str(house_resolve_one(mx, 1, "old@example.test").text, STR("new@else.example"));
+    assert_int_equal(house_resolve_one(mx, 2, "no address at all").error, ERR_ADDRESS_SYNTAX);
+}
+
+static void a_full_mailbox_is_told_at_rcpt(void **state)
+{
+    (void)state;
+    char body[2048];
+    memset(body, 'x', sizeof(body));
+    house_deliver(mx, 1, "carol@example.test", str_make(body, sizeof(body)), 1);
+    assert_int_equal(house_resolve_one(mx, 2, "carol@example.test").error, ERR_QUOTA_FULL_LATER);
+    assert_int_equal(house_resolve_one(mx, 2, "team@example.test").error, ERR_NONE);
+}
+
+static void transactions_have_a_limit(void **state)
+{
+    (void)state;
+    for (uint64_t i = 1; i <= PEER_TRANSACTIONS_MAX; i++) {
+        struct msg_address bob = {.text = STR("bob@example.test")};
+        struct msg msg = {.kind = MSG_resolve,
+                          .resolve = {.transaction = i,
+                                      .client = STR("192.0.2.1"),
+                                      .recipients = &bob,
+                                      .recipients_count = 1}};
+        msg_set_call(&msg, (uint32_t)i + 1000000);
+        struct asking asking;
+        house_ask_begin(&asking, mx, msg);
+        house_settle(&house);
+        assert_true(asking.done);
+        assert_int_equal(asking.answer.resolved.answers[0].error, ERR_NONE);
+    }
+    assert_int_equal(house_resolve_one(mx, 1, "bob@example.test").error, ERR_NONE);
+    assert_int_equal(house_resolve_one(mx, 99999999, "bob@example.test").error, ERR_OVER_LIMIT);
+    edge_end_tell(mx, &(struct msg){.kind = MSG_forget, .forget = {.transaction = 1}});
+    house_settle(&house);
+    assert_int_equal(house_resolve_one(mx, 99999999, "bob@example.test").error, ERR_NONE);
+}
+
+/* An answer of 1,000 long paths is longer than a packet; the link must not die of it. */
+static void answers_fit_a_packet(void **state)
+{
+    (void)state;
+    const char *recipients[1000];
+    for (size_t i = 0; i < 1000; i++)
+        recipients[i] = "old@example.test";
+    struct msg_resolved resolved = house_resolve(mx, 1, recipients, 1000);
+    assert_int_equal(resolved.answers[999].error, ERR_MAILBOX_MOVED);
+    assert_true(mx->up);
+}
+
+static void who_may_not_verify_learns_nothing(void **state)
+{
+    (void)state;
+    struct msg answer;
+    struct msg question = {.kind = MSG_verify,
+                           .verify = {.client = STR("192.0.2.1"), .text = STR("bob")}};
+    assert_false(err_is(house_ask(mx, question, &answer)));
+    assert_int_equal(answer.verified.error, ERR_ACCESS_DENIED);
+    question.verify.client = STR("192.0.2.9");
+    assert_false(err_is(house_ask(mx, question, &answer)));
+    assert_int_equal(answer.verified.reply, 250);
+    assert_str(answer.verified.lines[0].text, STR("<bob@example.test>"));
+    question.verify.expand = 1;
+    question.verify.text = STR("team");
+    assert_false(err_is(house_ask(mx, question, &answer)));
+    assert_int_equal(answer.verified.lines_count, 3);
+}
+
+/* --- commit --- */
+
+static void a_message_comes_back_byte_for_byte(void **state)
+{
+    (void)state;
+    struct buf all = BUF_INIT(READ_MAX);
+    house_deliver(mx, 1, "bob@example.test", TEXT, 1);
+    uint64_t handle = house_enter(box, "bob@example.test");
+    struct msg_mailbox_rows rows = house_rows(box, handle, 0);
+    assert_int_equal(rows.rows_count, 1);
+    house_read(box, handle, rows.rows[0].uid, &all);
+    assert_int_equal(all.n, rows.rows[0].size);
+    assert_str(buf_str(&all), STR("Return-Path: <x@c.example>\r\n"
+                                  "Delivered-To: bob@example.test\r\n"
+                                  "Received: from c.example\r\n"
+                                  "Subject: hello\r\n\r\nA message.\r\n"));
+    buf_done(&all);
+}
+
+static void each_account_gets_one_copy(void **state)
+{
+    (void)state;
+    const char *const recipients[] = {"bob@example.test", "two@example.test", "team@example.test",
+                                      "bob+x@example.test"};
+    struct offer offer;
+    struct msg answer;
+    house_resolve(mx, 1, recipients, 4);
+    offer_make(&offer, mx, 1, TEXT, 4, 1);
+    offer.recipients[3].token = 1; /* a token twice counts once */
+    assert_false(err_is(house_ask(mx, offer.msg, &answer)));
+    assert_int_equal(answer.committed.error, ERR_NONE);
+    assert_int_equal(answer.committed.outcomes_count, 4);
+    assert_int_equal(house_count(box, "alice@example.test"), 1);
+    assert_int_equal(house_count(box, "bob@example.test"), 1);
+    assert_int_equal(house_count(box, "carol@example.test"), 1);
+}
+
+/* carol is full: the others get the message, and alice, who owns the list, a notice. */
+static void a_full_member_is_told_to_the_owner(void **state)
+{
+    (void)state;
+    char body[2048];
+    struct buf notice = BUF_INIT(READ_MAX);
+    memset(body, 'x', sizeof(body));
+    house_deliver(mx, 1, "carol@example.test", str_make(body, sizeof(body)), 1);
+    house_deliver(mx, 2, "team@example.test", TEXT, 2);
+    assert_int_equal(house_count(box, "carol@example.test"), 1);
+    assert_int_equal(house_count(box, "bob@example.test"), 1);
+    assert_int_equal(house_count(box, "alice@example.test"), 2);
+    uint64_t handle = house_enter(box, "alice@example.test");
+    house_rows(box, handle, 0);
+    house_read(box, handle, 2, &notice);
+    assert_true(str_starts(buf_str(&notice), STR("Return-Path: <>\r\n")));
+    assert_true(str_find(buf_str(&notice), STR("\r\n  carol@example.test\r\n")) > 0);
+    buf_done(&notice);
+}
+
+static void many_lists(struct rig *rig, void *arg)
+{
+    (void)rig;
+    (void)arg;
+    for (int i = 0; i < 25; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof(name), "list%d@example.test", i);
+        struct addr list = house_addr(&house, name), owner = house_addr(&house, "two@example.test"),
+                    carol = house_addr(&house, "carol@example.test");
+        struct mailing_list settings = {.expandable = false};
+        assert_false(err_is(
+            directory_list_add(&house.core.directory, &list, &settings, &owner, &house.arena)));
+        assert_false(
+            err_is(directory_member_add(&house.core.directory, &list, &carol, &house.arena)));
+    }
+}
+
+/* The notices of many lists outgrew the room for their events, and core ended. */
+static void many_lists_with_full_members(void **state)
+{
+    (void)state;
+    char body[2048], names[25][32];
+    const char *recipients[16];
+    struct offer offer;
+    struct msg answer;
+    memset(body, 'x', sizeof(body));
+    house_deliver(mx, 1, "carol@example.test", str_make(body, sizeof(body)), 1);
+    assert_true(rig_do(&house.rig, many_lists, NULL));
+    for (int i = 0; i < 16; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "list%d@example.test", i);
+        recipients[i] = names[i];
+    }
+    house_resolve(mx, 2, recipients, 16);
+    offer_make(&offer, mx, 2, TEXT, 16, 2);
+    assert_false(err_is(house_ask(mx, offer.msg, &answer)));
+    assert_int_equal(answer.committed.error, ERR_NONE);
+    assert_int_equal(house_count(box, "alice@example.test"), 1); /* carol was met once */
+}
+
+/* A commit that no honest edge sends; the link is cut and nothing was stored. */
+static void impossible_commits(void **state)
+{
+    (void)state;
+    enum {
+        TOKEN_0,
+        TOKEN_OTHER,
+        NOBODY,
+        SLAB_RANGE,
+        SLAB_LENGTH,
+        SIZE_SMALLER,
+        SIZE_LARGER,
+        DIGEST,
+        TRY,
+        RECEIVED,
+        BODY_TYPE,
+        EXTRA,
+        UPLOAD,
+        SUMMARY_RANGE,
+        TRANSACTION,
+        KINDS,
+    };
+    static char received[4097];
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct offer offer;
+        house_resolve_one(mx, 1, "bob@example.test");
+        offer_make(&offer, mx, 1, TEXT, 1, (uint64_t)kind);
+        struct msg_commit *commit = &offer.msg.commit;
+        offer.recipients[0].token = kind == TOKEN_0 ? 0 : kind == TOKEN_OTHER ? 2 : 1;
+        commit->recipients_count = kind != NOBODY;
+        offer.body[0].index = kind == SLAB_RANGE ? CORE_SLABS : 0;
+        offer.body[0].length += kind == SLAB_LENGTH ? SLAB_SIZE : 0;
+        commit->size += kind == SLAB_LENGTH ? SLAB_SIZE : kind == SIZE_LARGER;
+        commit->size -= kind == SIZE_SMALLER;
+        commit->digest.n -= kind == DIGEST;
+        commit->token.n -= kind == TRY;
+        if (kind == RECEIVED)
+            commit->received = str_make(received, sizeof(received));
+        commit->body_type = kind == BODY_TYPE ? 3 : 0;
+        commit->served_extra = kind == EXTRA ? commit->size + 1 : 0;
+        commit->upload = kind == UPLOAD ? 77 : 0;
+        offer.summary[0].index = kind == SUMMARY_RANGE ? UINT32_MAX : 20;
+        commit->transaction = kind == TRANSACTION ? 2 : 1;
+        refused_with_a_cut(mx, offer.msg);
+        assert_int_equal(house_count(box, "bob@example.test"), 0);
+    }
+}
+
+static void a_transaction_is_its_edges_own(void **state)
+{
+    (void)state;
+    struct edge_end *other = house_edge(&house, ROLE_MX);
+    struct offer offer;
+    house_resolve_one(mx, 5, "bob@example.test");
+    offer_make(&offer, other, 5, TEXT, 1, 1);
+    refused_with_a_cut(other, offer.msg);
+    assert_int_equal(house_count(box, "bob@example.test"), 0);
+    assert_true(mx->up);
+}
+
+static void a_commit_ends_its_transaction(void **state)
+{
+    (void)state;
+    struct offer offer;
+    house_deliver(mx, 1, "bob@example.test", TEXT, 1);
+    offer_make(&offer, mx, 1, TEXT, 1, 2);
+    refused_with_a_cut(mx, offer.msg);
+    assert_int_equal(house_count(box, "bob@example.test"), 1);
+}
+
+/* What was summed is what was stored, whatever the edge writes into the slabs meanwhile. */
+static void slabs_that_change_in_flight(void **state)
+{
+    (void)state;
+    struct buf all = BUF_INIT(READ_MAX);
+    char body[40000];
+    for (int i = 0; i < 50; i++) {
+        struct offer offer;
+        struct asking asking;
+        memset(body, 'a', sizeof(body));
+        house_resolve_one(mx, 1, "bob@example.test");
+        offer_make(&offer, mx, 1, str_make(body, sizeof(body)), 1, (uint64_t)i);
+        house_ask_begin(&asking, mx, offer.msg);
+        for (int step = 0; !asking.done; step++) {
+            memset(mx->slabs + (size_t)(step % 3) * SLAB_SIZE, 'b' + step % 20, 100);
+            if (!fake_step(house.rig.fake, world_mono(&house.rig.fake->world)))
+                house_pass(&house, NS_PER_MS);
+        }
+        assert_int_equal(asking.answer.committed.error, ERR_NONE);
+    }
+    uint64_t handle = house_enter(box, "bob@example.test");
+    assert_int_equal(house_rows(box, handle, 0).rows_count, 50);
+    for (uint32_t uid = 1; uid <= 50; uid++) {
+        buf_clear(&all);
+        house_read(box, handle, uid, &all);
+    }
+    buf_done(&all);
+}
+
+/* As if it were of another role; core knows which one it is. */
+static void cut_for_lying(struct edge_end *edge, enum bus_role as, struct msg msg)
+{
+    edge->link.own = as;
+    edge_end_tell(edge, &msg);
+    house_settle(&house);
+    assert_true(edge->ended);
+    edge_end_connect(edge);
+}
+
+static void messages_of_another_role(void **state)
+{
+    (void)state;
+    static const struct {
+        enum bus_role of;
+        enum msg_kind kind;
+    } rows[] = {
+        {ROLE_BOX, MSG_login},    {ROLE_BOX, MSG_logout},       {ROLE_BOX, MSG_mailbox_open},
+        {ROLE_BOX, MSG_fetch},    {ROLE_BOX, MSG_expunge},      {ROLE_CLI, MSG_admin},
+        {ROLE_CORE, MSG_welcome}, {ROLE_CLI, MSG_admin_input},  {ROLE_PARENT, MSG_setup},
+        {ROLE_CORE, MSG_fetched}, {ROLE_PARENT, MSG_configure}, {ROLE_PARENT, MSG_stop},
+        {ROLE_MX, MSG_resolve},   {ROLE_MX, MSG_forget},        {ROLE_MX, MSG_commit},
+        {ROLE_MX, MSG_verify},    {ROLE_MX, MSG_upload_open},   {ROLE_MX, MSG_upload_data},
+        {ROLE_MX, MSG_seen},      {ROLE_MX, MSG_unseen},        {ROLE_MX, MSG_ask_commit},
+        {ROLE_MX, MSG_refused},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct msg msg = {.kind = rows[i].kind};
+        if (msg_carries(msg.kind))
+            continue;
+        cut_for_lying(rows[i].of == ROLE_MX ? box : mx, rows[i].of, msg);
+    }
+    refused_with_a_cut(mx, (struct msg){.kind = MSG_hello});
+}
+
+/* --- Uploads --- */
+
+static struct err upload_piece(struct edge_end *edge, uint64_t upload, uint32_t index,
+                               uint32_t length)
+{
+    struct msg_slab slab = {.index = index, .length = length};
+    struct msg answer;
+    struct msg question = {.kind = MSG_upload_data,
+                           .upload_data = {.upload = upload, .slabs = &slab, .slabs_count = 1}};
+    struct err e = house_ask(edge, question, &answer);
+    return err_is(e) ? e : err_make((enum err_code)answer.upload_taken.error);
+}
+
+static void upload_open(uint64_t upload)
+{
+    edge_end_tell(mx, &(struct msg){.kind = MSG_upload_open, .upload_open = {.upload = upload}});
+}
+
+static struct err upload_commit(uint64_t upload, uint64_t size, struct msg *answer)
+{
+    struct offer offer;
+    house_resolve_one(mx, 1, "bob@example.test");
+    offer_make(&offer, mx, 1, TEXT, 1, upload);
+    offer.msg.commit.upload = upload;
+    offer.msg.commit.size = size;
+    offer.msg.commit.body_count = 0;
+    return house_ask(mx, offer.msg, answer);
+}
+
+static void a_large_body_is_an_upload(void **state)
+{
+    (void)state;
+    struct buf all = BUF_INIT(READ_MAX);
+    struct msg answer;
+    upload_open(7);
+    for (int i = 0; i < 20; i++) {
+        memset(mx->slabs, 'a' + i, SLAB_SIZE);
+        assert_false(err_is(upload_piece(mx, 7, 0, SLAB_SIZE - 1)));
+    }
+    assert_false(err_is(upload_commit(7, 20 * (SLAB_SIZE - 1), &answer)));
+    assert_int_equal(answer.committed.error, ERR_NONE);
+    uint64_t handle = house_enter(box, "bob@example.test");
+    struct msg_mailbox_rows rows = house_rows(box, handle, 0);
+    house_read(box, handle, 1, &all);
+    assert_int_equal(all.n, rows.rows[0].size);
+    for (size_t i = 0, at = all.n - 20 * (SLAB_SIZE - 1); at < all.n; i++, at++)
+        assert_int_equal(all.p[at], 'a' + (int)(i / (SLAB_SIZE - 1)));
+    buf_done(&all);
+    /* It went with the commit. */
+    refused_with_a_cut(mx, (struct msg){.kind = MSG_upload_data, .upload_data = {.upload = 7}});
+}
+
+static void an_upload_is_dropped_in_the_middle(void **state)
+{
+    (void)state;
+    struct msg answer;
+    struct asking asking;
+    struct msg_slab slab = {.index = 0, .length = SLAB_SIZE};
+    upload_open(7);
+    assert_false(err_is(upload_piece(mx, 7, 0, SLAB_SIZE)));
+    struct msg question = {.kind = MSG_upload_data,
+                           .upload_data = {.upload = 7, .slabs = &slab, .slabs_count = 1}};
+    house_ask_begin(&asking, mx, question);
+    edge_end_tell(mx, &(struct msg){.kind = MSG_upload_drop, .upload_drop = {.upload = 7}});
+    house_settle(&house);
+    assert_true(asking.done);
+    assert_int_equal(upload_commit(7, 2 * SLAB_SIZE, &answer).code, ERR_BUS_BROKEN);
+    edge_end_connect(mx);
+    /* And with its edge. */
+    upload_open(8);
+    assert_false(err_is(upload_piece(mx, 8, 0, SLAB_SIZE)));
+    edge_end_leave(mx);
+    edge_end_connect(mx);
+    assert_int_equal(upload_piece(mx, 8, 0, 1).code, ERR_BUS_BROKEN);
+    edge_end_connect(mx);
+    /* The same number twice, number 0, a slab out of range. */
+    upload_open(9);
+    refused_with_a_cut(mx, (struct msg){.kind = MSG_upload_open, .upload_open = {.upload = 0}});
+    upload_open(9);
+    refused_with_a_cut(mx, (struct msg){.kind = MSG_upload_open, .upload_open = {.upload = 9}});
+    upload_open(9);
+    assert_int_equal(upload_piece(mx, 9, CORE_SLABS, 1).code, ERR_BUS_BROKEN);
+    house_settle(&house);
+    edge_end_connect(mx);
+}
+
+static void an_upload_has_the_size_it_has(void **state)
+{
+    (void)state;
+    struct msg answer;
+    upload_open(7);
+    assert_false(err_is(upload_piece(mx, 7, 0, 1000)));
+    assert_int_equal(upload_commit(7, 1001, &answer).code, ERR_BUS_BROKEN);
+    edge_end_connect(mx);
+    assert_int_equal(house_count(box, "bob@example.test"), 0);
+}
+
+/* --- Mailboxes --- */
+
+static void a_wrong_password_and_nobody_are_one(void **state)
+{
+    (void)state;
+    static const struct {
+        struct str user, password;
+        enum err_code error;
+    } rows[] = {
+        {STR_INIT("bob@example.test"), STR_INIT("wrong"), ERR_LOGIN_FAILED},
+        {STR_INIT("nobody@example.test"), STR_INIT("secret"), ERR_LOGIN_FAILED},
+        {STR_INIT("dave@example.test"), STR_INIT("wrong"), ERR_LOGIN_FAILED},
+        {STR_INIT("dave@example.test"), STR_INIT("secret"), ERR_LOGIN_DISABLED},
+        {STR_INIT("*)(uid=*"), STR_INIT("secret"), ERR_LOGIN_FAILED},
+        {STR_INIT("a' OR 1=1--"), STR_INIT("secret"), ERR_LOGIN_FAILED},
+        {STR_INIT("../bob@example.test"), STR_INIT("secret"), ERR_LOGIN_FAILED},
+        {STR_INIT("bob\0@example.test"), STR_INIT("secret"), ERR_LOGIN_FAILED},
+        {STR_INIT(""), STR_INIT(""), ERR_LOGIN_FAILED},
+        {STR_INIT("BOB@EXAMPLE.TEST"), STR_INIT("secret"), ERR_NONE},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct asking asking;
+        struct msg question = {.kind = MSG_login,
+                               .login = {.user = rows[i].user, .password = rows[i].password}};
+        size_t jobs = 0, waiting = 0;
+        house_ask_begin(&asking, box, question);
+        while (!asking.done && fake_step(house.rig.fake, INT64_MAX / 2)) {
+            jobs += house.core.hashes.waiting > waiting;
+            waiting = house.core.hashes.waiting;
+        }
+        assert_int_equal(asking.answer.logged_in.error, rows[i].error);
+        assert_int_equal(jobs, 1);
+        assert_true((asking.answer.logged_in.handle != 0) == (rows[i].error == ERR_NONE));
+    }
+}
+
+static void a_handle_is_its_edges_own(void **state)
+{
+    (void)state;
+    struct edge_end *other = house_edge(&house, ROLE_BOX);
+    house_deliver(mx, 1, "bob@example.test", TEXT, 1);
+    uint64_t handle = house_enter(box, "bob@example.test");
+    assert_int_equal(house_rows(other, handle, 0).error, ERR_NOT_ALLOWED);
+    assert_int_equal(house_rows(box, handle + 1, 0).error, ERR_NOT_ALLOWED);
+    assert_int_equal(house_rows(box, handle, 0).rows_count, 1);
+    edge_end_tell(box, &(struct msg){.kind = MSG_logout, .logout = {.handle = handle}});
+    assert_int_equal(house_rows(box, handle, 0).error, ERR_NOT_ALLOWED);
+    /* Not before the mailbox was opened. */
+    handle = house_enter(box, "bob@example.test");
+    assert_int_equal(house_rows(box, handle, 5).error, ERR_COMMAND_ORDER);
+    assert_int_equal(house_fetch(box, handle, 1, 0, 1, SLAB_SIZE, NULL).error, ERR_NOT_FOUND);
+}
+
+/* Slabs of every kind of size, from every kind of offset: always the same octets. */
+static void fetches_of_every_shape(void **state)
+{
+    (void)state;
+    struct buf all = BUF_INIT(READ_MAX), some = BUF_INIT(READ_MAX);
+    char body[5 * SLAB_SIZE + 77];
+    for (size_t i = 0; i < sizeof(body); i++)
+        body[i] = (char)('a' + (i * 7 + i / 1000) % 26);
+    house_deliver(mx, 1, "bob@example.test", str_make(body, sizeof(body)), 1);
+    uint64_t handle = house_enter(box, "bob@example.test");
+    house_rows(box, handle, 0);
+    house_read(box, handle, 1, &all);
+    assert_true(str_ends(buf_str(&all), str_make(body, sizeof(body))));
+    static const uint32_t each[] = {1, 100, SLAB_SIZE - 1, SLAB_SIZE};
+    for (size_t i = 0; i < sizeof(each) / sizeof(each[0]); i++) {
+        for (uint64_t at = 0; at <= all.n; at += 997) {
+            buf_clear(&some);
+            struct msg_fetched got = house_fetch(box, handle, 1, at, 3, each[i], &some);
+            assert_int_equal(got.error, ERR_NONE);
+            assert_int_equal(got.total, all.n);
+            assert_true(got.octets > 0 || at == all.n);
+            assert_true(str_starts(str_from_index(buf_str(&all), (size_t)at), buf_str(&some)));
+        }
+    }
+    assert_int_equal(house_fetch(box, handle, 1, all.n + 1, 1, 1, &some).octets, 0);
+    assert_int_equal(house_fetch(box, handle, 1, UINT64_MAX, 1, 1, &some).octets, 0);
+    assert_int_equal(house_fetch(box, handle, 1, 0, 0, 1, &some).octets, 0);
+    struct msg_slab wild = {.index = CORE_SLABS, .length = 1};
+    refused_with_a_cut(
+        box, (struct msg){.kind = MSG_fetch,
+                          .fetch = {.handle = handle, .uid = 1, .slabs = &wild, .slabs_count = 1}});
+    buf_done(&all);
+    buf_done(&some);
+}
+
+static enum err_code expunge(uint64_t handle, uint32_t from, uint32_t until, bool more)
+{
+    struct msg_uid uids[100];
+    size_t count = 0;
+    for (uint32_t uid = from; uid < until; uid++)
+        uids[count++].uid = uid;
+    struct msg answer;
+    struct msg question = {
+        .kind = MSG_expunge,
+        .expunge = {.handle = handle, .uids = uids, .uids_count = count, .more = more}};
+    assert_false(err_is(house_ask(box, question, &answer)));
+    return (enum err_code)answer.expunged.error;
+}
+
+static void nothing_goes_before_the_last_page(void **state)
+{
+    (void)state;
+    for (uint64_t i = 1; i <= 20; i++)
+        house_deliver(mx, i, "bob@example.test", TEXT, i);
+    uint64_t handle = house_enter(box, "bob@example.test");
+    assert_int_equal(expunge(handle, 1, 3, false), ERR_COMMAND_ORDER);
+    house_rows(box, handle, 0);
+    assert_int_equal(expunge(handle, 1, 6, true), ERR_NONE);
+    assert_int_equal(expunge(handle, 4, 11, true), ERR_NONE);
+    assert_int_equal(house_count(box, "bob@example.test"), 20);
+    assert_int_equal(expunge(handle, 30, 31, false), ERR_NONE);
+    assert_int_equal(house_count(box, "bob@example.test"), 10);
+    /* What is gone already is no error; a new set begins. */
+    assert_int_equal(expunge(handle, 5, 12, false), ERR_NONE);
+    assert_int_equal(house_count(box, "bob@example.test"), 9);
+}
+
+/* Two at once on one handle: the second one changed the list the first was reading. */
+static void two_expunges_at_once(void **state)
+{
+    (void)state;
+    for (uint64_t i = 1; i <= 10; i++)
+        house_deliver(mx, i, "bob@example.test", TEXT, i);
+    uint64_t handle = house_enter(box, "bob@example.test");
+    house_rows(box, handle, 0);
+    struct msg_uid uids[] = {{1}, {2}, {3}, {4}, {5}, {6}};
+    struct asking one, other;
+    struct msg question = {.kind = MSG_expunge,
+                           .expunge = {.handle = handle, .uids = uids, .uids_count = 4}};
+    house_ask_begin(&one, box, question);
+    question.expunge.uids = uids + 2;
+    house_ask_begin(&other, box, question);
+    house_pass(&house, NS_PER_SECOND);
+    assert_true(one.done && other.done);
+    assert_int_equal(one.answer.expunged.error, ERR_NONE);
+    assert_int_equal(other.answer.expunged.error, ERR_NONE);
+    assert_int_equal(house_count(box, "bob@example.test"), 4);
+}
+
+static void removed_messages_give_their_room_back(void **state)
+{
+    (void)state;
+    char body[2048];
+    memset(body, 'x', sizeof(body));
+    house_deliver(mx, 1, "carol@example.test", str_make(body, sizeof(body)), 1);
+    uint64_t handle = house_enter(box, "carol@example.test");
+    house_rows(box, handle, 0);
+    assert_int_equal(expunge(handle, 1, 2, false), ERR_NONE);
+    house_deliver(mx, 2, "carol@example.test", TEXT, 2);
+    struct buf none = BUF_INIT(READ_MAX);
+    assert_int_equal(house_fetch(box, handle, 1, 0, 1, 100, &none).error, ERR_NOT_FOUND);
+    buf_done(&none);
+}
+
+/* --- Ends --- */
+
+static void an_edge_goes_with_commits_in_flight(void **state)
+{
+    (void)state;
+    for (uint64_t i = 1; i <= 20; i++) {
+        struct offer offer;
+        struct asking asking;
+        house_resolve_one(mx, i, "bob@example.test");
+        offer_make(&offer, mx, i, TEXT, 1, i);
+        house_ask_begin(&asking, mx, offer.msg);
+        for (uint64_t step = 0; step < 3 * i; step++)
+            (void)fake_step(house.rig.fake, world_mono(&house.rig.fake->world));
+        edge_end_leave(mx);
+        house_pass(&house, NS_PER_SECOND);
+        edge_end_connect(mx);
+    }
+    assert_true(house_count(box, "bob@example.test") <= 20);
+    assert_int_equal(house.core.peer_count, 2);
+}
+
+static void core_ends_with_commits_in_flight(void **state)
+{
+    (void)state;
+    struct offer offer;
+    struct asking asking;
+    house_resolve_one(mx, 1, "bob@example.test");
+    offer_make(&offer, mx, 1, TEXT, 1, 1);
+    house_ask_begin(&asking, mx, offer.msg);
+    house_stop(&house);
+    house_settle(&house);
+    assert_true(asking.done);
+    assert_int_equal(asking.e.code, ERR_BUS_BROKEN);
+    house_start(&house);
+    edge_end_connect(mx);
+    edge_end_connect(box);
+    house_deliver(mx, 1, "bob@example.test", TEXT, 2);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, house_up, house_down)
+    const struct CMUnitTest tests[] = {
+        TEST(recipients_are_who_they_are),
+        TEST(a_full_mailbox_is_told_at_rcpt),
+        TEST(transactions_have_a_limit),
+        TEST(answers_fit_a_packet),
+        TEST(who_may_not_verify_learns_nothing),
+        TEST(a_message_comes_back_byte_for_byte),
+        TEST(each_account_gets_one_copy),
+        TEST(a_full_member_is_told_to_the_owner),
+        TEST(many_lists_with_full_members),
+        TEST(impossible_commits),
+        TEST(a_transaction_is_its_edges_own),
+        TEST(a_commit_ends_its_transaction),
+        TEST(slabs_that_change_in_flight),
+        TEST(messages_of_another_role),
+        TEST(a_large_body_is_an_upload),
+        TEST(an_upload_is_dropped_in_the_middle),
+        TEST(an_upload_has_the_size_it_has),
+        TEST(a_wrong_password_and_nobody_are_one),
+        TEST(a_handle_is_its_edges_own),
+        TEST(fetches_of_every_shape),
+        TEST(nothing_goes_before_the_last_page),
+        TEST(two_expunges_at_once),
+        TEST(removed_messages_give_their_room_back),
+        TEST(an_edge_goes_with_commits_in_flight),
+        TEST(core_ends_with_commits_in_flight),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

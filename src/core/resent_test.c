@@ -1,0 +1,299 @@
+/*
+ * Messages that a client sends again (R1..R4 in doc/invariants.md), with core around them.
+ */
+#include "base/test.h"
+
+#include "core/core_rig_test.h"
+
+#define TEXT STR("Subject: again\r\n\r\nThe same.\r\n")
+#define WINDOW (900 * NS_PER_SECOND)
+
+static struct house house;
+static struct edge_end *mx, *box;
+static uint64_t transaction;
+
+static int house_up(void **state)
+{
+    (void)state;
+    house_open(&house, "hostname = mx.example.test\n", 1);
+    mx = house_edge(&house, ROLE_MX);
+    box = house_edge(&house, ROLE_BOX);
+    transaction = 1;
+    return 0;
+}
+
+static int house_down(void **state)
+{
+    (void)state;
+    house_close(&house);
+    return 0;
+}
+
+/* The same message once more, in a try of its own. */
+static struct msg_committed send(struct edge_end *edge)
+{
+    transaction++;
+    return house_deliver(edge, transaction, "bob@example.test", TEXT, transaction);
+}
+
+static void seen(struct edge_end *edge, uint64_t message)
+{
+    struct msg_message_name name = {message};
+    edge_end_tell(
+        edge, &(struct msg){.kind = MSG_seen, .seen = {.messages = &name, .messages_count = 1}});
+    house_settle(&house);
+}
+
+static void unseen(struct edge_end *edge, uint64_t message)
+{
+    edge_end_tell(edge, &(struct msg){.kind = MSG_unseen, .unseen = {.message = message}});
+    house_settle(&house);
+    house_pass(&house, NS_PER_SECOND);
+}
+
+static size_t stored(void)
+{
+    return house_count(box, "bob@example.test");
+}
+
+static struct msg_committed ask(struct edge_end *edge, uint64_t token)
+{
+    unsigned char octets[TRY_TOKEN_SIZE] = {0};
+    struct msg answer;
+    memcpy(octets, &token, sizeof(token));
+    struct msg question = {.kind = MSG_ask_commit,
+                           .ask_commit = {.token = str_make(octets, sizeof(octets))}};
+    assert_false(err_is(house_ask(edge, question, &answer)));
+    return answer.committed;
+}
+
+static void restart(void)
+{
+    house_crash(&house);
+    house_start(&house);
+    edge_end_connect(mx);
+    edge_end_connect(box);
+}
+
+/* R1 -> R2 */
+static void two_that_complete_are_two(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct msg_committed committed = send(mx);
+        assert_false(committed.repeated);
+        seen(mx, committed.message);
+    }
+    assert_int_equal(stored(), 20);
+    /* Also where the first is still open. */
+    assert_true(send(mx).message != send(mx).message);
+    assert_int_equal(stored(), 22);
+}
+
+/* R1 -> R3 -> found -> R2 */
+static void unseen_and_sent_again_is_one(void **state)
+{
+    (void)state;
+    uint64_t first = send(mx).message;
+    unseen(mx, first);
+    struct msg_committed again = send(mx);
+    assert_true(again.repeated);
+    assert_int_equal(again.message, first);
+    assert_int_equal(stored(), 1);
+    seen(mx, again.message);
+    /* The repetition is complete: the same once more is a new message. */
+    assert_false(send(mx).repeated);
+    assert_int_equal(stored(), 2);
+}
+
+static void unseen_again_and_again_is_one(void **state)
+{
+    (void)state;
+    uint64_t first = send(mx).message;
+    for (int i = 0; i < 5; i++) {
+        unseen(mx, first);
+        assert_int_equal(send(mx).message, first);
+    }
+    assert_int_equal(stored(), 1);
+}
+
+/* Two sessions repeat it at once: only one of them can be the repetition. */
+static void two_repetitions_at_once_are_two(void **state)
+{
+    (void)state;
+    uint64_t first = send(mx).message;
+    unseen(mx, first);
+    struct msg_committed one = send(mx), other = send(mx);
+    assert_true(one.repeated);
+    assert_false(other.repeated);
+    seen(mx, one.message);
+    seen(mx, other.message);
+    assert_int_equal(stored(), 2);
+}
+
+static void another_client_envelope_or_body_is_another(void **state)
+{
+    (void)state;
+    unseen(mx, send(mx).message);
+    assert_false(house_deliver(mx, 100, "alice@example.test", TEXT, 100).repeated);
+    assert_false(
+        house_deliver(mx, 101, "bob@example.test", STR("Subject: x\r\n\r\n\r\n"), 101).repeated);
+    struct str to[] = {STR("b"), STR("a")}, turned[] = {STR("a"), STR("b")};
+    struct resent_key key = resent_key(STR("c"), STR("p"), to, 2, STR("d"));
+    struct resent_key same = resent_key(STR("c"), STR("p"), turned, 2, STR("d"));
+    struct resent_key other = resent_key(STR("cp"), STR(""), to, 2, STR("d"));
+    assert_memory_equal(&key, &same, sizeof(key));
+    assert_true(memcmp(&key, &other, sizeof(key)) != 0);
+}
+
+static void the_window_ends(void **state)
+{
+    (void)state;
+    uint64_t first = send(mx).message;
+    unseen(mx, first);
+    house_pass(&house, WINDOW - 2 * NS_PER_SECOND);
+    assert_int_equal(send(mx).message, first);
+    unseen(mx, first);
+    house_pass(&house, WINDOW + NS_PER_SECOND);
+    assert_false(send(mx).repeated);
+    assert_int_equal(stored(), 2);
+}
+
+static void a_clock_set_back_keeps_nothing_for_ever(void **state)
+{
+    (void)state;
+    unseen(mx, send(mx).message);
+    fake_wall_jump(house.rig.fake, -3600 * INT64_C(1000000));
+    assert_false(send(mx).repeated);
+}
+
+static void window_nought_is_off(void **state)
+{
+    (void)state;
+    resent_set_window(house.resent, 0);
+    unseen(mx, send(mx).message);
+    assert_false(send(mx).repeated);
+    assert_int_equal(stored(), 2);
+}
+
+/* An edge that dies leaves all of its messages unseen, and nobody else's. */
+static void an_edge_that_dies_saw_nothing(void **state)
+{
+    (void)state;
+    struct edge_end *other = house_edge(&house, ROLE_MX);
+    uint64_t first = send(mx).message;
+    edge_end_leave(other);
+    assert_false(send(mx).repeated);
+    edge_end_leave(mx);
+    house_pass(&house, NS_PER_SECOND);
+    edge_end_connect(mx);
+    struct msg_committed again = send(mx);
+    assert_true(again.repeated);
+    assert_true(again.message >= first);
+    assert_int_equal(stored(), 2);
+}
+
+/* An edge can neither end nor keep what another one answered for. */
+static void an_edge_speaks_for_itself(void **state)
+{
+    (void)state;
+    struct edge_end *other = house_edge(&house, ROLE_MX);
+    uint64_t first = send(mx).message;
+    seen(other, first);
+    unseen(other, first);
+    assert_false(send(mx).repeated);
+    unseen(mx, first);
+    assert_true(send(mx).repeated);
+}
+
+/* R3 is in the store. */
+static void unseen_survives_a_crash(void **state)
+{
+    (void)state;
+    uint64_t first = send(mx).message;
+    unseen(mx, first);
+    restart();
+    struct msg_committed again = send(mx);
+    assert_true(again.repeated);
+    assert_int_equal(again.message, first);
+    seen(mx, first);
+    house_pass(&house, NS_PER_SECOND);
+    restart();
+    assert_false(send(mx).repeated);
+}
+
+/* R4: what was durable is known by its token also to the next core, what was not is not. */
+static void tries_survive_a_crash(void **state)
+{
+    (void)state;
+    uint64_t first = send(mx).message, token = transaction;
+    assert_int_equal(ask(mx, token).message, first);
+    restart();
+    assert_int_equal(ask(mx, token).message, first);
+    assert_int_equal(ask(mx, token).error, ERR_NONE);
+    assert_int_equal(ask(mx, 12345).error, ERR_NOT_FOUND);
+    /* It is open again with the edge that asked. */
+    unseen(mx, first);
+    assert_int_equal(send(mx).message, first);
+    assert_int_equal(stored(), 1);
+}
+
+/* Killed at any moment of a commit: the answer by token and what is stored are one. */
+static void the_answer_by_token_is_the_truth(void **state)
+{
+    (void)state;
+    size_t before = 0;
+    for (uint64_t steps = 0; steps < 40; steps++) {
+        struct offer offer;
+        struct asking *asking = calloc(1, sizeof(*asking));
+        assert_non_null(asking);
+        uint64_t token = ++transaction;
+        house_resolve_one(mx, token, "bob@example.test");
+        offer_make(&offer, mx, token, TEXT, 1, token);
+        house_ask_begin(asking, mx, offer.msg);
+        for (uint64_t i = 0; i < steps; i++)
+            (void)fake_step(house.rig.fake, world_mono(&house.rig.fake->world) + NS_PER_SECOND);
+        bool promised = asking->done && !err_is(asking->e);
+        restart();
+        assert_true(asking->done);
+        free(asking);
+        bool known = ask(mx, token).error == ERR_NONE;
+        size_t now = stored();
+        assert_int_equal(now - before, known);
+        assert_true(known || !promised);
+        before = now;
+    }
+    assert_true(before > 0 && before < 40);
+}
+
+static void what_is_past_its_time_goes(void **state)
+{
+    (void)state;
+    unseen(mx, send(mx).message);
+    house_pass(&house, 2 * WINDOW);
+    restart();
+    fake_wall_jump(house.rig.fake, -2 * WINDOW / 1000 + 1000000);
+    assert_false(send(mx).repeated);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, house_up, house_down)
+    const struct CMUnitTest tests[] = {
+        TEST(two_that_complete_are_two),
+        TEST(unseen_and_sent_again_is_one),
+        TEST(unseen_again_and_again_is_one),
+        TEST(two_repetitions_at_once_are_two),
+        TEST(another_client_envelope_or_body_is_another),
+        TEST(the_window_ends),
+        TEST(a_clock_set_back_keeps_nothing_for_ever),
+        TEST(window_nought_is_off),
+        TEST(an_edge_that_dies_saw_nothing),
+        TEST(an_edge_speaks_for_itself),
+        TEST(unseen_survives_a_crash),
+        TEST(tries_survive_a_crash),
+        TEST(the_answer_by_token_is_the_truth),
+        TEST(what_is_past_its_time_goes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
