@@ -1,0 +1,221 @@
+/* Reading a segment from outside: where records end, and what is damage. */
+#include "store/local/scan.h"
+
+#include "base/crc.h"
+#include "base/test.h"
+#include "store/local/checkpoint_part.h"
+#include "sys/fake/fake.h"
+
+enum {
+    SEGMENT = 7,
+    SALT = 1234,
+    DELTAS = 64,
+    RECORD = RECORD_HEADER_SIZE + DELTAS,
+    FILE_SIZE = 64 * 1024,
+};
+
+struct machine {
+    struct fake_disk *disk;
+    struct fake_world *fake;
+    struct world *world;
+    int file;
+};
+
+static void machine_open(struct machine *machine)
+{
+    machine->disk = fake_disk_open(NULL);
+    machine->fake = fake_world_open(1, &(struct fake_settings){0});
+    machine->world = &machine->fake->world;
+    int role = fake_role_open(machine->fake, "scan");
+    (void)fake_role_enter(machine->fake, role);
+    int folder = fake_root(machine->fake, role, machine->disk);
+    const struct world_ops *ops = machine->world->ops;
+    machine->file = ops->file_open(machine->world, folder, STR("segment"),
+                                   FILE_READ | FILE_WRITE | FILE_CREATE);
+    assert_true(machine->file >= 0);
+    assert_int_equal(ops->file_truncate(machine->world, machine->file, FILE_SIZE), 0);
+}
+
+static void machine_close(struct machine *machine)
+{
+    (void)fake_role_enter(machine->fake, 0);
+    fake_world_close(machine->fake);
+    fake_disk_close(machine->disk);
+}
+
+/* Record i of the segment, of RECORD octets. */
+static void write_record(struct machine *machine, unsigned i, uint64_t group, uint32_t index,
+                         uint32_t count, uint64_t segment)
+{
+    unsigned char octets[RECORD] = {0};
+    memset(octets + RECORD_HEADER_SIZE, (int)i, DELTAS);
+    struct record_header header = {.segment = segment,
+                                   .group = group,
+                                   .index = index,
+                                   .count = count,
+                                   .kind = RECORD_COMMIT,
+                                   .size = RECORD,
+                                   .deltas = DELTAS,
+                                   .deltas_sum =
+                                       crc32c(0, str_make(octets + RECORD_HEADER_SIZE, DELTAS))};
+    record_header_encode(&header, SALT, octets);
+    struct iovec part = {octets, sizeof octets};
+    assert_true(machine->world->ops->file_write(machine->world, machine->file, &part, 1,
+                                                SEGMENT_HEADER_SIZE + i * (uint64_t)RECORD) >= 0);
+}
+
+static void flip(struct machine *machine, unsigned record, uint64_t octet)
+{
+    char was;
+    uint64_t at = SEGMENT_HEADER_SIZE + record * (uint64_t)RECORD + octet;
+    fake_disk_peek(machine->disk, STR("segment"), &was, 1, at);
+    was = (char)(was ^ 1);
+    fake_disk_poke(machine->disk, STR("segment"), str_make(&was, 1), at);
+}
+
+/* What a scan says, a letter for each step: r record, d damage (then it goes on), e end. */
+static const char *scan_story(struct machine *machine, uint64_t end, bool end_known)
+{
+    static char story[100];
+    struct scan scan;
+    struct scanned found;
+    size_t n = 0;
+    scan_init(&scan, machine->world, machine->file,
+              &(struct segment_header){.sequence = SEGMENT, .salt = SALT}, end, end_known);
+    for (;;) {
+        enum scan_state state = scan_next(&scan, &found);
+        assert_true(state != SCAN_FAILED && n + 2 < sizeof story);
+        story[n++] = state == SCAN_RECORD ? 'r' : state == SCAN_DAMAGED ? 'd' : 'e';
+        if (state == SCAN_END || (state == SCAN_DAMAGED && !scan_resync(&scan)))
+            break;
+    }
+    scan_done(&scan);
+    story[n] = '\0';
+    return story;
+}
+
+static uint64_t end_of(unsigned records)
+{
+    return SEGMENT_HEADER_SIZE + records * (uint64_t)RECORD;
+}
+
+/* Four groups: 10 (one record), 11 (two), 12, 14. */
+static void fill(struct machine *machine)
+{
+    write_record(machine, 0, 10, 0, 1, SEGMENT);
+    write_record(machine, 1, 11, 0, 2, SEGMENT);
+    write_record(machine, 2, 11, 1, 2, SEGMENT);
+    write_record(machine, 3, 12, 0, 1, SEGMENT);
+    write_record(machine, 4, 14, 0, 1, SEGMENT);
+}
+
+static void whole_records_are_read_to_the_end(void **state)
+{
+    (void)state;
+    struct machine machine;
+    machine_open(&machine);
+    assert_string_equal(scan_story(&machine, FILE_SIZE, false), "e");
+    fill(&machine);
+    assert_string_equal(scan_story(&machine, FILE_SIZE, false), "rrrrre");
+    assert_string_equal(scan_story(&machine, end_of(5), true), "rrrrre");
+    assert_string_equal(scan_story(&machine, end_of(2), true), "rre");
+    assert_string_equal(scan_story(&machine, end_of(6), true), "rrrrrd");
+    machine_close(&machine);
+}
+
+static void a_damaged_record_is_passed_over(void **state)
+{
+    (void)state;
+    const uint64_t octets[] = {0, 9, 17, 40, RECORD_HEADER_SIZE, RECORD - 1};
+    for (size_t i = 0; i < sizeof octets / sizeof *octets; i++) {
+        struct machine machine;
+        machine_open(&machine);
+        fill(&machine);
+        flip(&machine, 1, octets[i]);
+        assert_string_equal(scan_story(&machine, FILE_SIZE, false), "rdrrre");
+        assert_string_equal(scan_story(&machine, end_of(5), true), "rdrrre");
+        machine_close(&machine);
+    }
+}
+
+static void a_torn_group_at_the_end_is_no_damage(void **state)
+{
+    (void)state;
+    struct machine machine;
+    machine_open(&machine);
+    fill(&machine);
+    flip(&machine, 4, 70);
+    assert_string_equal(scan_story(&machine, FILE_SIZE, false), "rrrre");
+    assert_string_equal(scan_story(&machine, end_of(5), true), "rrrrd");
+    /* Of the torn group a later record is whole: still one group, still torn. */
+    write_record(&machine, 4, 15, 0, 2, SEGMENT);
+    write_record(&machine, 5, 15, 1, 2, SEGMENT);
+    flip(&machine, 4, 70);
+    assert_string_equal(scan_story(&machine, FILE_SIZE, false), "rrrre");
+    /* A group behind it: damage. */
+    write_record(&machine, 6, 16, 0, 1, SEGMENT);
+    assert_string_equal(scan_story(&machine, FILE_SIZE, false), "rrrrdrre");
+    machine_close(&machine);
+}
+
+static void records_of_an_older_segment_are_not_seen(void **state)
+{
+    (void)state;
+    struct machine machine;
+    machine_open(&machine);
+    for (unsigned i = 0; i < 8; i++)
+        write_record(&machine, i, 3 + i, 0, 1, SEGMENT - 1);
+    fill(&machine);
+    assert_string_equal(scan_story(&machine, FILE_SIZE, false), "rrrrre");
+    /* What is left of older groups of this one is not, either. */
+    write_record(&machine, 5, 9, 0, 1, SEGMENT);
+    assert_string_equal(scan_story(&machine, FILE_SIZE, false), "rrrrre");
+    machine_close(&machine);
+}
+
+static void a_checkpoint_part_is_read_as_it_was_written(void **state)
+{
+    (void)state;
+    struct buf rows = BUF_INIT(1000);
+    struct buf deltas = BUF_INIT(2000);
+    struct checkpoint_part part = {.serial = 5,
+                                   .position = {.segment = 3, .offset = 4096},
+                                   .part = 2,
+                                   .last = true,
+                                   .rows_before = 77,
+                                   .sum = 9,
+                                   .rows = 2};
+    struct checkpoint_part got;
+    struct str key, value;
+    checkpoint_row_put(&rows, STR("a key"), STR("a value"));
+    checkpoint_row_put(&rows, STR("another"), STR(""));
+    part.octets = buf_str(&rows);
+    checkpoint_part_put(&deltas, &part);
+    assert_int_equal(deltas.n % RECORD_ALIGN, 0);
+    assert_true(checkpoint_part_get(buf_str(&deltas), &got));
+    assert_true(got.serial == 5 && got.position.segment == 3 && got.position.offset == 4096);
+    assert_true(got.part == 2 && got.last && got.rows_before == 77 && got.sum == 9);
+    struct wire_in in = wire_in(got.octets);
+    assert_true(checkpoint_row_get(&in, &key, &value));
+    assert_str(key, STR("a key"));
+    assert_str(value, STR("a value"));
+    assert_true(checkpoint_row_get(&in, &key, &value));
+    assert_str(key, STR("another"));
+    assert_false(checkpoint_row_get(&in, &key, &value));
+    for (size_t n = 0; n + RECORD_ALIGN <= deltas.n; n += RECORD_ALIGN)
+        assert_false(checkpoint_part_get(str_head(buf_str(&deltas), n), &got));
+    buf_done(&deltas);
+    buf_done(&rows);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whole_records_are_read_to_the_end),
+        cmocka_unit_test(a_damaged_record_is_passed_over),
+        cmocka_unit_test(a_torn_group_at_the_end_is_no_damage),
+        cmocka_unit_test(records_of_an_older_segment_are_not_seen),
+        cmocka_unit_test(a_checkpoint_part_is_read_as_it_was_written),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
