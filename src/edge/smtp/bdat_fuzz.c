@@ -134,7 +134,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     while (program.n > 0)
         step(&m, &program);
     stage_open(&stage, STR("smtp { message_size = 1024 errors = 100000 messages = 100000 }"), NULL,
-               1);
+               1, 8);
     struct fake_client *client = stage_connect(&stage, false, "192.0.2.1");
     stage_receive(client, &replies);
     stage_send(&stage, client, buf_str(&m.out), data[0] ? data[0] : SIZE_MAX, &replies);

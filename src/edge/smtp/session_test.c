@@ -19,7 +19,7 @@ static struct buf replies;
 
 static void on_stage(const char *conf, const struct fake_settings *settings, uint64_t seed)
 {
-    stage_open(&stage, str_from(conf), settings, seed);
+    stage_open(&stage, str_from(conf), settings, seed, STAGE_SLABS);
     buf_init(&replies, REPLIES_MAX);
 }
 

@@ -113,7 +113,7 @@ static void slabs_read(const struct stage_core *core, const struct msg_slab *sla
                        struct buf *to)
 {
     for (size_t i = 0; i < count; i++) {
-        must(slabs[i].index < STAGE_SLABS && slabs[i].length <= SLAB_SIZE);
+        must(slabs[i].index < core->slab_count && slabs[i].length <= SLAB_SIZE);
         buf_put(to, str_make(core->slabs + (size_t)slabs[i].index * SLAB_SIZE, slabs[i].length));
     }
 }
@@ -237,7 +237,7 @@ static void ask_commit(struct stage_core *core, const struct msg_ask_commit *ask
 
 static void welcome(struct stage_core *core)
 {
-    struct msg msg = {.kind = MSG_welcome, .welcome = {.slabs = STAGE_SLABS}};
+    struct msg msg = {.kind = MSG_welcome, .welcome = {.slabs = core->slab_count}};
     must(!err_is(link_send_handle(&core->link, &msg, core->pool)));
 }
 
@@ -294,8 +294,8 @@ void stage_core_start(struct stage *stage)
     int pair[2];
     fake_packet_pair(stage->fake, stage->core_role, stage->edge_role, pair);
     fake_role_enter(stage->fake, stage->core_role);
-    core->pool = world->ops->shm_create(world, (size_t)STAGE_SLABS * SLAB_SIZE);
-    core->slabs = world->ops->shm_map(world, core->pool, (size_t)STAGE_SLABS * SLAB_SIZE);
+    core->pool = world->ops->shm_create(world, (size_t)core->slab_count * SLAB_SIZE);
+    core->slabs = world->ops->shm_map(world, core->pool, (size_t)core->slab_count * SLAB_SIZE);
     must(core->pool >= 0 && core->slabs);
     must(link_init(&core->link, &stage->core_loop, pair[0], ROLE_CORE, ROLE_MX, &owner, core) == 0);
     core->up = true;
@@ -348,9 +348,10 @@ static void listen_on(struct stage *stage, enum listen_protocol protocol, const 
 }
 
 void stage_open(struct stage *stage, struct str conf_text, const struct fake_settings *settings,
-                uint64_t seed)
+                uint64_t seed, uint32_t slabs)
 {
     *stage = (struct stage){.core = {.next_message = 1,
+                                     .slab_count = slabs,
                                      .body = BUF_INIT(STAGE_BODY_MAX),
                                      .received = BUF_INIT(4096),
                                      .facts = BUF_INIT(4096),

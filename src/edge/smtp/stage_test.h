@@ -36,6 +36,7 @@ struct stage_core {
     bool up;
     struct arena arena; /* for answers, reset by each question */
     int pool;           /* the shared memory, as core's handle */
+    uint32_t slab_count;
     char *slabs;
     uint64_t next_message;
     struct stage_upload uploads[STAGE_UPLOADS];
@@ -66,9 +67,10 @@ struct stage {
     struct stage_core core;
 };
 
-/* conf_text: as in a configuration file; settings: NULL for a friendly world. */
+/* conf_text: as in a configuration file; settings: NULL for a friendly world; slabs: of the pool.
+ */
 void stage_open(struct stage *stage, struct str conf_text, const struct fake_settings *settings,
-                uint64_t seed);
+                uint64_t seed, uint32_t slabs);
 void stage_close(struct stage *stage);
 
 /* A client connects and the world runs until nothing moves. */

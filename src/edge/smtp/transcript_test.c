@@ -137,7 +137,7 @@ static void hang_up(struct player *p)
 static void enter(struct player *p)
 {
     if (!p->on_stage)
-        stage_open(&p->stage, buf_str(&p->conf), NULL, 1);
+        stage_open(&p->stage, buf_str(&p->conf), NULL, 1, STAGE_SLABS);
     p->on_stage = true;
     if (!p->client)
         p->client = stage_connect(&p->stage, p->lmtp, p->peer);
