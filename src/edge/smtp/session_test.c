@@ -4,6 +4,7 @@
 #include "edge/smtp/stage_test.h"
 
 #include "base/test.h"
+#include "format/message_id.h"
 
 enum {
     REPLIES_MAX = 1 << 20,
@@ -272,6 +273,151 @@ static void at_the_end_sessions_are_told(void **state)
     off_stage();
 }
 
+/* --- Bad weather ----------------------------------------------------------------------------- */
+
+enum {
+    CLIENTS = 6,
+    MESSAGES = 4, /* of each client */
+    SEEDS = 150,
+    STEPS = 400,
+    IDS = 4 * CLIENTS * MESSAGES
+};
+
+struct sender {
+    struct fake_client *client;
+    size_t next;  /* line of the dialogue */
+    size_t *ends; /* of data that anybody sent */
+    struct buf heard;
+};
+
+/* Whether the client waits for its answers is up to the storm. */
+static const struct str dialogue[] = {
+    STR_INIT("HELO c.example\r\n"),
+    STR_INIT("MAIL FROM:<a@b.example>\r\nRCPT TO:<bob@example.test>\r\n"),
+    STR_INIT("DATA\r\n"),
+    STR_INIT("Subject: x\r\n\r\ntext\r\n"),
+    STR_INIT(".\r\n"),
+    STR_INIT("MAIL FROM:<a@b.example>\r\nRCPT TO:<bob@example.test>\r\nBDAT 4 LAST\r\nabc\n"),
+    STR_INIT("RSET\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<bob@example.test>\r\n"),
+    STR_INIT("BDAT 5\r\nabc\r\n"),
+    STR_INIT("BDAT 5 LAST\r\nabc\r\n"),
+    STR_INIT("QUIT\r\n"),
+};
+
+enum {
+    LINES = sizeof dialogue / sizeof *dialogue
+};
+
+/* Lines that end a message. */
+static bool ends_message(size_t line)
+{
+    return line == 4 || line == 5 || line == 8;
+}
+
+static void note_accepted(struct sender *sender, bool accepted[IDS])
+{
+    static const struct str word = STR_INIT("Accepted id ");
+    struct str text = buf_str(&sender->heard);
+    for (ssize_t at; (at = str_find(text, word)) >= 0;) {
+        uint64_t id;
+        text = str_from_index(text, (size_t)at + word.n);
+        if (text.n < MESSAGE_ID_TEXT)
+            return;
+        assert_true(message_id_parse(str_head(text, MESSAGE_ID_TEXT), &id));
+        /* Only what core has is promised, and to one client only. */
+        assert_true(id >= 1 && id < stage.core.next_message && id < IDS);
+        assert_false(accepted[id]);
+        accepted[id] = true;
+    }
+}
+
+static void sender_goes(struct sender *sender, bool accepted[IDS])
+{
+    stage_receive(sender->client, &sender->heard);
+    note_accepted(sender, accepted);
+    fake_client_done(sender->client);
+    buf_done(&sender->heard);
+    *sender = (struct sender){.heard = BUF_INIT(REPLIES_MAX), .ends = sender->ends};
+}
+
+static void sender_steps(struct sender *sender, bool accepted[IDS])
+{
+    if (!sender->client) {
+        sender->client = stage_connect(&stage, false, LOCAL);
+    } else if (sender->next == LINES || fake_client_state(sender->client) != FAKE_CLIENT_OPEN) {
+        sender_goes(sender, accepted);
+    } else {
+        stage_receive(sender->client, &sender->heard);
+        struct str line = dialogue[sender->next];
+        *sender->ends += ends_message(sender->next);
+        if (fake_client_send(sender->client, line) == line.n)
+            sender->next++;
+        else
+            sender_goes(sender, accepted);
+    }
+}
+
+static void anybody_steps(struct sender *senders, struct fake_random *random, bool accepted[IDS])
+{
+    sender_steps(&senders[fake_random_below(random, CLIENTS)], accepted);
+    stage_pass(&stage, (int64_t)fake_random_below(random, 30) * NS_PER_MS);
+}
+
+/* Core stops to answer commits, with or without effect, then dies and comes back. */
+static void core_falls(struct sender *senders, struct fake_random *random, bool accepted[IDS])
+{
+    enum {
+        STEPS_BEFORE = 10
+    };
+    struct stage_core *core = &stage.core;
+    core->commit_silent = fake_random_below(random, 4) > 0;
+    core->commit_lost = core->commit_silent && fake_random_below(random, 2) > 0;
+    for (int i = 0; i < STEPS_BEFORE; i++)
+        anybody_steps(senders, random, accepted);
+    stage_core_die(&stage);
+    stage_pass(&stage, (int64_t)fake_random_below(random, 8000) * NS_PER_MS);
+    core->commit_lost = false;
+    stage_core_start(&stage);
+}
+
+static void one_storm(uint64_t seed)
+{
+    struct fake_settings weather = {
+        .split = 200000, .delay_most = 20 * NS_PER_MS, .reset = 3000, .vanish = 1000};
+    struct sender senders[CLIENTS];
+    struct fake_random random;
+    bool accepted[IDS] = {false};
+    size_t ends = 0;
+    on_stage("smtp { bare_newlines_from = 127.0.0.1 }", &weather, seed);
+    fake_world_random(stage.fake, "storm", &random);
+    for (int i = 0; i < CLIENTS; i++)
+        senders[i] = (struct sender){.heard = BUF_INIT(REPLIES_MAX), .ends = &ends};
+    for (int i = 0; i < STEPS && stage.core.messages < IDS / 2; i++) {
+        anybody_steps(senders, &random, accepted);
+        if (fake_random_below(&random, 20) == 0)
+            core_falls(senders, &random, accepted);
+    }
+    stage_pass(&stage, 70 * NS_PER_SECOND);
+    for (int i = 0; i < CLIENTS; i++) {
+        if (senders[i].client)
+            sender_goes(&senders[i], accepted);
+    }
+    assert_true(stage.core.messages <= ends);
+    /* Who vanished is found out in the end; nothing is left of anybody. */
+    stage_pass(&stage, 1000 * NS_PER_SECOND);
+    assert_int_equal(stage.edge.session_count, 0);
+    assert_int_equal(slabs_out(stage.edge.slabs), 0);
+    assert_int_equal(fiber_pool_running(stage.fibers), 0);
+    off_stage();
+}
+
+static void nothing_is_promised_or_kept_wrongly_in_bad_weather(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++)
+        one_storm(seed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +430,7 @@ int main(void)
         cmocka_unit_test(slabs_that_run_out_push_back),
         cmocka_unit_test(a_client_that_does_not_read_is_dropped),
         cmocka_unit_test(at_the_end_sessions_are_told),
+        cmocka_unit_test(nothing_is_promised_or_kept_wrongly_in_bad_weather),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

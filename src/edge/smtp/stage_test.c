@@ -182,11 +182,12 @@ static void keep(struct stage_core *core, const struct msg_commit *commit)
     buf_clear(&core->facts);
     buf_put(&core->facts, commit->trace_facts);
     must(commit->token.n == SMTP_COMMIT_TOKEN);
-    memcpy(core->token, commit->token.p, SMTP_COMMIT_TOKEN);
+    struct stage_try *try = &core->tries[core->next_message % STAGE_TOKENS];
+    memcpy(try->token, commit->token.p, SMTP_COMMIT_TOKEN);
+    try->message = core->next_message++;
     core->recipients = commit->recipients_count;
     core->served_extra = commit->served_extra;
     core->messages++;
-    core->token_message = core->next_message++;
 }
 
 static void die(struct stage_core *core)
@@ -216,7 +217,7 @@ static void commit(struct stage_core *core, const struct msg_commit *commit)
         };
     if (core->commit_error == ERR_NONE && !lost)
         keep(core, commit);
-    msg.committed.message = core->token_message;
+    msg.committed.message = core->next_message - 1;
     core->commit_error = ERR_NONE;
     if (!core->commit_silent)
         answer(core, &msg, commit->call);
@@ -225,9 +226,12 @@ static void commit(struct stage_core *core, const struct msg_commit *commit)
 static void ask_commit(struct stage_core *core, const struct msg_ask_commit *ask)
 {
     struct msg msg = {.kind = MSG_committed, .committed = {.error = ERR_NOT_FOUND}};
-    if (str_eq(ask->token, str_make(core->token, sizeof core->token)) && core->messages > 0) {
+    for (size_t i = 0; i < STAGE_TOKENS; i++) {
+        const struct stage_try *try = &core->tries[i];
+        if (!try->message || !str_eq(ask->token, str_make(try->token, sizeof try->token)))
+            continue;
         msg.committed.error = ERR_NONE;
-        msg.committed.message = core->token_message;
+        msg.committed.message = try->message;
         msg.committed.repeated = 1;
     }
     answer(core, &msg, ask->call);

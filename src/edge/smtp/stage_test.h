@@ -22,12 +22,17 @@ enum {
     STAGE_SLABS = 64,
     STAGE_UPLOADS = 4,
     STAGE_BODY_MAX = 64 << 20,
-    STAGE_TOKENS = 32,
+    STAGE_TOKENS = 64,
 };
 
 struct stage_upload {
     uint64_t id;
     struct buf body;
+};
+
+struct stage_try {
+    unsigned char token[SMTP_COMMIT_TOKEN];
+    uint64_t message; /* 0: unused */
 };
 
 /* What the scripted core was asked and keeps. */
@@ -41,11 +46,10 @@ struct stage_core {
     uint64_t next_message;
     struct stage_upload uploads[STAGE_UPLOADS];
 
-    enum err_code commit_error;             /* of the next message */
-    bool commit_silent;                     /* the next commit is not answered: core dies with it */
-    bool commit_lost;                       /* ... and had no effect */
-    unsigned char token[SMTP_COMMIT_TOKEN]; /* of the last commit that had an effect */
-    uint64_t token_message;
+    enum err_code commit_error;           /* of the next message */
+    bool commit_silent;                   /* the next commit is not answered: core dies with it */
+    bool commit_lost;                     /* ... and had no effect */
+    struct stage_try tries[STAGE_TOKENS]; /* commits that had an effect; the oldest go first */
 
     size_t resolves, commits, messages, forgets, refusals, upload_pieces;
     uint64_t seen, unseen; /* how many, and the last that was unseen */
