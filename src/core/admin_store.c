@@ -68,8 +68,8 @@ int admin_apply(struct admin_call *call)
     struct applying applying = {.call = call, .changes = admin->json ? json_array() : NULL};
     struct directory_applied applied = {0};
     bool dry_run = admin_has(call, "--dry-run");
-    struct err e = directory_apply(admin->directory, admin->input, dry_run, admin->loop,
-                                   apply_report, &applying, admin->arena, &applied);
+    struct err e = directory_apply(admin->directory, admin->input, dry_run, apply_report, &applying,
+                                   admin->arena, &applied);
     if (err_is(e)) {
         json_decref(applying.changes);
         return admin_fail(call, e);

@@ -35,6 +35,7 @@ static int given_open(void **state)
     const struct directory_settings settings = {.plus = '+'};
     fake_role_enter(given.rig.fake, given.rig.role);
     directory_init(&given.directory, given.rig.engine, given.rig.loop->world, &settings);
+    given.directory.loop = given.rig.loop;
     assert_int_equal(lane_init(&given.hashes, given.rig.loop, "hashes", 1), 0);
     fake_role_enter(given.rig.fake, 0);
     *state = &given;

@@ -82,6 +82,7 @@ struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fi
     TAILQ_INIT(&core->spare_requests);
     struct directory_settings none = {.plus = '\0'};
     directory_init(&core->directory, engine, core->world, &none);
+    core->directory.loop = core->loop;
     core_configure(core, conf);
     struct err e = resent_load(resent, engine);
     if (!err_is(e))

@@ -47,6 +47,9 @@ struct directory {
     struct engine *engine;
     struct world *world;
     struct directory_settings settings;
+    /* Others on it get their turns during long work (a list of 10,000, a large text); NULL, as
+     * directory_init leaves it: there are none. */
+    struct loop *loop;
 };
 
 void directory_init(struct directory *directory, struct engine *engine, struct world *world,
@@ -291,7 +294,7 @@ struct directory_applied {
     uint64_t added, changed, unchanged;
 };
 struct err directory_apply(struct directory *directory, struct str text, bool dry_run,
-                           struct loop *loop, void (*report)(void *arg, struct str line), void *arg,
+                           void (*report)(void *arg, struct str line), void *arg,
                            struct arena *arena, struct directory_applied *applied_r);
 
 #endif

@@ -11,13 +11,11 @@
 #include "store/directory_edit.h"
 #include "store/directory_record.h"
 #include "store/directory_text.h"
-#include "sys/fiber.h"
 
 enum {
     PARSE_MEMORY = 512 * 1024 * 1024,
     REPORT_MEMORY = 64 * 1024 * 1024,
     WORDS_MAX = 1024,
-    TURN_BLOCKS = 64, /* after so many, others on the loop get their turn */
 };
 
 enum wanted_kind {
@@ -59,15 +57,7 @@ struct apply {
     struct line_list lines;
     struct directory_applied applied;
     bool dry_run;
-    struct loop *loop;
-    unsigned steps;
 };
-
-static void step_done(struct apply *apply)
-{
-    if (apply->loop && ++apply->steps % TURN_BLOCKS == 0)
-        fiber_sleep_until(apply->loop, apply->loop->now);
-}
 
 /* --- Understanding blocks --- */
 
@@ -282,13 +272,15 @@ static struct err twice_check(struct apply *apply)
     return err_none();
 }
 
-static struct err text_read(struct apply *apply, struct str text)
+static struct err text_read(struct apply *apply, struct directory *directory, struct str text)
 {
     struct text_reader reader = text_reader(text, &apply->parsed);
     struct text_block block;
+    struct draft turns; /* looks nothing up: only gives others their turns */
     struct err e;
+    draft_read(&turns, directory, &apply->parsed);
     while (!err_is(e = text_next(&reader, &block))) {
-        step_done(apply);
+        draft_step(&turns);
         e = block_read(apply, &block);
         if (err_is(e))
             return e;
@@ -608,7 +600,7 @@ static struct err change_kind(struct apply *apply, struct draft *draft, enum wan
         struct wanted *wanted = &apply->wanted[i];
         if (wanted->kind != kind)
             continue;
-        step_done(apply);
+        draft_step(draft);
         e = at_line(draft, wanted, APPLY[kind](apply, draft, wanted));
     }
     return e;
@@ -625,7 +617,7 @@ static struct err change(struct draft *draft, void *arg)
         e = change_kind(apply, draft, kind);
     for (size_t i = 0; !err_is(e) && i < apply->count; i++) {
         if (apply->wanted[i].staged)
-            step_done(apply);
+            draft_step(draft);
         e = at_line(draft, &apply->wanted[i], check_group(draft, &apply->wanted[i]));
     }
     draft->dry = apply->dry_run;
@@ -637,7 +629,7 @@ static struct err apply_text(struct directory *directory, struct apply *apply, s
 {
     if (text.n > DIRECTORY_APPLY_MAX)
         return err_detail(ERR_OVER_LIMIT, STR("the text is larger than 64 MB"));
-    struct err e = text_read(apply, text);
+    struct err e = text_read(apply, directory, text);
     if (!err_is(e))
         return directory_change(directory, arena, change, apply);
     if (e.detail.n)
@@ -646,10 +638,10 @@ static struct err apply_text(struct directory *directory, struct apply *apply, s
 }
 
 struct err directory_apply(struct directory *directory, struct str text, bool dry_run,
-                           struct loop *loop, void (*report)(void *arg, struct str line), void *arg,
+                           void (*report)(void *arg, struct str line), void *arg,
                            struct arena *arena, struct directory_applied *applied_r)
 {
-    struct apply apply = {.dry_run = dry_run, .loop = loop};
+    struct apply apply = {.dry_run = dry_run};
     STAILQ_INIT(&apply.lines);
     arena_init(&apply.parsed, PARSE_MEMORY);
     arena_init(&apply.reported, REPORT_MEMORY);

@@ -58,8 +58,7 @@ static void apply_check(struct str text)
     uint64_t lines = 0;
     arena_init(&arena, 1 << 20);
     directory_init(&directory, &engine, &world, &settings);
-    struct err e =
-        directory_apply(&directory, text, true, NULL, count_line, &lines, &arena, &applied);
+    struct err e = directory_apply(&directory, text, true, count_line, &lines, &arena, &applied);
     if (err_is(e))
         must(str_starts(e.detail, STR("line ")) || e.code == ERR_OVER_LIMIT);
     else

@@ -47,8 +47,8 @@ static void note(void *arg, struct str line)
 static struct err apply(struct given *given, struct str text, bool dry_run, struct told *told)
 {
     *told = (struct told){.text = BUF_INIT(TEXT_MAX)};
-    return directory_apply(&given->directory, text, dry_run, given->store.rig.loop, note, told,
-                           &given->arena, &told->applied);
+    return directory_apply(&given->directory, text, dry_run, note, told, &given->arena,
+                           &told->applied);
 }
 
 static void piece(void *arg, struct str text)
@@ -298,6 +298,30 @@ static void crowd_put(struct buf *text, unsigned people, unsigned members)
         buf_printf(text, "account \"p%u@a.test\" { }\n", i);
 }
 
+struct bystander {
+    struct loop *loop;
+    struct timer timer;
+    unsigned turns;
+};
+
+static void bystander_turn(struct timer *timer)
+{
+    struct bystander *bystander = timer->arg;
+    bystander->turns++;
+    timer_set(bystander->loop, timer, bystander->loop->now);
+}
+
+/* How often somebody else on the loop got a turn while the list was resolved. */
+static unsigned turns_while_resolving(struct given *given, struct str address)
+{
+    struct bystander bystander = {.loop = given->store.rig.loop};
+    bystander.timer = (struct timer){.run = bystander_turn, .arg = &bystander};
+    timer_set(bystander.loop, &bystander.timer, bystander.loop->now);
+    resolved_of(given, address);
+    timer_clear(bystander.loop, &bystander.timer);
+    return bystander.turns;
+}
+
 static void a_list_has_a_limit(void **state)
 {
     struct given *given = *state;
@@ -311,6 +335,7 @@ static void a_list_has_a_limit(void **state)
     buf_done(&told.text);
     buf_done(&text);
     assert_int_equal(resolved_of(given, STR("all@a.test")).count, DIRECTORY_MEMBERS_MAX);
+    assert_true(turns_while_resolving(given, STR("all@a.test")) >= 100);
     assert_int_equal(member_add(given, STR("all@a.test"), STR("p10000@a.test")), ERR_OVER_LIMIT);
     assert_int_equal(alias_add(given, STR("more@a.test"), STR("all@a.test p10000@a.test")),
                      ERR_OVER_LIMIT);

@@ -8,11 +8,13 @@
 
 #include "base/must.h"
 #include "base/wire.h"
+#include "sys/fiber.h"
 
 enum {
     PAGE = 256,
     PAGE_MEMORY = 32 * 1024 * 1024,
     VERSION_OCTETS = 8,
+    TURN_STEPS = 128, /* of some microseconds each */
 };
 
 static const struct partition DIRECTORY_PARTITION = {.kind = PARTITION_DIRECTORY};
@@ -124,6 +126,13 @@ void draft_need(struct draft *draft, struct str key, struct str value)
         return;
     *need = (struct staged){.partition = DIRECTORY_PARTITION, .key = key, .value = value};
     TAILQ_INSERT_TAIL(&draft->needs, need, list);
+}
+
+void draft_step(struct draft *draft)
+{
+    struct loop *loop = draft->directory->loop;
+    if (loop && ++draft->steps % TURN_STEPS == 0)
+        fiber_sleep_until(loop, loop->now);
 }
 
 struct err draft_get(struct draft *draft, struct str key, struct str *value_r)

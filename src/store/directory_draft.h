@@ -43,11 +43,15 @@ struct draft {
     size_t count;
     struct str version; /* p == NULL: the directory is new */
     bool dry;           /* draft_commit writes nothing */
+    unsigned steps;
 };
 
 /* For look-ups: nothing will be staged. */
 void draft_read(struct draft *draft, struct directory *directory, struct arena *arena);
 struct err draft_open(struct draft *draft, struct directory *directory, struct arena *arena);
+
+/* May yield: after many steps of long work, others on the loop get their turn. */
+void draft_step(struct draft *draft);
 
 /* ERR_NOT_FOUND. Of the directory's own partition. */
 struct err draft_get(struct draft *draft, struct str key, struct str *value_r);

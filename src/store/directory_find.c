@@ -264,6 +264,7 @@ struct err directory_follow(struct draft *draft, const struct str *addresses, si
     struct node *node;
     while (!err_is(e) && (node = TAILQ_FIRST(&following.queue)) != NULL) {
         TAILQ_REMOVE(&following.queue, node, link);
+        draft_step(draft);
         e = follow_node(&following, node);
     }
     return e;

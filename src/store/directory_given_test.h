@@ -36,6 +36,7 @@ __attribute__((unused)) static int given_open(void **state)
     store_rig_open(&given.store);
     const struct directory_settings settings = {.plus = '+'};
     directory_init(&given.directory, given.store.engine, &given.world, &settings);
+    given.directory.loop = given.store.rig.loop;
     arena_init(&given.arena, GIVEN_MEMORY);
     *state = &given;
     return 0;

@@ -52,6 +52,7 @@ static struct err copies_fill(struct draft *draft, const struct expansion *expan
         return err_make(ERR_OVER_LIMIT);
     struct reached *reached;
     TAILQ_FOREACH (reached, &expansion->reached, link) {
+        draft_step(draft);
         struct err e = copy_fill(draft, reached, arena, &resolved->copies[resolved->count++]);
         if (err_is(e))
             return e;
