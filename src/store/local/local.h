@@ -24,7 +24,9 @@ void local_settings_default(struct local_settings *settings);
 /*
  * Opens the store in `folder` (a handle), creating it where `create`, under its lock
  * (ERR_STORE_LOCKED). Replays the log above the index. On a fiber. The index is taken over.
- * `replayed` (may be NULL) is called for every replayed commit that had a tag, oldest first.
+ * `replayed` (may be NULL) is called for every replayed commit that had a tag, oldest first: its
+ * operations as they were ordered (an ADD's value is the sum). Usually that is what the last round
+ * of the applier had not reached; after an index was lost it is all that the log holds.
  * Damage does not fail the open: the engine then serves what is whole, refuses commits with
  * ERR_STORE_DAMAGED and says so in local_status.
  */
@@ -34,7 +36,8 @@ struct err local_open(struct loop *loop, int folder, struct index *index,
                                        size_t count),
                       void *arg, struct engine **engine_r);
 
-/* The memory engine: the same code over the world's fake disk, and the map as index. */
+/* How the store is. (The memory engine is the same code over the fake world's disk, with the map as
+ * its index.) */
 struct local_status {
     uint64_t segments, segments_free, bytes_live, bytes_dead;
     uint64_t blobs, entries;
