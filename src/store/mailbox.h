@@ -22,12 +22,12 @@
 #include "sys/world.h"
 
 enum {
-    MAILBOX_NAME_MAX = 255,     /* octets in NFC */
-    MAILBOX_LEVELS_MAX = 32,    /* of a name */
-    MAILBOXES_MAX = 10000,      /* of an account */
-    MAILBOX_RECORD_MAX = 64,    /* octets of a hot record */
+    MAILBOX_NAME_MAX = 255,      /* octets in NFC */
+    MAILBOX_LEVELS_MAX = 32,     /* of a name */
+    MAILBOXES_MAX = 10000,       /* of an account */
+    MAILBOX_RECORD_MAX = 64,     /* octets of a hot record */
     MAILBOX_EXPUNGE_MAX = 30000, /* UIDs of one commit: two operations each */
-    MAILBOX_DELIVERY_OPS = 3,   /* what mailbox_delivery_ops adds for one recipient */
+    MAILBOX_DELIVERY_OPS = 3,    /* what mailbox_delivery_ops adds for one recipient */
 };
 
 struct mailbox {

@@ -2,9 +2,12 @@
  * The trace: what was decided about each message, as typed events committed together with the
  * change they explain. Rows of events and fields are in trace.def.
  *
- * Partition TRACE/(day << 8)   'i' message id, number -> events (OP_APPEND; a value has one or
- * more) 't' address hash, time, message id -> ''   recipients 'f' address hash, time, message id ->
- * ''   senders Partition TRACE/0            'd' day -> {octets, entries} of that day (OP_ADD)
+ * Partition TRACE/(day << 8)
+ *   'i' message id, number -> events (OP_APPEND); a value has one event or more
+ *   't' address hash, time, message id -> ''     recipients
+ *   'f' address hash, time, message id -> ''     senders
+ * Partition TRACE/0
+ *   'd' day -> {octets, entries} of that day (OP_ADD)
  *
  * A day is one of UTC. Events of one message may lie on several days; a message is looked for from
  * the day in its id (format/message_id.h) to today. Times are microseconds since 1970.
