@@ -32,7 +32,7 @@ static void turn_away(struct edge_listener *listener, const struct edge_protocol
     struct iovec part = {.iov_base = text, .iov_len = line.n};
     (void)edge->world->ops->send(edge->world, handle, &part, 1);
     edge->world->ops->close(edge->world, handle);
-    log_event(edge->log, LOG_WARN, "too-many-sessions", log_str("client", str_from(peer->text)),
+    log_event(edge->log, LOG_WARN, "too_many_sessions", log_str("client", str_from(peer->text)),
               log_u64("sessions", edge->session_count));
 }
 
@@ -145,5 +145,5 @@ void edge_stop(struct edge *edge)
     edge->stopping = NULL;
     timer_clear(edge->loop, &late);
     if (edge->session_count > 0)
-        log_event(edge->log, LOG_WARN, "stop-unfinished", log_u64("sessions", edge->session_count));
+        log_event(edge->log, LOG_WARN, "stop_unfinished", log_u64("sessions", edge->session_count));
 }

@@ -60,7 +60,7 @@ static void welcomed(struct edge *edge, const struct msg_welcome *welcome, int p
     edge->slabs = slabs;
     edge->core_up = true;
     edge->core_since++;
-    log_event(edge->log, LOG_INFO, "core-up", log_u64("slabs", welcome->slabs));
+    log_event(edge->log, LOG_INFO, "core_up", log_u64("slabs", welcome->slabs));
     wake_all(edge);
 }
 
@@ -87,7 +87,9 @@ static void ended(struct link *link, struct err why)
 {
     struct edge *edge = link->arg;
     must_be(edge, EDGE_MAGIC);
-    log_err(edge->log, "core-gone", why);
+    /* Whatever the reason: core's own log has it, and the parent starts it again. */
+    log_event(edge->log, LOG_WARN, "core_gone", log_str("error", str_from(err_row(why.code)->name)),
+              log_u64("sessions", edge->session_count));
     if (edge->core != link)
         return;
     edge->core = NULL;

@@ -21,7 +21,7 @@ static const char *verb(const struct smtp_session *s)
 static void log_refused(struct smtp_session *s, enum err_code error)
 {
     const struct smtp_mail *mail = s->mail;
-    log_event(s->base.edge->log, LOG_INFO, "message-refused",
+    log_event(s->base.edge->log, LOG_INFO, "message_refused",
               log_str("client", edge_session_client(&s->base)), log_str("from", mail->reverse_path),
               log_u64("recipients", mail->recipient_count), log_u64("size", mail->body.size),
               log_str("error", str_from(err_row(error)->name)));
@@ -84,7 +84,7 @@ static void log_accepted(struct smtp_session *s, const struct msg_committed *com
     const struct smtp_mail *mail = s->mail;
     char id[MESSAGE_ID_TEXT];
     message_id_print(committed->message, id);
-    log_event(s->base.edge->log, LOG_INFO, committed->repeated ? "message-again" : "message",
+    log_event(s->base.edge->log, LOG_INFO, committed->repeated ? "message_again" : "message",
               log_str("id", str_make(id, sizeof id)),
               log_str("client", edge_session_client(&s->base)), log_str("from", mail->reverse_path),
               log_u64("recipients", mail->recipient_count), log_u64("size", mail->body.size));
