@@ -1,6 +1,8 @@
 /* Checkpoints and compaction: what is freed was needed by nobody, whatever happens meanwhile. */
 #include "store/local/background.h"
 
+#include <errno.h>
+
 #include "store/local/engine_rig_test.h"
 
 enum {
@@ -350,6 +352,118 @@ static void fsck_is_clean(struct rig *rig, void *arg)
     assert_int_equal(findings, 0);
 }
 
+/* --- The n-th call fails -----------------------------------------------------------------------
+ */
+
+/* A fake world's calls with one that fails; tests run one at a time, so one is enough. */
+static struct {
+    const struct world_ops *real;
+    struct world_ops ops;
+    uint64_t left; /* calls before the one that fails; 0: none fails any more */
+    uint64_t calls;
+} faulty;
+
+static bool strikes(void)
+{
+    faulty.calls++;
+    return faulty.left > 0 && --faulty.left == 0;
+}
+
+static int faulty_open(struct world *world, int folder, struct str name, unsigned how)
+{
+    return strikes() ? -EMFILE : faulty.real->file_open(world, folder, name, how);
+}
+
+static ssize_t faulty_read(struct world *world, int file, void *to, size_t n, uint64_t at)
+{
+    return strikes() ? -EIO : faulty.real->file_read(world, file, to, n, at);
+}
+
+static ssize_t faulty_write(struct world *world, int file, const struct iovec *parts, int count,
+                            uint64_t at)
+{
+    return strikes() ? -ENOSPC : faulty.real->file_write(world, file, parts, count, at);
+}
+
+static int faulty_sync(struct world *world, int file)
+{
+    return strikes() ? -EIO : faulty.real->file_sync(world, file);
+}
+
+static int faulty_folder_sync(struct world *world, int folder)
+{
+    return strikes() ? -EIO : faulty.real->folder_sync(world, folder);
+}
+
+static int faulty_rename(struct world *world, int folder, struct str from, struct str to)
+{
+    return strikes() ? -EIO : faulty.real->file_rename(world, folder, from, to);
+}
+
+static int faulty_remove(struct world *world, int folder, struct str name)
+{
+    return strikes() ? -EIO : faulty.real->file_remove(world, folder, name);
+}
+
+static int faulty_zero(struct world *world, int file, uint64_t at, uint64_t n)
+{
+    return strikes() ? -ENOSPC : faulty.real->file_zero(world, file, at, n);
+}
+
+static void compact_with_fault(struct rig *rig, void *arg)
+{
+    struct world *world = &rig->fake->world;
+    faulty.real = world->ops;
+    faulty.ops = *world->ops;
+    faulty.ops.file_open = faulty_open;
+    faulty.ops.file_read = faulty_read;
+    faulty.ops.file_write = faulty_write;
+    faulty.ops.file_sync = faulty_sync;
+    faulty.ops.folder_sync = faulty_folder_sync;
+    faulty.ops.file_rename = faulty_rename;
+    faulty.ops.file_remove = faulty_remove;
+    faulty.ops.file_zero = faulty_zero;
+    faulty.left = *(uint64_t *)arg;
+    faulty.calls = 0;
+    world->ops = &faulty.ops;
+    struct err e = local_compact(rig->engine);
+    world->ops = faulty.real;
+    assert_true(*(uint64_t *)arg > 0 || !err_is(e));
+    /* Where it failed half way, it works now. A store that went read-only tries again by itself. */
+    fiber_sleep_until(rig->loop, rig->loop->now + 2 * LOCAL_RETRY_AFTER);
+    e = local_compact(rig->engine);
+    assert_false(err_is(e));
+}
+
+static uint64_t one_fault(uint64_t nth)
+{
+    struct rig rig;
+    struct model model = {0};
+    rig_init(&rig, 7);
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, fill_and_thin_out, &model));
+    assert_true(rig_do(&rig, compact_with_fault, &nth));
+    assert_true(rig_do(&rig, model_compare, &model));
+    assert_true(rig_do(&rig, accounting_is_exact, NULL));
+    rig_crash(&rig);
+    rig_lose_index(&rig);
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, model_compare, &model));
+    assert_true(rig_do(&rig, fsck_is_clean, NULL));
+    rig_close(&rig);
+    rig_done(&rig);
+    return faulty.calls;
+}
+
+static void compaction_stands_any_call_that_fails(void **state)
+{
+    (void)state;
+    uint64_t calls = one_fault(0);
+    assert_true(calls > 20);
+    for (uint64_t n = 1; n <= calls; n++)
+        (void)one_fault(n);
+}
+
 /* --- Everything at once ------------------------------------------------------------------------
  */
 
@@ -460,6 +574,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(compaction_frees_segments_and_keeps_what_lives),
         cmocka_unit_test(compaction_begins_by_itself),
+        cmocka_unit_test(compaction_stands_any_call_that_fails),
         cmocka_unit_test(commits_checkpoints_compactions_and_crashes_mix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
