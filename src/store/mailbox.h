@@ -2,11 +2,14 @@
  * Mailboxes. An account has mailboxes by name; a mailbox has messages by UID, each a hot record
  * that refers to a blob whose head (message_head.h) all recipients share.
  *
- * Partition ACCOUNT/account    'm' name -> {format, mailbox id, uid_validity, created}
- *                              'u'      -> usage {octets, messages} (OP_ADD)
- * Partition MAILBOX/mailbox    'h'      -> {format, account, name}: here as long as the mailbox is
- *                              'e' uid  -> hot record (OP_APPEND), at most MAILBOX_RECORD_MAX
- * octets Partition DIRECTORY/0        '#' "mailbox" -> {next mailbox id, last uid_validity}
+ * Partition ACCOUNT/account
+ *   'm' name -> {format, mailbox id, uid_validity, created}
+ *   'u'      -> usage {octets, messages} (OP_ADD)
+ * Partition MAILBOX/mailbox
+ *   'h'      -> {format, account, name}: here as long as the mailbox is
+ *   'e' uid  -> hot record (OP_APPEND), at most MAILBOX_RECORD_MAX octets
+ * Partition DIRECTORY/0
+ *   "#mailbox" -> {next mailbox id, last uid_validity}
  *
  * Names are UTF-8 in NFC, levels divided by '/'; they are keys and never become paths (catalogue
  * I10). INBOX is one name in any case, made with the account.
