@@ -124,6 +124,15 @@ static void refuse(struct msg_answer *answer, struct err e)
     answer->reply = (uint16_t)err_row(e.code)->smtp;
 }
 
+/* <postmaster>, the one recipient without a domain (RFC 5321 4.5.1), or an address. */
+static struct err recipient_parse(struct str text, struct arena *arena, struct addr *addr_r)
+{
+    if (!str_eq_nocase(text, STR("postmaster")))
+        return addr_parse(text, arena, addr_r);
+    *addr_r = (struct addr){.local = STR("postmaster"), .kind = ADDR_LOCAL_ONLY};
+    return err_none();
+}
+
 static void resolve_one(struct core *core, struct transaction *transaction, struct str asked,
                         struct msg_answer *answer)
 {
@@ -131,7 +140,7 @@ static void resolve_one(struct core *core, struct transaction *transaction, stru
     struct str text = arena_str(arena, asked);
     struct addr addr;
     struct resolved resolved = {.refusal = err_none()};
-    struct err e = text.p ? addr_parse(text, arena, &addr) : err_make(ERR_TOO_MANY_RECIPIENTS);
+    struct err e = text.p ? recipient_parse(text, arena, &addr) : err_make(ERR_TOO_MANY_RECIPIENTS);
     if (!err_is(e))
         e = directory_resolve(&core->directory, &addr, arena, &resolved);
     if (!err_is(e))
@@ -240,7 +249,7 @@ void serve_verify(struct request *request)
         lines.count = 0;
     }
     verified->error = (uint16_t)e.code;
-    verified->reply = verify_reply(e, asked->expand);
+    verified->reply = lines.forwarded ? 251 : verify_reply(e, asked->expand);
     verified->lines = arena_take_array(&request->arena, lines.count, sizeof(struct msg_text_line));
     verified->lines_count = verified->lines ? lines.count : 0;
     for (size_t i = 0; i < verified->lines_count; i++)
