@@ -1,0 +1,77 @@
+"""One server for each file of tests; after every test it must be as well as before."""
+import pytest
+
+import veredus
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "restarts: the test stops or kills roles of the server on purpose")
+
+
+@pytest.fixture(scope="module")
+def settings():
+    """What a file of tests wants to have set; overridden there."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def directory():
+    return veredus.DIRECTORY
+
+
+@pytest.fixture(scope="module")
+def server(settings, directory):
+    one = veredus.Server(settings, directory)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def bob(server):
+    mailbox = veredus.Mailbox(server, "bob@example.test")
+    mailbox.empty()
+    return mailbox
+
+
+@pytest.fixture
+def smtp(server):
+    with veredus.Smtp(server.smtp) as session:
+        yield session
+
+
+@pytest.fixture
+def lmtp(server):
+    with veredus.Smtp(server.lmtp, "LHLO") as session:
+        yield session
+
+
+@pytest.fixture
+def unharmed(request, server):
+    """No role died or was started anew, nothing alarming was logged, a fresh session is served."""
+    before = server.roles()
+    yield
+    if not request.node.get_closest_marker("restarts"):
+        assert server.roles() == before, "a role ended"
+    assert server.alarms() == []
+    server.check_up()
+
+
+GROWTH_MOST = 1 << 20  # octets of a role for each hostile session
+
+
+@pytest.fixture
+def hostile(request, server, unharmed):
+    """The catalogue's rule for every row: as above, and no role grows by more than 1 MiB per session. A role's first
+    sessions fill its pools, so a few ordinary ones come before."""
+    with veredus.Smtp(server.smtp) as session:
+        session.deliver(veredus.message("warm", body="x\r\n" * 100000))
+    veredus.Mailbox(server, "bob@example.test").empty()
+    before = server.memory()
+    sessions = server.logged("session")
+    yield
+    if veredus.sanitized():
+        return  # what is freed is kept in quarantine there
+    sessions = max(1, server.logged("session") - sessions)
+    for pid, held in server.memory().items():
+        grown = held - before.get(pid, held)
+        assert grown < GROWTH_MOST * sessions, f"{server.roles()[pid][0]} grew by {grown} in {sessions} sessions"

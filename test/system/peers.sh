@@ -1,0 +1,32 @@
+#!/bin/sh
+# peers.sh FOLDER: programs of other mail servers that the tests use, unpacked under FOLDER and never installed: their
+# packages would become this machine's mail server. Nothing of them is started but what a test starts by its path.
+set -eu
+[ $# -eq 1 ] || {
+    echo "usage: peers.sh FOLDER" >&2
+    exit 64
+}
+mkdir -p "$1"
+cd "$1"
+
+unpack()
+{
+    [ ! -e "$1/.whole" ] || return 0
+    rm -rf "$1" "$1"_*.deb
+    apt-get download -q "$1" >"$1.log" 2>&1 || {
+        # A machine that never asked for the list of packages does not know any.
+        [ "$(id -u)" -eq 0 ] && apt-get update -q >>"$1.log" 2>&1 && apt-get download -q "$1" >>"$1.log" 2>&1
+    } || {
+        tail -n 3 "$1.log" >&2
+        exit 69
+    }
+    dpkg-deb -x "$1"_*.deb "$1"
+    rm -f "$1"_*.deb
+    touch "$1/.whole"
+}
+
+# smtp-source and the libraries it needs.
+unpack postfix
+unpack libdb5.3
+unpack libnsl2
+unpack libsasl2-2
