@@ -7,6 +7,8 @@
 enum {
     LEAST_SEGMENTS = 4,    /* worth of dead octets before a compaction starts by itself */
     CHECKPOINTS_WORTH = 4, /* and so many times the octets of a checkpoint */
+    ROWS_OF_A_BLOB = 2,    /* its place and an owner */
+    ROW_GUESS = 100,       /* octets of a row in a checkpoint */
 };
 
 /* A pool is closed on the loop's stack; engine_close runs on a fiber. */
@@ -50,15 +52,25 @@ bool background_is_quiet(const struct local *local)
            TAILQ_EMPTY(&local->background.waiters);
 }
 
+/* Octets that must come free before a compaction starts by itself. How long a checkpoint will be is
+ * guessed from the index until one was written. */
+static uint64_t worth_it(struct local *local)
+{
+    struct local_status status;
+    local_status(&local->engine, &status);
+    uint64_t checkpoint = (status.entries + ROWS_OF_A_BLOB * status.blobs) * ROW_GUESS;
+    if (local->background.checkpoint_octets > 0)
+        checkpoint = local->background.checkpoint_octets;
+    uint64_t least = LEAST_SEGMENTS * local->settings.segment_size;
+    return least > CHECKPOINTS_WORTH * checkpoint ? least : CHECKPOINTS_WORTH * checkpoint;
+}
+
 static void compaction_run(void *arg)
 {
     struct local *local = arg;
     struct background *background = &local->background;
     if (!err_is(background_begin(local))) {
-        uint64_t least = LEAST_SEGMENTS * local->settings.segment_size;
-        if (least < CHECKPOINTS_WORTH * background->checkpoint_octets)
-            least = CHECKPOINTS_WORTH * background->checkpoint_octets;
-        struct err e = compact_run(local, true, least);
+        struct err e = compact_run(local, true, worth_it(local));
         if (err_is(e) && e.code != ERR_SHUTTING_DOWN)
             local_say(local, "compaction: ", e);
         background->compacting = false;
