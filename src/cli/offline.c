@@ -72,7 +72,11 @@ static int command_run(struct offline *offline)
 static void offline_run(void *arg)
 {
     struct offline *offline = arg;
-    struct err e = store_open(&offline->loop, &offline->cli->conf, true, NULL, &offline->engine);
+    bool rebuilt = false;
+    struct err e =
+        store_open(&offline->loop, &offline->cli->conf, true, NULL, &offline->engine, &rebuilt);
+    if (rebuilt)
+        cli_say(STR("the index was damaged and was made anew from the log"));
     if (err_is(e)) {
         offline->exit_code = open_failed(offline->cli, e);
     } else {

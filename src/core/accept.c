@@ -38,7 +38,7 @@ static struct err commit_check(const struct request *request, const struct trans
     const struct conf *conf = request->peer->core->conf;
     if (asked->token.n != TRY_TOKEN_SIZE || asked->digest.n != DIGEST_SIZE ||
         asked->received.n > RECEIVED_MAX || asked->trace_facts.n > FACTS_MAX ||
-        asked->body_type > BODY_BINARYMIME || asked->served_extra > asked->size)
+        asked->body_type > BODY_BINARYMIME || asked->size + asked->served_extra > 2 * asked->size)
         return err_detail(ERR_BUS_BROKEN, STR("a commit with impossible fields"));
     if (asked->size > conf->smtp.message_size)
         return err_make(ERR_MESSAGE_TOO_LARGE);

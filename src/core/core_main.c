@@ -47,7 +47,11 @@ static struct err core_begin(struct role *role)
     own->resent = resent_new(role->loop.world);
     if (!own->resent)
         return err_make(ERR_NO_MEMORY);
-    struct err e = store_open(&role->loop, role->conf, true, own->resent, &own->engine);
+    bool rebuilt = false;
+    struct err e = store_open(&role->loop, role->conf, true, own->resent, &own->engine, &rebuilt);
+    if (rebuilt)
+        log_event(&role->log, LOG_WARN, "index_rebuilt",
+                  log_str("why", STR("it was damaged; everything in it is in the log")));
     if (!err_is(e))
         e = core_open(&own->core, &role->loop, role->fibers, &role->log, role->conf, own->engine,
                       own->resent);
@@ -79,7 +83,6 @@ static void core_stop(struct role *role)
     core_close(&own->core);
     engine_close(own->engine);
     resent_free(own->resent);
-    process_remove_file(role->conf->server.control);
 }
 
 int core_main(void)

@@ -34,8 +34,40 @@ static struct err folders_make(struct world *world, bool create, int *store_r)
     return index < 0 ? err_os(-index, STR("store folder")) : err_none();
 }
 
+/*
+ * A damaged index is made anew from the log, which has everything in it. Only under the store's
+ * lock: what another process is writing may look damaged from here.
+ */
+static struct err index_remove(struct world *world, int folder)
+{
+    int lock =
+        world->ops->file_open(world, folder, STR("lock"), FILE_READ | FILE_WRITE | FILE_CREATE);
+    if (lock < 0)
+        return err_os(-lock, STR("lock"));
+    int failed = world->ops->file_lock(world, lock);
+    if (!failed)
+        failed = world->ops->file_remove(world, folder, STR("index/data.mdb"));
+    if (!failed || failed == -ENOENT)
+        failed = world->ops->file_remove(world, folder, STR("index/lock.mdb"));
+    world->ops->close(world, lock);
+    if (failed == -EWOULDBLOCK)
+        return err_make(ERR_STORE_LOCKED);
+    return failed && failed != -ENOENT ? err_os(-failed, STR("index")) : err_none();
+}
+
+static struct err index_open(struct world *world, int folder, struct index **index_r,
+                             bool *rebuilt_r)
+{
+    struct err e = index_lmdb_open(str_from(index_path), 0, index_r);
+    *rebuilt_r = e.code == ERR_STORE_DAMAGED;
+    if (!*rebuilt_r)
+        return e;
+    e = index_remove(world, folder);
+    return err_is(e) ? e : index_lmdb_open(str_from(index_path), 0, index_r);
+}
+
 struct err store_open(struct loop *loop, const struct conf *conf, bool create,
-                      struct resent *resent, struct engine **engine_r)
+                      struct resent *resent, struct engine **engine_r, bool *rebuilt_r)
 {
     struct world *world = loop->world;
     struct local_settings settings;
@@ -45,7 +77,7 @@ struct err store_open(struct loop *loop, const struct conf *conf, bool create,
     if (err_is(e))
         return e;
     settings_from(conf, &settings);
-    e = index_lmdb_open(str_from(index_path), 0, &index);
+    e = index_open(world, folder, &index, rebuilt_r);
     if (!err_is(e)) {
         e = local_open(loop, folder, index, &settings, create, resent ? resent_replayed : NULL,
                        resent, engine_r);

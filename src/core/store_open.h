@@ -12,9 +12,9 @@
 /*
  * On a fiber, inside the sandbox, whose folder (the working folder) is the data folder. `resent`
  * may be NULL. ERR_STORE_LOCKED: another process has it open. ERR_NOT_FOUND: there is none and
- * `create` is false.
+ * `create` is false. *rebuilt_r: the index was damaged and is made anew from the log.
  */
 struct err store_open(struct loop *loop, const struct conf *conf, bool create,
-                      struct resent *resent, struct engine **engine_r);
+                      struct resent *resent, struct engine **engine_r, bool *rebuilt_r);
 
 #endif

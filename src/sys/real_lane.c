@@ -59,6 +59,8 @@ static struct job *job_next(struct real_lane *real)
 static void *thread_main(void *arg)
 {
     struct real_lane *real = arg;
+    /* Its own name: another thread's is written through /proc, which a sandbox refuses. */
+    pthread_setname_np(pthread_self(), real->lane->name);
     pthread_mutex_lock(&real->mutex);
     struct job *job;
     while ((job = job_next(real))) {
@@ -104,8 +106,6 @@ static int thread_start(struct real_lane *real, const pthread_attr_t *how, pthre
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int failed = pthread_create(thread, how, thread_main, real);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!failed)
-        pthread_setname_np(*thread, real->lane->name);
     return -failed;
 }
 

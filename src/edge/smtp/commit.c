@@ -89,7 +89,7 @@ static void fill(struct smtp_session *s, struct try *try, struct msg_commit *com
     describe(s, try, commit);
 }
 
-/* How much a reader without BINARYMIME gets more than is stored. */
+/* How much a reader without BINARYMIME gets more than is stored, or less: labels may shrink. */
 static struct err served_extra(const struct smtp_body *body, struct str record, uint64_t *extra_r)
 {
     struct arena arena;
@@ -99,7 +99,7 @@ static struct err served_extra(const struct smtp_body *body, struct str record, 
     struct err e = summary_parse(record, &arena, &view);
     if (!err_is(e) && reencode_needed(&view))
         e = reencode_plan(&view, &arena, &plan);
-    *extra_r = plan.served > body->size ? plan.served - body->size : 0;
+    *extra_r = plan.served - body->size;
     arena_done(&arena);
     return e;
 }
