@@ -158,5 +158,7 @@ int main(int argc, char **argv)
     if (!code)
         code = command_run(&cli);
     fflush(stdout);
+    buf_done(&cli.input);
+    arena_done(&cli.arena);
     return code;
 }

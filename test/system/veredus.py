@@ -187,15 +187,16 @@ class Server:
     def stop(self, hard=False):
         if not self.process:
             return 0
+        roles = list(self.roles()) if hard and self.process.poll() is None else []
         self.process.send_signal(signal.SIGKILL if hard else signal.SIGTERM)
-        children = list(self.roles()) if hard else []
-        for pid in children:
+        for pid in roles:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
         code = self.process.wait(PATIENCE)
         self.process = None
+        wait_until(lambda: not any(os.path.exists(f"/proc/{pid}/exe") for pid in roles), "the roles are gone")
         return code
 
     def close(self):
