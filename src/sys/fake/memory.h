@@ -5,9 +5,9 @@
  * role loses is still a leak.
  *
  * It works in programs that link `fake_memory` (src/sys/fake/meson.build), whose --wrap flags lead
- * our objects' malloc, calloc, realloc, aligned_alloc, free, mmap and munmap through here; memory
- * that shared libraries take for themselves is not seen. Without those flags every number is 0 and
- * closing frees nothing.
+ * our objects' malloc, calloc, realloc, reallocarray, aligned_alloc, free, mmap and munmap through
+ * here; memory that shared libraries take for themselves is not seen. Without those flags every
+ * number is 0 and closing frees nothing.
  *
  * It also makes allocations of a role fail at their n-th use.
  *

@@ -142,6 +142,24 @@ static void an_orderly_end_leaves_nothing(void **state)
     fake_world_close(fake);
 }
 
+/* It went past the table: what a killed role had grown by reallocarray was lost. */
+static void arrays_that_grow_are_counted_too(void **state)
+{
+    (void)state;
+    struct fake_memory *a = fake_memory_open();
+    fake_memory_charge(a);
+    char *at = reallocarray(NULL, 10, 10);
+    assert_non_null(at);
+    at = reallocarray(at, 20, 10);
+    assert_non_null(at);
+    volatile size_t half = SIZE_MAX / 2;
+    assert_null(reallocarray(at, half, 3));
+    fake_memory_charge(NULL);
+    assert_int_equal(fake_memory_blocks(a), 1);
+    assert_int_equal(fake_memory_bytes(a), 200);
+    fake_memory_close(a);
+}
+
 /* What the fake keeps for itself must not be charged, or it would go with the role. */
 static void the_worlds_own_memory_is_not_the_roles(void **state)
 {
@@ -173,6 +191,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_are_counted_by_who_took_them),
         cmocka_unit_test(many_blocks_are_found_again),
+        cmocka_unit_test(arrays_that_grow_are_counted_too),
         cmocka_unit_test(the_nth_allocation_fails),
         cmocka_unit_test(a_killed_role_takes_its_heap_and_stacks_along),
         cmocka_unit_test(an_orderly_end_leaves_nothing),

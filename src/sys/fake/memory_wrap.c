@@ -19,6 +19,7 @@ void *__real_mmap64(void *at, size_t n, int protection, int flags, int file, off
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t count, size_t n);
 void *__wrap_realloc(void *at, size_t n);
+void *__wrap_reallocarray(void *at, size_t count, size_t n);
 void *__wrap_aligned_alloc(size_t alignment, size_t n);
 void __wrap_free(void *at);
 void *__wrap_mmap(void *at, size_t n, int protection, int flags, int file, off_t offset);
@@ -62,6 +63,16 @@ void *__wrap_realloc(void *at, size_t n)
         fake_memory_note(now, n, false);
     }
     return now;
+}
+
+void *__wrap_reallocarray(void *at, size_t count, size_t n)
+{
+    size_t whole;
+    if (__builtin_mul_overflow(count, n, &whole)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return __wrap_realloc(at, whole);
 }
 
 void *__wrap_aligned_alloc(size_t alignment, size_t n)
