@@ -1,0 +1,490 @@
+/*
+ * A role's structs are taken while the role is charged, so that they go with it: what would point
+ * into a killed role is a use after free that the sanitizer sees.
+ */
+#include "house.h"
+
+#include "base/must.h"
+#include "core/peer.h"
+#include "edge/pop3/session.h"
+#include "edge/smtp/session.h"
+#include "index_kept.h"
+#include "sys/fake/memory.h"
+
+enum {
+    FIBERS = 512,
+    CONF_TEXT = 4096,
+    STARTS_MAX = 1000, /* that fail in one run */
+};
+
+#define STEP_MOST (3600 * NS_PER_SECOND) /* for what the driver waits for */
+
+static const struct str configuration = STR_INIT("hostname = mx.example.test\n"
+                                                 "postmaster = alice@example.test\n"
+                                                 "smtp {\n"
+                                                 "    message_size = 1M\n"
+                                                 "}\n"
+                                                 "pop3 {\n"
+                                                 "    plain_text_from = { \"192.0.2.0/24\" }\n"
+                                                 "}\n");
+
+struct early_peer {
+    int handle;
+    enum bus_role role;
+    uint32_t instance;
+};
+
+struct core_room {
+    struct house *house;
+    struct loop loop;
+    struct fiber_pool *fibers;
+    struct log log;
+    struct core core;
+    struct resent *resent;
+    struct engine *engine;
+    int root;
+    struct fiber_start start;
+    struct early_peer early[HOUSE_SLOTS];
+    size_t early_count;
+    struct err failed;
+    bool serving, ended;
+};
+
+struct edge_room {
+    struct loop loop;
+    struct fiber_pool *fibers;
+    struct log log;
+    struct edge edge;
+    struct fiber_start start;
+    struct wait stopped;
+    bool ended;
+};
+
+static enum bus_role bus_role_of(enum house_slot slot)
+{
+    return slot == HOUSE_CORE ? ROLE_CORE : slot == HOUSE_BOX ? ROLE_BOX : ROLE_MX;
+}
+
+static void wrong(struct house *house, const char *what, struct str detail)
+{
+    house->wrong(house->arg, what, detail);
+}
+
+/* --- Deaths ---------------------------------------------------------------------------------- */
+
+static void role_is_dead(struct house *house, enum house_slot slot)
+{
+    struct house_role *role = &house->roles[slot];
+    if (slot == HOUSE_CORE) {
+        house->core = NULL;
+        if (house->index)
+            kept_index_abandon(house->index);
+        if (house->index && house->index_is_lost) {
+            kept_index_free(house->index);
+            house->index = NULL;
+        }
+    } else {
+        house->edges[slot] = NULL;
+    }
+    role->role = 0;
+    role->deaths++;
+    int64_t pause = house->restart_most
+                        ? (int64_t)fake_random_below(&house->random, (uint64_t)house->restart_most)
+                        : 0;
+    fake_event_set(house->fake, &role->restart, world_mono(&house->fake->world) + pause);
+}
+
+static void kill_now(struct house *house, enum house_slot slot)
+{
+    if (house->roles[slot].role == 0)
+        return;
+    fake_kill_role(house->fake, house->roles[slot].role);
+    role_is_dead(house, slot);
+}
+
+void house_kill(struct house *house, enum house_slot slot, uint64_t call)
+{
+    if (call && house->roles[slot].role)
+        fake_kill_role_at(house->fake, house->roles[slot].role, call);
+    else
+        kill_now(house, slot);
+}
+
+void house_cut_power(struct house *house)
+{
+    for (int slot = 0; slot < HOUSE_SLOTS; slot++)
+        kill_now(house, slot);
+    fake_disk_crash(house->disk, fake_pick_random(&house->random), FAKE_TEAR_ANY);
+    house->power_cuts++;
+}
+
+void house_role_died(struct house *house, int role)
+{
+    for (int slot = 0; slot < HOUSE_SLOTS; slot++)
+        if (house->roles[slot].role == role)
+            role_is_dead(house, slot);
+}
+
+/* The driver's own calls in a role's name may be the ones at which it dies. */
+static bool role_enter(struct house *house, enum house_slot slot)
+{
+    if (house->roles[slot].role == 0)
+        return false;
+    fake_role_enter(house->fake, house->roles[slot].role);
+    return true;
+}
+
+static bool role_leave(struct house *house, enum house_slot slot)
+{
+    fake_role_enter(house->fake, 0);
+    if (fake_role_alive(house->fake, house->roles[slot].role))
+        return true;
+    kill_now(house, slot);
+    return false;
+}
+
+/* --- Links ----------------------------------------------------------------------------------- */
+
+/* On a fiber of core, or entered. */
+static void peer_take(struct core_room *room, const struct early_peer *peer)
+{
+    struct err e = peer_add(&room->core, peer->handle, peer->role, peer->instance);
+    if (err_is(e))
+        room->loop.world->ops->close(room->loop.world, peer->handle);
+}
+
+/* Both live: a packet pair between them, as the parent makes it. */
+static void link_up(struct house *house, enum house_slot slot)
+{
+    int pair[2];
+    if (!house->core || !house->edges[slot])
+        return;
+    fake_packet_pair(house->fake, house->roles[HOUSE_CORE].role, house->roles[slot].role, pair);
+    struct core_room *room = house->core;
+    struct early_peer peer = {pair[0], bus_role_of(slot), (uint32_t)slot};
+    role_enter(house, HOUSE_CORE);
+    if (room->serving)
+        peer_take(room, &peer);
+    else if (room->early_count < HOUSE_SLOTS)
+        room->early[room->early_count++] = peer;
+    else
+        house->fake->world.ops->close(&house->fake->world, peer.handle);
+    role_leave(house, HOUSE_CORE);
+    role_enter(house, slot);
+    edge_core_attach(&house->edges[slot]->edge, pair[1]);
+    role_leave(house, slot);
+}
+
+/* --- Core ------------------------------------------------------------------------------------ */
+
+static struct err store_begin(struct core_room *room)
+{
+    struct house *house = room->house;
+    room->resent = resent_new(room->loop.world);
+    must(room->resent);
+    return local_open(&room->loop, room->root, house->index, &house->settings, true,
+                      resent_replayed, room->resent, &room->engine);
+}
+
+static void core_begin(void *arg)
+{
+    struct core_room *room = arg;
+    struct err e = store_begin(room);
+    if (!err_is(e))
+        e = core_open(&room->core, &room->loop, room->fibers, &room->log, &room->house->conf,
+                      room->engine, room->resent);
+    room->failed = e;
+    fake_stop(room->house->fake);
+    if (err_is(e))
+        return;
+    room->serving = true;
+    for (size_t i = 0; i < room->early_count; i++)
+        peer_take(room, &room->early[i]);
+    room->early_count = 0;
+}
+
+static void core_start(struct house *house)
+{
+    struct house_role *role = &house->roles[HOUSE_CORE];
+    if (!house->index)
+        house->index = kept_index_open();
+    role->role = fake_role_open(house->fake, "core");
+    int root = fake_root(house->fake, role->role, house->disk);
+    role_enter(house, HOUSE_CORE);
+    struct core_room *room = calloc(1, sizeof(*room));
+    must(room && loop_init(&room->loop, &house->fake->world) == 0);
+    room->house = house;
+    room->root = root;
+    room->fibers = fiber_pool_open(&room->loop, FIBERS);
+    must(room->fibers);
+    log_init(&room->log, &house->fake->world, "core");
+    room->start = (struct fiber_start){.run = core_begin, .arg = room};
+    house->core = room;
+    fiber_run(room->fibers, &room->start);
+    if (!role_leave(house, HOUSE_CORE))
+        return;
+    for (int slot = HOUSE_MX_1; slot < HOUSE_SLOTS; slot++)
+        link_up(house, slot);
+}
+
+/* The process would say why and end; the parent would start it again. */
+void house_look(struct house *house)
+{
+    struct core_room *room = house->core;
+    if (!room || room->serving || !err_is(room->failed))
+        return;
+    struct err e = room->failed;
+    if (e.code == ERR_STORE_DAMAGED || ++house->failed_starts > STARTS_MAX)
+        wrong(house, "core does not start", str_from(err_row(e.code)->name));
+    kill_now(house, HOUSE_CORE);
+}
+
+void house_status(struct house *house, struct local_status *status_r)
+{
+    *status_r = (struct local_status){.read_only = false};
+    if (house->core && house->core->serving && role_enter(house, HOUSE_CORE)) {
+        local_status(house->core->engine, status_r);
+        role_leave(house, HOUSE_CORE);
+    }
+}
+
+/* --- Edges ----------------------------------------------------------------------------------- */
+
+static void protocols_open(struct edge *edge, bool box)
+{
+    if (box)
+        edge->protocols[LISTEN_POP3] = &pop3_protocol;
+    else
+        must(smtp_open(edge));
+}
+
+static void edge_start(struct house *house, enum house_slot slot)
+{
+    struct house_role *role = &house->roles[slot];
+    bool box = slot == HOUSE_BOX;
+    role->role = fake_role_open(house->fake, box ? "box" : "mx");
+    int listener = fake_listen(house->fake, role->role, box ? "pop3" : "smtp");
+    role_enter(house, slot);
+    struct edge_room *room = calloc(1, sizeof(*room));
+    must(room && loop_init(&room->loop, &house->fake->world) == 0);
+    room->fibers = fiber_pool_open(&room->loop, FIBERS);
+    must(room->fibers);
+    log_init(&room->log, &house->fake->world, box ? "box" : "mx");
+    must(!err_is(edge_open(&room->edge, &room->loop, room->fibers, &room->log, bus_role_of(slot),
+                           (uint32_t)slot, &house->conf)));
+    protocols_open(&room->edge, box);
+    struct err e = edge_listen(&room->edge, box ? LISTEN_POP3 : LISTEN_SMTP, listener, STR("here"));
+    must(!err_is(e));
+    house->edges[slot] = room;
+    if (role_leave(house, slot))
+        link_up(house, slot);
+}
+
+static void start(struct fake_world *fake, struct fake_event *event)
+{
+    (void)fake;
+    struct house_role *role = event->arg;
+    if (role->slot == HOUSE_CORE)
+        core_start(role->house);
+    else
+        edge_start(role->house, role->slot);
+}
+
+/* --- The driver asks ------------------------------------------------------------------------- */
+
+struct errand {
+    struct fiber_start start;
+    struct core_room *room;
+    void (*run)(struct core *, void *);
+    void *arg;
+    bool done;
+};
+
+static void errand_run(void *arg)
+{
+    struct errand *errand = arg;
+    errand->run(&errand->room->core, errand->arg);
+    errand->done = true;
+    fake_stop(errand->room->house->fake);
+}
+
+/* Runs the world until *done, which somebody sets who then stops it. */
+static bool wait_until(struct house *house, const bool *done)
+{
+    int64_t until = world_mono(&house->fake->world) + STEP_MOST;
+    while (!*done) {
+        enum fake_end end = fake_run(house->fake, until);
+        house_look(house);
+        if (end != FAKE_STOPPED)
+            break;
+    }
+    return *done;
+}
+
+bool house_do(struct house *house, void (*run)(struct core *core, void *arg), void *arg)
+{
+    if (!house->core || !house->core->serving)
+        return false;
+    struct errand errand = {.room = house->core, .run = run, .arg = arg};
+    errand.start = (struct fiber_start){.run = errand_run, .arg = &errand};
+    role_enter(house, HOUSE_CORE);
+    fiber_run(house->core->fibers, &errand.start);
+    role_leave(house, HOUSE_CORE);
+    return wait_until(house, &errand.done);
+}
+
+bool house_is_up(const struct house *house)
+{
+    for (int slot = 0; slot < HOUSE_SLOTS; slot++)
+        if (house->roles[slot].role == 0)
+            return false;
+    return house->core->serving;
+}
+
+/* --- The orderly end ------------------------------------------------------------------------- */
+
+static void core_stop(void *arg)
+{
+    struct core_room *room = arg;
+    core_close(&room->core);
+    engine_close(room->engine);
+    resent_free(room->resent);
+    room->ended = true;
+    fake_stop(room->house->fake);
+}
+
+static void nothing_left(struct house *house, enum house_slot slot)
+{
+    int role = house->roles[slot].role;
+    if (fake_role_handles(house->fake, role) != 0)
+        wrong(house, "handles are left at a role's end",
+              slot == HOUSE_CORE ? STR("core") : STR("edge"));
+    if (fake_memory_blocks(fake_role_memory(house->fake, role)) != 0)
+        wrong(house, "memory is left at a role's end",
+              slot == HOUSE_CORE ? STR("core") : STR("edge"));
+    fake_kill_role(house->fake, role);
+    house->roles[slot].role = 0;
+}
+
+static void core_end(struct house *house)
+{
+    struct core_room *room = house->core;
+    role_enter(house, HOUSE_CORE);
+    room->start = (struct fiber_start){.run = core_stop, .arg = room};
+    fiber_run(room->fibers, &room->start);
+    fake_role_enter(house->fake, 0);
+    if (!wait_until(house, &room->ended)) {
+        wrong(house, "core does not stop", str_null());
+        return;
+    }
+    role_enter(house, HOUSE_CORE);
+    loop_turn(&room->loop); /* what ended behind it */
+    house->fake->world.ops->close(&house->fake->world, room->root);
+    fiber_pool_close(room->fibers);
+    loop_done(&room->loop);
+    free(room);
+    fake_role_enter(house->fake, 0);
+    house->core = NULL;
+    nothing_left(house, HOUSE_CORE);
+}
+
+struct edge_stopping {
+    struct house *house;
+    struct edge_room *room;
+};
+
+static void edge_stop_run(void *arg)
+{
+    struct edge_stopping *stopping = arg;
+    edge_stop(&stopping->room->edge);
+    stopping->room->ended = true;
+    fake_stop(stopping->house->fake);
+}
+
+static void edge_end(struct house *house, enum house_slot slot)
+{
+    struct edge_room *room = house->edges[slot];
+    struct edge_stopping stopping = {house, room};
+    role_enter(house, slot);
+    room->start = (struct fiber_start){.run = edge_stop_run, .arg = &stopping};
+    fiber_run(room->fibers, &room->start);
+    fake_role_enter(house->fake, 0);
+    if (!wait_until(house, &room->ended) || room->edge.session_count > 0) {
+        wrong(house, "an edge does not stop", str_null());
+        return;
+    }
+    role_enter(house, slot);
+    if (slot != HOUSE_BOX)
+        smtp_close(&room->edge);
+    edge_close(&room->edge);
+    loop_turn(&room->loop);
+    fiber_pool_close(room->fibers);
+    loop_done(&room->loop);
+    free(room);
+    fake_role_enter(house->fake, 0);
+    house->edges[slot] = NULL;
+    nothing_left(house, slot);
+}
+
+/* --- Opening and closing --------------------------------------------------------------------- */
+
+static void configure(struct house *house)
+{
+    struct conf_trouble trouble = {.text = BUF_INIT(CONF_TEXT)};
+    arena_init(&house->conf_arena, CONF_ARENA);
+    must(!err_is(conf_parse(configuration, STR("simulator"), STR("/"), &house->conf_arena,
+                            &house->conf, &trouble)));
+    buf_done(&trouble.text);
+}
+
+static void wait_for_start(struct house *house)
+{
+    int64_t until = world_mono(&house->fake->world) + STEP_MOST;
+    house_look(house);
+    while (!house_is_up(house) && fake_run(house->fake, until) == FAKE_STOPPED)
+        house_look(house);
+    if (!house_is_up(house))
+        wrong(house, "the server does not start", str_null());
+}
+
+void house_open(struct house *house, struct fake_world *fake, struct fake_disk *disk)
+{
+    house->fake = fake;
+    house->disk = disk;
+    fake_world_random(fake, "house", &house->random);
+    configure(house);
+    for (int slot = 0; slot < HOUSE_SLOTS; slot++) {
+        struct house_role *role = &house->roles[slot];
+        *role = (struct house_role){.house = house, .slot = slot};
+        role->restart = (struct fake_event){.run = start, .arg = role};
+        if (slot != HOUSE_CORE)
+            edge_start(house, slot);
+    }
+    core_start(house);
+    wait_for_start(house);
+}
+
+void house_reopen_core(struct house *house)
+{
+    core_end(house);
+    if (house->core)
+        return;
+    core_start(house);
+    wait_for_start(house);
+}
+
+void house_close(struct house *house)
+{
+    for (int slot = HOUSE_MX_1; slot < HOUSE_SLOTS; slot++)
+        if (house->edges[slot])
+            edge_end(house, slot);
+    if (house->core && house->core->serving)
+        core_end(house);
+}
+
+void house_free(struct house *house)
+{
+    if (house->index)
+        kept_index_free(house->index);
+    arena_done(&house->conf_arena);
+}

@@ -1,0 +1,77 @@
+/*
+ * struct house: the server as the simulator runs it: core, two mx edges and a box edge, each a role
+ * of the fake world with memory of its own, and this driver in place of the parent. It starts roles
+ * by the functions the server starts them with, links them, kills them, cuts the power, and starts
+ * again what died.
+ *
+ * All of it is the driver's. What must hold and does not is told to `wrong`.
+ */
+#ifndef SIM_HOUSE_H
+#define SIM_HOUSE_H
+
+#include "core/core.h"
+#include "edge/edge.h"
+#include "store/local/local.h"
+#include "sys/fake/call.h"
+
+enum house_slot {
+    HOUSE_CORE,
+    HOUSE_MX_1,
+    HOUSE_MX_2,
+    HOUSE_BOX,
+    HOUSE_SLOTS
+};
+
+struct core_room;
+struct edge_room;
+
+struct house_role {
+    struct house *house;
+    enum house_slot slot;
+    struct fake_event restart;
+    int role; /* 0: dead */
+    uint64_t deaths;
+};
+
+struct house {
+    struct fake_world *fake;
+    struct fake_disk *disk;
+    struct fake_random random;
+    struct arena conf_arena;
+    struct conf conf;
+    struct local_settings settings;
+    struct index *index; /* NULL: to be made */
+    bool index_is_lost;  /* at every restart: it is rebuilt from the log */
+    struct house_role roles[HOUSE_SLOTS];
+    struct core_room *core;               /* the role's memory; NULL: dead */
+    struct edge_room *edges[HOUSE_SLOTS]; /* the same; [HOUSE_CORE] is NULL */
+    int64_t restart_most;                 /* ns until what died is started again */
+    uint64_t power_cuts, failed_starts;
+    void (*wrong)(void *arg, const char *what, struct str detail);
+    void *arg;
+};
+
+void house_open(struct house *house, struct fake_world *fake, struct fake_disk *disk);
+/* Every role ends in the orderly way; nothing may be left of it. */
+void house_close(struct house *house);
+/* After the world was closed. */
+void house_free(struct house *house);
+
+/* kill -9; at the n-th call of the world from now on, or now (0). */
+void house_kill(struct house *house, enum house_slot slot, uint64_t call);
+void house_cut_power(struct house *house);
+/* For the role watch of the fake world: one died in the middle of a step. */
+void house_role_died(struct house *house, int role);
+/* After fake_run stopped: looks whether core could not start. */
+void house_look(struct house *house);
+
+/* Runs `run` on a fiber of core and comes back when it returned. False: it did not. */
+bool house_do(struct house *house, void (*run)(struct core *core, void *arg), void *arg);
+/* Ends core in the orderly way and starts it again on what is on the disk. */
+void house_reopen_core(struct house *house);
+
+/* Is every role there, and core serving? */
+bool house_is_up(const struct house *house);
+void house_status(struct house *house, struct local_status *status_r);
+
+#endif

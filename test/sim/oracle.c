@@ -1,0 +1,353 @@
+/*
+ * Why counts and not single messages: which of two equal copies an attempt left behind is not to be
+ * told from outside, and does not matter; how many there are does.
+ */
+#include "oracle.h"
+
+#include "base/must.h"
+
+enum {
+    LINE_MOST = 200,
+    PATH_MAX_OCTETS = 64,
+};
+
+void oracle_open(struct oracle *oracle, struct fake_world *fake, size_t letters)
+{
+    *oracle = (struct oracle){.fake = fake, .text = BUF_INIT(ORACLE_TEXT_MAX)};
+    oracle->letters = calloc(letters + 1, sizeof(*oracle->letters));
+    must(oracle->letters);
+}
+
+void oracle_close(struct oracle *oracle)
+{
+    for (size_t i = 0; i < oracle->letter_count; i++) {
+        buf_done(&oracle->letters[i]->octets);
+        free(oracle->letters[i]);
+    }
+    for (size_t i = 0; i < PEOPLE_ACCOUNTS; i++)
+        free(oracle->accounts[i].at);
+    free(oracle->letters);
+    buf_done(&oracle->text);
+}
+
+void oracle_wrong(struct oracle *oracle, const char *format, ...)
+{
+    va_list args;
+    oracle->violated = true;
+    va_start(args, format);
+    buf_vprintf(&oracle->text, format, args);
+    va_end(args);
+    buf_putc(&oracle->text, '\n');
+    fake_stop(oracle->fake);
+}
+
+/* --- Letters --------------------------------------------------------------------------------- */
+
+/* One line: some begin with dots, some are empty, some have eight bits. */
+static void line_make(struct letter *letter, struct fake_random *random, size_t n)
+{
+    char line[LINE_MOST];
+    must(n <= sizeof(line));
+    fake_random_fill(random, line, n);
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)line[i];
+        line[i] = (char)(c < 0x80 || !letter->eight_bit ? ' ' + (c & 0x3f) : c);
+    }
+    size_t dots = n ? (unsigned char)line[0] % 8 : 8;
+    for (size_t i = 0; dots < 3 && i <= dots && i < n; i++)
+        line[i] = '.';
+    must(buf_put(&letter->octets, str_make(line, n)));
+}
+
+static void octets_make(struct letter *letter, struct fake_random *random, size_t size)
+{
+    struct buf *octets = &letter->octets;
+    buf_init(octets, LETTER_SIZE_MAX);
+    if (size == 0)
+        return;
+    buf_printf(octets, "Subject: letter %llu\r\nFrom: <a@sender.test>\r\n\r\n",
+               (unsigned long long)letter->number);
+    while (octets->n < size) {
+        size_t n = fake_random_below(random, 4) == 0 ? fake_random_below(random, LINE_MOST + 1)
+                                                     : 60 + fake_random_below(random, 20);
+        line_make(letter, random, n);
+        must(buf_put(octets, STR("\r\n")));
+    }
+    if (letter->chunked && fake_random_below(random, 4) == 0)
+        must(buf_put(octets, STR("no end of line")));
+}
+
+static void addresses_choose(struct letter *letter, struct fake_random *random)
+{
+    static const size_t counts[] = {1, 1, 1, 2, 3, LETTER_ADDRESSES};
+    letter->address_count = counts[fake_random_below(random, sizeof(counts) / sizeof(*counts))];
+    for (size_t i = 0; i < letter->address_count; i++) {
+        letter->addresses[i] = fake_random_below(random, PEOPLE_ADDRESSES);
+        letter->accounts |= people_addresses[letter->addresses[i]].accounts;
+    }
+}
+
+struct letter *oracle_letter(struct oracle *oracle, int host, struct fake_random *random,
+                             size_t size)
+{
+    struct letter *letter = calloc(1, sizeof(*letter));
+    must(letter);
+    letter->number = oracle->letter_count + 1;
+    letter->host = host;
+    letter->eight_bit = fake_random_below(random, 3) == 0;
+    letter->chunked = fake_random_below(random, 3) == 0;
+    octets_make(letter, random, size);
+    addresses_choose(letter, random);
+    oracle->letters[oracle->letter_count++] = letter;
+    return letter;
+}
+
+/* --- Attempts -------------------------------------------------------------------------------- */
+
+void letter_begun(struct letter *letter, uint64_t deaths)
+{
+    letter->attempts++;
+    if (letter->unknown == 0) {
+        letter->core_deaths = deaths;
+        letter->loose = false;
+    }
+}
+
+void letter_accepted(struct oracle *oracle, struct letter *letter, uint64_t deaths)
+{
+    oracle->accepted++;
+    if (letter->unknown)
+        oracle->repeated++;
+    if (letter->unknown && deaths != letter->core_deaths)
+        letter->loose = true;
+    letter->settled++;
+    if (!letter->loose) /* else what the unknown ones left stays open */
+        letter->unknown = 0;
+}
+
+void letter_refused(struct oracle *oracle, struct letter *letter)
+{
+    (void)letter;
+    oracle->refused++;
+}
+
+void letter_unknown(struct oracle *oracle, struct letter *letter, uint64_t deaths)
+{
+    oracle->unknown++;
+    letter->was_unknown = true;
+    if (letter->unknown && deaths != letter->core_deaths)
+        letter->loose = true;
+    if (letter->unknown == 0 || letter->loose)
+        letter->unknown++;
+}
+
+uint64_t letter_least(const struct letter *letter)
+{
+    return letter->settled;
+}
+
+uint64_t letter_most(const struct letter *letter)
+{
+    return letter->settled + letter->unknown;
+}
+
+/* --- Listings -------------------------------------------------------------------------------- */
+
+uint64_t oracle_listing(struct oracle *oracle)
+{
+    return ++oracle->listings;
+}
+
+static struct known *known_find(struct oracle *oracle, int account, struct str id)
+{
+    struct known_list *list = &oracle->accounts[account];
+    for (size_t i = 0; i < list->count; i++)
+        if (str_eq(str_from(list->at[i].id), id))
+            return &list->at[i];
+    return NULL;
+}
+
+static struct known *known_add(struct oracle *oracle, int account, struct str id)
+{
+    struct known_list *list = &oracle->accounts[account];
+    if (list->count == list->room) {
+        list->room = list->room ? 2 * list->room : 64;
+        list->at = realloc(list->at, list->room * sizeof(*list->at));
+        must(list->at);
+    }
+    struct known *known = &list->at[list->count++];
+    *known = (struct known){.state = KNOWN_LIVES};
+    memcpy(known->id, id.p, id.n);
+    return known;
+}
+
+void oracle_listed(struct oracle *oracle, int account, struct str id, uint64_t listing)
+{
+    if (id.n == 0 || id.n > UNIQUE_ID_MAX) {
+        oracle_wrong(oracle, "a unique-id of %zu octets", id.n);
+        return;
+    }
+    struct known *known = known_find(oracle, account, id);
+    if (!known)
+        known = known_add(oracle, account, id);
+    if (known->state == KNOWN_GONE && listing > known->gone_at)
+        oracle_wrong(oracle, "account %d: %s was acknowledged as removed and is back", account,
+                     known->id);
+    if (known->seen_in == listing)
+        oracle_wrong(oracle, "account %d: %s stands twice in a listing", account, known->id);
+    known->seen_in = listing;
+}
+
+/* --- Messages -------------------------------------------------------------------------------- */
+
+/* The field's value; moves *text behind it and what is folded onto it. */
+static struct str field_cut(struct str *text, struct str name)
+{
+    if (!str_starts(*text, name))
+        return str_null();
+    struct str value = str_from_index(*text, name.n);
+    size_t at = 0;
+    for (;;) {
+        ssize_t end = str_find(str_from_index(value, at), STR("\r\n"));
+        if (end < 0)
+            return str_null();
+        at += (size_t)end + 2;
+        if (at >= value.n || (value.p[at] != ' ' && value.p[at] != '\t'))
+            break;
+    }
+    *text = str_from_index(value, at);
+    return str_head(value, at - 2);
+}
+
+static struct letter *letter_named(struct oracle *oracle, struct str path)
+{
+    uint64_t number;
+    if (!str_starts(path, STR("<m")) || !str_ends(path, STR("@sender.test>")))
+        return NULL;
+    struct str digits = str_head(str_from_index(path, 2), path.n - 2 - STR("@sender.test>").n);
+    if (!str_to_u64(digits, &number) || number < 1 || number > oracle->letter_count)
+        return NULL;
+    return oracle->letters[number - 1];
+}
+
+static bool octets_equal(const struct letter *letter, struct str body)
+{
+    struct str octets = buf_str(&letter->octets);
+    if (str_eq(body, octets))
+        return true;
+    /* POP3 ends the last line where the message does not. */
+    bool ended = octets.n == 0 || str_ends(octets, STR("\r\n"));
+    return !ended && body.n == octets.n + 2 && str_starts(body, octets) &&
+           str_ends(body, STR("\r\n"));
+}
+
+struct letter *oracle_letter_of(struct oracle *oracle, int account, struct str text)
+{
+    struct str rest = text;
+    struct str path = str_trim(field_cut(&rest, STR("Return-Path:")));
+    struct str to = str_trim(field_cut(&rest, STR("Delivered-To:")));
+    struct str received = field_cut(&rest, STR("Received:"));
+    struct letter *letter = path.p ? letter_named(oracle, path) : NULL;
+    if (!letter || !to.p || !received.p) {
+        oracle_wrong(oracle, "account %d holds a message nobody sent: %.*s", account,
+                     STR_FMT(str_head(text, 300)));
+        return NULL;
+    }
+    if (!(letter->accounts & 1u << account))
+        oracle_wrong(oracle, "letter %llu is in account %d, where it does not belong",
+                     (unsigned long long)letter->number, account);
+    if (!octets_equal(letter, rest))
+        oracle_wrong(oracle, "letter %llu in account %d: %zu octets came back changed (%zu sent)",
+                     (unsigned long long)letter->number, account, rest.n, letter->octets.n);
+    return letter;
+}
+
+void oracle_read(struct oracle *oracle, int account, struct str id, struct str text)
+{
+    struct letter *letter = oracle_letter_of(oracle, account, text);
+    struct known *known = known_find(oracle, account, id);
+    if (!letter || !known)
+        return;
+    oracle->read++;
+    if (known->letter && known->letter != letter)
+        oracle_wrong(oracle, "account %d: %s was letter %llu and is letter %llu", account,
+                     known->id, (unsigned long long)known->letter->number,
+                     (unsigned long long)letter->number);
+    known->letter = letter;
+}
+
+void oracle_removal(struct oracle *oracle, int account, struct str id, enum known_state state)
+{
+    struct known *known = known_find(oracle, account, id);
+    if (!known || known->state == KNOWN_GONE)
+        return;
+    oracle->removed += state == KNOWN_GONE;
+    known->gone_at = oracle->listings;
+    known->state = state;
+}
+
+/* --- Judgment -------------------------------------------------------------------------------- */
+
+/* Copies by letter of one account: what is there, and what was removed at a reader's wish. */
+static void copies_count(struct oracle *oracle, int account, uint64_t first_listing,
+                         uint64_t *copies)
+{
+    struct known_list *list = &oracle->accounts[account];
+    for (size_t i = 0; i < list->count; i++) {
+        struct known *known = &list->at[i];
+        if (known->seen_in < first_listing && known->state == KNOWN_LIVES)
+            oracle_wrong(oracle, "account %d: %s is lost", account, known->id);
+        if (known->letter)
+            copies[known->letter->number - 1]++;
+        else
+            oracle_wrong(oracle, "account %d: %s was never read", account, known->id);
+    }
+}
+
+static void letter_judge(struct oracle *oracle, struct letter *letter, int account, uint64_t copies)
+{
+    bool ours = letter->accounts & 1u << account;
+    uint64_t least = ours ? letter_least(letter) : 0, most = ours ? letter_most(letter) : 0;
+    oracle->checked++;
+    if (copies < least || copies > most)
+        oracle_wrong(
+            oracle, "letter %llu (%zu octets): %llu copies in account %d, must be %llu to %llu",
+            (unsigned long long)letter->number, letter->octets.n, (unsigned long long)copies,
+            account, (unsigned long long)least, (unsigned long long)most);
+}
+
+void oracle_judge(struct oracle *oracle, uint64_t first_listing)
+{
+    uint64_t *copies = calloc(oracle->letter_count + 1, sizeof(*copies));
+    uint64_t *first = calloc(oracle->letter_count + 1, sizeof(*first));
+    must(copies && first);
+    for (size_t i = 0; i < oracle->letter_count; i++)
+        first[i] = UINT64_MAX;
+    for (int account = 0; account < PEOPLE_ACCOUNTS; account++) {
+        memset(copies, 0, oracle->letter_count * sizeof(*copies));
+        copies_count(oracle, account, first_listing, copies);
+        for (size_t i = 0; i < oracle->letter_count; i++) {
+            struct letter *letter = oracle->letters[i];
+            letter_judge(oracle, letter, account, copies[i]);
+            if (!(letter->accounts & 1u << account))
+                continue;
+            if (first[i] != UINT64_MAX && first[i] != copies[i])
+                oracle_wrong(oracle, "letter %llu: %llu copies in account %d, %llu in another",
+                             (unsigned long long)letter->number, (unsigned long long)copies[i],
+                             account, (unsigned long long)first[i]);
+            first[i] = copies[i];
+        }
+    }
+    free(copies);
+    free(first);
+}
+
+uint64_t oracle_hash(const struct oracle *oracle, uint64_t hash)
+{
+    hash = fake_mix(hash, oracle->accepted);
+    hash = fake_mix(hash, oracle->refused);
+    hash = fake_mix(hash, oracle->unknown);
+    hash = fake_mix(hash, oracle->read);
+    hash = fake_mix(hash, oracle->removed);
+    return fake_mix_bytes(hash, buf_str(&oracle->text));
+}

@@ -1,0 +1,118 @@
+/*
+ * struct oracle: what the world outside knows, and so what the server must hold.
+ *
+ * A letter is a message with bytes of its own, from one host, to some addresses. It is named by its
+ * reverse-path (<mNUMBER@sender.test>), which the server gives back as Return-Path. Each attempt
+ * to send it ends in one of the states of enum attempt_end, and from these follows how many copies
+ * every account it leads to must hold: as many as `least`, at most `most`, and the same number in
+ * each.
+ *
+ *   accepted   a 250 was read: one copy more
+ *   refused    a reply said no, or the client never said all of it: none
+ *   unknown    all of it was said, and the connection ended without a reply: none or one
+ *
+ * A letter that is repeated after an unknown end is one letter still (RFC 1047): accepted then,
+ * there is exactly one copy of all these attempts, unless the server could not know (`loose`): core
+ * died in between, the client came back before the server could see that it had gone, or it had
+ * said more behind its message.
+ *
+ * Every message of an account that was seen once is remembered by its unique-id: it stays, is the
+ * same, and is there until its removal was asked for; when that was acknowledged it is gone.
+ */
+#ifndef SIM_ORACLE_H
+#define SIM_ORACLE_H
+
+#include "base/buf.h"
+#include "people.h"
+#include "sys/fake/fake.h"
+
+enum {
+    LETTER_ADDRESSES = 6,
+    LETTER_SIZE_MAX = 420 * 1024,
+    UNIQUE_ID_MAX = 20,
+    ORACLE_TEXT_MAX = 1 << 20,
+};
+
+struct letter {
+    uint64_t number; /* from 1 */
+    int host;
+    struct buf octets;
+    bool eight_bit;
+    bool chunked; /* by BDAT; then its last line may lack a line end */
+    size_t addresses[LETTER_ADDRESSES];
+    size_t address_count;
+    uint32_t accounts; /* bits, as in people.h */
+
+    int attempts;
+    uint64_t settled;     /* copies of what is over */
+    uint64_t unknown;     /* attempts of unknown end since */
+    bool loose;           /* they may be copies of their own */
+    uint64_t core_deaths; /* when the first of them began */
+    bool was_unknown;     /* an attempt once was: its bytes are not sent a second time on purpose */
+};
+
+enum known_state {
+    KNOWN_LIVES,
+    KNOWN_DOOMED, /* its removal was asked for, and no answer came */
+    KNOWN_GONE,
+};
+
+struct known {
+    char id[UNIQUE_ID_MAX + 1];
+    struct letter *letter; /* NULL: only listed so far */
+    uint64_t size;         /* as listed */
+    enum known_state state;
+    uint64_t seen_in; /* number of the newest listing that had it */
+    uint64_t gone_at; /* listings that had begun when its removal was acknowledged */
+};
+
+struct known_list {
+    struct known *at;
+    size_t count, room;
+};
+
+struct oracle {
+    struct fake_world *fake; /* stopped by what is wrong */
+    struct letter **letters; /* number - 1 */
+    size_t letter_count;
+    struct known_list accounts[PEOPLE_ACCOUNTS];
+    uint64_t listings;
+    uint64_t accepted, refused, unknown, repeated, read, removed, checked;
+    bool violated;
+    struct buf text; /* what was violated */
+};
+
+void oracle_open(struct oracle *oracle, struct fake_world *fake, size_t letters);
+void oracle_close(struct oracle *oracle);
+void oracle_wrong(struct oracle *oracle, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+struct letter *oracle_letter(struct oracle *oracle, int host, struct fake_random *random,
+                             size_t size);
+
+/* --- Attempts. `deaths`: how often core died so far ------------------------------------------ */
+
+void letter_begun(struct letter *letter, uint64_t deaths);
+void letter_accepted(struct oracle *oracle, struct letter *letter, uint64_t deaths);
+void letter_refused(struct oracle *oracle, struct letter *letter);
+void letter_unknown(struct oracle *oracle, struct letter *letter, uint64_t deaths);
+uint64_t letter_least(const struct letter *letter);
+uint64_t letter_most(const struct letter *letter);
+
+/* --- What a reader saw ----------------------------------------------------------------------- */
+
+/* A log-in is asked for now: the number of the listing it will see. */
+uint64_t oracle_listing(struct oracle *oracle);
+void oracle_listed(struct oracle *oracle, int account, struct str id, uint64_t listing);
+void oracle_read(struct oracle *oracle, int account, struct str id, struct str text);
+/* The state of these unique-ids when their removal is asked, acknowledged, or not known. */
+void oracle_removal(struct oracle *oracle, int account, struct str id, enum known_state state);
+
+/* `text`: the message as served. The letter it is, or NULL, and told. */
+struct letter *oracle_letter_of(struct oracle *oracle, int account, struct str text);
+
+/* After a listing of every account in which each message was read: is everything there, once? */
+void oracle_judge(struct oracle *oracle, uint64_t first_listing);
+uint64_t oracle_hash(const struct oracle *oracle, uint64_t hash);
+
+#endif

@@ -1,0 +1,616 @@
+/*
+ * A host's session follows what RFC 5321 asks of a client: it says the next thing when it may, and
+ * reads replies in order. What it wants to send is decided before; what goes wrong, when it begins.
+ *
+ * The one moment that matters is the last octet of a message: once it is on the wire the outcome is
+ * the server's, and without a reply it is unknown.
+ */
+#include "sim.h"
+
+#include "base/must.h"
+
+enum {
+    ATTEMPTS_MAX = 8,
+    CHUNK_MOST = 40000,
+    LINE_MOST = 300,
+};
+
+#define PATIENCE (12 * 60 * NS_PER_SECOND)
+/* The server sees every lost connection by then, and still remembers it (smtp.resent_window). */
+#define RETURN_LEAST (120 * NS_PER_SECOND)
+#define RETURN_SPAN (240 * NS_PER_SECOND)
+#define SILENT_RETURN (420 * NS_PER_SECOND) /* after a connection the server was not told about */
+
+static void leave(struct host *host, enum dialog_end how);
+
+static struct letter *letter_now(const struct host *host)
+{
+    return host->letter_at < host->letter_count ? host->letters[host->letter_at] : NULL;
+}
+
+static uint64_t deaths(const struct host *host)
+{
+    return host->sim->house.roles[HOUSE_CORE].deaths;
+}
+
+/* --- What is due ----------------------------------------------------------------------------- */
+
+void host_give(struct host *host, struct letter *letter, int64_t at)
+{
+    host->due = realloc(host->due, (host->due_count + 1) * sizeof(*host->due));
+    must(host->due);
+    host->due[host->due_count++] = (struct letter_due){letter, at};
+    host->idle = false;
+}
+
+static void wake_later(struct host *host)
+{
+    int64_t at = INT64_MAX;
+    for (size_t i = 0; i < host->due_count; i++)
+        if (host->due[i].at < at)
+            at = host->due[i].at;
+    int64_t now = sim_now(host->sim);
+    host->idle = host->due_count == 0;
+    if (host->idle)
+        sim_look_done(host->sim);
+    else
+        fake_event_set(host->sim->fake, &host->wake, at > now ? at : now + NS_PER_MS);
+}
+
+static void letters_take(struct host *host)
+{
+    size_t most = 1 + sim_below(host->sim, SESSION_LETTERS);
+    int64_t now = sim_now(host->sim);
+    host->letter_count = host->letter_at = 0;
+    for (size_t i = 0; i < host->due_count && host->letter_count < most;) {
+        if (host->due[i].at > now) {
+            i++;
+            continue;
+        }
+        host->letters[host->letter_count++] = host->due[i].letter;
+        host->due[i] = host->due[--host->due_count];
+    }
+}
+
+/* --- Attempts and their ends ----------------------------------------------------------------- */
+
+static void again(struct host *host, struct letter *letter, int64_t after)
+{
+    if (letter->attempts < ATTEMPTS_MAX || host->sim->calm)
+        host_give(host, letter, sim_now(host->sim) + after);
+}
+
+static void retry_unknown(struct host *host, struct letter *letter, bool silent)
+{
+    struct sim *sim = host->sim;
+    if (letter->attempts >= ATTEMPTS_MAX || sim_below(sim, 5) == 0)
+        return; /* it gives up, and will never know */
+    if (sim_below(sim, 3) == 0) {
+        letter->loose = true;
+        again(host, letter, (int64_t)sim_below(sim, NS_PER_SECOND));
+    } else {
+        again(host, letter,
+              (silent ? SILENT_RETURN : RETURN_LEAST) + (int64_t)sim_below(sim, RETURN_SPAN));
+    }
+}
+
+/* The message whose reply did not come. */
+static void question_ended(struct host *host, bool silent)
+{
+    struct letter *letter = host->in_question;
+    host->in_question = NULL;
+    if (!letter)
+        return;
+    if (host->dialog.spoken < host->question_end) {
+        letter_refused(&host->sim->oracle, letter);
+        again(host, letter, (int64_t)sim_below(host->sim, 2 * NS_PER_SECOND));
+        return;
+    }
+    sim_say(host->sim, "host %d: letter %llu unknown", host->number,
+            (unsigned long long)letter->number);
+    if (host->runs_ahead)
+        letter->loose = true;
+    letter_unknown(&host->sim->oracle, letter, deaths(host));
+    retry_unknown(host, letter, silent);
+}
+
+/* The letter that was begun and not said to its end. */
+static void attempt_ended(struct host *host)
+{
+    struct letter *letter = letter_now(host);
+    if (!letter || host->saying < SAY_RCPT || host->saying > SAY_CHUNK)
+        return;
+    letter_refused(&host->sim->oracle, letter);
+    again(host, letter, (int64_t)sim_below(host->sim, 2 * NS_PER_SECOND));
+    host->letter_at++;
+}
+
+static void session_over(struct host *host, bool silent)
+{
+    fake_event_clear(host->sim->fake, &host->limit);
+    question_ended(host, silent);
+    attempt_ended(host);
+    for (; host->letter_at < host->letter_count; host->letter_at++)
+        host_give(host, host->letters[host->letter_at], sim_now(host->sim));
+    host->saying = SAY_NOTHING;
+    wake_later(host);
+}
+
+static void leave(struct host *host, enum dialog_end how)
+{
+    if (!host->dialog.client)
+        return;
+    sim_say(host->sim, "host %d: %s", host->number,
+            how == DIALOG_CLOSES   ? "closes"
+            : how == DIALOG_RESETS ? "resets"
+                                   : "vanishes");
+    dialog_end(&host->dialog, how);
+    session_over(host, how == DIALOG_VANISHES);
+}
+
+static void limit_reached(struct fake_world *fake, struct fake_event *event)
+{
+    (void)fake;
+    struct host *host = event->arg;
+    leave(host, host->limit_is_drop ? host->drop_how : DIALOG_VANISHES);
+}
+
+static void patience(struct host *host)
+{
+    if (!host->limit_is_drop)
+        fake_event_set(host->sim->fake, &host->limit, sim_now(host->sim) + PATIENCE);
+}
+
+static void drop_soon(struct host *host)
+{
+    host->limit_is_drop = true;
+    host->dropping = DROP_NEVER;
+    fake_event_set(host->sim->fake, &host->limit,
+                   sim_now(host->sim) + (int64_t)sim_below(host->sim, 30 * NS_PER_MS));
+}
+
+/* --- Saying ---------------------------------------------------------------------------------- */
+
+static void ask(struct host *host, enum asked_kind kind, size_t at)
+{
+    must(host->asked_count < ASKED_MAX);
+    host->asked[(host->asked_first + host->asked_count++) % ASKED_MAX] = (struct asked){kind, at};
+}
+
+static void say(struct host *host, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void say(struct host *host, const char *format, ...)
+{
+    struct buf line = BUF_INIT(LINE_MOST);
+    va_list args;
+    va_start(args, format);
+    must(buf_vprintf(&line, format, args));
+    va_end(args);
+    sim_say(host->sim, "host %d: %.*s", host->number, STR_FMT(buf_str(&line)));
+    buf_put(&line, STR("\r\n"));
+    dialog_say(&host->dialog, buf_str(&line));
+    buf_done(&line);
+}
+
+static void say_mail(struct host *host)
+{
+    struct letter *letter = letter_now(host);
+    host->spoiled = host->mail_refused = false;
+    host->taken = 0;
+    letter_begun(letter, deaths(host));
+    if (host->extended)
+        say(host, "MAIL FROM:<m%llu@sender.test> SIZE=%zu%s", (unsigned long long)letter->number,
+            letter->octets.n, letter->eight_bit ? " BODY=8BITMIME" : "");
+    else
+        say(host, "MAIL FROM:<m%llu@sender.test>", (unsigned long long)letter->number);
+    ask(host, ASKED_MAIL, 0);
+    host->saying = SAY_RCPT;
+    host->saying_at = 0;
+}
+
+static void say_rcpt(struct host *host)
+{
+    struct letter *letter = letter_now(host);
+    size_t at = host->saying_at++;
+    say(host, "RCPT TO:<%.*s>", STR_FMT(people_addresses[letter->addresses[at]].path));
+    ask(host, ASKED_RCPT, at);
+    if (host->saying_at < letter->address_count)
+        return;
+    host->saying = letter->chunked ? SAY_CHUNK : SAY_DATA;
+    host->saying_at = 0;
+}
+
+/* From here on the outcome is the server's. */
+static void said_all(struct host *host)
+{
+    ask(host, ASKED_MESSAGE, 0);
+    host->in_question = letter_now(host);
+    host->question_end = host->dialog.said;
+    host->letter_at++;
+    host->saying = SAY_BETWEEN;
+}
+
+/* Dots doubled, as RFC 5321 4.5.2 asks. */
+static void say_body(struct host *host)
+{
+    struct str rest = buf_str(&letter_now(host)->octets);
+    sim_say(host->sim, "host %d: %zu octets", host->number, rest.n);
+    while (rest.n) {
+        ssize_t lf = str_index(rest, '\n');
+        struct str line = lf < 0 ? rest : str_head(rest, (size_t)lf + 1);
+        if (line.p[0] == '.')
+            dialog_say(&host->dialog, STR("."));
+        dialog_say(&host->dialog, line);
+        if (lf < 0)
+            dialog_say(&host->dialog, STR("\r\n"));
+        rest = str_from_index(rest, line.n);
+    }
+    dialog_say(&host->dialog, STR(".\r\n"));
+    said_all(host);
+}
+
+static void say_chunk(struct host *host)
+{
+    struct str rest = str_from_index(buf_str(&letter_now(host)->octets), host->saying_at);
+    size_t n =
+        rest.n > 100 ? 1 + sim_below(host->sim, rest.n < CHUNK_MOST ? rest.n : CHUNK_MOST) : rest.n;
+    bool last = n == rest.n;
+    say(host, "BDAT %zu%s", n, last ? " LAST" : "");
+    dialog_say(&host->dialog, str_head(rest, n));
+    host->saying_at += n;
+    if (last)
+        said_all(host);
+    else
+        ask(host, ASKED_CHUNK, 0);
+}
+
+static void say_between(struct host *host)
+{
+    static const char *const words[] = {"RSET", "NOOP", "VRFY bob", "HELP"};
+    if (sim_below(host->sim, 4) == 0) {
+        say(host, "%s", words[sim_below(host->sim, 4)]);
+        ask(host, ASKED_OTHER, 0);
+    }
+    host->saying = letter_now(host) ? SAY_MAIL : SAY_QUIT;
+}
+
+static void say_quit(struct host *host)
+{
+    say(host, "QUIT");
+    ask(host, ASKED_QUIT, 0);
+    host->saying = SAY_NOTHING;
+}
+
+static enum asked_kind last_asked(const struct host *host)
+{
+    return host->asked[(host->asked_first + host->asked_count - 1) % ASKED_MAX].kind;
+}
+
+/* The last chunk and the octets of DATA wait for every reply: with one refusal too many the letter
+ * is not sent. */
+static bool last_chunk_is_next(const struct host *host)
+{
+    return host->saying == SAY_CHUNK && letter_now(host)->octets.n - host->saying_at <= CHUNK_MOST;
+}
+
+static bool may_say(const struct host *host)
+{
+    if (host->saying == SAY_NOTHING)
+        return false;
+    if (host->asked_count == 0)
+        return true;
+    if (!host->pipelines || host->asked_count > ASKED_MAX - 4 || last_chunk_is_next(host))
+        return false;
+    switch (last_asked(host)) {
+    case ASKED_MAIL:
+    case ASKED_RCPT:
+    case ASKED_CHUNK:
+        return host->saying != SAY_BODY;
+    case ASKED_MESSAGE:
+        return host->runs_ahead;
+    case ASKED_GREETING:
+    case ASKED_HELLO:
+    case ASKED_DATA:
+    case ASKED_OTHER:
+    case ASKED_QUIT:
+        break;
+    }
+    return false;
+}
+
+static bool chunks(const struct host *host)
+{
+    for (size_t i = 0; i < host->letter_count; i++)
+        if (host->letters[i]->chunked)
+            return true;
+    return false;
+}
+
+static void say_next(struct host *host)
+{
+    switch (host->saying) {
+    case SAY_HELLO:
+        host->extended = chunks(host) || sim_below(host->sim, 8) != 0;
+        host->pipelines = host->extended && sim_below(host->sim, 2);
+        say(host, "%s host%d.sender.test", host->extended ? "EHLO" : "HELO", host->number);
+        ask(host, ASKED_HELLO, 0);
+        host->saying = letter_now(host) ? SAY_MAIL : SAY_QUIT;
+        break;
+    case SAY_MAIL:
+        say_mail(host);
+        break;
+    case SAY_RCPT:
+        say_rcpt(host);
+        break;
+    case SAY_DATA:
+        say(host, "DATA");
+        ask(host, ASKED_DATA, 0);
+        host->saying = SAY_BODY;
+        break;
+    case SAY_BODY:
+        say_body(host);
+        break;
+    case SAY_CHUNK:
+        say_chunk(host);
+        break;
+    case SAY_BETWEEN:
+        say_between(host);
+        break;
+    case SAY_QUIT:
+        say_quit(host);
+        break;
+    case SAY_NOTHING:
+        break;
+    }
+}
+
+/* --- Hearing --------------------------------------------------------------------------------- */
+
+static void wrong_reply(struct host *host, const char *to, struct str line)
+{
+    oracle_wrong(&host->sim->oracle, "host %d: the answer to %s is %.*s", host->number, to,
+                 STR_FMT(line));
+}
+
+static void try_later(struct host *host, struct letter *letter)
+{
+    letter_refused(&host->sim->oracle, letter);
+    again(host, letter, 50 * NS_PER_MS + (int64_t)sim_below(host->sim, 20 * NS_PER_SECOND));
+}
+
+/* This letter cannot be sent now, or to nobody: the transaction is given up. */
+static void give_up_letter(struct host *host)
+{
+    if (host->spoiled)
+        try_later(host, letter_now(host));
+    else
+        letter_refused(&host->sim->oracle, letter_now(host));
+    host->letter_at++;
+    say(host, "RSET");
+    ask(host, ASKED_OTHER, 0);
+    host->saying = letter_now(host) ? SAY_MAIL : SAY_QUIT;
+}
+
+static void heard_rcpt(struct host *host, size_t at, int code, struct str line)
+{
+    const struct people_address *address = &people_addresses[letter_now(host)->addresses[at]];
+    if (code == address->reply)
+        host->taken += address->accounts != 0;
+    else if (code / 100 == 4 || (code == 503 && host->mail_refused))
+        host->spoiled = true;
+    else
+        wrong_reply(host, "RCPT", line);
+}
+
+static void heard_message(struct host *host, int code, struct str line)
+{
+    struct letter *letter = host->in_question;
+    host->in_question = NULL;
+    if (code == 250) {
+        letter_accepted(&host->sim->oracle, letter, deaths(host));
+        host->accepted = letter;
+        if (host->dropping == DROP_AFTER_ACCEPTED)
+            drop_soon(host);
+    } else {
+        if (code / 100 != 4)
+            wrong_reply(host, "a message", line);
+        try_later(host, letter);
+    }
+}
+
+/* The transaction is complete: the same bytes once more are another message. */
+static void went_on(struct host *host)
+{
+    struct letter *letter = host->accepted;
+    host->accepted = NULL;
+    if (!letter->was_unknown && letter->attempts < ATTEMPTS_MAX / 2 && sim_below(host->sim, 8) == 0)
+        host_give(host, letter, sim_now(host->sim));
+}
+
+static void heard_data(struct host *host, int code, struct str line)
+{
+    bool willing = host->taken > 0 && !host->spoiled;
+    if (code == 354 && willing)
+        return;
+    if (code == 354) {
+        leave(host, DIALOG_RESETS);
+        return;
+    }
+    host->spoiled = host->spoiled || code / 100 == 4;
+    if (!host->spoiled && (host->taken > 0 || (code != 554 && code != 503)))
+        wrong_reply(host, "DATA", line);
+    give_up_letter(host);
+}
+
+static void heard_chunk(struct host *host, int code, struct str line)
+{
+    if (code != 250 && code / 100 != 4 && host->taken > 0 && !host->spoiled)
+        wrong_reply(host, "BDAT", line);
+    if (code / 100 == 4)
+        host->spoiled = true;
+}
+
+static void heard(struct host *host, struct asked asked, int code, struct str line)
+{
+    if (host->accepted)
+        went_on(host);
+    switch (asked.kind) {
+    case ASKED_GREETING:
+        if (code != 220 && code / 100 != 4)
+            wrong_reply(host, "connecting", line);
+        host->saying = code == 220 ? SAY_HELLO : SAY_NOTHING;
+        break;
+    case ASKED_HELLO:
+        if (code != 250 && code != 421)
+            wrong_reply(host, "EHLO", line);
+        break;
+    case ASKED_MAIL:
+        if (code != 250 && code / 100 != 4)
+            wrong_reply(host, "MAIL", line);
+        host->mail_refused = code != 250;
+        host->spoiled = host->spoiled || code != 250;
+        break;
+    case ASKED_RCPT:
+        heard_rcpt(host, asked.at, code, line);
+        break;
+    case ASKED_DATA:
+        heard_data(host, code, line);
+        break;
+    case ASKED_CHUNK:
+        heard_chunk(host, code, line);
+        break;
+    case ASKED_MESSAGE:
+        heard_message(host, code, line);
+        break;
+    case ASKED_OTHER:
+        break;
+    case ASKED_QUIT:
+        if (code != 221 && code != 421)
+            wrong_reply(host, "QUIT", line);
+        break;
+    }
+}
+
+/* Before anything that would commit the letter: is it to go to whom it should? */
+static bool is_hopeless(const struct host *host)
+{
+    bool commits = host->saying == SAY_DATA || host->saying == SAY_CHUNK;
+    return commits && host->asked_count == 0 && (host->spoiled || host->taken == 0);
+}
+
+static void replies_read(struct host *host)
+{
+    struct str line;
+    while (host->dialog.client && dialog_line(&host->dialog, &line)) {
+        uint64_t code;
+        sim_say(host->sim, "host %d:     %.*s", host->number, STR_FMT(line));
+        if (line.n < 3 || !str_to_u64(str_head(line, 3), &code)) {
+            wrong_reply(host, "something", line);
+            return;
+        }
+        if (line.n > 3 && line.p[3] == '-')
+            continue;
+        if (host->asked_count == 0) {
+            if (code != 421)
+                wrong_reply(host, "nothing", line);
+            return;
+        }
+        struct asked asked = host->asked[host->asked_first];
+        host->asked_first = (host->asked_first + 1) % ASKED_MAX;
+        host->asked_count--;
+        heard(host, asked, (int)code, line);
+    }
+}
+
+static void drop_if_due(struct host *host)
+{
+    if (host->dropping == DROP_AFTER_OCTETS && host->dialog.spoken >= host->drop_at)
+        leave(host, host->drop_how);
+    else if (host->dropping == DROP_AFTER_MESSAGE && host->in_question &&
+             dialog_is_pushed(&host->dialog))
+        drop_soon(host);
+}
+
+static void go_on(struct host *host)
+{
+    while (host->dialog.client && dialog_is_pushed(&host->dialog) && may_say(host) &&
+           !host->limit_is_drop) {
+        if (is_hopeless(host))
+            give_up_letter(host);
+        else
+            say_next(host);
+        dialog_push(&host->dialog);
+    }
+    if (host->dialog.client)
+        drop_if_due(host);
+}
+
+static void changed(struct fake_client *client, void *arg)
+{
+    (void)client;
+    struct host *host = arg;
+    patience(host);
+    dialog_pull(&host->dialog);
+    dialog_push(&host->dialog);
+    replies_read(host);
+    if (!host->dialog.client)
+        return;
+    go_on(host);
+    if (host->dialog.client && dialog_is_over(&host->dialog))
+        leave(host, DIALOG_CLOSES);
+}
+
+/* --- Sessions -------------------------------------------------------------------------------- */
+
+static void drops_plan(struct host *host)
+{
+    struct sim *sim = host->sim;
+    host->dropping = DROP_NEVER;
+    host->limit_is_drop = false;
+    if (!sim->plan.drops || sim->calm || sim_below(sim, 3))
+        return;
+    host->dropping = DROP_AFTER_OCTETS + (enum dropping)sim_below(sim, 3);
+    host->drop_how = (enum dialog_end)sim_below(sim, 3);
+    uint64_t octets = 200;
+    for (size_t i = 0; i < host->letter_count; i++)
+        octets += host->letters[i]->octets.n + 100;
+    host->drop_at = sim_below(sim, octets);
+}
+
+static void wake(struct fake_world *fake, struct fake_event *event)
+{
+    struct host *host = event->arg;
+    letters_take(host);
+    if (host->letter_count == 0) {
+        wake_later(host);
+        return;
+    }
+    host->asked_first = host->asked_count = 0;
+    host->saying = SAY_NOTHING;
+    host->in_question = host->accepted = NULL;
+    host->runs_ahead = sim_below(host->sim, 8) == 0;
+    drops_plan(host);
+    if (!dialog_open(&host->dialog, fake, "smtp", host->address, changed, host)) {
+        session_over(host, false);
+        return;
+    }
+    host->sim->sessions++;
+    sim_say(host->sim, "host %d: connects", host->number);
+    ask(host, ASKED_GREETING, 0);
+    patience(host);
+}
+
+void host_open(struct host *host, struct sim *sim, int number)
+{
+    *host = (struct host){.sim = sim, .number = number, .idle = true};
+    struct buf text = {.p = host->address, .cap = sizeof(host->address), .max = 15};
+    buf_printf(&text, "192.0.2.%d", number + 1);
+    host->wake = (struct fake_event){.run = wake, .arg = host};
+    host->limit = (struct fake_event){.run = limit_reached, .arg = host};
+}
+
+void host_close(struct host *host)
+{
+    dialog_end(&host->dialog, DIALOG_CLOSES);
+    free(host->due);
+}
