@@ -73,8 +73,8 @@ static void offline_run(void *arg)
 {
     struct offline *offline = arg;
     bool rebuilt = false;
-    struct err e =
-        store_open(&offline->loop, &offline->cli->conf, true, NULL, &offline->engine, &rebuilt);
+    struct err e = store_open(&offline->loop, &offline->cli->conf, true, STORE_LOOK_ROOTS, NULL,
+                              &offline->engine, &rebuilt);
     if (rebuilt)
         cli_say(STR("the index was damaged and was made anew from the log"));
     if (err_is(e)) {

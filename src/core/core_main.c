@@ -48,7 +48,9 @@ static struct err core_begin(struct role *role)
     if (!own->resent)
         return err_make(ERR_NO_MEMORY);
     bool rebuilt = false;
-    struct err e = store_open(&role->loop, role->conf, true, own->resent, &own->engine, &rebuilt);
+    struct err e = store_open(&role->loop, role->conf, true,
+                              role->after_fault ? STORE_LOOK_ALL : STORE_LOOK_ROOTS, own->resent,
+                              &own->engine, &rebuilt);
     if (rebuilt)
         log_event(&role->log, LOG_WARN, "index_rebuilt",
                   log_str("why", STR("it was damaged; everything in it is in the log")));

@@ -55,35 +55,56 @@ static struct err index_remove(struct world *world, int folder)
     return failed && failed != -ENOENT ? err_os(-failed, STR("index")) : err_none();
 }
 
-static struct err index_open(struct world *world, int folder, struct index **index_r,
-                             bool *rebuilt_r)
+/* A page that is wrong inside can make LMDB end the process when it is met; the roots alone do not
+ * tell. */
+static struct err index_look(enum store_look look, struct index **index_r)
 {
     struct err e = index_lmdb_open(str_from(index_path), 0, index_r);
-    *rebuilt_r = e.code == ERR_STORE_DAMAGED;
-    if (!*rebuilt_r)
+    if (err_is(e) || look == STORE_LOOK_ROOTS)
         return e;
-    e = index_remove(world, folder);
-    return err_is(e) ? e : index_lmdb_open(str_from(index_path), 0, index_r);
+    e = (*index_r)->ops->check(*index_r);
+    if (err_is(e))
+        (*index_r)->ops->close(*index_r);
+    return e;
 }
 
-struct err store_open(struct loop *loop, const struct conf *conf, bool create,
+struct opening {
+    struct loop *loop;
+    const struct local_settings *settings;
+    int folder;
+    bool create;
+    enum store_look look;
+    struct resent *resent;
+};
+
+static struct err engine_open(const struct opening *opening, struct engine **engine_r)
+{
+    struct index *index;
+    struct err e = index_look(opening->look, &index);
+    if (err_is(e))
+        return e;
+    return local_open(opening->loop, opening->folder, index, opening->settings, opening->create,
+                      opening->resent ? resent_replayed : NULL, opening->resent, engine_r);
+}
+
+struct err store_open(struct loop *loop, const struct conf *conf, bool create, enum store_look look,
                       struct resent *resent, struct engine **engine_r, bool *rebuilt_r)
 {
-    struct world *world = loop->world;
     struct local_settings settings;
-    struct index *index;
-    int folder;
-    struct err e = folders_make(world, create, &folder);
+    struct opening opening = {
+        .loop = loop, .settings = &settings, .create = create, .look = look, .resent = resent};
+    struct err e = folders_make(loop->world, create, &opening.folder);
     if (err_is(e))
         return e;
     settings_from(conf, &settings);
-    e = index_open(world, folder, &index, rebuilt_r);
-    if (!err_is(e)) {
-        e = local_open(loop, folder, index, &settings, create, resent ? resent_replayed : NULL,
-                       resent, engine_r);
-    }
+    e = engine_open(&opening, engine_r);
+    *rebuilt_r = e.code == ERR_STORE_DAMAGED;
+    if (*rebuilt_r)
+        e = index_remove(loop->world, opening.folder);
+    if (*rebuilt_r && !err_is(e))
+        e = engine_open(&opening, engine_r);
     /* The engine keeps using the folder while it is open; it goes with the process. */
     if (err_is(e))
-        world->ops->close(world, folder);
+        loop->world->ops->close(loop->world, opening.folder);
     return e;
 }

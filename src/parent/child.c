@@ -158,7 +158,8 @@ static void setup_give(struct child *child)
     struct msg msg = {.kind = MSG_setup,
                       .setup = {.instance = child->instance,
                                 .configuration = buf_str(&child->house->text),
-                                .as_root = parent_changes_users()}};
+                                .as_root = parent_changes_users(),
+                                .after_fault = child->faulted}};
     child_tell(child, &msg);
 }
 
@@ -247,6 +248,13 @@ static struct child *child_of(struct house *house, int64_t pid)
     return NULL;
 }
 
+/* Somebody's kill says nothing about what the process met. */
+static bool is_fault(struct str how)
+{
+    return str_starts(how, STR("signal ")) && !str_eq(how, STR("signal 9")) &&
+           !str_eq(how, STR("signal 15"));
+}
+
 void child_died(struct house *house, int64_t pid, struct str how)
 {
     struct child *child = child_of(house, pid);
@@ -255,6 +263,7 @@ void child_died(struct house *house, int64_t pid, struct str how)
     bool expected = child->state == CHILD_STOPS;
     child->pid = 0;
     child->state = CHILD_OFF;
+    child->faulted = is_fault(how);
     link_end(child);
     log_event(&house->log, expected ? LOG_INFO : LOG_WARN, "role_ended",
               log_str("name", str_from(child->name)), log_u64("instance", child->instance),

@@ -44,6 +44,7 @@ struct child {
     struct link link;
     bool linked;
     int64_t started; /* mono */
+    bool faulted;    /* the last one ended by a fault of its own, not by a kill */
     unsigned deaths; /* in a row, each soon after the start */
     struct timer again;
 };

@@ -131,6 +131,7 @@ static struct err role_enter(struct role *role, const struct msg_setup *setup)
 {
     role->instance = setup->instance;
     role->as_root = setup->as_root;
+    role->after_fault = setup->after_fault;
     struct err e = conf_take(role, setup->configuration);
     if (!err_is(e))
         log_begin(role);

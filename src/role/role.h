@@ -62,6 +62,7 @@ struct role {
     struct link parent;
     uint32_t instance;
     bool as_root;
+    bool after_fault; /* the one before ended by a fault of its own */
     const struct conf *conf;
     struct str conf_text; /* what `conf` was parsed from */
     struct arena *conf_arena;

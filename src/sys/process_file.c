@@ -135,7 +135,7 @@ struct err process_open_folder(struct str path, int *handle_r)
 struct err process_remove_file(struct str path)
 {
     struct path_text name;
-    if (!path_make(&name, path) || unlink(name.text) < 0)
+    if (!path_make(&name, path) || unlinkat(AT_FDCWD, name.text, 0) < 0)
         return err_os(errno, STR("unlink"));
     return err_none();
 }
