@@ -41,22 +41,36 @@ static void core_sandbox(struct role *role, struct sandbox *sandbox)
     sandbox->user = role->as_root ? str_from(core_user) : str_null();
 }
 
-static struct err core_begin(struct role *role)
+/* The store, and core on top of it; on an error nothing of either is left. */
+static struct err core_try(struct role *role, enum store_look look)
 {
     struct core_role *own = role->arg;
+    bool rebuilt = false;
     own->resent = resent_new(role->loop.world);
     if (!own->resent)
         return err_make(ERR_NO_MEMORY);
-    bool rebuilt = false;
-    struct err e = store_open(&role->loop, role->conf, true,
-                              role->after_fault ? STORE_LOOK_ALL : STORE_LOOK_ROOTS, own->resent,
-                              &own->engine, &rebuilt);
+    struct err e =
+        store_open(&role->loop, role->conf, true, look, own->resent, &own->engine, &rebuilt);
     if (rebuilt)
         log_event(&role->log, LOG_WARN, "index_rebuilt",
                   log_str("why", STR("it was damaged; everything in it is in the log")));
-    if (!err_is(e))
+    if (!err_is(e)) {
         e = core_open(&own->core, &role->loop, role->fibers, &role->log, role->conf, own->engine,
                       own->resent);
+        if (err_is(e))
+            engine_close(own->engine);
+    }
+    if (err_is(e))
+        resent_free(own->resent);
+    return e;
+}
+
+static struct err core_begin(struct role *role)
+{
+    struct core_role *own = role->arg;
+    struct err e = core_try(role, role->after_fault ? STORE_LOOK_ALL : STORE_LOOK_ROOTS);
+    if (e.code == ERR_STORE_DAMAGED) /* met on the way: now every page is looked at */
+        e = core_try(role, STORE_LOOK_ALL);
     if (!err_is(e))
         e = control_open(&own->control, &own->core, own->control_handle);
     return e;
