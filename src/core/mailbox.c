@@ -15,8 +15,8 @@ enum {
     EXPUNGE_ARENA = 64 * 1024,
     EXPUNGE_ARENA_PER_OP = 512, /* octets for an operation, its key and the record it removes */
     CHUNK = 16 * 1024,          /* what has a checksum of its own (engine.h) */
-    PART_MESSAGE = 0,           /* of MSG_fetch */
-    PART_SUMMARY = 1,
+    FETCH_MESSAGE = 0,          /* of MSG_fetch */
+    FETCH_SUMMARY = 1,
     /* A head, the list in it, the prefix made of it. */
     FETCH_ARENA = 3 * ENGINE_HEAD_MAX,
 };
@@ -89,6 +89,7 @@ struct source {
     blob_id blob;
     struct str front; /* the prefix, or all there is */
     uint64_t total;   /* what is behind `front` is the blob's body */
+    bool binary;      /* parts of it may be */
 };
 
 /* Octets from `at` on up to the next border: the front's end, a chunk's end, the end. At least one
@@ -129,8 +130,9 @@ static struct err source_open(struct request *request, const struct mailbox_logi
         e = message_head_decode(record, arena, &head);
     if (err_is(e))
         return e;
-    *source = (struct source){.engine = engine, .blob = message.blob};
-    if (asked->part == PART_SUMMARY) {
+    *source = (struct source){
+        .engine = engine, .blob = message.blob, .binary = head.body_type == BODY_BINARYMIME};
+    if (asked->part == FETCH_SUMMARY) {
         source->front = head.summary;
         source->total = head.summary.n;
         return err_none();
@@ -218,13 +220,14 @@ static struct err slabs_fill(struct request *request, const struct source *sourc
 static struct err fetch(struct request *request, struct mailbox_login *login,
                         struct msg_fetched *fetched)
 {
-    struct source source;
+    struct source source = {.engine = NULL};
     struct arena arena;
     arena_init(&arena, FETCH_ARENA);
     struct err e = source_open(request, login, &arena, &source);
     if (!err_is(e)) {
-        fetched->prefix = request->msg.fetch.part == PART_MESSAGE ? source.front.n : 0;
+        fetched->prefix = request->msg.fetch.part == FETCH_MESSAGE ? source.front.n : 0;
         fetched->total = source.total;
+        fetched->binary = source.binary;
         e = slabs_fill(request, &source, &fetched->octets);
     }
     arena_done(&arena);

@@ -71,7 +71,7 @@ static struct err rows_read(struct pop3_session *s)
             .mailbox_open = {.handle = s->handle, .mailbox = STR("INBOX"), .from_uid = from}};
         struct msg answer;
         arena_reset(&arena);
-        e = edge_ask(s->base.edge, &question, &arena, &answer);
+        e = pop3_ask(s, &question, &arena, &answer);
         if (err_is(e))
             break;
         const struct msg_mailbox_rows *page = &answer.mailbox_rows;
@@ -79,9 +79,8 @@ static struct err rows_read(struct pop3_session *s)
         if (!err_is(e))
             e = rows_add(s, page);
         s->uid_validity = page->uid_validity;
-        more = page->more && page->rows_count > 0;
-        if (page->rows_count)
-            from = page->rows[page->rows_count - 1].uid + 1;
+        from = page->rows_count ? page->rows[page->rows_count - 1].uid + 1 : 0;
+        more = page->more && from > 0;
     }
     arena_done(&arena);
     return e;

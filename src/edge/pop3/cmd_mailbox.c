@@ -116,7 +116,12 @@ void pop3_dele(struct pop3_session *s, const struct pop3_arguments *args)
     struct pop3_row *row = row_find(s, args->number[0]);
     if (!row)
         return;
+    if (s->marked == POP3_MARKED_MAX) {
+        pop3_err(s, "SYS/TEMP", STR("Too many to remove in one session; QUIT first"));
+        return;
+    }
     row->deleted = true;
+    s->marked++;
     pop3_ok(s, STR("Will be removed at QUIT"));
 }
 
@@ -125,6 +130,7 @@ void pop3_rset(struct pop3_session *s, const struct pop3_arguments *args)
     (void)args;
     for (uint32_t i = 0; i < s->row_count; i++)
         s->rows[i].deleted = false;
+    s->marked = 0;
     pop3_ok(s, str_null());
 }
 
@@ -141,7 +147,7 @@ static struct err page_ask(struct pop3_session *s, const struct msg_uid *uids, s
     } list = {.from = uids};
     question.expunge.uids = list.to;
     struct msg answer;
-    struct err e = edge_ask(s->base.edge, &question, &arena, &answer);
+    struct err e = pop3_ask(s, &question, &arena, &answer);
     if (!err_is(e))
         e = err_make((enum err_code)answer.expunged.error);
     arena_done(&arena);
@@ -149,8 +155,10 @@ static struct err page_ask(struct pop3_session *s, const struct msg_uid *uids, s
 }
 
 /* P2 -> P3: all marks in pages; core removes at the last one, all or none. */
-static struct err expunge(struct pop3_session *s, uint32_t *count_r)
+static struct err expunge(struct pop3_session *s)
 {
+    if (s->marked == 0)
+        return err_none();
     struct msg_uid *page = calloc(UIDS_A_PAGE, sizeof(*page));
     if (!page)
         return err_make(ERR_NO_MEMORY);
@@ -164,9 +172,8 @@ static struct err expunge(struct pop3_session *s, uint32_t *count_r)
             n = 0;
         }
         page[n++].uid = s->rows[i].uid;
-        ++*count_r;
     }
-    if (!err_is(e) && n)
+    if (!err_is(e))
         e = page_ask(s, page, n, false);
     free(page);
     return e;
@@ -175,14 +182,13 @@ static struct err expunge(struct pop3_session *s, uint32_t *count_r)
 void pop3_quit(struct pop3_session *s, const struct pop3_arguments *args)
 {
     (void)args;
-    uint32_t count = 0;
-    struct err e = err_none();
-    if (s->state == POP3_TRANSACTION)
-        e = expunge(s, &count);
-    if (err_is(e)) {
+    struct err e = expunge(s);
+    if (e.code == ERR_BUS_BROKEN) {
+        pop3_err(s, "SYS/TEMP", STR("It is not known whether the messages were removed"));
+    } else if (err_is(e)) {
         pop3_err(s, "SYS/TEMP", STR("The messages were not removed"));
     } else {
-        s->deleted = count;
+        s->deleted = s->marked;
         pop3_ok(s, STR("Goodbye"));
     }
     pop3_close_after_reply(s, "quit"); /* P4 */

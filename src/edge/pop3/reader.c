@@ -8,7 +8,9 @@
 
 enum {
     PIECE_MAX = READER_SLABS * SLAB_SIZE,
-    LINE_WITH_BREAK = ENCODED_LINE + 2,
+    READER_QUESTION = 4096, /* octets of an answer to fetch */
+    FETCH_MESSAGE = 0,      /* of MSG_fetch */
+    FETCH_SUMMARY = 1,
 };
 
 struct reader {
@@ -17,53 +19,89 @@ struct reader {
     struct str before;
     bool begun;             /* `before` was sent */
     uint64_t total, prefix; /* of the stored message: prefix and body */
-    uint64_t lines_left;
+    bool binary;            /* parts of it may be */
+    uint64_t lines_left;    /* of the body, or READER_ALL */
     bool in_body;
     bool stopped;       /* enough lines */
     unsigned at_break;  /* how much of CR LF the last octets were: 0, 1 (CR), 2 (CR LF) */
-    bool line_is_empty; /* nothing since the last line break */
+    bool line_is_empty; /* nothing since the last line break but, maybe, a CR */
 };
 
 /* --- Out --- */
 
-/* The next line break of `text`, or its end: how many octets up to and with it. */
-static size_t line_length(struct str text)
+static bool ends_in(struct str text, char c)
 {
-    ssize_t lf = str_index(text, '\n');
-    return lf < 0 ? text.n : (size_t)lf + 1;
+    return text.n > 0 && text.p[text.n - 1] == c;
 }
 
-/* Counts what ends a line of header or body; false: that was the last one wanted. */
-static bool line_counted(struct reader *r, bool empty)
+/* Does `text`, which follows on what was sent, end in a line break? */
+static unsigned break_behind(const struct reader *r, struct str text)
 {
-    if (!r->in_body) {
-        r->in_body = empty;
-        return !(r->in_body && r->lines_left == 0);
+    if (text.n == 0)
+        return r->at_break;
+    if (ends_in(text, '\n'))
+        return ends_in(str_head(text, text.n - 1), '\r') || (text.n == 1 && r->at_break == 1) ? 2
+                                                                                              : 0;
+    return ends_in(text, '\r');
+}
+
+/* Where the next line begins with a dot, at or behind `from`; text.n: nowhere. */
+static size_t dot_find(const struct reader *r, struct str text, size_t from)
+{
+    if (from == 0 && r->at_break == 2 && str_starts(text, STR(".")))
+        return 0;
+    for (;;) {
+        ssize_t lf = str_find(str_from_index(text, from), STR("\n."));
+        if (lf < 0)
+            return text.n;
+        from += (size_t)lf + 1;
+        if (break_behind(r, str_head(text, from)) == 2)
+            return from;
     }
-    return r->lines_left == READER_ALL || --r->lines_left > 0;
 }
 
-static void octets_out(struct reader *r, struct str text)
+/* Doubles the dot behind each CR LF. */
+static void stuffed_out(struct reader *r, struct str text)
 {
     struct stream *out = &r->s->stream;
-    while (text.n && !r->stopped) {
-        struct str part = str_head(text, line_length(text));
-        text = str_from_index(text, part.n);
-        if (r->at_break == 2 && part.p[0] == '.')
-            stream_put(out, STR("."));
-        if (r->at_break == 2)
-            r->line_is_empty = true;
-        bool crlf = part.p[part.n - 1] == '\n' &&
-                    (part.n > 1 ? part.p[part.n - 2] == '\r' : r->at_break == 1);
-        bool only_break = part.n == 2 || (part.n == 1 && r->at_break == 1);
-        bool empty = crlf && r->line_is_empty && only_break;
-        if (!(part.n == 1 && part.p[0] == '\r'))
-            r->line_is_empty = false;
-        stream_put(out, part);
-        r->at_break = crlf ? 2 : part.p[part.n - 1] == '\r' ? 1 : 0;
-        if (crlf && !line_counted(r, empty))
-            r->stopped = true;
+    size_t sent = 0, dot;
+    for (dot = dot_find(r, text, 0); dot < text.n; dot = dot_find(r, text, dot + 1)) {
+        stream_put(out, str_head(str_from_index(text, sent), dot - sent));
+        stream_put(out, STR("."));
+        sent = dot;
     }
+    stream_put(out, str_from_index(text, sent));
+    r->at_break = break_behind(r, text);
+}
+
+/* Counts a line of header or body that ended; false: that was the last one wanted. */
+static bool line_counted(struct reader *r)
+{
+    if (r->in_body)
+        return --r->lines_left > 0;
+    r->in_body = r->line_is_empty;
+    return !r->in_body || r->lines_left > 0;
+}
+
+/* How much of `text` is still wanted; stops the reader behind the last line. */
+static size_t wanted(struct reader *r, struct str text)
+{
+    size_t at = 0;
+    while (at < text.n && !r->stopped) {
+        ssize_t lf = str_index(str_from_index(text, at), '\n');
+        size_t end = lf < 0 ? text.n : at + (size_t)lf + 1;
+        bool line_ends = lf >= 0 && break_behind(r, str_head(text, end)) == 2;
+        struct str line = str_head(str_from_index(text, at), end - at - line_ends);
+        bool behind_cr = at == 0 && r->at_break == 1 && line.n > 0;
+        if (behind_cr || (line.n > 0 && !str_eq(line, STR("\r"))))
+            r->line_is_empty = false;
+        if (line_ends) {
+            r->stopped = !line_counted(r);
+            r->line_is_empty = true;
+        }
+        at = end;
+    }
+    return at;
 }
 
 static void begin(struct reader *r)
@@ -73,15 +111,12 @@ static void begin(struct reader *r)
     r->begun = true;
 }
 
-/* May yield. */
-static struct err piece_out(struct reader *r, struct str text)
+static void piece_out(struct reader *r, struct str text)
 {
-    struct pop3_session *s = r->s;
     begin(r);
-    octets_out(r, text);
-    if (s->stream.out.n >= STREAM_OUT_SOFT && !stream_drain(&s->stream, pop3_deadline(s)))
-        return err_make(ERR_PEER_GONE);
-    return err_none();
+    if (r->lines_left != READER_ALL)
+        text = str_head(text, r->stopped ? 0 : wanted(r, text));
+    stuffed_out(r, text);
 }
 
 static void end(struct reader *r)
@@ -92,9 +127,18 @@ static void end(struct reader *r)
     stream_put(&r->s->stream, STR(".\r\n"));
 }
 
+/* May yield: until the client has taken most of what was sent. */
+static struct err room_make(struct reader *r)
+{
+    struct pop3_session *s = r->s;
+    bool room = s->stream.out.n < STREAM_OUT_SOFT || stream_drain(&s->stream, pop3_deadline(s));
+    return room ? err_none() : err_make(ERR_PEER_GONE);
+}
+
 /* --- In: octets from core --- */
 
-/* What a piece of a part is given to; may yield. */
+/* What a piece of a part is given to. It lies in a slab: nothing waits while it is looked at, so
+ * that a client that does not read holds none. */
 typedef struct err (*piece_sink)(void *arg, struct str piece);
 
 struct slab_row {
@@ -103,21 +147,21 @@ struct slab_row {
     size_t count;
 };
 
+/* Waits for the first one only: who holds some and waits for more could wait for ever. */
 static struct err slabs_borrow(struct pop3_session *s, struct slab_row *row, size_t count)
 {
     struct edge *edge = s->base.edge;
-    row->slabs = edge->slabs;
-    row->count = 0;
+    uint32_t index;
+    *row = (struct slab_row){.slabs = edge->slabs};
     if (!row->slabs)
         return err_make(ERR_BUS_BROKEN);
-    while (row->count < count) {
-        uint32_t index;
-        struct err e = slabs_wait(row->slabs, edge->loop->now + EDGE_CORE_WAIT, &index);
-        if (err_is(e))
-            return e;
+    struct err e = slabs_wait(row->slabs, edge->loop->now + EDGE_CORE_WAIT, &index);
+    if (err_is(e))
+        return e;
+    do
         row->list[row->count++] = (struct msg_slab){.index = index, .length = SLAB_SIZE};
-    }
-    return err_none();
+    while (row->count < count && slabs_take(row->slabs, &index));
+    return e;
 }
 
 static void slabs_return(struct slab_row *row)
@@ -135,63 +179,75 @@ static struct err slabs_pass(const struct slab_row *row, uint64_t octets, piece_
         e = sink(arg, str_make(slabs_at(row->slabs, row->list[i].index), n));
         octets -= n;
     }
-    return e;
+    return octets && !err_is(e) ? err_make(ERR_BUS_BROKEN) : e;
 }
 
-/* One question: up to PIECE_MAX octets of a part from `at` on. */
-static struct err piece_fetch(struct reader *r, uint8_t part, uint64_t at, uint64_t most,
-                              piece_sink sink, void *arg, uint64_t *got_r)
+static struct err slabs_fill(struct reader *r, const struct slab_row *row, uint8_t part,
+                             uint64_t at, struct msg_fetched *fetched_r)
 {
-    struct pop3_session *s = r->s;
-    size_t count = most >= PIECE_MAX ? READER_SLABS : (size_t)((most + SLAB_SIZE - 1) / SLAB_SIZE);
-    struct slab_row row;
+    struct msg_slab list[READER_SLABS];
     struct arena arena;
-    arena_init(&arena, SLAB_SIZE);
-    struct err e = slabs_borrow(s, &row, count ? count : 1);
+    struct msg answer;
+    memcpy(list, row->list, sizeof(list));
+    arena_init(&arena, READER_QUESTION);
     struct msg question = {.kind = MSG_fetch,
-                           .fetch = {.handle = s->handle,
+                           .fetch = {.handle = r->s->handle,
                                      .uid = r->row->uid,
                                      .part = part,
                                      .offset = at,
-                                     .slabs = row.list,
-                                     .slabs_count = row.count}};
-    struct msg answer;
+                                     .slabs = list,
+                                     .slabs_count = row->count}};
+    struct err e = pop3_ask(r->s, &question, &arena, &answer);
     if (!err_is(e))
-        e = edge_ask(s->base.edge, &question, &arena, &answer);
-    if (!err_is(e))
-        e = err_make((enum err_code)answer.fetched.error);
-    if (!err_is(e)) {
-        const struct msg_fetched *fetched = &answer.fetched;
-        uint64_t octets = fetched->octets < most ? fetched->octets : most;
-        r->total = fetched->total;
-        r->prefix = fetched->prefix;
-        *got_r = octets;
-        e = octets <= row.count * (uint64_t)SLAB_SIZE ? slabs_pass(&row, octets, sink, arg)
-                                                      : err_make(ERR_BUS_BROKEN);
-    }
-    slabs_return(&row);
+        *fetched_r = answer.fetched;
     arena_done(&arena);
+    return err_is(e) ? e : err_make((enum err_code)fetched_r->error);
+}
+
+/* May yield. One question: up to `most` octets of a part from `at` on, as many as core gives. */
+static struct err piece_fetch(struct reader *r, uint8_t part, uint64_t at, uint64_t most,
+                              piece_sink sink, void *arg, struct msg_fetched *fetched_r)
+{
+    uint64_t count = (most + SLAB_SIZE - 1) / SLAB_SIZE;
+    struct slab_row row;
+    struct err e = slabs_borrow(r->s, &row, count < READER_SLABS ? (size_t)count : READER_SLABS);
+    if (err_is(e))
+        return e;
+    e = slabs_fill(r, &row, part, at, fetched_r);
+    if (part == FETCH_MESSAGE && !err_is(e)) {
+        r->total = fetched_r->total;
+        r->prefix = fetched_r->prefix;
+        r->binary = fetched_r->binary;
+    }
+    if (fetched_r->octets > most)
+        fetched_r->octets = most;
+    if (!err_is(e))
+        e = slabs_pass(&row, fetched_r->octets, sink, arg);
+    slabs_return(&row);
     return e;
 }
 
-/* Octets from..until of the stored message, in order. */
+/* May yield. Octets from..until of the stored message, in order. */
 static struct err range_fetch(struct reader *r, uint64_t from, uint64_t until, piece_sink sink,
                               void *arg)
 {
-    struct err e = err_none();
+    struct err e = room_make(r);
     while (from < until && !err_is(e) && !r->stopped) {
-        uint64_t got = 0;
-        e = piece_fetch(r, 0, from, until - from, sink, arg, &got);
-        if (!err_is(e) && got == 0)
+        struct msg_fetched fetched = {.octets = 0};
+        e = piece_fetch(r, FETCH_MESSAGE, from, until - from, sink, arg, &fetched);
+        if (!err_is(e) && fetched.octets == 0)
             e = err_make(ERR_STORE_DAMAGED);
-        from += got;
+        from += fetched.octets;
+        if (!err_is(e))
+            e = room_make(r);
     }
     return e;
 }
 
 static struct err plain_sink(void *arg, struct str piece)
 {
-    return piece_out(arg, piece);
+    piece_out(arg, piece);
+    return err_none();
 }
 
 /* --- Messages with binary parts --- */
@@ -207,23 +263,23 @@ struct encoding {
 static struct err encoded_out(struct encoding *encoding)
 {
     struct str text = buf_str(&encoding->text);
-    struct err e = err_none();
+    if (buf_over(&encoding->text))
+        return err_make(ERR_NO_MEMORY);
     if (text.n == 0)
-        return e;
+        return err_none();
     if (encoding->held)
-        e = piece_out(encoding->r, STR("\r\n"));
+        piece_out(encoding->r, STR("\r\n"));
     encoding->held = str_ends(text, STR("\r\n"));
-    if (!err_is(e))
-        e = piece_out(encoding->r, str_head(text, text.n - (encoding->held ? 2 : 0)));
+    piece_out(encoding->r, str_head(text, text.n - (encoding->held ? 2 : 0)));
     buf_clear(&encoding->text);
-    return e;
+    return err_none();
 }
 
 static struct err base64_sink(void *arg, struct str piece)
 {
     struct encoding *encoding = arg;
     base64_encode_feed(&encoding->encode, piece, &encoding->text);
-    return buf_over(&encoding->text) ? err_make(ERR_NO_MEMORY) : encoded_out(encoding);
+    return encoded_out(encoding);
 }
 
 static struct err base64_send(struct reader *r, uint64_t from, uint64_t until)
@@ -244,7 +300,8 @@ static struct err segment_send(struct reader *r, const struct reencode_segment *
     uint64_t from = r->prefix + segment->start, until = from + segment->length;
     switch (segment->kind) {
     case REENCODE_LITERAL:
-        return piece_out(r, segment->literal);
+        piece_out(r, segment->literal);
+        return room_make(r);
     case REENCODE_RAW:
         return range_fetch(r, from, until, plain_sink, r);
     case REENCODE_BASE64:
@@ -260,16 +317,11 @@ static struct err record_sink(void *arg, struct str piece)
 
 static struct err summary_fetch(struct reader *r, struct buf *record)
 {
-    uint64_t at = 0, got = 0, total = 1;
+    struct msg_fetched fetched = {.total = 1};
     struct err e = err_none();
-    while (at < total && !err_is(e)) {
-        uint64_t was_total = r->total, was_prefix = r->prefix;
-        e = piece_fetch(r, 1, at, PIECE_MAX, record_sink, record, &got);
-        total = r->total;
-        r->total = was_total;
-        r->prefix = was_prefix;
-        at += got;
-        if (!err_is(e) && got == 0)
+    while (record->n < fetched.total && !err_is(e)) {
+        e = piece_fetch(r, FETCH_SUMMARY, record->n, PIECE_MAX, record_sink, record, &fetched);
+        if (!err_is(e) && fetched.octets == 0)
             e = err_make(ERR_STORE_DAMAGED);
     }
     return e;
@@ -298,23 +350,21 @@ static struct err reencoded_send(struct reader *r)
 
 /* --- The whole of it --- */
 
-static struct err nothing_sink(void *arg, struct str piece)
+static struct err first_sink(void *arg, struct str piece)
 {
-    (void)arg;
-    (void)piece;
+    struct reader *r = arg;
+    if (!r->binary)
+        piece_out(r, piece);
     return err_none();
 }
 
-/* The row's size is that of the message as served: where it differs from what is stored, parts of
- * it are binary. */
 static struct err message_send(struct reader *r)
 {
-    uint64_t got;
-    struct err e = piece_fetch(r, 0, 0, 0, nothing_sink, r, &got);
+    struct msg_fetched first = {.octets = 0};
+    struct err e = piece_fetch(r, FETCH_MESSAGE, 0, r->row->size, first_sink, r, &first);
     if (err_is(e))
         return e;
-    return r->total == r->row->size ? range_fetch(r, 0, r->total, plain_sink, r)
-                                    : reencoded_send(r);
+    return r->binary ? reencoded_send(r) : range_fetch(r, first.octets, r->total, plain_sink, r);
 }
 
 struct err reader_send(struct pop3_session *s, const struct pop3_row *row, uint64_t lines,
@@ -330,6 +380,6 @@ struct err reader_send(struct pop3_session *s, const struct pop3_row *row, uint6
     if (!err_is(e))
         end(&r);
     else if (r.begun)
-        pop3_cut(s, "read-failed");
+        pop3_cut(s, e.code == ERR_PEER_GONE ? "not-reading" : "read-failed");
     return r.begun ? err_none() : e;
 }

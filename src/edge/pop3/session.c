@@ -11,9 +11,16 @@ enum {
     COMMANDS_A_TURN = 200
 };
 
-int64_t pop3_deadline(const struct pop3_session *s)
+static int64_t idle_deadline(const struct pop3_session *s)
 {
     return s->base.edge->loop->now + s->base.conf->pop3.idle_timeout;
+}
+
+int64_t pop3_deadline(const struct pop3_session *s)
+{
+    uint64_t taken = s->stream.bytes_out - s->reply_from;
+    return s->reply_since + s->base.conf->pop3.idle_timeout +
+           (int64_t)(taken / POP3_READ_RATE) * NS_PER_SECOND;
 }
 
 bool pop3_plain_text_allowed(const struct pop3_session *s)
@@ -29,6 +36,15 @@ bool pop3_core_is_ours(struct pop3_session *s)
     pop3_error(s, ERR_BUS_BROKEN);
     pop3_close_after_reply(s, "core-restarted");
     return false;
+}
+
+struct err pop3_ask(struct pop3_session *s, struct msg *msg, struct arena *arena,
+                    struct msg *answer_r)
+{
+    struct edge *edge = s->base.edge;
+    if (!edge->core_up || edge->core_since != s->core_since)
+        return err_make(ERR_BUS_BROKEN);
+    return edge_ask(edge, msg, arena, answer_r);
 }
 
 /* --- The end --------------------------------------------------------------------------------- */
@@ -112,6 +128,8 @@ static bool command(struct pop3_session *s)
     }
     memcpy(copy, line.p, line.n);
     stream_take(&s->stream, used);
+    s->reply_since = s->base.edge->loop->now;
+    s->reply_from = s->stream.bytes_out;
     pop3_command_line(s, str_make(copy, line.n));
     explicit_bzero(copy, line.n); /* it may have been PASS */
     return true;
@@ -156,7 +174,7 @@ static void after_turn(struct task *task)
         return;
     }
     if (s->state != POP3_CLOSING)
-        timer_set(s->base.edge->loop, &s->timer, pop3_deadline(s));
+        timer_set(s->base.edge->loop, &s->timer, idle_deadline(s));
     stream_resume(&s->stream);
 }
 
@@ -166,7 +184,10 @@ static bool turn_wanted(const struct pop3_session *s)
     size_t used;
     if (!(s->state & POP3_COMMANDING))
         return false;
-    return s->swallowing || line_find(pending, POP3_LINE_MAX, true, &line, &used) != LINE_MORE;
+    /* A CR alone that may be half of the end stays: nothing can be done before more comes. */
+    if (s->swallowing)
+        return line_skip(pending, true, &used) != LINE_MORE || used > 0;
+    return line_find(pending, POP3_LINE_MAX, true, &line, &used) != LINE_MORE;
 }
 
 static void input(struct stream *stream)
@@ -199,11 +220,10 @@ static void timed_out(struct timer *timer)
 
 /* --- The begin ------------------------------------------------------------------------------- */
 
-static void session_init(struct pop3_session *s, struct edge *edge)
+static void session_init(struct pop3_session *s)
 {
     s->magic = POP3_SESSION_MAGIC;
     s->state = POP3_AUTHORIZATION;
-    s->phase = edge->loop->now;
     s->turn = (struct fiber_start){.run = turn, .arg = s};
     s->after = (struct task){.run = after_turn, .arg = s};
     s->timer = (struct timer){.run = timed_out, .arg = s};
@@ -217,7 +237,7 @@ void pop3_session_begin(struct edge *edge, int handle, const struct peer_address
         free(s);
         return;
     }
-    session_init(s, edge);
+    session_init(s);
     if (stream_init(&s->stream, edge->loop, edge->streams, handle, input, s) < 0) {
         edge->world->ops->close(edge->world, handle);
         edge_session_end(&s->base);
@@ -225,7 +245,7 @@ void pop3_session_begin(struct edge *edge, int handle, const struct peer_address
         return;
     }
     pop3_ok(s, STR("Veredus ready"));
-    timer_set(edge->loop, &s->timer, pop3_deadline(s));
+    timer_set(edge->loop, &s->timer, idle_deadline(s));
 }
 
 static void begin(struct edge_listener *listener, int handle, const struct peer_address *peer)

@@ -25,6 +25,8 @@ enum pop3_state {
 enum {
     POP3_LINE_MAX = 1024, /* of a command with its end; RFC 2449 asks for 255 */
     POP3_USER_MAX = 320,
+    POP3_MARKED_MAX = 30000, /* as many as core removes in one commit */
+    POP3_READ_RATE = 1000,   /* octets a second that a client must take of a long answer */
 };
 
 /* One message of the view. */
@@ -44,9 +46,10 @@ struct pop3_session {
     struct timer timer;
     struct fiber_start turn;
     struct task after;
-    const char *end; /* why it ends, for the log */
-    int64_t phase;   /* mono: since when we wait for a command */
-    char *user;      /* what USER named, until PASS; user_length octets */
+    const char *end;     /* why it ends, for the log */
+    int64_t reply_since; /* mono: when the command that runs began, */
+    uint64_t reply_from; /* and what had been sent before it */
+    char *user;          /* what USER named, until PASS; user_length octets */
     uint16_t user_length;
     uint32_t errors;
     uint64_t handle;     /* of the log-in; 0: none */
@@ -54,6 +57,7 @@ struct pop3_session {
     struct pop3_row *rows;
     uint32_t row_count;
     uint32_t uid_validity;
+    uint32_t marked;        /* rows that go at QUIT */
     uint32_t read, deleted; /* counts, for the log */
     bool busy;
     bool stopping;
@@ -87,8 +91,12 @@ void pop3_cut(struct pop3_session *s, const char *end);
 
 /* May the client log in without encryption? */
 bool pop3_plain_text_allowed(const struct pop3_session *s);
-/* When a client that does not read is given up. */
+/* When a client that does not read the answer to this command is given up: it has the time of an
+ * idle one, and more for what it took. */
 int64_t pop3_deadline(const struct pop3_session *s);
+/* May yield: asks the core that gave the handle; ERR_BUS_BROKEN where another one is there now. */
+struct err pop3_ask(struct pop3_session *s, struct msg *msg, struct arena *arena,
+                    struct msg *answer_r);
 /* Core is the one that gave the handle; where not, the session is told so and closed. */
 bool pop3_core_is_ours(struct pop3_session *s);
 
