@@ -1,0 +1,296 @@
+#include "edge/pop3/stage_test.h"
+
+#include "base/must.h"
+
+/* --- The core that answers --- */
+
+static void answer(struct box_core *core, struct msg *msg, uint32_t call)
+{
+    msg_set_call(msg, call);
+    must(!err_is(link_send(&core->link, msg)));
+}
+
+static void login(struct box_core *core, const struct msg_login *asked)
+{
+    bool right = str_eq(asked->password, STR("secret"));
+    struct msg msg = {.kind = MSG_logged_in, .logged_in = {.error = ERR_LOGIN_FAILED}};
+    buf_clear(&core->password);
+    buf_put(&core->password, asked->password);
+    core->logins++;
+    if (right && str_eq(asked->user, STR("dave")))
+        msg.logged_in.error = ERR_LOGIN_DISABLED;
+    if (right && str_eq(asked->user, STR("later")))
+        msg.logged_in.error = ERR_TRY_LATER;
+    if (right && str_eq(asked->user, STR("bob"))) {
+        msg.logged_in.error = ERR_NONE;
+        msg.logged_in.handle = ++core->handle;
+    }
+    answer(core, &msg, asked->call);
+}
+
+/* Handles are counted; each core begins elsewhere. */
+static bool is_known(const struct box_core *core, uint64_t handle)
+{
+    return handle <= core->handle && handle + 1000 > core->handle;
+}
+
+static void rows(struct box_core *core, const struct msg_mailbox_open *asked)
+{
+    struct msg msg = {.kind = MSG_mailbox_rows, .mailbox_rows = {.uid_validity = 0xabc}};
+    struct msg_mailbox_rows *page = &msg.mailbox_rows;
+    arena_reset(&core->arena);
+    page->rows = arena_take_array(&core->arena, BOX_PAGE, sizeof(struct msg_row));
+    must(page->rows && str_eq(asked->mailbox, STR("INBOX")));
+    uint32_t uid = asked->from_uid ? asked->from_uid : 1;
+    for (; uid <= core->count && page->rows_count < BOX_PAGE; uid++)
+        if (!core->messages[uid - 1].gone)
+            page->rows[page->rows_count++] =
+                (struct msg_row){.uid = uid, .size = core->messages[uid - 1].size};
+    page->more = uid <= core->count;
+    if (!is_known(core, asked->handle))
+        msg.mailbox_rows = (struct msg_mailbox_rows){.error = ERR_NOT_ALLOWED};
+    answer(core, &msg, asked->call);
+}
+
+static uint64_t octets_put(struct box_core *core, const struct msg_fetch *asked, struct str part)
+{
+    uint64_t given = 0;
+    part = str_from_index(part, asked->offset < part.n ? (size_t)asked->offset : part.n);
+    if (core->give)
+        part = str_head(part, (size_t)core->give);
+    for (size_t i = 0; i < asked->slabs_count; i++) {
+        must(asked->slabs[i].index < BOX_SLABS && asked->slabs[i].length <= SLAB_SIZE);
+        struct str here = str_head(part, asked->slabs[i].length);
+        memcpy(core->slabs + (size_t)asked->slabs[i].index * SLAB_SIZE, here.p, here.n);
+        part = str_from_index(part, here.n);
+        given += here.n;
+    }
+    return given;
+}
+
+static void fetch(struct box_core *core, const struct msg_fetch *asked)
+{
+    struct msg msg = {.kind = MSG_fetched, .fetched = {.error = ERR_NOT_FOUND}};
+    must(asked->uid >= 1 && asked->uid <= core->count);
+    struct box_message *message = &core->messages[asked->uid - 1];
+    core->fetches++;
+    if (core->fetches == core->damaged_at) {
+        msg.fetched.error = ERR_STORE_DAMAGED;
+    } else if (!is_known(core, asked->handle)) {
+        msg.fetched.error = ERR_NOT_ALLOWED;
+    } else if (!message->gone) {
+        struct str part = asked->part ? message->summary : message->stored;
+        msg.fetched = (struct msg_fetched){.total = part.n,
+                                           .prefix = asked->part ? 0 : message->prefix,
+                                           .octets = octets_put(core, asked, part),
+                                           .binary = message->binary};
+    }
+    answer(core, &msg, asked->call);
+}
+
+static void expunge(struct box_core *core, const struct msg_expunge *asked)
+{
+    struct msg msg = {.kind = MSG_expunged};
+    core->expunges++;
+    for (size_t i = 0; i < asked->uids_count; i++)
+        core->marked[core->marked_count++] = asked->uids[i];
+    if (!asked->more) {
+        msg.expunged.error = (uint16_t)core->expunge_error;
+        for (size_t i = 0; i < core->marked_count && core->expunge_error == ERR_NONE; i++)
+            core->messages[core->marked[i].uid - 1].gone = true;
+        core->marked_count = 0;
+    }
+    answer(core, &msg, asked->call);
+}
+
+static void die(struct box_core *core)
+{
+    struct box_stage *stage = (struct box_stage *)((char *)core - offsetof(struct box_stage, core));
+    if (!core->up)
+        return;
+    core->up = false;
+    link_done(&core->link);
+    stage->fake->world.ops->close(&stage->fake->world, core->pool);
+}
+
+static void got(struct link *link, const struct msg *msg, int passed)
+{
+    struct box_core *core = link->arg;
+    struct msg welcome = {.kind = MSG_welcome, .welcome = {.slabs = BOX_SLABS}};
+    must(passed < 0);
+    if (msg->kind == MSG_hello)
+        must(!err_is(link_send_handle(&core->link, &welcome, core->pool)));
+    else if (msg->kind == MSG_login)
+        login(core, &msg->login);
+    else if (msg->kind == MSG_mailbox_open)
+        rows(core, &msg->mailbox_open);
+    else if (msg->kind == MSG_fetch && core->dies_at && core->fetches + 1 >= core->dies_at)
+        die(core);
+    else if (msg->kind == MSG_fetch)
+        fetch(core, &msg->fetch);
+    else if (msg->kind == MSG_expunge)
+        expunge(core, &msg->expunge);
+    else
+        core->logouts += msg->kind == MSG_logout;
+}
+
+static void ended(struct link *link, struct err why)
+{
+    (void)why;
+    die(link->arg);
+}
+
+void box_core_start(struct box_stage *stage)
+{
+    static const struct link_owner owner = {.got = got, .ended = ended};
+    struct box_core *core = &stage->core;
+    struct world *world = &stage->fake->world;
+    int pair[2];
+    fake_packet_pair(stage->fake, stage->core_role, stage->edge_role, pair);
+    fake_role_enter(stage->fake, stage->core_role);
+    core->pool = world->ops->shm_create(world, (size_t)BOX_SLABS * SLAB_SIZE);
+    core->slabs = world->ops->shm_map(world, core->pool, (size_t)BOX_SLABS * SLAB_SIZE);
+    must(core->pool >= 0 && core->slabs);
+    must(link_init(&core->link, &stage->core_loop, pair[0], ROLE_CORE, ROLE_BOX, &owner, core) ==
+         0);
+    core->up = true;
+    core->dies_at = 0;
+    core->handle += 1000000;
+    core->marked_count = 0;
+    fake_role_enter(stage->fake, stage->edge_role);
+    must(!err_is(edge_core_attach(&stage->edge, pair[1])));
+    fake_role_enter(stage->fake, 0);
+    box_settle(stage);
+}
+
+void box_core_die(struct box_stage *stage)
+{
+    fake_role_enter(stage->fake, stage->core_role);
+    die(&stage->core);
+    fake_role_enter(stage->fake, 0);
+    box_settle(stage);
+}
+
+/* --- The stage --- */
+
+static void edge_begin(struct box_stage *stage)
+{
+    int handle = fake_listen(stage->fake, stage->edge_role, "pop3");
+    fake_role_enter(stage->fake, stage->edge_role);
+    must(loop_init(&stage->edge_loop, &stage->fake->world) == 0);
+    stage->fibers = fiber_pool_open(&stage->edge_loop, 64);
+    log_init(&stage->log, &stage->fake->world, "box");
+    must(!err_is(edge_open(&stage->edge, &stage->edge_loop, stage->fibers, &stage->log, ROLE_BOX, 1,
+                           &stage->conf)));
+    stage->edge.protocols[LISTEN_POP3] = &pop3_protocol;
+    must(!err_is(edge_listen(&stage->edge, LISTEN_POP3, handle, STR("pop3"))));
+    fake_role_enter(stage->fake, 0);
+}
+
+void box_open(struct box_stage *stage, const char *conf, const struct fake_settings *settings,
+              uint64_t seed)
+{
+    struct conf_trouble trouble;
+    *stage = (struct box_stage){.core = {.password = BUF_INIT(4096)}};
+    arena_init(&stage->core.arena, 1 << 20);
+    arena_init(&stage->conf_arena, 4 << 20);
+    struct err e = conf_parse(str_from(conf), STR("stage"), STR("/"), &stage->conf_arena,
+                              &stage->conf, &trouble);
+    must(!err_is(e));
+    buf_done(&trouble.text);
+    stage->core.messages = calloc(BOX_MESSAGES, sizeof(*stage->core.messages));
+    stage->core.marked = calloc(BOX_MESSAGES, sizeof(*stage->core.marked));
+    must(stage->core.messages && stage->core.marked);
+    stage->fake = fake_world_open(seed, settings);
+    stage->edge_role = fake_role_open(stage->fake, "edge");
+    stage->core_role = fake_role_open(stage->fake, "core");
+    fake_role_enter(stage->fake, stage->core_role);
+    must(loop_init(&stage->core_loop, &stage->fake->world) == 0);
+    fake_role_enter(stage->fake, 0);
+    edge_begin(stage);
+    box_core_start(stage);
+}
+
+static void stop_run(void *arg)
+{
+    struct box_stage *stage = arg;
+    edge_stop(&stage->edge);
+    edge_close(&stage->edge);
+    loop_stop(&stage->edge_loop);
+}
+
+void box_close(struct box_stage *stage)
+{
+    struct fiber_start start = {.run = stop_run, .arg = stage};
+    fake_role_enter(stage->fake, stage->edge_role);
+    fiber_run(stage->fibers, &start);
+    fake_role_enter(stage->fake, 0);
+    box_pass(stage, EDGE_STOP_WAIT);
+    must(stage->edge.magic == 0);
+    box_core_die(stage);
+    fake_role_enter(stage->fake, stage->edge_role);
+    fiber_pool_close(stage->fibers);
+    loop_done(&stage->edge_loop);
+    fake_role_enter(stage->fake, stage->core_role);
+    loop_done(&stage->core_loop);
+    fake_role_enter(stage->fake, 0);
+    must(fake_role_handles(stage->fake, stage->edge_role) == 0);
+    fake_world_close(stage->fake);
+    arena_done(&stage->core.arena);
+    arena_done(&stage->conf_arena);
+    buf_done(&stage->core.password);
+    free(stage->core.messages);
+    free(stage->core.marked);
+}
+
+void box_add(struct box_stage *stage, struct str stored, uint64_t prefix)
+{
+    must(stage->core.count < BOX_MESSAGES);
+    stage->core.messages[stage->core.count++] =
+        (struct box_message){.stored = stored, .prefix = prefix, .size = stored.n};
+}
+
+void box_settle(struct box_stage *stage)
+{
+    box_pass(stage, 0);
+}
+
+void box_pass(struct box_stage *stage, int64_t ns)
+{
+    (void)fake_run(stage->fake, world_mono(&stage->fake->world) + ns);
+}
+
+struct fake_client *box_connect(struct box_stage *stage, const char *address)
+{
+    struct peer_address peer = {.port = 4711, .uid = -1, .pid = -1};
+    memcpy(peer.text, address, strnlen(address, sizeof peer.text - 1));
+    struct fake_client *client = fake_connect(stage->fake, "pop3", &peer);
+    must(client);
+    box_settle(stage);
+    return client;
+}
+
+void box_receive(struct box_stage *stage, struct fake_client *client, struct buf *replies)
+{
+    char bytes[65536];
+    size_t n;
+    do {
+        n = fake_client_recv(client, bytes, sizeof(bytes));
+        buf_put(replies, str_make(bytes, n));
+        box_settle(stage);
+    } while (n > 0);
+}
+
+void box_send(struct box_stage *stage, struct fake_client *client, struct str bytes, size_t piece,
+              struct buf *replies)
+{
+    while (bytes.n > 0) {
+        size_t sent = fake_client_send(client, str_head(bytes, piece));
+        box_settle(stage);
+        box_receive(stage, client, replies);
+        if (sent == 0 && fake_client_state(client) != FAKE_CLIENT_OPEN)
+            break;
+        bytes = str_from_index(bytes, sent);
+    }
+    box_receive(stage, client, replies);
+}

@@ -1,0 +1,78 @@
+/*
+ * A stage for tests and fuzzers of POP3: an edge in the fake world, and at the other end of its
+ * link a core with one mailbox, which remembers what it was asked. "bob" with "secret" may log in;
+ * "dave" is disabled; "later" is told to come later.
+ */
+#ifndef EDGE_POP3_STAGE_TEST_H
+#define EDGE_POP3_STAGE_TEST_H
+
+#include "edge/pop3/session.h"
+#include "sys/fake/fake.h"
+
+enum {
+    BOX_SLABS = 64,
+    BOX_MESSAGES = 200000,
+    BOX_PAGE = 2000,
+};
+
+struct box_message {
+    struct str stored; /* prefix and body */
+    uint64_t prefix;
+    struct str summary;
+    uint64_t size; /* as served */
+    bool gone, binary;
+};
+
+/* What the scripted core has and was asked. UIDs are places in `messages`, from 1. */
+struct box_core {
+    struct link link;
+    bool up;
+    int pool;
+    char *slabs;
+    struct arena arena;
+    struct box_message *messages;
+    size_t count;
+    uint64_t handle; /* of the last log-in; each core begins elsewhere */
+    struct msg_uid *marked;
+    size_t marked_count;
+
+    uint64_t give;     /* octets of one answer to fetch, at most; 0: what fits */
+    size_t dies_at;    /* the fetch (1 ..) behind which core is gone; 0: none */
+    size_t damaged_at; /* the fetch that fails */
+    enum err_code expunge_error;
+    size_t logins, logouts, fetches, expunges;
+    struct buf password; /* the last one asked for */
+};
+
+struct box_stage {
+    struct fake_world *fake;
+    int edge_role, core_role;
+    struct loop edge_loop, core_loop;
+    struct log log;
+    struct fiber_pool *fibers;
+    struct edge edge;
+    struct arena conf_arena;
+    struct conf conf;
+    struct box_core core;
+};
+
+void box_open(struct box_stage *stage, const char *conf, const struct fake_settings *settings,
+              uint64_t seed);
+void box_close(struct box_stage *stage);
+
+/* A message whose first `prefix` octets are the prefix; the text is borrowed. */
+void box_add(struct box_stage *stage, struct str stored, uint64_t prefix);
+
+struct fake_client *box_connect(struct box_stage *stage, const char *address);
+/* Sends in pieces of at most `piece` octets, settles behind each, and adds what the server says. */
+void box_send(struct box_stage *stage, struct fake_client *client, struct str bytes, size_t piece,
+              struct buf *replies);
+/* Everything the server says until it waits for us. */
+void box_receive(struct box_stage *stage, struct fake_client *client, struct buf *replies);
+void box_settle(struct box_stage *stage);
+void box_pass(struct box_stage *stage, int64_t ns);
+
+void box_core_die(struct box_stage *stage);
+void box_core_start(struct box_stage *stage);
+
+#endif
