@@ -137,6 +137,28 @@ def test_stopping_waits_for_no_idle_client_and_says_goodbye(server):
     server.start()
 
 
+@pytest.mark.restarts
+def test_roles_end_when_their_parent_is_gone(server, bob):
+    with Smtp(server.smtp) as session:
+        session.deliver(message("kept"))
+    roles = server.roles()
+    server.process.kill()
+    server.process.wait()
+    wait_until(lambda: not any(is_role(pid) for pid in roles), "the roles ended")
+    wait_until(lambda: server.cli("account", "list", check=False).returncode == 0, "the store is free")
+    server.process = None
+    server.start()
+    assert bob.bodies() == [message("kept")]
+
+
+def is_role(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return b"role" in file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 # --- Starts that fail ---
 
 @pytest.fixture
