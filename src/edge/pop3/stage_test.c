@@ -88,12 +88,18 @@ static void fetch(struct box_core *core, const struct msg_fetch *asked)
     answer(core, &msg, asked->call);
 }
 
+static void mark(struct box_core *core, struct msg_uid uid)
+{
+    must(core->marked_count < core->count);
+    core->marked[core->marked_count++] = uid;
+}
+
 static void expunge(struct box_core *core, const struct msg_expunge *asked)
 {
     struct msg msg = {.kind = MSG_expunged};
     core->expunges++;
     for (size_t i = 0; i < asked->uids_count; i++)
-        core->marked[core->marked_count++] = asked->uids[i];
+        mark(core, asked->uids[i]);
     if (!asked->more) {
         msg.expunged.error = (uint16_t)core->expunge_error;
         for (size_t i = 0; i < core->marked_count && core->expunge_error == ERR_NONE; i++)
@@ -198,9 +204,6 @@ void box_open(struct box_stage *stage, const char *conf, const struct fake_setti
                               &stage->conf, &trouble);
     must(!err_is(e));
     buf_done(&trouble.text);
-    stage->core.messages = calloc(BOX_MESSAGES, sizeof(*stage->core.messages));
-    stage->core.marked = calloc(BOX_MESSAGES, sizeof(*stage->core.marked));
-    must(stage->core.messages && stage->core.marked);
     stage->fake = fake_world_open(seed, settings);
     stage->edge_role = fake_role_open(stage->fake, "edge");
     stage->core_role = fake_role_open(stage->fake, "core");
@@ -245,8 +248,14 @@ void box_close(struct box_stage *stage)
 
 void box_add(struct box_stage *stage, struct str stored, uint64_t prefix)
 {
-    must(stage->core.count < BOX_MESSAGES);
-    stage->core.messages[stage->core.count++] =
+    struct box_core *core = &stage->core;
+    if (core->count == core->room) {
+        core->room = core->room ? core->room * 2 : 16;
+        core->messages = realloc(core->messages, core->room * sizeof(*core->messages));
+        core->marked = realloc(core->marked, core->room * sizeof(*core->marked));
+        must(core->messages && core->marked);
+    }
+    core->messages[core->count++] =
         (struct box_message){.stored = stored, .prefix = prefix, .size = stored.n};
 }
 

@@ -11,7 +11,6 @@
 
 enum {
     BOX_SLABS = 64,
-    BOX_MESSAGES = 200000,
     BOX_PAGE = 2000,
 };
 
@@ -31,7 +30,7 @@ struct box_core {
     char *slabs;
     struct arena arena;
     struct box_message *messages;
-    size_t count;
+    size_t count, room;
     uint64_t handle; /* of the last log-in; each core begins elsewhere */
     struct msg_uid *marked;
     size_t marked_count;
