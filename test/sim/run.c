@@ -254,6 +254,7 @@ static void sim_open(struct sim *sim, uint64_t seed, bool verbose)
     fake_role_watch(sim->fake, role_died, sim);
     plan_make(sim);
     oracle_open(&sim->oracle, sim->fake, sim->plan.letters);
+    recorder_open(&sim->recorder, sim->fake, house_wrong, sim);
     house_plan(sim);
     house_open(&sim->house, sim->fake, sim->disk);
     struct err e = err_none();
@@ -294,6 +295,7 @@ static void sim_close(struct sim *sim)
         oracle_wrong(&sim->oracle, "somebody spins at the end");
     if (!sim->oracle.violated)
         house_close(&sim->house);
+    recorder_close(&sim->recorder, sim->fake);
     fake_world_close(sim->fake);
     fake_disk_close(sim->disk);
     house_free(&sim->house);
@@ -330,6 +332,8 @@ struct sim_result sim_run(uint64_t seed, bool verbose, struct buf *report)
     if (!sim->oracle.violated)
         house_reopen_core(&sim->house);
     inspect_store(sim);
+    if (sim->oracle.accepted > 0 && sim->recorder.replies == 0)
+        oracle_wrong(&sim->oracle, "the recorder saw no reply");
     struct sim_result result = result_of(sim);
     sim_close(sim);
     result.violated = sim->oracle.violated; /* the end is judged too */

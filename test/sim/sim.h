@@ -8,6 +8,7 @@
  *     sender.c    hosts that send letters by SMTP
  *     reader.c    people who read and remove them by POP3
  *     oracle.c    what must hold, judged from outside
+ *     recorder.c  that no reply leaves before the sync it promises
  *     people.c    the directory
  *
  * Hosts and readers work one session after the other, each in its own time; when all have done what
@@ -19,6 +20,7 @@
 #include "dialog.h"
 #include "house.h"
 #include "oracle.h"
+#include "recorder.h"
 
 enum {
     HOSTS = 6,
@@ -196,6 +198,7 @@ struct sim {
     struct fake_random random;
     struct house house;
     struct oracle oracle;
+    struct recorder recorder;
     struct weather weather;
     struct host hosts[HOSTS];
     struct reader readers[READERS];
