@@ -267,12 +267,25 @@ struct err record_wait(struct local *local, enum record_kind kind, struct str de
     return waiter.err;
 }
 
+/* Uploads were the commit's: their files stay where its record is, or may be, in the log. */
+static void uploads_end(struct local *local, struct commit *commit, struct err e)
+{
+    bool may_live = !err_is(e) || e.code == ERR_SHUTTING_DOWN;
+    for (size_t i = 0; i < commit->blob_count; i++) {
+        if (may_live)
+            upload_keep(&commit->blobs[i].upload);
+        else
+            local_upload_drop(&local->engine, &commit->blobs[i].upload);
+    }
+}
+
 /* Calls `done` of one commit; its memory is the caller's again. */
 static void commit_done(struct local *local, struct commit *commit, struct err e)
 {
     const struct pending *pending = commit->record;
     local->status.commits += !err_is(e) && pending && pending->kind == RECORD_COMMIT;
     pending_close(commit);
+    uploads_end(local, commit, e);
     commit->done(commit, e);
 }
 
@@ -529,8 +542,6 @@ static void group_is_durable(struct local *local)
         wake_watchers(local, commit);
     while ((commit = TAILQ_FIRST(&group->commits))) {
         TAILQ_REMOVE(&group->commits, commit, link);
-        for (size_t i = 0; i < commit->blob_count; i++)
-            upload_keep(&commit->blobs[i].upload);
         commit_done(local, commit, err_none());
     }
 }

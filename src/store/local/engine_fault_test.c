@@ -379,6 +379,32 @@ static void large_body(struct rig *rig, void *arg)
     assert_null(blob.upload);
 }
 
+/* Nobody gave it back: a file and a handle for each large message that was refused. */
+static void refused_large_body(struct rig *rig, void *arg)
+{
+    const char *conflicts = arg;
+    size_t handles = fake_role_handles(rig->fake, rig->role);
+    struct fake_fault fault = {.kind = FAKE_FILE_SYNC, .role = rig->role, .error = -EIO};
+    struct blob_put blob = {.blob = engine_blob_new(rig->engine)};
+    upload(rig, blob.blob, LARGE, &blob.upload);
+    struct op ops[] = {
+        {.kind = OP_PUT, .partition = inbox, .key = STR("large"), .blob = blob.blob},
+        {.kind = OP_NEED_PRESENT, .partition = inbox, .key = STR("nowhere")},
+    };
+    struct commit commit = {
+        .ops = ops, .op_count = conflicts ? 2 : 1, .blobs = &blob, .blob_count = 1};
+    fault.nth = 1;
+    if (!conflicts)
+        fake_fault_add(rig->fake, &fault);
+    struct err e = engine_commit_wait(rig->engine, &commit);
+    if (!conflicts)
+        fake_fault_remove(rig->fake, &fault);
+    assert_int_equal(e.code, conflicts ? ERR_CONFLICT : ERR_DISK_FAILED);
+    assert_null(blob.upload);
+    /* After a failed sync there is one segment more. */
+    assert_int_equal(fake_role_handles(rig->fake, rig->role), handles + !conflicts);
+}
+
 static void large_is_there(struct rig *rig, void *arg)
 {
     (void)arg;
@@ -409,6 +435,21 @@ static void large_goes(struct rig *rig, void *arg)
 static bool body_file_exists(struct rig *rig, const char *name)
 {
     return fake_disk_size(rig->disk, str_from(name)) >= 0;
+}
+
+static void a_refused_commit_gives_its_upload_back(void **state)
+{
+    (void)state;
+    static char conflicts[] = "conflicts";
+    struct rig rig;
+    rig_init(&rig, 12);
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, refused_large_body, conflicts));
+    assert_true(fake_disk_size(rig.disk, STR("bodies/0000000000000001")) < 0);
+    assert_true(rig_do(&rig, refused_large_body, NULL));
+    assert_true(fake_disk_size(rig.disk, STR("bodies/0000000000000002")) < 0);
+    rig_close(&rig);
+    rig_done(&rig);
 }
 
 static void large_bodies_have_files_of_their_own(void **state)
@@ -849,6 +890,7 @@ int main(void)
         cmocka_unit_test(a_flipped_bit_in_a_body_is_never_given_out),
         cmocka_unit_test(any_flipped_bit_is_found),
         cmocka_unit_test(large_bodies_have_files_of_their_own),
+        cmocka_unit_test(a_refused_commit_gives_its_upload_back),
         cmocka_unit_test(a_refused_group_waits_until_that_is_final),
         cmocka_unit_test(read_only_ends_by_itself),
         cmocka_unit_test(what_cannot_be_refused_for_good_is_not_known_at_the_close),
