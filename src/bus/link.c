@@ -212,6 +212,12 @@ static bool has_room(const struct link *link)
     return link->queued + link->out.n < LINK_OUT_MAX;
 }
 
+void link_take_place(struct link *link)
+{
+    if (!link->over)
+        loop_at_turn_end(link->loop, &link->flush);
+}
+
 struct err link_send(struct link *link, const struct msg *msg)
 {
     must_be(link, LINK_MAGIC);

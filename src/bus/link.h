@@ -79,6 +79,9 @@ void link_done(struct link *link);
  */
 void link_cut(struct link *link, struct err why);
 
+/* Takes its place at the turn's end now: what is sent in this turn leaves before the output of
+ * streams that are written to from here on. */
+void link_take_place(struct link *link);
 /* Queues for the end of the turn; never yields. */
 struct err link_send(struct link *link, const struct msg *msg);
 /* For messages that carry a handle: at once, in a packet of its own, behind all that was sent

@@ -459,10 +459,37 @@ static void what_came_before_the_noise_was_given(void **state)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, given_open, given_close)
 #define BARE(name) cmocka_unit_test_setup_teardown(name, given_bare, given_close)
 
+struct stream_end {
+    struct task task;
+    const struct link *link;
+    uint64_t packets_before;
+};
+
+static void stream_writes(struct task *task)
+{
+    struct stream_end *end = task->arg;
+    end->packets_before = end->link->packets_out;
+}
+
+/* A reply left before what core had to know first, and the edge died in between. */
+static void who_takes_its_place_leaves_first(void **state)
+{
+    struct given *given = *state;
+    struct stream_end end = {.link = &given->edge.link};
+    end.task = (struct task){.run = stream_writes, .arg = &end};
+    struct msg msg = {.kind = MSG_forget, .forget = {.transaction = 1}};
+    link_take_place(&given->edge.link);
+    loop_at_turn_end(&given->loop, &end.task);
+    assert_int_equal(link_send(&given->edge.link, &msg).code, ERR_NONE);
+    loop_turn(&given->loop);
+    assert_int_equal(end.packets_before, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(messages_of_a_turn_leave_in_one_packet),
+        TEST(who_takes_its_place_leaves_first),
         TEST(every_asker_gets_its_own_answer),
         TEST(an_asker_without_room_does_not_harm_the_link),
         TEST(handles_travel_with_their_message),

@@ -158,6 +158,10 @@ void edge_seen(struct edge *edge, uint64_t message)
     if (edge->seen_count == EDGE_SEEN_MOST)
         seen_tell(edge);
     edge->seen[edge->seen_count++] = (struct msg_message_name){.message = message};
+    /* Core knows it before the client has the reply to what it went on with: if we die in between,
+     * the same bytes once more are another message. */
+    if (edge->core_up)
+        link_take_place(edge->core);
     edge->seen_flush.run = seen_flush;
     edge->seen_flush.arg = edge;
     loop_soon(edge->loop, &edge->seen_flush);
