@@ -7,6 +7,10 @@
 
 #include <errno.h>
 
+enum {
+    TROUBLES_MOST = 30 /* in one run */
+};
+
 enum trouble {
     KILL_EDGE,
     KILL_CORE,
@@ -137,9 +141,11 @@ static void happen(struct weather *weather, enum trouble trouble)
 static void trouble_comes(struct fake_world *fake, struct fake_event *event)
 {
     struct weather *weather = event->arg;
-    enum trouble trouble = (enum trouble)below(weather, TROUBLES);
-    if (may_happen(&weather->sim->plan, trouble))
-        happen(weather, trouble);
+    enum trouble trouble;
+    do
+        trouble = (enum trouble)below(weather, TROUBLES);
+    while (!may_happen(&weather->sim->plan, trouble));
+    happen(weather, trouble);
     /* Most of it while much is under way, some when hosts come back minutes later. */
     int64_t pause =
         (int64_t)below(weather, below(weather, 6) == 0 ? 100 * NS_PER_SECOND : 60 * NS_PER_MS);
@@ -154,7 +160,7 @@ void weather_open(struct weather *weather, struct sim *sim)
     weather->next = (struct fake_event){.run = trouble_comes, .arg = weather};
     weather->disk_mended = (struct fake_event){.run = disk_mended, .arg = weather};
     network_change(weather);
-    weather->troubles = (int)below(weather, 20);
+    weather->troubles = (int)below(weather, TROUBLES_MOST);
     if (weather->troubles)
         fake_event_set(sim->fake, &weather->next,
                        sim_now(sim) + (int64_t)below(weather, 20 * NS_PER_MS));
