@@ -235,6 +235,68 @@ static void many_lists_with_full_members(void **state)
     assert_int_equal(house_count(box, "alice@example.test"), 1); /* carol was met once */
 }
 
+static void nobody_reports(void *arg, struct str line)
+{
+    (void)arg;
+    (void)line;
+}
+
+/* Two lists of 6,000 members each, and one of 1,000, whose names are more than a packet holds. */
+static void long_lists(struct rig *rig, void *arg)
+{
+    struct buf text = BUF_INIT(16 << 20);
+    struct directory_applied applied;
+    struct arena arena;
+    (void)rig;
+    (void)arg;
+    arena_init(&arena, 512 << 20);
+    for (int i = 0; i < 12000; i++)
+        buf_printf(&text, "account \"m%d@example.test\" { name = \"%0100d\" }\n", i, i);
+    static const struct {
+        const char *name;
+        int from, until;
+    } lists[] = {{"long0", 0, 6000}, {"long1", 6000, 12000}, {"wide", 0, 1000}};
+    for (size_t list = 0; list < 3; list++) {
+        buf_printf(&text, "list \"%s@example.test\" {\nexpandable = yes\n", lists[list].name);
+        buf_put(&text, STR("owner = \"bob@example.test\"\n"));
+        for (int i = lists[list].from; i < lists[list].until; i++)
+            buf_printf(&text, "member = \"m%d@example.test\"\n", i);
+        buf_put(&text, STR("}\n"));
+    }
+    struct err e = directory_apply(&house.core.directory, buf_str(&text), false, nobody_reports,
+                                   NULL, &arena, &applied);
+    if (err_is(e))
+        print_error("%.*s\n", STR_FMT(e.detail));
+    assert_false(err_is(e));
+    buf_done(&text);
+    arena_done(&arena);
+}
+
+/* More copies than one head can name ended core. */
+static void lists_longer_than_a_head(void **state)
+{
+    (void)state;
+    static const char *const recipients[] = {"long0@example.test", "long1@example.test"};
+    struct offer offer;
+    struct msg answer;
+    assert_true(rig_do(&house.rig, long_lists, NULL));
+    house_resolve(mx, 1, recipients, 2);
+    offer_make(&offer, mx, 1, TEXT, 2, 1);
+    assert_false(err_is(house_ask(mx, offer.msg, &answer)));
+    assert_int_equal(answer.committed.error, ERR_TOO_MANY_RECIPIENTS);
+    house_deliver(mx, 2, "long0@example.test", TEXT, 2);
+    /* EXPN: too many members, too many octets. */
+    static const char *const asked[] = {"long0", "wide"};
+    for (size_t i = 0; i < 2; i++) {
+        struct msg question = {
+            .kind = MSG_verify,
+            .verify = {.client = STR("192.0.2.9"), .text = str_from(asked[i]), .expand = 1}};
+        assert_false(err_is(house_ask(mx, question, &answer)));
+        assert_int_equal(answer.verified.error, ERR_OVER_LIMIT);
+        assert_int_equal(answer.verified.lines_count, 0);
+    }
+}
+
 /* A commit that no honest edge sends; the link is cut and nothing was stored. */
 static void impossible_commits(void **state)
 {
@@ -675,6 +737,7 @@ int main(void)
         TEST(each_account_gets_one_copy),
         TEST(a_full_member_is_told_to_the_owner),
         TEST(many_lists_with_full_members),
+        TEST(lists_longer_than_a_head),
         TEST(impossible_commits),
         TEST(a_transaction_is_its_edges_own),
         TEST(a_commit_ends_its_transaction),

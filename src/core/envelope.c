@@ -42,6 +42,7 @@ void transaction_end(struct peer *peer, struct transaction *transaction)
     if (transaction->over)
         return;
     transaction->over = true;
+    peer->transaction_octets -= transaction->counted;
     HASH_DEL(peer->transactions, transaction);
     transaction_release(transaction);
 }
@@ -52,6 +53,14 @@ void transactions_drop(struct peer *peer)
     HASH_ITER (hh, peer->transactions, transaction, next) {
         transaction_end(peer, transaction);
     }
+}
+
+static void transaction_count(struct peer *peer, struct transaction *transaction)
+{
+    if (transaction->over)
+        return;
+    peer->transaction_octets += transaction->arena.used - transaction->counted;
+    transaction->counted = transaction->arena.used;
 }
 
 static struct err envelope_take(struct transaction *transaction, const struct msg_resolve *asked)
@@ -190,6 +199,8 @@ void serve_resolve(struct request *request)
     struct err e = err_none();
     if (!transaction)
         e = transaction_begin(peer, asked, &transaction);
+    if (!err_is(e) && peer->transaction_octets > PEER_TRANSACTION_OCTETS)
+        e = err_make(ERR_OVER_LIMIT);
     if (err_is(e)) {
         resolved->answers_count = asked->recipients_count;
         for (size_t i = 0; i < asked->recipients_count; i++)
@@ -199,6 +210,7 @@ void serve_resolve(struct request *request)
     }
     transaction_hold(transaction);
     resolve_all(request, transaction, resolved);
+    transaction_count(peer, transaction);
     request_answer(request, &answer);
     transaction_release(transaction);
 }

@@ -18,6 +18,8 @@ enum {
     PEER_UPLOADS_MAX = 2000,
     PEER_LOGINS_MAX = 20000,
     TRANSACTION_ARENA = 32 * 1024 * 1024, /* most for one message with every list expanded */
+    PEER_TRANSACTION_OCTETS =
+        512 * 1024 * 1024, /* of all open ones; then recipients are told 452 */
 };
 
 struct transaction;
@@ -36,6 +38,7 @@ struct peer {
     char *slabs; /* CORE_SLABS * SLAB_SIZE octets, shared with the edge: it may change any of them
                     at any time */
     struct transaction *transactions;
+    size_t transaction_octets;
     struct upload_slot *uploads;
     struct mailbox_login *logins;
     struct buf admin_input; /* what the next command reads */

@@ -30,6 +30,7 @@ struct transaction {
     struct accepted_recipient *recipients; /* token t is recipients[t - 1] */
     size_t recipient_count, recipient_room;
     struct arena arena; /* all of the above */
+    size_t counted;     /* octets of it that stand in the peer's sum */
     size_t holds;       /* requests that look at it; it goes with the last */
     bool over;
 };
