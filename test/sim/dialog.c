@@ -66,11 +66,12 @@ void dialog_pull(struct dialog *dialog)
 bool dialog_line(struct dialog *dialog, struct str *line_r)
 {
     struct str rest = str_from_index(buf_str(&dialog->in), dialog->in_at);
-    ssize_t end = str_find(rest, STR("\r\n"));
+    ssize_t end = str_index(rest, '\n');
     if (end < 0)
         return false;
-    *line_r = str_head(rest, (size_t)end);
-    dialog->in_at += (size_t)end + 2;
+    bool whole = end > 0 && rest.p[end - 1] == '\r';
+    *line_r = str_head(rest, (size_t)end - whole);
+    dialog->in_at += (size_t)end + 1;
     return true;
 }
 

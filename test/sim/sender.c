@@ -148,11 +148,18 @@ static void leave(struct host *host, enum dialog_end how)
     session_over(host, how == DIALOG_VANISHES);
 }
 
+/* After so long a silence the server has given the connection up, too. */
 static void limit_reached(struct fake_world *fake, struct fake_event *event)
 {
     (void)fake;
     struct host *host = event->arg;
-    leave(host, host->limit_is_drop ? host->drop_how : DIALOG_VANISHES);
+    if (host->limit_is_drop) {
+        leave(host, host->drop_how);
+        return;
+    }
+    sim_say(host->sim, "host %d: waited enough", host->number);
+    dialog_end(&host->dialog, DIALOG_VANISHES);
+    session_over(host, false);
 }
 
 static void patience(struct host *host)
