@@ -21,7 +21,6 @@ enum {
     DIGEST_SIZE = 32,
     RECEIVED_MAX = 4096,
     FACTS_MAX = 4096,
-    SUMMARY_SLABS = 64,
 };
 
 static const char *protocol_name(enum listen_protocol protocol)

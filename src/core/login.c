@@ -31,6 +31,7 @@ void login_release(struct mailbox_login *login)
         return;
     arena_done(&login->arena);
     free(login->expunge.uids);
+    free(login->reading.prefix);
     free(login);
 }
 

@@ -112,37 +112,85 @@ static struct err source_read(const struct source *source, uint64_t at, char *to
     return err_none();
 }
 
-static struct err source_open(struct request *request, const struct mailbox_login *login,
+/* From what the head says. */
+static struct err source_make(struct request *request, const struct mailbox_message *message,
                               struct arena *arena, struct source *source)
 {
-    const struct msg_fetch *asked = &request->msg.fetch;
     struct engine *engine = request->peer->core->engine;
-    struct mailbox_message message;
     struct message_head head;
     struct str record;
     uint64_t head_octets, body_octets;
-    struct err e = mailbox_message(engine, login->open, asked->uid, arena, &message);
+    struct err e = engine_blob_size(engine, message->blob, &head_octets, &body_octets);
     if (!err_is(e))
-        e = engine_blob_size(engine, message.blob, &head_octets, &body_octets);
-    if (!err_is(e))
-        e = engine_blob_head(engine, message.blob, arena, &record);
+        e = engine_blob_head(engine, message->blob, arena, &record);
     if (!err_is(e))
         e = message_head_decode(record, arena, &head);
     if (err_is(e))
         return e;
     *source = (struct source){
-        .engine = engine, .blob = message.blob, .binary = head.body_type == BODY_BINARYMIME};
-    if (asked->part == FETCH_SUMMARY) {
+        .engine = engine, .blob = message->blob, .binary = head.body_type == BODY_BINARYMIME};
+    if (request->msg.fetch.part == FETCH_SUMMARY) {
         source->front = head.summary;
         source->total = head.summary.n;
         return err_none();
     }
     struct buf prefix = BUF_INIT(ENGINE_HEAD_MAX);
-    message_prefix(&head, message.recipient, &prefix);
+    message_prefix(&head, message->recipient, &prefix);
     source->front = buf_copy(&prefix, arena);
     source->total = source->front.n + body_octets;
     buf_done(&prefix);
     return source->front.p ? err_none() : err_make(ERR_NO_MEMORY);
+}
+
+static bool reading_is(const struct mailbox_login *login, uint32_t uid, blob_id blob)
+{
+    const struct reading *reading = &login->reading;
+    return reading->prefix && reading->mailbox == login->open && reading->uid == uid &&
+           reading->blob == blob;
+}
+
+/* Whether the message is still there is looked at each time. */
+static struct err source_open(struct request *request, const struct mailbox_login *login,
+                              struct arena *arena, struct source *source)
+{
+    const struct msg_fetch *asked = &request->msg.fetch;
+    const struct reading *reading = &login->reading;
+    struct engine *engine = request->peer->core->engine;
+    struct mailbox_message message;
+    struct err e = mailbox_message(engine, login->open, asked->uid, arena, &message);
+    if (err_is(e))
+        return e;
+    if (asked->part == FETCH_SUMMARY || !reading_is(login, asked->uid, message.blob))
+        return source_make(request, &message, arena, source);
+    *source = (struct source){
+        .engine = engine,
+        .blob = message.blob,
+        .front = arena_str(arena, str_make(reading->prefix, reading->prefix_octets)),
+        .total = reading->total,
+        .binary = reading->binary};
+    return source->front.p ? err_none() : err_make(ERR_NO_MEMORY);
+}
+
+/* `more`: another piece is likely to be asked for. */
+static void reading_go_on(struct mailbox_login *login, uint32_t uid, const struct source *source,
+                          bool more)
+{
+    if (more && reading_is(login, uid, source->blob))
+        return;
+    free(login->reading.prefix);
+    login->reading = (struct reading){.prefix = NULL};
+    char *prefix = more ? malloc(source->front.n + 1) : NULL;
+    if (!prefix)
+        return;
+    if (source->front.n)
+        memcpy(prefix, source->front.p, source->front.n);
+    login->reading = (struct reading){.mailbox = login->open,
+                                      .uid = uid,
+                                      .blob = source->blob,
+                                      .total = source->total,
+                                      .binary = source->binary,
+                                      .prefix = prefix,
+                                      .prefix_octets = source->front.n};
 }
 
 /* The slabs that an edge offers, filled in order. */
@@ -230,6 +278,9 @@ static struct err fetch(struct request *request, struct mailbox_login *login,
         fetched->binary = source.binary;
         e = slabs_fill(request, &source, &fetched->octets);
     }
+    const struct msg_fetch *asked = &request->msg.fetch;
+    if (!err_is(e) && asked->part == FETCH_MESSAGE)
+        reading_go_on(login, asked->uid, &source, asked->offset + fetched->octets < source.total);
     arena_done(&arena);
     return e;
 }

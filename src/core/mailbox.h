@@ -13,6 +13,18 @@ struct uid_set {
     size_t count, room;
 };
 
+/* The message that a session reads piece by piece: what its head said, so that the head is read
+ * once. Nothing between two messages. */
+struct reading {
+    uint64_t mailbox;
+    uint32_t uid;
+    blob_id blob;
+    uint64_t total;
+    bool binary;
+    char *prefix;
+    size_t prefix_octets;
+};
+
 struct mailbox_login {
     UT_hash_handle hh;
     uint64_t handle;
@@ -21,7 +33,8 @@ struct mailbox_login {
     uint64_t open; /* mailbox that was opened, or 0 */
     struct str address, client;
     struct uid_set expunge; /* of the pages so far */
-    struct arena arena;     /* the texts */
+    struct reading reading;
+    struct arena arena; /* the texts */
     size_t holds;
     bool over;
 };
