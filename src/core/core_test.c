@@ -528,6 +528,32 @@ static void an_upload_has_the_size_it_has(void **state)
     assert_int_equal(house_count(box, "bob@example.test"), 0);
 }
 
+/* A commit of an upload while a piece of it is still on its way to the disk. */
+static void an_upload_is_taken_too_early(void **state)
+{
+    (void)state;
+    struct asking piece, commit;
+    struct offer offer;
+    struct msg_slab slab = {.index = 0, .length = SLAB_SIZE};
+    house_resolve_one(mx, 1, "bob@example.test");
+    upload_open(7);
+    assert_false(err_is(upload_piece(mx, 7, 0, SLAB_SIZE)));
+    offer_make(&offer, mx, 1, TEXT, 1, 7);
+    offer.msg.commit.upload = 7;
+    offer.msg.commit.size = 2 * SLAB_SIZE;
+    offer.msg.commit.body_count = 0;
+    house_ask_begin(&piece, mx,
+                    (struct msg){.kind = MSG_upload_data,
+                                 .upload_data = {.upload = 7, .slabs = &slab, .slabs_count = 1}});
+    house_ask_begin(&commit, mx, offer.msg);
+    house_pass(&house, NS_PER_SECOND);
+    assert_true(piece.done && commit.done);
+    if (mx->ended)
+        edge_end_connect(mx);
+    /* All of it, or the link was cut and nothing is there. */
+    assert_int_equal(house_count(box, "bob@example.test"), !err_is(commit.e));
+}
+
 /* --- Mailboxes --- */
 
 static void a_wrong_password_and_nobody_are_one(void **state)
@@ -724,6 +750,22 @@ static void core_ends_with_commits_in_flight(void **state)
     house_deliver(mx, 1, "bob@example.test", TEXT, 2);
 }
 
+/* Core ends while its minute's duty is under way. */
+static void the_duty_ends_before_core_does(void **state)
+{
+    (void)state;
+    for (int steps = 0; steps < 12; steps++) {
+        house_pass(&house, 60 * NS_PER_SECOND - 1);
+        for (int i = 0; i < steps; i++)
+            (void)fake_step(house.rig.fake, world_mono(&house.rig.fake->world) + 1);
+        house_stop(&house);
+        house_settle(&house);
+        house_start(&house);
+    }
+    edge_end_connect(mx);
+    edge_end_connect(box);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, house_up, house_down)
@@ -746,6 +788,7 @@ int main(void)
         TEST(a_large_body_is_an_upload),
         TEST(an_upload_is_dropped_in_the_middle),
         TEST(an_upload_has_the_size_it_has),
+        TEST(an_upload_is_taken_too_early),
         TEST(a_wrong_password_and_nobody_are_one),
         TEST(a_handle_is_its_edges_own),
         TEST(fetches_of_every_shape),
@@ -754,6 +797,7 @@ int main(void)
         TEST(removed_messages_give_their_room_back),
         TEST(an_edge_goes_with_commits_in_flight),
         TEST(core_ends_with_commits_in_flight),
+        TEST(the_duty_ends_before_core_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
