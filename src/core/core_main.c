@@ -8,6 +8,7 @@
 #include "core/peer.h"
 #include "core/store_open.h"
 #include "role/role.h"
+#include "store/local/local.h"
 #include "sys/process.h"
 
 static const char core_user[] = "veredus-core";
@@ -80,6 +81,7 @@ static void core_configured(struct role *role, const struct conf *conf)
 {
     struct core_role *own = role->arg;
     core_configure(&own->core, conf);
+    local_set_least_free(own->core.engine, conf->store.least_free);
 }
 
 static void core_peer(struct role *role, enum bus_role peer, uint32_t instance, int handle)

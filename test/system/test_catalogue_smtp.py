@@ -377,7 +377,7 @@ def drip(session, octets, pause=0.3):
 def test_S27_a_message_that_drips(server, smtp, bob):
     smtp.envelope("alice@example.test", "bob@example.test")
     smtp.expect("DATA", 354)
-    drip(smtp, b"Subject: slow\r\n\r\n" + b"x" * 1000)
+    drip(smtp, b"Subject: slow\r\n\r\n" + b"x" * 60)
     smtp.refused_and_closed(421, "4.4.2")
     assert bob.count() == 0
 
@@ -385,7 +385,7 @@ def test_S27_a_message_that_drips(server, smtp, bob):
 def test_S27_a_chunk_that_drips(server, smtp, bob):
     smtp.envelope("alice@example.test", "bob@example.test")
     smtp.send(b"BDAT 1000 LAST\r\n")
-    drip(smtp, b"x" * 1000)
+    drip(smtp, b"x" * 80)
     smtp.refused_and_closed(421, "4.4.2")
     assert bob.count() == 0
 
@@ -394,7 +394,7 @@ def test_S27_a_command_that_drips_and_one_that_never_comes():
     server = Server({"smtp": {"command_timeout": "1s"}})
     try:
         with Smtp(server.smtp) as silent, Smtp(server.smtp) as slow:
-            drip(slow, b"NOOP " + b"x" * 1000)
+            drip(slow, b"NOOP " + b"x" * 80)
             slow.refused_and_closed(421, "4.4.2")
             silent.refused_and_closed(421, "4.4.2")
     finally:

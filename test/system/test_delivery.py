@@ -6,7 +6,7 @@ import time
 import pytest
 
 import veredus
-from veredus import DIRECTORY, HASH, Mailbox, Pop3, Smtp, message, parted, stuffed, wait_until
+from veredus import DIRECTORY, HASH, Mailbox, Smtp, message, parted, stuffed, wait_until
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 
@@ -116,6 +116,17 @@ def test_a_client_cut_before_it_saw_the_250_repeats_and_there_is_one_copy(server
         # This one was seen: the next is another message.
         assert session.deliver(sent) != first
     assert bob.bodies() == [sent, sent]
+
+
+@pytest.mark.restarts
+def test_a_repeated_message_is_recognised_after_a_restart(server, bob):
+    sent = message("resent after a restart")
+    first = cut_before_the_reply(server, sent)
+    server.stop()
+    server.start()
+    with Smtp(server.smtp) as session:
+        assert session.deliver(sent) == first
+    assert bob.bodies() == [sent]
 
 
 def test_a_repeated_message_is_recognised_only_with_the_same_envelope_and_body(server, bob):

@@ -364,6 +364,11 @@ static void count_live(struct local *local, const struct layers *layers,
     status->bytes_dead = in_segments > status->bytes_live ? in_segments - status->bytes_live : 0;
 }
 
+void local_set_least_free(struct engine *engine, uint64_t least_free)
+{
+    local_of(engine)->settings.least_free = least_free;
+}
+
 void local_status(struct engine *engine, struct local_status *status_r)
 {
     struct local *local = local_of(engine);

@@ -36,6 +36,9 @@ struct err local_open(struct loop *loop, int folder, struct index *index,
                                        size_t count),
                       void *arg, struct engine **engine_r);
 
+/* A setting that may change while the engine serves. Never yields. */
+void local_set_least_free(struct engine *engine, uint64_t least_free);
+
 /* How the store is. (The memory engine is the same code over the fake world's disk, with the map as
  * its index.) */
 struct local_status {
