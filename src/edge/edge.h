@@ -28,7 +28,7 @@ enum {
 #define EDGE_CORE_WAIT (5 * NS_PER_SECOND)    /* a command waits so long for core to be there */
 #define EDGE_COMMIT_WAIT (60 * NS_PER_SECOND) /* a message whose outcome is not known */
 #define EDGE_ACCEPT_PAUSE (NS_PER_SECOND / 4) /* when there are no descriptors left */
-#define EDGE_STOP_WAIT (8 * NS_PER_SECOND) /* at the end; the parent kills after 10 s */
+#define EDGE_STOP_WAIT (8 * NS_PER_SECOND)    /* at the end; the parent kills after 10 s */
 
 struct edge;
 struct edge_session;
