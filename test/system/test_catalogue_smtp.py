@@ -223,7 +223,7 @@ def test_S13_newlines_cannot_come_in_encoded(server, bob):
     (" SIZE=1" + " " * 2000 + "FOO", 555),
     (" A=1" * 900, None),
     (" " + "A" * 3900, None),
-])
+], ids=lambda value: str(value)[:30])
 def test_S14_the_parser_of_parameters(smtp, parameters, code):
     reply = smtp.command("MAIL FROM:<>" + parameters)
     assert reply.code in ([code] if code else [500, 501, 555]), reply
@@ -361,16 +361,16 @@ def test_S26_a_flood_of_recipients(server, smtp, bob):
 # --- S27 ---
 
 def drip(session, octets, pause=0.3):
-    """One octet after the other until the server has had enough; its last words."""
+    """One octet after the other until the server has had enough, which must be before they are all gone."""
     session.socket.settimeout(pause)
     for position in range(len(octets)):
-        if not session.send_anyway(octets[position:position + 1]):
-            break
         try:
-            if not session.more() or session.pending:
+            if not session.send_anyway(octets[position:position + 1]) or not session.more() or session.pending:
                 break
         except TimeoutError:
             continue
+    else:
+        raise AssertionError("the server waits for as long as octets come")
     session.socket.settimeout(veredus.PATIENCE)
 
 

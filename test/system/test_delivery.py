@@ -80,6 +80,14 @@ def test_what_was_sent_comes_back(smtp, bob, sent):
     assert bob.bodies() == [sent]
 
 
+@pytest.mark.parametrize("shift", range(4))
+def test_lines_of_dots_wherever_a_piece_is_cut(smtp, bob, shift):
+    """A message is kept and handed on in pieces; every octet of a line of four stands at a cut once."""
+    sent = b"Subject: " + b"x" * shift + b"\r\n\r\n" + b".a\r\n" * 40_000 + b"..\r\n" * 40_000
+    smtp.deliver(sent)
+    assert bob.bodies() == [sent]
+
+
 def test_the_same_octets_a_thousand_times_are_a_thousand_messages(smtp, bob):
     sent = message("again and again")
     idents = set()
