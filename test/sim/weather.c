@@ -46,12 +46,10 @@ static void fault_set(struct weather *weather, enum fake_call_kind kind, int err
     int role = weather->sim->house.roles[HOUSE_CORE].role;
     if (role == 0)
         return;
-    weather->fault = (struct fake_fault){.kind = kind,
-                                         .role = role,
-                                         .nth = 1 + below(weather, 10),
-                                         .times = 1 + below(weather, 3),
-                                         .error = error,
-                                         .lie = lie};
+    /* Drawn one after the other: in an initialiser each compiler has an order of its own. */
+    uint64_t nth = 1 + below(weather, 10), times = 1 + below(weather, 3);
+    weather->fault = (struct fake_fault){
+        .kind = kind, .role = role, .nth = nth, .times = times, .error = error, .lie = lie};
     fake_fault_add(weather->sim->fake, &weather->fault);
     weather->fault_is_set = true;
 }
@@ -111,10 +109,12 @@ static void happen(struct weather *weather, enum trouble trouble)
                                         "a sync fails",       "a write fails",  "the disk is full",
                                         "the network changes"};
     struct house *house = &weather->sim->house;
+    enum house_slot edge;
     sim_say(weather->sim, "weather: %s", names[trouble]);
     switch (trouble) {
     case KILL_EDGE:
-        house_kill(house, HOUSE_MX_1 + (enum house_slot)below(weather, 3), when(weather));
+        edge = HOUSE_MX_1 + (enum house_slot)below(weather, 3);
+        house_kill(house, edge, when(weather));
         break;
     case KILL_CORE:
         house_kill(house, HOUSE_CORE, when(weather));
