@@ -187,10 +187,34 @@ static void log_accepted(const struct request *request, const struct transaction
               log_u64("size", request->msg.commit.size));
 }
 
+/* C2, or C3 to C4. `key`: of the message; the caller's flight is around it. */
+static struct err accept_try(struct request *request, struct transaction *transaction,
+                             struct upload_slot *slot, struct resent_key key,
+                             struct msg_committed *committed)
+{
+    struct peer *peer = request->peer;
+    struct resent *resent = peer->core->resent;
+    struct try_token token;
+    memcpy(token.octets, request->msg.commit.token.p, sizeof(token.octets));
+    committed->message = resent_find(resent, key);
+    committed->repeated = committed->message != 0;
+    if (!committed->repeated) {
+        unsigned char tag[TRY_TAG_SIZE];
+        committed->message = transaction->message;
+        resent_tag(tag, token, transaction->message, key);
+        struct err e = deliver(request, transaction, slot, str_make(tag, sizeof(tag)));
+        if (err_is(e))
+            return e;
+    }
+    resent_open(resent, peer, token, committed->message, key);
+    if (peer->gone) /* nobody is left to say it */
+        resent_unseen(resent, peer, committed->message);
+    return err_none();
+}
+
 static struct err accept_message(struct request *request, struct transaction *transaction,
                                  struct upload_slot *slot, struct msg_committed *committed)
 {
-    const struct msg_commit *asked = &request->msg.commit;
     struct resent *resent = request->peer->core->resent;
     struct err e = commit_check(request, transaction, slot);
     struct resent_key key;
@@ -198,19 +222,13 @@ static struct err accept_message(struct request *request, struct transaction *tr
         e = key_make(request, transaction, &key);
     if (err_is(e))
         return e;
-    struct try_token token;
-    memcpy(token.octets, asked->token.p, sizeof(token.octets));
-    committed->message = resent_find(resent, key);
-    committed->repeated = committed->message != 0;
-    if (!committed->repeated) {
-        unsigned char tag[TRY_TAG_SIZE];
-        committed->message = transaction->message;
-        resent_tag(tag, token, transaction->message, key);
-        e = deliver(request, transaction, slot, str_make(tag, sizeof(tag)));
-        if (err_is(e))
-            return e;
-    }
-    resent_open(resent, request->peer, token, committed->message, key);
+    struct resent_flight flight;
+    resent_flight_begin(resent, request->peer, key, &flight);
+    flight.lost = request->peer->gone;
+    e = accept_try(request, transaction, slot, key, committed);
+    resent_flight_end(resent, &flight);
+    if (err_is(e))
+        return e;
     log_accepted(request, transaction, committed->message, committed->repeated);
     return err_none();
 }

@@ -58,6 +58,8 @@ static void peer_over(struct peer *peer, struct err why)
     LIST_REMOVE(peer, link_in_core);
     peer->gone = true;
     link_done(&peer->link);
+    /* At once: its clients may be back before its last request has ended. */
+    resent_peer_gone(peer->core->resent, peer);
     peer_release(peer);
 }
 

@@ -51,6 +51,13 @@ struct resent {
     struct known_try *tries;
     TAILQ_HEAD(, known_try) order;
     size_t try_count;
+    LIST_HEAD(, resent_flight) flights;
+    LIST_HEAD(, flight_waiter) waiters; /* for the end of any lost flight */
+};
+
+struct flight_waiter {
+    LIST_ENTRY(flight_waiter) link;
+    struct wait wait;
 };
 
 static const struct partition partition = {PARTITION_RESENT, 0};
@@ -62,6 +69,8 @@ struct resent *resent_new(struct world *world)
         return NULL;
     resent->world = world;
     TAILQ_INIT(&resent->order);
+    LIST_INIT(&resent->flights);
+    LIST_INIT(&resent->waiters);
     return resent;
 }
 
@@ -366,8 +375,46 @@ void resent_unseen(struct resent *resent, const struct peer *peer, uint64_t mess
         end_unseen(resent, open);
 }
 
+/* --- R0 --- */
+
+static bool lost_flight_of(const struct resent *resent, struct resent_key key)
+{
+    const struct resent_flight *flight;
+    LIST_FOREACH (flight, &resent->flights, link)
+        if (flight->lost && memcmp(&flight->key, &key, sizeof(key)) == 0)
+            return true;
+    return false;
+}
+
+void resent_flight_begin(struct resent *resent, struct peer *peer, struct resent_key key,
+                         struct resent_flight *flight)
+{
+    while (lost_flight_of(resent, key)) {
+        struct flight_waiter waiter = {.wait = {.done = false}};
+        LIST_INSERT_HEAD(&resent->waiters, &waiter, link);
+        wait_for(&waiter.wait);
+    }
+    *flight = (struct resent_flight){.key = key, .peer = peer};
+    LIST_INSERT_HEAD(&resent->flights, flight, link);
+}
+
+void resent_flight_end(struct resent *resent, struct resent_flight *flight)
+{
+    struct flight_waiter *waiter;
+    LIST_REMOVE(flight, link);
+    if (!flight->lost)
+        return;
+    while ((waiter = LIST_FIRST(&resent->waiters))) {
+        LIST_REMOVE(waiter, link);
+        wait_over(&waiter->wait);
+    }
+}
+
 void resent_peer_gone(struct resent *resent, struct peer *peer)
 {
+    struct resent_flight *flight;
+    LIST_FOREACH (flight, &resent->flights, link)
+        flight->lost |= flight->peer == peer;
     struct open_message *open, *next;
     HASH_ITER (hh, resent->open, open, next) {
         if (open->peer == peer)

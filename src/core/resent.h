@@ -20,6 +20,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "store/engine.h"
+#include "sys/fiber.h"
 #include "sys/world.h"
 
 struct peer;
@@ -36,6 +37,14 @@ enum {
 
 struct resent_key {
     unsigned char octets[RESENT_KEY_SIZE];
+};
+
+/* R0: a try between COMMIT and its answer. In the memory of whoever works on it. */
+struct resent_flight {
+    LIST_ENTRY(resent_flight) link;
+    struct resent_key key;
+    struct peer *peer;
+    bool lost; /* its edge is gone: whoever sent it may try again before we have answered */
 };
 
 struct try_token {
@@ -63,6 +72,15 @@ void resent_tag(unsigned char tag[TRY_TAG_SIZE], struct try_token token, uint64_
  * another session has it as its repetition, for two sessions that complete are two messages. */
 uint64_t resent_find(struct resent *resent, struct resent_key key);
 
+/*
+ * May yield: a try begins. Where the same message is in flight for an edge that is gone, this may
+ * be its repetition and waits until that is decided; then resent_find knows. resent_flight_end
+ * belongs to every begin.
+ */
+void resent_flight_begin(struct resent *resent, struct peer *peer, struct resent_key key,
+                         struct resent_flight *flight);
+void resent_flight_end(struct resent *resent, struct resent_flight *flight);
+
 /* R1: accepted, or recognised (`repeated`); `peer` will say how the session went on. */
 void resent_open(struct resent *resent, struct peer *peer, struct try_token token, uint64_t message,
                  struct resent_key key);
@@ -70,7 +88,7 @@ void resent_open(struct resent *resent, struct peer *peer, struct try_token toke
 void resent_seen(struct resent *resent, const struct peer *peer, uint64_t message);
 /* R1 -> R3; as above. */
 void resent_unseen(struct resent *resent, const struct peer *peer, uint64_t message);
-/* All R1 of an edge that is gone -> R3 */
+/* All R1 of an edge that is gone -> R3; its R0 are lost. */
 void resent_peer_gone(struct resent *resent, struct peer *peer);
 
 /* R4: the message accepted under this token, or 0. `peer` takes it over as in resent_open. */

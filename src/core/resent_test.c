@@ -276,10 +276,69 @@ static void what_is_past_its_time_goes(void **state)
     assert_false(send(mx).repeated);
 }
 
+/* --- R0 --- */
+
+struct second_try {
+    struct resent *resent;
+    struct peer *edge;
+    struct resent_key key;
+    struct resent_flight flight;
+    struct fiber_start start;
+    bool begun;
+};
+
+static void second_run(void *arg)
+{
+    struct second_try *try = arg;
+    resent_flight_begin(try->resent, try->edge, try->key, &try->flight);
+    try->begun = true;
+}
+
+static void second_begin(struct second_try *try, struct fiber_pool *fibers)
+{
+    try->start = (struct fiber_start){.run = second_run, .arg = try};
+    fiber_run(fibers, &try->start);
+}
+
+/* A client that lost its edge is back with the same message before the first try is decided. */
+static void a_try_waits_for_one_whose_edge_is_gone(void **state)
+{
+    (void)state;
+    struct loop loop;
+    assert_int_equal(loop_init(&loop, world_real()), 0);
+    struct fiber_pool *fibers = fiber_pool_open(&loop, 8);
+    struct resent *resent = resent_new(world_real());
+    static char edges[2]; /* only their addresses matter */
+    struct peer *dead = (struct peer *)(void *)&edges[0], *alive = (struct peer *)(void *)&edges[1];
+    struct resent_key key = {{1}}, other = {{2}};
+    struct second_try first = {.resent = resent, .edge = dead, .key = key};
+    struct second_try at_once = {.resent = resent, .edge = alive, .key = key};
+    struct second_try waits = at_once, another = {.resent = resent, .edge = alive, .key = other};
+    second_begin(&first, fibers);
+    second_begin(&at_once, fibers);
+    assert_true(first.begun && at_once.begun); /* as long as the edge lives they are two */
+    resent_peer_gone(resent, dead);
+    second_begin(&waits, fibers);
+    second_begin(&another, fibers);
+    loop_turn(&loop);
+    assert_false(waits.begun);
+    assert_true(another.begun);
+    resent_flight_end(resent, &first.flight);
+    loop_turn(&loop);
+    assert_true(waits.begun);
+    resent_flight_end(resent, &at_once.flight);
+    resent_flight_end(resent, &waits.flight);
+    resent_flight_end(resent, &another.flight);
+    resent_free(resent);
+    fiber_pool_close(fibers);
+    loop_done(&loop);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, house_up, house_down)
     const struct CMUnitTest tests[] = {
+        TEST(a_try_waits_for_one_whose_edge_is_gone),
         TEST(two_that_complete_are_two),
         TEST(unseen_and_sent_again_is_one),
         TEST(unseen_again_and_again_is_one),
