@@ -11,6 +11,9 @@ enum {
     PATH_MAX_OCTETS = 64,
 };
 
+/* Less than smtp.resent_window: who comes back later is not recognised. */
+#define REMEMBERED (14 * 60 * NS_PER_SECOND)
+
 void oracle_open(struct oracle *oracle, struct fake_world *fake, size_t letters)
 {
     *oracle = (struct oracle){.fake = fake, .text = BUF_INIT(ORACLE_TEXT_MAX)};
@@ -106,12 +109,15 @@ struct letter *oracle_letter(struct oracle *oracle, int host, struct fake_random
 
 /* --- Attempts -------------------------------------------------------------------------------- */
 
-void letter_begun(struct letter *letter, uint64_t deaths)
+void letter_begun(struct oracle *oracle, struct letter *letter, uint64_t deaths)
 {
+    int64_t now = world_mono(&oracle->fake->world);
     letter->attempts++;
     if (letter->unknown == 0) {
         letter->core_deaths = deaths;
         letter->loose = false;
+    } else if (now - letter->unknown_at > REMEMBERED) {
+        letter->loose = true;
     }
 }
 
@@ -139,6 +145,8 @@ void letter_unknown(struct oracle *oracle, struct letter *letter, uint64_t death
     letter->was_unknown = true;
     if (letter->unknown && deaths != letter->core_deaths)
         letter->loose = true;
+    if (letter->unknown == 0)
+        letter->unknown_at = world_mono(&oracle->fake->world);
     if (letter->unknown == 0 || letter->loose)
         letter->unknown++;
 }

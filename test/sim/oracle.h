@@ -48,6 +48,7 @@ struct letter {
     uint64_t unknown;     /* attempts of unknown end since */
     bool loose;           /* they may be copies of their own */
     uint64_t core_deaths; /* when the first of them began */
+    int64_t unknown_at;   /* the first of them ended */
     bool was_unknown;     /* an attempt once was: its bytes are not sent a second time on purpose */
 };
 
@@ -92,7 +93,7 @@ struct letter *oracle_letter(struct oracle *oracle, int host, struct fake_random
 
 /* --- Attempts. `deaths`: how often core died so far ------------------------------------------ */
 
-void letter_begun(struct letter *letter, uint64_t deaths);
+void letter_begun(struct oracle *oracle, struct letter *letter, uint64_t deaths);
 void letter_accepted(struct oracle *oracle, struct letter *letter, uint64_t deaths);
 void letter_refused(struct oracle *oracle, struct letter *letter);
 void letter_unknown(struct oracle *oracle, struct letter *letter, uint64_t deaths);

@@ -204,7 +204,7 @@ static void say_mail(struct host *host)
     struct letter *letter = letter_now(host);
     host->spoiled = host->mail_refused = false;
     host->taken = 0;
-    letter_begun(letter, deaths(host));
+    letter_begun(&host->sim->oracle, letter, deaths(host));
     if (host->extended)
         say(host, "MAIL FROM:<m%llu@sender.test> SIZE=%zu%s", (unsigned long long)letter->number,
             letter->octets.n, letter->eight_bit ? " BODY=8BITMIME" : "");
