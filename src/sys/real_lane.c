@@ -20,7 +20,7 @@ struct real_lane {
     struct lane *lane;
     pthread_mutex_t mutex; /* guards what stands from here ... */
     pthread_cond_t more;
-    struct job_list todo;
+    struct job_list queued;
     struct job_list finished;
     bool ending; /* ... to here */
     int event;
@@ -46,13 +46,13 @@ static void event_lower(int event)
 /* The next job, or NULL at the end. Called and returns with the mutex held. */
 static struct job *job_next(struct real_lane *real)
 {
-    while (TAILQ_EMPTY(&real->todo)) {
+    while (TAILQ_EMPTY(&real->queued)) {
         if (real->ending)
             return NULL;
         pthread_cond_wait(&real->more, &real->mutex);
     }
-    struct job *job = TAILQ_FIRST(&real->todo);
-    TAILQ_REMOVE(&real->todo, job, link);
+    struct job *job = TAILQ_FIRST(&real->queued);
+    TAILQ_REMOVE(&real->queued, job, link);
     return job;
 }
 
@@ -151,7 +151,7 @@ static struct real_lane *lane_make(struct lane *lane)
     if (!real)
         return NULL;
     real->lane = lane;
-    TAILQ_INIT(&real->todo);
+    TAILQ_INIT(&real->queued);
     TAILQ_INIT(&real->finished);
     pthread_mutex_init(&real->mutex, NULL);
     pthread_cond_init(&real->more, NULL);
@@ -188,7 +188,7 @@ void real_lane_submit(struct world *world, struct lane *lane, struct job *job)
     (void)world;
     struct real_lane *real = lane->backend;
     pthread_mutex_lock(&real->mutex);
-    TAILQ_INSERT_TAIL(&real->todo, job, link);
+    TAILQ_INSERT_TAIL(&real->queued, job, link);
     pthread_cond_signal(&real->more);
     pthread_mutex_unlock(&real->mutex);
 }
