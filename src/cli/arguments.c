@@ -37,7 +37,7 @@ static int file_set(struct cli *cli, struct str file)
 
 static int home_set(struct cli *cli, struct str home)
 {
-    struct buf file = BUF_INIT(4096);
+    struct buf file = BUF_INIT(CLI_PATH_MAX);
     buf_put(&file, home);
     buf_put(&file, STR("/veredus.conf"));
     struct str text = buf_copy(&file, &cli->arena);

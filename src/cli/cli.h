@@ -26,6 +26,7 @@ enum {
     CLI_ARGUMENTS_MAX = 256,
     CLI_CONFIGURATION_MAX = 1024 * 1024,
     CLI_INPUT_MAX = 64 * 1024 * 1024,
+    CLI_PATH_MAX = 4096,
 };
 
 struct cli {

@@ -312,6 +312,7 @@ static void house_close(struct house *house)
 
 int parent_run(const struct parent_options *options)
 {
+    must(str_starts(options->config, STR("/")));
     struct house *house = calloc(1, sizeof(*house));
     if (!house)
         return EXIT_FAILED;

@@ -25,7 +25,7 @@ static struct err conf_take(struct role *role, struct str text)
     struct conf_trouble trouble = {.text = BUF_INIT(REPORT_MAX)};
     struct err e = err_make(ERR_NO_MEMORY);
     if (conf && kept.p)
-        e = conf_parse(kept, STR("configuration"), STR("/"), arena, conf, &trouble);
+        e = conf_parse(kept, STR("configuration"), STR(""), arena, conf, &trouble);
     buf_done(&trouble.text);
     if (err_is(e)) {
         arena_done(arena);

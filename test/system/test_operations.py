@@ -202,6 +202,16 @@ def test_a_bad_configuration_names_file_line_key_and_the_nearest(other):
     assert other.cli("config", "check", check=False).returncode == 78
 
 
+def test_a_home_may_be_named_from_where_one_stands(other):
+    """The roles leave the working folder, so core once made its data at the same name below the root."""
+    folder, name = os.path.split(other.home)
+    other.start(home=name, folder=folder)
+    assert os.path.isdir(os.path.join(other.home, "data", "store", "log"))
+    other.apply(veredus.DIRECTORY)
+    with veredus.Smtp(other.smtp) as session:
+        session.deliver(veredus.message("from here"))
+
+
 def test_two_servers_in_one_home(server):
     before = server.roles()
     lines = failed_start(server)

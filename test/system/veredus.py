@@ -160,21 +160,22 @@ class Server:
 
     # --- Its life ---
 
-    def spawn(self):
+    def spawn(self, home=None, folder=None):
+        """`home` is how the home is named, seen from the working folder."""
         environment = dict(os.environ)
         environment["ASAN_OPTIONS"] = "detect_leaks=0:abort_on_error=1:" + environment.get("ASAN_OPTIONS", "")
         environment["UBSAN_OPTIONS"] = "print_stacktrace=1"
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                self.before + [BINARY, "serve", "--home", self.home], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, env=environment)
+                self.before + [BINARY, "serve", "--home", home or self.home], stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log, env=environment, cwd=folder)
 
     def answers(self):
         return self.cli("status", check=False).returncode == 0
 
-    def start(self):
+    def start(self, **how):
         begun = len(self.log()) if os.path.exists(self.log_path) else 0
-        self.spawn()
+        self.spawn(**how)
 
         def up():
             assert self.process.poll() is None, "the server ended at its start:\n" + self.log()[-4000:]
