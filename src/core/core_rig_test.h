@@ -424,9 +424,11 @@ static inline struct msg_logged_in house_login(struct edge_end *edge, struct str
                                                struct str password)
 {
     struct msg answer;
-    struct msg question = {
-        .kind = MSG_login,
-        .login = {.client = STR("192.0.2.7"), .user = user, .password = password}};
+    struct msg question = {.kind = MSG_login,
+                           .login = {.protocol = LISTEN_POP3,
+                                     .client = STR("192.0.2.7"),
+                                     .user = user,
+                                     .password = password}};
     assert_false(err_is(house_ask(edge, question, &answer)));
     return answer.logged_in;
 }

@@ -4,6 +4,7 @@
 #include "base/test.h"
 
 #include "core/core_rig_test.h"
+#include "store/trace.h"
 
 enum {
     READ_MAX = 4 << 20,
@@ -717,6 +718,103 @@ static void removed_messages_give_their_room_back(void **state)
     buf_done(&none);
 }
 
+struct story {
+    uint64_t message;
+    struct buf text;
+};
+
+static void story_read(struct rig *rig, void *arg)
+{
+    struct story *story = arg;
+    struct trace_event *events;
+    size_t count;
+    assert_int_equal(trace_by_message(rig->engine, story->message, world_wall(&rig->fake->world),
+                                      &house.arena, &events, &count)
+                         .code,
+                     ERR_NONE);
+    for (size_t i = 0; i < count; i++) {
+        trace_print(&events[i], &story->text);
+        buf_put(&story->text, STR("\n"));
+    }
+}
+
+/* What the trace tells of a message has these words. */
+static bool is_told(uint64_t message, const char *words)
+{
+    struct story story = {.message = message, .text = BUF_INIT(READ_MAX)};
+    assert_true(rig_do(&house.rig, story_read, &story));
+    bool told = str_find(buf_str(&story.text), str_from(words)) >= 0;
+    buf_done(&story.text);
+    return told;
+}
+
+static void the_trace_tells_who_removed_a_copy(void **state)
+{
+    (void)state;
+    struct offer offer;
+    struct msg answer;
+    house_resolve_one(mx, 1, "two@example.test");
+    offer_make(&offer, mx, 1, TEXT, 1, 1);
+    assert_false(err_is(house_ask(mx, offer.msg, &answer)));
+    uint64_t message = answer.committed.message;
+    uint64_t other = house_deliver(mx, 2, "bob@example.test", TEXT, 2).message;
+    uint64_t handle = house_enter(box, "bob@example.test");
+    house_rows(box, handle, 0);
+    assert_false(is_told(message, "Removed"));
+    assert_int_equal(expunge(handle, 1, 2, false), ERR_NONE);
+    assert_true(is_told(message, " Removed from INBOX of bob@example.test (UID 1) by POP3 from "
+                                 "192.0.2.7.\n"));
+    assert_false(is_told(message, "INBOX of alice@example.test (UID"));
+    assert_false(is_told(other, "Removed"));
+}
+
+/* Puts as many messages into bob's INBOX as one session may remove. */
+static void inbox_fill(struct rig *rig, void *arg)
+{
+    uint64_t *first = arg;
+    struct arena arena;
+    struct account bob;
+    arena_init(&arena, 64 << 20);
+    assert_false(
+        err_is(directory_login(&house.core.directory, STR("bob@example.test"), &arena, &bob)));
+    struct op_list ops = op_list_take(&arena, MAILBOX_EXPUNGE_MAX * MAILBOX_DELIVERY_OPS);
+    for (size_t i = 0; i < MAILBOX_EXPUNGE_MAX; i++) {
+        struct mailbox_message message = {.size = 1, .message = core_message_id(&house.core)};
+        *first = i == 0 ? message.message : *first;
+        mailbox_delivery_ops(bob.id, bob.inbox, &message, &arena, &ops, NULL);
+    }
+    assert_false(ops.over);
+    struct commit commit = {.ops = ops.ops, .op_count = ops.count};
+    assert_int_equal(engine_commit_wait(rig->engine, &commit).code, ERR_NONE);
+    arena_done(&arena);
+}
+
+static void as_many_go_at_once_as_a_session_may_mark(void **state)
+{
+    (void)state;
+    enum {
+        PAGE = 8000
+    };
+    static struct msg_uid uids[PAGE];
+    uint64_t first = 0;
+    assert_true(rig_do(&house.rig, inbox_fill, &first));
+    uint64_t handle = house_enter(box, "bob@example.test");
+    house_rows(box, handle, 0);
+    for (uint32_t from = 0; from < MAILBOX_EXPUNGE_MAX; from += PAGE) {
+        uint32_t left = MAILBOX_EXPUNGE_MAX - from, count = left < PAGE ? left : PAGE;
+        for (uint32_t i = 0; i < count; i++)
+            uids[i].uid = from + i + 1;
+        struct msg answer;
+        struct msg question = {
+            .kind = MSG_expunge,
+            .expunge = {.handle = handle, .uids = uids, .uids_count = count, .more = count < left}};
+        assert_false(err_is(house_ask(box, question, &answer)));
+        assert_int_equal(answer.expunged.error, ERR_NONE);
+    }
+    assert_int_equal(house_count(box, "bob@example.test"), 0);
+    assert_true(is_told(first, "Removed from INBOX of bob@example.test (UID 1) by POP3"));
+}
+
 /* --- Ends --- */
 
 static void an_edge_goes_with_commits_in_flight(void **state)
@@ -801,6 +899,8 @@ int main(void)
         TEST(nothing_goes_before_the_last_page),
         TEST(two_expunges_at_once),
         TEST(removed_messages_give_their_room_back),
+        TEST(the_trace_tells_who_removed_a_copy),
+        TEST(as_many_go_at_once_as_a_session_may_mark),
         TEST(an_edge_goes_with_commits_in_flight),
         TEST(core_ends_with_commits_in_flight),
         TEST(the_duty_ends_before_core_does),

@@ -121,6 +121,7 @@ static struct err login_add(struct request *request, const struct account *accou
     login->handle = handle_new(peer);
     login->account = account->id;
     login->inbox = account->inbox;
+    login->protocol = (enum listen_protocol)request->msg.login.protocol;
     login->address = arena_str(&login->arena, account->address);
     login->client = arena_str(&login->arena, request->msg.login.client);
     if (arena_over(&login->arena)) {

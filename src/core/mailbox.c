@@ -7,19 +7,24 @@
 #include "base/must.h"
 #include "core/delivery.h"
 #include "store/message_head.h"
+#include "store/trace.h"
 
 enum {
     ROWS_PAGE = 2000,
     EXPUNGE_TRIES = 5,
-    EXPUNGE_OPS_PER_UID = 2,
+    EXPUNGE_OPS_PER_UID = MAILBOX_EXPUNGE_OPS + 1, /* and the event of its message, */
+    EXPUNGE_OPS_MORE = MAILBOX_EXPUNGE_MORE + 1,   /* and what the trace has grown by */
     EXPUNGE_ARENA = 64 * 1024,
-    EXPUNGE_ARENA_PER_OP = 512, /* octets for an operation, its key and the record it removes */
+    EXPUNGE_ARENA_PER_OP = 512, /* octets for an operation, its key, what it removes or writes */
     CHUNK = 16 * 1024,          /* what has a checksum of its own (engine.h) */
     FETCH_MESSAGE = 0,          /* of MSG_fetch */
     FETCH_SUMMARY = 1,
     /* A head, the list in it, the prefix made of it. */
     FETCH_ARENA = 3 * ENGINE_HEAD_MAX,
 };
+
+_Static_assert(MAILBOX_EXPUNGE_MAX *EXPUNGE_OPS_PER_UID + EXPUNGE_OPS_MORE <= ENGINE_COMMIT_OPS_MAX,
+               "all that one session may remove is one commit");
 
 /* --- mailbox_open --- */
 
@@ -341,15 +346,45 @@ static void uids_tidy(struct uid_set *set)
     set->count = kept;
 }
 
+static struct str protocol_name(enum listen_protocol protocol)
+{
+    return protocol == LISTEN_POP3 ? STR("POP3") : STR("-");
+}
+
+/* May yield. Each message's trace tells who removed this copy. */
+static struct err removals_trace(struct core *core, const struct mailbox_login *login,
+                                 const struct mailbox_removed *removed, size_t count,
+                                 struct arena *arena, struct op_list *ops)
+{
+    struct str name;
+    struct err e = mailbox_name(core->engine, login->open, arena, &name);
+    int64_t now = world_wall(core->world);
+    struct trace_growth growth = trace_growth(now);
+    for (size_t i = 0; i < count && !err_is(e); i++) {
+        struct trace_event event = trace_event(TRACED_removed, now);
+        trace_text(&event, TRACE_mailbox, name);
+        trace_text(&event, TRACE_account, login->address);
+        trace_number(&event, TRACE_uid, removed[i].uid);
+        trace_text(&event, TRACE_protocol, protocol_name(login->protocol));
+        trace_text(&event, TRACE_client, login->client);
+        trace_add(&growth, removed[i].message, &event, arena, ops);
+    }
+    trace_grown(&growth, arena, ops);
+    return e;
+}
+
 static struct err expunge_once(struct core *core, const struct mailbox_login *login,
                                const struct uid_set *set, size_t *removed_r)
 {
     struct arena arena;
-    size_t room = set->count * EXPUNGE_OPS_PER_UID + 2;
+    struct mailbox_removed *removed;
+    size_t room = set->count * EXPUNGE_OPS_PER_UID + EXPUNGE_OPS_MORE;
     arena_init(&arena, EXPUNGE_ARENA + room * EXPUNGE_ARENA_PER_OP);
     struct op_list ops = op_list_take(&arena, room);
     struct err e = mailbox_expunge_ops(core->engine, login->account, login->open, set->uids,
-                                       set->count, &arena, &ops, removed_r);
+                                       set->count, &arena, &ops, &removed, removed_r);
+    if (!err_is(e) && *removed_r)
+        e = removals_trace(core, login, removed, *removed_r, &arena, &ops);
     if (!err_is(e) && (ops.over || arena_over(&arena)))
         e = err_make(ERR_NO_MEMORY);
     if (!err_is(e) && *removed_r) {

@@ -31,6 +31,7 @@ struct mailbox_login {
     uint64_t account, inbox;
     uint32_t uid_validity;
     uint64_t open; /* mailbox that was opened, or 0 */
+    enum listen_protocol protocol;
     struct str address, client;
     struct uid_set expunge; /* of the pages so far */
     struct reading reading;

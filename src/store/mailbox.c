@@ -184,6 +184,23 @@ struct err mailbox_find(struct engine *engine, uint64_t account, struct str name
     return mailbox_name_decode(account, entry.key, entry.value, mailbox_r);
 }
 
+struct err mailbox_name(struct engine *engine, uint64_t mailbox, struct arena *arena,
+                        struct str *name_r)
+{
+    struct entry entry;
+    struct err e = engine_get(engine, mailbox_partition(mailbox), HEADER_KEY, arena, &entry);
+    if (err_is(e))
+        return e;
+    struct wire_in in = wire_in(entry.value);
+    uint8_t format = wire_get_u8(&in);
+    wire_get_u64(&in); /* the account */
+    struct str name = wire_get_str(&in);
+    if (!wire_end(&in) || format != FORMAT)
+        return damaged();
+    *name_r = name;
+    return err_none();
+}
+
 struct err mailbox_list(struct engine *engine, uint64_t account, struct arena *arena,
                         struct mailbox **mailboxes_r, size_t *count_r)
 {
@@ -323,11 +340,16 @@ struct err mailbox_message(struct engine *engine, uint64_t mailbox, uint32_t uid
 
 struct err mailbox_expunge_ops(struct engine *engine, uint64_t account, uint64_t mailbox,
                                const uint32_t *uids, size_t count, struct arena *arena,
-                               struct op_list *ops, size_t *removed_r)
+                               struct op_list *ops, struct mailbox_removed **removed_r,
+                               size_t *removed_count_r)
 {
     must(count <= MAILBOX_EXPUNGE_MAX);
     struct partition partition = mailbox_partition(mailbox);
-    int64_t octets = 0, removed = 0;
+    struct mailbox_removed *removed = arena_take_array(arena, count, sizeof(*removed));
+    size_t removed_count = 0;
+    int64_t octets = 0;
+    if (!removed)
+        return err_make(ERR_OVER_LIMIT);
     for (size_t i = 0; i < count; i++) {
         struct mailbox_message message;
         struct err e = mailbox_message(engine, mailbox, uids[i], arena, &message);
@@ -339,14 +361,15 @@ struct err mailbox_expunge_ops(struct engine *engine, uint64_t account, uint64_t
         op_list_add(ops, OP_NEED_PRESENT, partition, key, str_null());
         op_list_add(ops, OP_REMOVE, partition, key, str_null());
         octets += (int64_t)message.size;
-        removed++;
+        removed[removed_count++] =
+            (struct mailbox_removed){.uid = uids[i], .message = message.message};
     }
-    if (removed) {
+    if (removed_count) {
         op_list_add(ops, OP_NEED_PRESENT, partition, HEADER_KEY, str_null());
-        usage_op(account, -octets, -removed, arena, ops);
+        usage_op(account, -octets, -(int64_t)removed_count, arena, ops);
     }
-    if (removed_r)
-        *removed_r = (size_t)removed;
+    *removed_r = removed;
+    *removed_count_r = removed_count;
     return ops->over ? err_make(ERR_OVER_LIMIT) : err_none();
 }
 

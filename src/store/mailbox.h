@@ -29,7 +29,9 @@ enum {
     MAILBOX_LEVELS_MAX = 32,     /* of a name */
     MAILBOXES_MAX = 10000,       /* of an account */
     MAILBOX_RECORD_MAX = 64,     /* octets of a hot record */
-    MAILBOX_EXPUNGE_MAX = 30000, /* UIDs of one commit: two operations each */
+    MAILBOX_EXPUNGE_MAX = 20000, /* UIDs of one commit: these operations and the trace of each */
+    MAILBOX_EXPUNGE_OPS = 2,     /* what mailbox_expunge_ops adds for each UID, */
+    MAILBOX_EXPUNGE_MORE = 2,    /* and for all of them */
     MAILBOX_DELIVERY_OPS = 3,    /* what mailbox_delivery_ops adds for one recipient */
 };
 
@@ -48,6 +50,9 @@ struct err mailbox_name_parse(struct str text, struct arena *arena, struct str *
 /* All may yield. `name` as mailbox_name_parse gives it. */
 struct err mailbox_find(struct engine *engine, uint64_t account, struct str name,
                         struct arena *arena, struct mailbox *mailbox_r);
+/* The name it has now. ERR_NOT_FOUND: removed meanwhile. */
+struct err mailbox_name(struct engine *engine, uint64_t mailbox, struct arena *arena,
+                        struct str *name_r);
 /* ERR_EXISTS, ERR_OVER_LIMIT (MAILBOXES_MAX), ERR_NOT_FOUND (no such account). */
 struct err mailbox_create(struct engine *engine, struct world *world, uint64_t account,
                           struct str name, struct arena *arena, struct mailbox *mailbox_r);
@@ -102,13 +107,20 @@ struct err mailbox_message(struct engine *engine, uint64_t mailbox, uint32_t uid
 
 /* --- Removing -------------------------------------------------------------------------------- */
 
+struct mailbox_removed {
+    uint32_t uid;
+    uint64_t message; /* message id */
+};
+
 /* May yield. Adds to a commit what removes these messages and corrects the usage; UIDs that are
- * gone are left out, *removed_r (may be NULL) says how many were there. At most
- * MAILBOX_EXPUNGE_MAX, each UID once; two operations each and two more. ERR_CONFLICT at the commit
- * means that another session removed one of them: build the list again. */
+ * gone are left out, the rows of *removed_r (the arena's) are those that were there. At most
+ * MAILBOX_EXPUNGE_MAX, each UID once; MAILBOX_EXPUNGE_OPS operations each and MAILBOX_EXPUNGE_MORE.
+ * ERR_CONFLICT at the commit means that another session removed one of them: build the list again.
+ */
 struct err mailbox_expunge_ops(struct engine *engine, uint64_t account, uint64_t mailbox,
                                const uint32_t *uids, size_t count, struct arena *arena,
-                               struct op_list *ops, size_t *removed_r);
+                               struct op_list *ops, struct mailbox_removed **removed_r,
+                               size_t *removed_count_r);
 
 /* --- Usage ----------------------------------------------------------------------------------- */
 

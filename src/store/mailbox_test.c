@@ -161,14 +161,19 @@ static void removing_what_is_gone_succeeds(void **state)
     for (unsigned i = 0; i < 3; i++)
         deliver(given, 10);
     const uint32_t uids[] = {1, 3, 9};
-    size_t removed;
+    size_t count;
+    struct mailbox_removed *removed;
     for (unsigned round = 0; round < 2; round++) {
         struct op_list ops = op_list_take(&given->arena, 8);
         assert_int_equal(mailbox_expunge_ops(given->engine, ACCOUNT, given->inbox.id, uids, 3,
-                                             &given->arena, &ops, &removed)
+                                             &given->arena, &ops, &removed, &count)
                              .code,
                          ERR_NONE);
-        assert_int_equal(removed, round ? 0 : 2);
+        assert_int_equal(count, round ? 0 : 2);
+        if (round == 0) {
+            assert_int_equal(removed[1].uid, 3);
+            assert_int_equal(removed[1].message, 0x99);
+        }
         assert_int_equal(commit_list(given, &ops).code, ERR_NONE);
         assert_int_equal(usage_of(given).octets, 10);
         assert_int_equal(usage_of(given).messages, 1);
@@ -181,11 +186,13 @@ static void two_removals_at_once_count_once(void **state)
     struct given *given = *state;
     deliver(given, 10);
     const uint32_t uid = 1;
+    size_t count;
+    struct mailbox_removed *removed;
     struct op_list one = op_list_take(&given->arena, 8), two = op_list_take(&given->arena, 8);
     mailbox_expunge_ops(given->engine, ACCOUNT, given->inbox.id, &uid, 1, &given->arena, &one,
-                        NULL);
+                        &removed, &count);
     mailbox_expunge_ops(given->engine, ACCOUNT, given->inbox.id, &uid, 1, &given->arena, &two,
-                        NULL);
+                        &removed, &count);
     assert_int_equal(commit_list(given, &one).code, ERR_NONE);
     assert_int_equal(commit_list(given, &two).code, ERR_CONFLICT);
     assert_int_equal(usage_of(given).messages, 0);

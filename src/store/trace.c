@@ -116,15 +116,15 @@ size_t trace_ops_count(size_t event_count, size_t recipient_count)
     return event_count + recipient_count + 2;
 }
 
-/* What a day has grown by. */
-struct growth {
-    uint64_t octets, entries;
-};
-
-static void entry_add(struct op_list *ops, struct growth *growth, enum op_kind kind,
-                      struct partition partition, struct str key, struct str value)
+struct trace_growth trace_growth(int64_t time)
 {
-    if (op_list_add(ops, kind, partition, key, value)) {
+    return (struct trace_growth){.day = day_of(time)};
+}
+
+static void entry_add(struct op_list *ops, struct trace_growth *growth, enum op_kind kind,
+                      struct str key, struct str value)
+{
+    if (op_list_add(ops, kind, day_partition(growth->day), key, value)) {
         growth->octets += key.n + value.n;
         growth->entries++;
     }
@@ -141,10 +141,16 @@ static void growth_add(struct op_list *ops, uint32_t day, int64_t octets, int64_
     op_list_add(ops, OP_ADD, totals, value.p ? day_key(day, arena) : str_null(), value);
 }
 
+void trace_grown(const struct trace_growth *growth, struct arena *arena, struct op_list *ops)
+{
+    if (growth->entries)
+        growth_add(ops, growth->day, (int64_t)growth->octets, (int64_t)growth->entries, arena);
+}
+
 /* Events in as few values as their size allows. */
-static void events_add(uint64_t message, const struct trace_event *events, size_t count,
-                       struct partition partition, struct arena *arena, struct op_list *ops,
-                       struct growth *growth)
+static void events_add(struct trace_growth *growth, uint64_t message,
+                       const struct trace_event *events, size_t count, struct arena *arena,
+                       struct op_list *ops)
 {
     struct str key = events_key(message, arena);
     struct buf value = BUF_INIT(ENGINE_VALUE_MAX);
@@ -154,12 +160,18 @@ static void events_add(uint64_t message, const struct trace_event *events, size_
         if (value.n < VALUE_SOFT && i + 1 < count)
             continue;
         struct str copy = buf_copy(&value, arena);
-        entry_add(ops, growth, OP_APPEND, partition, copy.p ? key : str_null(), copy);
+        entry_add(ops, growth, OP_APPEND, copy.p ? key : str_null(), copy);
         buf_clear(&value);
         from = i + 1;
     }
     must(from == count);
     buf_done(&value);
+}
+
+void trace_add(struct trace_growth *growth, uint64_t message, const struct trace_event *event,
+               struct arena *arena, struct op_list *ops)
+{
+    events_add(growth, message, event, 1, arena, ops);
 }
 
 void trace_ops(uint64_t message, const struct trace_event *events, size_t count,
@@ -169,17 +181,15 @@ void trace_ops(uint64_t message, const struct trace_event *events, size_t count,
     if (count == 0)
         return;
     int64_t time = events[0].time;
-    uint32_t day = day_of(time);
-    struct partition partition = day_partition(day);
-    struct growth growth = {0, 0};
-    events_add(message, events, count, partition, arena, ops, &growth);
+    struct trace_growth growth = trace_growth(time);
+    events_add(&growth, message, events, count, arena, ops);
     if (sender && sender->kind != ADDR_NULL)
-        entry_add(ops, &growth, OP_PUT, partition,
-                  address_key(TRACE_FROM, sender, time, message, arena), STR(""));
+        entry_add(ops, &growth, OP_PUT, address_key(TRACE_FROM, sender, time, message, arena),
+                  STR(""));
     for (size_t i = 0; i < recipient_count; i++)
-        entry_add(ops, &growth, OP_PUT, partition,
-                  address_key(TRACE_TO, &recipients[i], time, message, arena), STR(""));
-    growth_add(ops, day, (int64_t)growth.octets, (int64_t)growth.entries, arena);
+        entry_add(ops, &growth, OP_PUT, address_key(TRACE_TO, &recipients[i], time, message, arena),
+                  STR(""));
+    trace_grown(&growth, arena, ops);
 }
 
 /* --- Reading --------------------------------------------------------------------------------- */

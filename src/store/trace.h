@@ -74,6 +74,19 @@ void trace_ops(uint64_t message, const struct trace_event *events, size_t count,
 /* An upper limit, for op_list_take. */
 size_t trace_ops_count(size_t event_count, size_t recipient_count);
 
+/* Events of many messages in one commit: trace_growth at the time of all of them, trace_add for
+ * each event (one operation), and at the end trace_grown (one operation, if there was any). Never
+ * yields. */
+struct trace_growth {
+    uint32_t day;
+    uint64_t octets, entries;
+};
+
+struct trace_growth trace_growth(int64_t time);
+void trace_add(struct trace_growth *growth, uint64_t message, const struct trace_event *event,
+               struct arena *arena, struct op_list *ops);
+void trace_grown(const struct trace_growth *growth, struct arena *arena, struct op_list *ops);
+
 /* --- Reading (all may yield) ------------------------------------------------------------------ */
 
 /* The events of a message, oldest first. ERR_NOT_FOUND: none (any more). */

@@ -284,6 +284,10 @@ def test_trace_tells_the_story_of_a_message(server, smtp, bob):
     told = json.loads(server.cli("trace", ident, json=True).stdout)
     events = (told if isinstance(told, dict) else told[0])["events"]
     assert [event["event"] for event in events][:2] == ["accepted", "delivered"]
+    assert "Removed" not in story
+    bob.empty()
+    assert re.search(r"Removed from INBOX of bob@example\.test \(UID [0-9]+\) by POP3 from 127\.0\.0\.1\.",
+                     server.cli("trace", ident).stdout)
     refused = wait_until(lambda: server.cli("trace", "--to", "victim@else.test", check=False).stdout,
                          "the refusal is written down")
     assert "550" in refused and "Relaying denied" in refused

@@ -25,7 +25,7 @@ enum pop3_state {
 enum {
     POP3_LINE_MAX = 1024, /* of a command with its end; RFC 2449 asks for 255 */
     POP3_USER_MAX = 320,
-    POP3_MARKED_MAX = 30000, /* as many as core removes in one commit */
+    POP3_MARKED_MAX = 20000, /* as many as core removes in one commit */
     POP3_READ_RATE = 1000,   /* octets a second that a client must take of a long answer */
 };
 

@@ -577,9 +577,9 @@ static void marks_have_a_limit(void **state)
     many_messages(POP3_MARKED_MAX + 1);
     struct fake_client *client = enter();
     mark(client, 1, POP3_MARKED_MAX);
-    assert_str(say(client, "DELE 30001\r\n"),
+    assert_str(say(client, "DELE 20001\r\n"),
                STR("-ERR [SYS/TEMP] Too many to remove in one session; QUIT first\r\n"));
-    assert_str(say(client, "RSET\r\nDELE 30001\r\n"),
+    assert_str(say(client, "RSET\r\nDELE 20001\r\n"),
                STR("+OK\r\n+OK Will be removed at QUIT\r\n"));
     leave(client);
 }
