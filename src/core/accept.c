@@ -23,11 +23,6 @@ enum {
     FACTS_MAX = 4096,
 };
 
-static const char *protocol_name(enum listen_protocol protocol)
-{
-    return protocol == LISTEN_LMTP ? "LMTP" : "SMTP";
-}
-
 /* --- C1: is what the edge says possible? --- */
 
 static struct err commit_check(const struct request *request, const struct transaction *transaction,
@@ -84,7 +79,7 @@ static void trace_accepted(struct delivery *delivery, const struct transaction *
     struct trace_event *event = delivery_event(delivery, TRACED_accepted);
     trace_text(event, TRACE_client, transaction->client);
     trace_text(event, TRACE_helo, transaction->helo);
-    trace_text(event, TRACE_protocol, str_from(protocol_name(transaction->protocol)));
+    trace_text(event, TRACE_protocol, str_from(transmission_word(transaction->transmission)));
     trace_text(event, TRACE_sender, transaction->reverse_path);
     trace_number(event, TRACE_size, asked->size);
     trace_text(event, TRACE_facts, asked->trace_facts);

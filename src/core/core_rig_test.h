@@ -14,6 +14,7 @@
 
 #include "core/peer.h"
 #include "format/summary.h"
+#include "format/transmission.h"
 #include "store/local/engine_rig_test.h"
 
 enum {
@@ -321,6 +322,7 @@ static inline struct msg_resolved house_resolve(struct edge_end *edge, uint64_t 
     struct msg answer;
     struct msg question = {.kind = MSG_resolve,
                            .resolve = {.transaction = transaction,
+                                       .transmission = TRANSMISSION_ESMTP,
                                        .client = STR("192.0.2.1"),
                                        .helo = STR("c.example"),
                                        .reverse_path = STR("x@c.example"),

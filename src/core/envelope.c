@@ -66,7 +66,7 @@ static void transaction_count(struct peer *peer, struct transaction *transaction
 static struct err envelope_take(struct transaction *transaction, const struct msg_resolve *asked)
 {
     struct arena *arena = &transaction->arena;
-    transaction->protocol = (enum listen_protocol)asked->protocol;
+    transaction->transmission = (enum transmission)asked->transmission;
     transaction->client = arena_str(arena, asked->client);
     transaction->helo = arena_str(arena, asked->helo);
     transaction->reverse_path = arena_str(arena, asked->reverse_path);
@@ -189,6 +189,10 @@ void serve_resolve(struct request *request)
     struct peer *peer = request->peer;
     struct msg answer = {.kind = MSG_resolved};
     struct msg_resolved *resolved = &answer.resolved;
+    if (asked->transmission >= TRANSMISSION_COUNT) {
+        peer_cut(peer, err_detail(ERR_BUS_BROKEN, STR("a way of transmission there is not")));
+        return;
+    }
     resolved->answers =
         arena_take_array(&request->arena, asked->recipients_count, sizeof(struct msg_answer));
     if (!resolved->answers) {

@@ -7,6 +7,7 @@
 #define CORE_TRANSACTION_H
 
 #include "core/peer.h"
+#include "format/transmission.h"
 #include "store/directory.h"
 
 struct accepted_recipient {
@@ -24,7 +25,7 @@ struct transaction {
     UT_hash_handle hh;
     uint64_t number; /* the edge's name for it */
     uint64_t message;
-    enum listen_protocol protocol;
+    enum transmission transmission;
     struct str client, helo, reverse_path;
     struct addr sender;
     struct accepted_recipient *recipients; /* token t is recipients[t - 1] */

@@ -63,6 +63,23 @@ def test_received_names_the_protocol_and_only_a_single_recipient(server, bob):
     assert "with LMTP id" in second and "for <" not in second
 
 
+@pytest.mark.parametrize("protocol, greeting, parameters", [
+    ("SMTP", "HELO", ""),
+    ("ESMTP", "EHLO", ""),
+    ("UTF8SMTP", "EHLO", " SMTPUTF8"),
+    ("LMTP", "LHLO", ""),
+    ("UTF8LMTP", "LHLO", " SMTPUTF8"),
+])
+def test_received_and_the_trace_name_the_same_protocol(server, bob, protocol, greeting, parameters):
+    with Smtp(server.lmtp if greeting == "LHLO" else server.smtp, greeting) as session:
+        session.expect(f"MAIL FROM:<alice@example.test>{parameters}", 250)
+        session.expect("RCPT TO:<bob@example.test>", 250)
+        assert session.data(message()).code == 250
+    received = parted(bob.raw()[0])[0]["received"][0]
+    ident = re.search(rf"with {protocol} id ([0-9a-z]+)", received).group(1)
+    assert f" by {protocol}: " in server.cli("trace", ident).stdout
+
+
 @pytest.mark.parametrize("sent", [
     b"",
     b"\r\n",

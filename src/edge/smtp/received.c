@@ -11,15 +11,6 @@ enum {
     FACT_MAX = 255
 };
 
-const char *received_with(const struct received *received)
-{
-    if (received->lmtp)
-        return received->utf8 ? "UTF8LMTP" : "LMTP";
-    if (received->utf8)
-        return "UTF8SMTP";
-    return received->extended ? "ESMTP" : "SMTP";
-}
-
 /* An address literal: RFC 5321 4.1.3. */
 static void put_literal(struct str client, struct buf *to)
 {
@@ -42,7 +33,7 @@ void received_print(const struct received *received, struct buf *to)
     buf_put(to, STR("\r\n\tby "));
     buf_put(to, received->host);
     buf_put(to, STR(" with "));
-    buf_put(to, str_from(received_with(received)));
+    buf_put(to, str_from(transmission_word(received->transmission)));
     buf_put(to, STR(" id "));
     buf_put(to, str_make(id, sizeof id));
     if (received->only_one_for.n > 0) {
@@ -70,7 +61,7 @@ void received_facts_print(const struct received *received, struct buf *to)
     put_fact(to, "client", received->client);
     buf_printf(to, " port=%u", received->port);
     put_fact(to, "helo", received->helo);
-    put_fact(to, "with", str_from(received_with(received)));
+    put_fact(to, "with", str_from(transmission_word(received->transmission)));
     put_fact(to, "from", received->reverse_path);
     put_fact(to, "body", str_from(received->body_type));
 }

@@ -16,7 +16,7 @@ static void tells_the_session(void **state)
     struct received received = {.helo = STR("mail.example.org"),
                                 .client = STR("192.0.2.1"),
                                 .host = STR("mx.example.test"),
-                                .extended = true,
+                                .transmission = TRANSMISSION_ESMTP,
                                 .message = 32,
                                 .only_one_for = STR("bob@example.test"),
                                 .time = 1795240637};
@@ -26,25 +26,12 @@ static void tells_the_session(void **state)
                                              "\tSat, 21 Nov 2026 05:57:17 +0000\r\n"));
     received.client = STR("2001:db8::1");
     received.only_one_for = str_null();
-    received.extended = false;
+    received.transmission = TRANSMISSION_SMTP;
     assert_str(printed(&received, &buf),
                STR("Received: from mail.example.org ([IPv6:2001:db8::1])\r\n"
                    "\tby mx.example.test with SMTP id 0000000000010;\r\n"
                    "\tSat, 21 Nov 2026 05:57:17 +0000\r\n"));
     buf_done(&buf);
-}
-
-static void names_the_protocol(void **state)
-{
-    (void)state;
-    struct received received = {.extended = true};
-    assert_string_equal(received_with(&received), "ESMTP");
-    received.utf8 = true;
-    assert_string_equal(received_with(&received), "UTF8SMTP");
-    received.lmtp = true;
-    assert_string_equal(received_with(&received), "UTF8LMTP");
-    received.utf8 = false;
-    assert_string_equal(received_with(&received), "LMTP");
 }
 
 static void facts_cannot_be_forged(void **state)
@@ -61,7 +48,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tells_the_session),
-        cmocka_unit_test(names_the_protocol),
         cmocka_unit_test(facts_cannot_be_forged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,6 +47,11 @@ void smtp_cut(struct smtp_session *s, const char *end)
     s->end = end;
 }
 
+enum transmission smtp_transmission(const struct smtp_session *s)
+{
+    return transmission_of(smtp_is_lmtp(s), s->extended, s->mail->utf8);
+}
+
 static void log_end(const struct smtp_session *s)
 {
     log_event(s->base.edge->log, LOG_INFO, "session",

@@ -12,6 +12,7 @@
 
 #include "edge/edge.h"
 #include "edge/smtp/mail.h"
+#include "format/transmission.h"
 
 enum smtp_state {
     SMTP_EARLY = 1 << 0,   /* S0: the greeting waits */
@@ -88,6 +89,9 @@ static inline bool smtp_is_lmtp(const struct smtp_session *s)
 {
     return s->base.listen == LISTEN_LMTP;
 }
+
+/* How the message of the transaction comes; there is one. */
+enum transmission smtp_transmission(const struct smtp_session *s);
 
 static inline struct str smtp_helo(const struct smtp_session *s)
 {
