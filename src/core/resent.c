@@ -6,9 +6,9 @@
 #include "core/resent.h"
 
 #include "base/hash.h"
-#include <openssl/evp.h>
 
 #include "base/must.h"
+#include "base/sha256.h"
 #include "base/wire.h"
 
 enum {
@@ -101,12 +101,12 @@ void resent_set_window(struct resent *resent, int64_t window)
 
 /* --- Keys and tags --- */
 
-static void digest_str(EVP_MD_CTX *context, struct str s)
+static void digest_str(struct sha256 *sha256, struct str s)
 {
     unsigned char length[8];
     key_put_u64(length, s.n);
-    must(EVP_DigestUpdate(context, length, sizeof(length)) == 1);
-    must(s.n == 0 || EVP_DigestUpdate(context, s.p, s.n) == 1);
+    sha256_feed(sha256, str_make(length, sizeof(length)));
+    sha256_feed(sha256, s);
 }
 
 static int recipient_order(const void *a, const void *b)
@@ -118,16 +118,15 @@ struct resent_key resent_key(struct str client, struct str reverse_path, struct 
                              size_t count, struct str digest)
 {
     qsort(recipients, count, sizeof(*recipients), recipient_order);
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    must(context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1);
-    digest_str(context, client);
-    digest_str(context, reverse_path);
-    digest_str(context, digest);
+    struct sha256 sha256;
+    sha256_init(&sha256);
+    digest_str(&sha256, client);
+    digest_str(&sha256, reverse_path);
+    digest_str(&sha256, digest);
     for (size_t i = 0; i < count; i++)
-        digest_str(context, recipients[i]);
-    unsigned char whole[EVP_MAX_MD_SIZE];
-    must(EVP_DigestFinal_ex(context, whole, NULL) == 1);
-    EVP_MD_CTX_free(context);
+        digest_str(&sha256, recipients[i]);
+    unsigned char whole[SHA256_SIZE];
+    sha256_end(&sha256, whole);
     struct resent_key key;
     memcpy(key.octets, whole, sizeof(key.octets));
     return key;
