@@ -75,14 +75,21 @@ static struct arena_block *block_add(struct arena *arena, size_t need)
     return block;
 }
 
+/* False: it passes the end of memory. */
+static bool aligned(size_t n, size_t *aligned_r)
+{
+    bool fits = !__builtin_add_overflow(n, (size_t)ALIGNMENT - 1, aligned_r);
+    *aligned_r &= ~((size_t)ALIGNMENT - 1);
+    return fits;
+}
+
 void *arena_take(struct arena *arena, size_t n)
 {
     size_t need;
-    if (__builtin_add_overflow(n, (size_t)ALIGNMENT - 1, &need)) {
+    if (!aligned(n, &need)) {
         arena->over = true;
         return NULL;
     }
-    need &= ~((size_t)ALIGNMENT - 1);
     struct arena_block *block = arena->blocks;
     if (!block || block->size - block->used < need)
         block = block_add(arena, need);
@@ -105,6 +112,29 @@ void *arena_take_array(struct arena *arena, size_t count, size_t size)
         return NULL;
     }
     return arena_take(arena, n);
+}
+
+/* Whether p, the newest of its block, could be made `to` bytes long where it is. */
+static bool resize_in_place(struct arena_block *block, const char *p, size_t from, size_t to)
+{
+    size_t before, after;
+    if (!block || !p || !aligned(from, &before) || !aligned(to, &after))
+        return false;
+    const char *end = block->data + block->used;
+    if (p + before != end || after > block->size - (block->used - before))
+        return false;
+    block->used += after - before;
+    return true;
+}
+
+void *arena_resize(struct arena *arena, void *p, size_t from, size_t to)
+{
+    if (resize_in_place(arena->blocks, p, from, to) || to <= from)
+        return p;
+    void *longer = arena_take(arena, to);
+    if (longer && from)
+        memcpy(longer, p, from);
+    return longer;
 }
 
 struct str arena_str(struct arena *arena, struct str s)

@@ -35,6 +35,14 @@ void *arena_take(struct arena *arena, size_t n) __attribute__((warn_unused_resul
 /* count * size zeroed bytes, or NULL, also where the product overflows. */
 void *arena_take_array(struct arena *arena, size_t count, size_t size)
     __attribute__((warn_unused_result));
+/*
+ * What was taken as `from` bytes becomes `to` bytes: in place where nothing was taken since and the
+ * block has room; else what is to be longer is copied, and what is to be shorter stays. What is new
+ * in it may hold anything. p == NULL with from == 0 is taken anew. NULL: no room, and p is as it
+ * was.
+ */
+void *arena_resize(struct arena *arena, void *p, size_t from, size_t to)
+    __attribute__((warn_unused_result));
 /* A copy of s in the arena, or str_null when it does not fit. */
 struct str arena_str(struct arena *arena, struct str s);
 

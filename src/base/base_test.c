@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/crc.h"
 #include "base/err.h"
+#include "base/sha256.h"
 #include "base/wire.h"
 
 static void str_cut_splits_and_ends_with_null(void **state)
@@ -88,6 +89,89 @@ static void buf_printf_grows_past_its_stack_buffer(void **state)
     buf_done(&b);
 }
 
+static void buf_in_an_arena_holds_its_limit(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 4096);
+    struct buf b = buf_in(&a, 300);
+    for (int i = 0; i < 300; i++)
+        assert_true(buf_putc(&b, 'x'));
+    assert_int_equal(b.n, 300);
+    assert_false(buf_putc(&b, 'y'));
+    assert_true(buf_over(&b));
+    assert_null(buf_built(&b).p);
+    arena_done(&a);
+}
+
+/* What was built stays as it is while others are built behind it, and what it did not need is free
+ * again: two bufs of SMALLEST octets would not fit. */
+static void buf_in_an_arena_gives_back_what_it_did_not_need(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 128 + 16);
+    struct buf first = buf_in(&a, 1000), second = buf_in(&a, 1000);
+    buf_put(&first, STR("first"));
+    struct str built = buf_built(&first);
+    assert_true(buf_put(&second, STR("second")));
+    assert_str(buf_built(&second), STR("second"));
+    assert_str(built, STR("first"));
+    assert_false(arena_over(&a));
+    struct buf none = buf_in(&a, 1000);
+    assert_non_null(buf_built(&none).p);
+    assert_int_equal(buf_built(&none).n, 0);
+    arena_done(&a);
+}
+
+static void bufs_that_grow_in_turn_keep_their_bytes(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 64 * 1024);
+    struct buf b[2] = {buf_in(&a, 4000), buf_in(&a, 4000)};
+    for (int i = 0; i < 4000; i++)
+        assert_true(buf_putc(&b[i % 2], (char)('a' + i % 26)));
+    for (int i = 0; i < 4000; i++)
+        assert_int_equal(b[i % 2].p[i / 2], 'a' + i % 26);
+    arena_done(&a);
+}
+
+static void buf_in_a_full_arena_is_over(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 256);
+    struct buf b = buf_in(&a, 1000);
+    for (int i = 0; i < 256; i++)
+        assert_true(buf_putc(&b, 'x'));
+    assert_false(buf_putc(&b, 'x'));
+    assert_null(buf_built(&b).p);
+    assert_true(arena_over(&a));
+    arena_done(&a);
+}
+
+static void arena_resizes_its_newest_in_place(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 1024);
+    char *p = arena_take(&a, 100);
+    memset(p, 'p', 100);
+    assert_ptr_equal(arena_resize(&a, p, 100, 200), p);
+    assert_ptr_equal(arena_resize(&a, p, 200, 10), p);
+    char *q = arena_take(&a, 16);
+    assert_ptr_equal(q, p + 16);
+    assert_ptr_equal(arena_resize(&a, p, 10, 5), p);
+    char *copy = arena_resize(&a, p, 10, 20);
+    assert_ptr_not_equal(copy, p);
+    assert_memory_equal(copy, "pppppppppp", 10);
+    assert_null(arena_resize(&a, copy, 20, 2000));
+    assert_null(arena_resize(&a, copy, 20, SIZE_MAX));
+    assert_memory_equal(copy, "pppppppppp", 10);
+    arena_done(&a);
+}
+
 static void arena_keeps_its_cap(void **state)
 {
     (void)state;
@@ -138,6 +222,34 @@ static void crc32c_matches_rfc_3720(void **state)
     assert_true(crc32c(crc32c(0, STR("1234")), STR("56789")) == 0xe3069283);
 }
 
+/* The examples of FIPS 180-2, B.1 and B.2, whole and octet by octet. */
+static void sha256_matches_fips_180(void **state)
+{
+    (void)state;
+    static const struct {
+        struct str text;
+        unsigned char begins[4];
+    } examples[] = {
+        {STR_INIT("abc"), {0xba, 0x78, 0x16, 0xbf}},
+        {STR_INIT("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+         {0x24, 0x8d, 0x6a, 0x61}},
+        {STR_INIT(""), {0xe3, 0xb0, 0xc4, 0x42}},
+    };
+    for (size_t i = 0; i < sizeof(examples) / sizeof(examples[0]); i++) {
+        struct sha256 sha256;
+        unsigned char whole[SHA256_SIZE], pieces[SHA256_SIZE];
+        sha256_init(&sha256);
+        sha256_feed(&sha256, examples[i].text);
+        sha256_end(&sha256, whole);
+        assert_memory_equal(whole, examples[i].begins, 4);
+        sha256_init(&sha256);
+        for (size_t at = 0; at < examples[i].text.n; at++)
+            sha256_feed(&sha256, str_make(examples[i].text.p + at, 1));
+        sha256_end(&sha256, pieces);
+        assert_memory_equal(whole, pieces, SHA256_SIZE);
+    }
+}
+
 static void every_error_has_a_whole_row(void **state)
 {
     (void)state;
@@ -162,9 +274,15 @@ int main(void)
         cmocka_unit_test(buf_holds_its_limit),
         cmocka_unit_test(buf_escapes_what_could_forge_a_line),
         cmocka_unit_test(buf_printf_grows_past_its_stack_buffer),
+        cmocka_unit_test(buf_in_an_arena_holds_its_limit),
+        cmocka_unit_test(buf_in_an_arena_gives_back_what_it_did_not_need),
+        cmocka_unit_test(bufs_that_grow_in_turn_keep_their_bytes),
+        cmocka_unit_test(buf_in_a_full_arena_is_over),
+        cmocka_unit_test(arena_resizes_its_newest_in_place),
         cmocka_unit_test(arena_keeps_its_cap),
         cmocka_unit_test(wire_round_trip_and_truncation),
         cmocka_unit_test(crc32c_matches_rfc_3720),
+        cmocka_unit_test(sha256_matches_fips_180),
         cmocka_unit_test(every_error_has_a_whole_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,8 +15,26 @@ void buf_init(struct buf *buf, size_t max)
 
 void buf_done(struct buf *buf)
 {
-    free(buf->p);
+    if (!buf->arena)
+        free(buf->p);
     buf_init(buf, buf->max);
+}
+
+struct buf buf_in(struct arena *arena, size_t max)
+{
+    return (struct buf){.arena = arena, .max = max};
+}
+
+struct str buf_built(struct buf *buf)
+{
+    must(buf->arena);
+    if (buf->over)
+        return str_null();
+    if (buf->n == 0)
+        return STR("");
+    buf->p = arena_resize(buf->arena, buf->p, buf->cap, buf->n);
+    buf->cap = buf->n;
+    return buf_str(buf);
 }
 
 void buf_clear(struct buf *buf)
@@ -34,7 +52,7 @@ static bool grow_to(struct buf *buf, size_t need)
         cap *= 2;
     if (cap > buf->max)
         cap = buf->max;
-    char *p = realloc(buf->p, cap);
+    char *p = buf->arena ? arena_resize(buf->arena, buf->p, buf->cap, cap) : realloc(buf->p, cap);
     if (!p)
         return false;
     buf->p = p;

@@ -1,9 +1,10 @@
 /*
- * struct buf: the one way to build bytes. It grows by malloc up to `max` and no further: what would
- * pass the limit is not added, and `over` says so from then on. The limit sits here, in the buffer,
- * so no call site can forget it; a builder checks buf_over once, at its end.
+ * struct buf: the one way to build bytes. It grows up to `max` and no further: what would pass the
+ * limit is not added, and `over` says so from then on. The limit sits here, in the buffer, so no
+ * call site can forget it; a builder checks buf_over once, at its end.
  *
- * The bytes belong to the buf until buf_done; buf_str borrows them until the next buf_put.
+ * Its memory comes from malloc, and the bytes belong to the buf until buf_done; or from an arena
+ * (buf_in), and they live as long as that. buf_str borrows them until the next buf_put.
  * Never yields. Out of memory counts as over.
  */
 #ifndef BASE_BUF_H
@@ -19,6 +20,7 @@ struct buf {
     size_t n;
     size_t cap;
     size_t max;
+    struct arena *arena; /* where its memory comes from; NULL: malloc */
     bool over;
 };
 
@@ -29,6 +31,12 @@ struct buf {
     }
 void buf_init(struct buf *buf, size_t max);
 void buf_done(struct buf *buf);
+/* An empty buf that grows in an arena: at its newest end without a copy. Its end is buf_built;
+ * there is nothing to be buf_done. */
+struct buf buf_in(struct arena *arena, size_t max);
+/* What was built in an arena, for as long as that lives; str_null where the buf is over. What the
+ * buf had taken beyond it goes back. */
+struct str buf_built(struct buf *buf);
 /* Empties it and keeps its memory. */
 void buf_clear(struct buf *buf);
 

@@ -117,10 +117,9 @@ static struct err head_encode(struct delivery *delivery, struct message_head *he
     head->delivered_to_count = count;
     for (size_t i = 0; i < count; i++)
         head->delivered_to[i] = copies[i].delivered_to;
-    struct buf record = BUF_INIT(ENGINE_HEAD_MAX);
+    struct buf record = buf_in(delivery->arena, ENGINE_HEAD_MAX);
     message_head_encode(head, &record);
-    *record_r = buf_copy(&record, delivery->arena);
-    buf_done(&record);
+    *record_r = buf_built(&record);
     return record_r->p ? err_none() : err_make(ERR_OVER_LIMIT);
 }
 

@@ -21,21 +21,14 @@ static struct err damaged(void)
     return err_detail(ERR_STORE_DAMAGED, STR("a record of the directory is malformed"));
 }
 
-static struct str built(struct buf *buf, struct arena *arena)
-{
-    struct str copy = buf_copy(buf, arena);
-    buf_done(buf);
-    return copy;
-}
-
 /* --- Records --- */
 
 struct str domain_encode(const struct domain *domain, struct arena *arena)
 {
-    struct buf buf = BUF_INIT(ENGINE_VALUE_MAX);
+    struct buf buf = buf_in(arena, ENGINE_VALUE_MAX);
     wire_put_u8(&buf, FORMAT);
     wire_put_u64(&buf, (uint64_t)domain->created);
-    return built(&buf, arena);
+    return buf_built(&buf);
 }
 
 struct err domain_decode(struct str name, struct str value, struct domain *domain_r)
@@ -136,7 +129,7 @@ static void moved_decode(struct wire_in *in, struct moved *moved)
 
 struct str name_encode(const struct name *name, struct arena *arena)
 {
-    struct buf buf = BUF_INIT(ENGINE_VALUE_MAX);
+    struct buf buf = buf_in(arena, ENGINE_VALUE_MAX);
     wire_put_u8(&buf, FORMAT);
     wire_put_u8(&buf, (uint8_t)name->kind);
     switch (name->kind) {
@@ -153,7 +146,7 @@ struct str name_encode(const struct name *name, struct arena *arena)
         moved_encode(&name->moved, &buf);
         break;
     }
-    return built(&buf, arena);
+    return buf_built(&buf);
 }
 
 struct err name_decode(struct str value, struct arena *arena, struct name *name_r)
@@ -238,7 +231,7 @@ uint64_t key_number_at(struct str key, size_t at)
 
 struct str name_of_addr(const struct addr *addr, struct arena *arena)
 {
-    struct buf folded = BUF_INIT(ENGINE_KEY_MAX), name = BUF_INIT(ENGINE_KEY_MAX);
+    struct buf folded = buf_in(arena, ENGINE_KEY_MAX), name = buf_in(arena, ENGINE_KEY_MAX);
     addr_local_key(addr, &folded);
     ssize_t at = str_last_index(buf_str(&folded), '@');
     must(at >= 0 || buf_over(&folded));
@@ -248,8 +241,7 @@ struct str name_of_addr(const struct addr *addr, struct arena *arena)
         buf_put(&name, str_head(buf_str(&folded), (size_t)at));
     }
     name.over |= folded.over;
-    buf_done(&folded);
-    return built(&name, arena);
+    return buf_built(&name);
 }
 
 /* A domain has no '@', a literal neither. */
@@ -271,12 +263,12 @@ struct str key_name(struct str name, struct arena *arena)
 
 struct str key_local(struct str local, struct str domain, struct arena *arena)
 {
-    struct buf buf = BUF_INIT(ENGINE_KEY_MAX);
+    struct buf buf = buf_in(arena, ENGINE_KEY_MAX);
     buf_putc(&buf, 'l');
     buf_put(&buf, local);
     buf_putc(&buf, '\0');
     buf_put(&buf, domain);
-    return built(&buf, arena);
+    return buf_built(&buf);
 }
 
 struct str full_name_fold(struct str full_name, struct arena *arena)

@@ -110,11 +110,9 @@ static struct str written_of(const struct addr *addr, const struct found *found,
 {
     if (addr->kind == ADDR_LOCAL_ONLY)
         return name_address(&found->record);
-    struct buf buf = BUF_INIT(ADDR_PATH_MAX);
+    struct buf buf = buf_in(arena, ADDR_PATH_MAX);
     addr_print(&buf, addr);
-    struct str written = buf_copy(&buf, arena);
-    buf_done(&buf);
-    return written;
+    return buf_built(&buf);
 }
 
 static struct err resolve(struct draft *draft, const struct addr *addr, struct arena *arena,

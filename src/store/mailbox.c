@@ -51,22 +51,14 @@ struct str mailbox_name_key(struct str name, struct arena *arena)
     return str_make(key, name.n + 1);
 }
 
-/* A copy of what was built in the arena, and the buf given back. */
-static struct str built(struct buf *buf, struct arena *arena)
-{
-    struct str copy = buf_copy(buf, arena);
-    buf_done(buf);
-    return copy;
-}
-
 struct str mailbox_name_value(const struct mailbox *mailbox, struct arena *arena)
 {
-    struct buf buf = BUF_INIT(ENGINE_VALUE_MAX);
+    struct buf buf = buf_in(arena, ENGINE_VALUE_MAX);
     wire_put_u8(&buf, FORMAT);
     wire_put_u64(&buf, mailbox->id);
     wire_put_u32(&buf, mailbox->uid_validity);
     wire_put_u64(&buf, (uint64_t)mailbox->created);
-    return built(&buf, arena);
+    return buf_built(&buf);
 }
 
 struct str mailbox_header_key(void)
@@ -76,11 +68,11 @@ struct str mailbox_header_key(void)
 
 struct str mailbox_header_value(const struct mailbox *mailbox, struct arena *arena)
 {
-    struct buf buf = BUF_INIT(ENGINE_VALUE_MAX);
+    struct buf buf = buf_in(arena, ENGINE_VALUE_MAX);
     wire_put_u8(&buf, FORMAT);
     wire_put_u64(&buf, mailbox->account);
     wire_put_str(&buf, mailbox->name);
-    return built(&buf, arena);
+    return buf_built(&buf);
 }
 
 struct err mailbox_name_decode(uint64_t account, struct str key, struct str value,
@@ -121,16 +113,16 @@ struct err mailbox_counter_next(struct str value, int64_t now, struct arena *are
     mailbox->id = id;
     mailbox->uid_validity =
         second > last && second <= UINT32_MAX ? (uint32_t)second : (uint32_t)(last + 1);
-    struct buf buf = BUF_INIT(COUNTER_OCTETS);
+    struct buf buf = buf_in(arena, COUNTER_OCTETS);
     wire_put_u64(&buf, id + 1);
     wire_put_u32(&buf, mailbox->uid_validity);
-    *next_r = built(&buf, arena);
+    *next_r = buf_built(&buf);
     return next_r->p ? err_none() : err_make(ERR_OVER_LIMIT);
 }
 
 static struct str message_value(const struct mailbox_message *message, struct arena *arena)
 {
-    struct buf buf = BUF_INIT(MAILBOX_RECORD_MAX);
+    struct buf buf = buf_in(arena, MAILBOX_RECORD_MAX);
     wire_put_u64(&buf, 0); /* the modseq, stamped by the engine */
     wire_put_u8(&buf, FORMAT);
     wire_put_u32(&buf, message->recipient);
@@ -138,7 +130,7 @@ static struct str message_value(const struct mailbox_message *message, struct ar
     wire_put_u64(&buf, message->size);
     wire_put_u64(&buf, (uint64_t)message->internal_date);
     wire_put_u64(&buf, message->message);
-    return built(&buf, arena);
+    return buf_built(&buf);
 }
 
 static struct str message_key(uint32_t uid, struct arena *arena)
@@ -294,10 +286,10 @@ struct err mailbox_create(struct engine *engine, struct world *world, uint64_t a
 
 static struct str usage_value(int64_t octets, int64_t messages, struct arena *arena)
 {
-    struct buf buf = BUF_INIT(USAGE_OCTETS);
+    struct buf buf = buf_in(arena, USAGE_OCTETS);
     wire_put_u64(&buf, (uint64_t)octets);
     wire_put_u64(&buf, (uint64_t)messages);
-    return built(&buf, arena);
+    return buf_built(&buf);
 }
 
 static void usage_op(uint64_t account, int64_t octets, int64_t messages, struct arena *arena,

@@ -5,9 +5,8 @@
  */
 #include "store/trace.h"
 
-#include <openssl/sha.h>
-
 #include "base/must.h"
+#include "base/sha256.h"
 #include "base/wire.h"
 #include "format/message_id.h"
 
@@ -18,6 +17,7 @@ enum {
     ADDRESS_KEY_SIZE = 1 + HASH_SIZE + NUMBER_SIZE + NUMBER_SIZE,
     EVENTS_KEY_SIZE = 1 + NUMBER_SIZE,
     DAY_KEY_SIZE = 1 + DAY_SIZE,
+    ADDRESS_MAX = 1024,
     VALUE_SOFT = 32 * 1024, /* a value is begun anew beyond this */
     SCAN_PAGE = 500,
     DAYS_MAX = 4000,
@@ -50,25 +50,27 @@ static struct str events_key(uint64_t message, struct arena *arena)
     return str_make(key, EVENTS_KEY_SIZE);
 }
 
-static bool address_hash(const struct addr *address, unsigned char hash_r[HASH_SIZE])
+static bool address_hash(const struct addr *address, unsigned char hash_r[HASH_SIZE],
+                         struct arena *arena)
 {
-    struct buf key = BUF_INIT(1024);
+    struct buf key = buf_in(arena, ADDRESS_MAX);
     addr_local_key(address, &key);
-    bool fits = !buf_over(&key);
-    if (fits) {
-        unsigned char whole[SHA256_DIGEST_LENGTH];
-        SHA256((const unsigned char *)key.p, key.n, whole);
-        memcpy(hash_r, whole, HASH_SIZE);
-    }
-    buf_done(&key);
-    return fits;
+    if (buf_over(&key))
+        return false;
+    struct sha256 sha256;
+    unsigned char whole[SHA256_SIZE];
+    sha256_init(&sha256);
+    sha256_feed(&sha256, buf_str(&key));
+    sha256_end(&sha256, whole);
+    memcpy(hash_r, whole, HASH_SIZE);
+    return true;
 }
 
 static struct str address_key(enum trace_direction direction, const struct addr *address,
                               int64_t time, uint64_t message, struct arena *arena)
 {
     unsigned char *key = arena_take(arena, ADDRESS_KEY_SIZE);
-    if (!key || !address_hash(address, key + 1))
+    if (!key || !address_hash(address, key + 1, arena))
         return str_null();
     key[0] = (unsigned char)direction;
     key_put_u64(key + 1 + HASH_SIZE, time > 0 ? (uint64_t)time : 0);
@@ -133,11 +135,10 @@ static void entry_add(struct op_list *ops, struct trace_growth *growth, enum op_
 static void growth_add(struct op_list *ops, uint32_t day, int64_t octets, int64_t entries,
                        struct arena *arena)
 {
-    struct buf numbers = BUF_INIT(TOTALS_SIZE);
+    struct buf numbers = buf_in(arena, TOTALS_SIZE);
     wire_put_u64(&numbers, (uint64_t)octets);
     wire_put_u64(&numbers, (uint64_t)entries);
-    struct str value = buf_copy(&numbers, arena);
-    buf_done(&numbers);
+    struct str value = buf_built(&numbers);
     op_list_add(ops, OP_ADD, totals, value.p ? day_key(day, arena) : str_null(), value);
 }
 
@@ -153,19 +154,13 @@ static void events_add(struct trace_growth *growth, uint64_t message,
                        struct op_list *ops)
 {
     struct str key = events_key(message, arena);
-    struct buf value = BUF_INIT(ENGINE_VALUE_MAX);
-    size_t from = 0;
-    for (size_t i = 0; i < count; i++) {
-        trace_events_encode(&events[i], 1, &value);
-        if (value.n < VALUE_SOFT && i + 1 < count)
-            continue;
-        struct str copy = buf_copy(&value, arena);
-        entry_add(ops, growth, OP_APPEND, copy.p ? key : str_null(), copy);
-        buf_clear(&value);
-        from = i + 1;
+    for (size_t i = 0; i < count;) {
+        struct buf value = buf_in(arena, ENGINE_VALUE_MAX);
+        while (i < count && value.n < VALUE_SOFT)
+            trace_events_encode(&events[i++], 1, &value);
+        struct str built = buf_built(&value);
+        entry_add(ops, growth, OP_APPEND, built.p ? key : str_null(), built);
     }
-    must(from == count);
-    buf_done(&value);
 }
 
 void trace_add(struct trace_growth *growth, uint64_t message, const struct trace_event *event,

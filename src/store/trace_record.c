@@ -43,24 +43,44 @@ static const struct {
 /* --- Octets: format u8, kind u16, time u64, values u8, then field u16, type u8, value ----------
  */
 
-static void event_encode(const struct trace_event *event, struct buf *to)
+enum {
+    EVENT_HEAD = 1 + 2 + 8 + 1,
+    VALUE_HEAD = 2 + 1,
+};
+
+static struct str kept_text(const struct trace_value *value)
 {
-    struct buf body = BUF_INIT(TRACE_FIELDS_MAX * (TRACE_TEXT_MAX + 16) + 16);
-    wire_put_u8(&body, FORMAT);
-    wire_put_u16(&body, (uint16_t)event->kind);
-    wire_put_u64(&body, (uint64_t)event->time);
-    wire_put_u8(&body, (uint8_t)event->value_count);
+    return str_head(value->text, TRACE_TEXT_MAX);
+}
+
+static uint32_t event_octets(const struct trace_event *event)
+{
+    size_t octets = EVENT_HEAD;
     for (size_t i = 0; i < event->value_count; i++) {
         const struct trace_value *value = &event->values[i];
-        wire_put_u16(&body, (uint16_t)value->field);
-        wire_put_u8(&body, (uint8_t)fields[value->field].type);
-        if (fields[value->field].type == FIELD_NUMBER)
-            wire_put_u64(&body, value->number);
-        else
-            wire_put_str(&body, str_head(value->text, TRACE_TEXT_MAX));
+        bool number = fields[value->field].type == FIELD_NUMBER;
+        octets += VALUE_HEAD + (number ? 8 : 4 + kept_text(value).n);
     }
-    wire_put_str(to, buf_str(&body)); /* it cannot be over but for lack of memory: then it is cut */
-    buf_done(&body);
+    return (uint32_t)octets;
+}
+
+/* As a str of the wire: its length goes before it, so it is counted before it is written. */
+static void event_encode(const struct trace_event *event, struct buf *to)
+{
+    wire_put_u32(to, event_octets(event));
+    wire_put_u8(to, FORMAT);
+    wire_put_u16(to, (uint16_t)event->kind);
+    wire_put_u64(to, (uint64_t)event->time);
+    wire_put_u8(to, (uint8_t)event->value_count);
+    for (size_t i = 0; i < event->value_count; i++) {
+        const struct trace_value *value = &event->values[i];
+        wire_put_u16(to, (uint16_t)value->field);
+        wire_put_u8(to, (uint8_t)fields[value->field].type);
+        if (fields[value->field].type == FIELD_NUMBER)
+            wire_put_u64(to, value->number);
+        else
+            wire_put_str(to, kept_text(value));
+    }
 }
 
 void trace_events_encode(const struct trace_event *events, size_t count, struct buf *to)
