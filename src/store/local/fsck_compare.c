@@ -118,9 +118,20 @@ static void compare(struct fsck *fsck, struct side *log, struct side *index)
     }
 }
 
-static bool same_position(struct log_position a, struct log_position b)
+static bool reaches(struct log_position at, struct log_position wanted)
 {
-    return a.segment == b.segment && a.offset == b.offset;
+    return at.segment > wanted.segment ||
+           (at.segment == wanted.segment && at.offset >= wanted.offset);
+}
+
+/* The index has the log's last group, and nothing of what the log does not have. Between the last
+ * group and the log's end there may be the header of a segment that holds no group yet. */
+static bool same_end(const struct local *shadow, struct log_position index)
+{
+    struct log_position end = shadow->applied;
+    if (shadow->segment)
+        end = (struct log_position){shadow->segment->sequence, shadow->at};
+    return reaches(index, shadow->applied) && reaches(end, index);
 }
 
 static struct err sides_compare(struct fsck *fsck, struct local *shadow)
@@ -132,7 +143,7 @@ static struct err sides_compare(struct fsck *fsck, struct local *shadow)
     e = side_begin(&index, fsck->local->index);
     if (!err_is(e)) {
         struct index *real = fsck->local->index;
-        if (same_position(shadow->applied, real->ops->position(index.view)))
+        if (same_end(shadow, real->ops->position(index.view)))
             compare(fsck, &log, &index);
         else
             fsck_found(fsck, false, "the index and the log end at different positions");

@@ -269,6 +269,19 @@ static void a_healthy_store_has_no_findings(void **state)
     store_close(&rig);
 }
 
+static void a_store_that_nothing_was_written_to_has_no_findings(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 3);
+    assert_true(rig_open(&rig));
+    assert_int_equal(fsck_findings(&rig), 0);
+    rig_close(&rig);
+    assert_true(rig_open(&rig));
+    assert_int_equal(fsck_findings(&rig), 0);
+    store_close(&rig);
+}
+
 /* In octets of a blob in the log: its header, its head, its body. */
 static void a_damaged_body_is_set_aside_and_its_entry_stays(void **state)
 {
@@ -608,6 +621,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_healthy_store_has_no_findings),
+        cmocka_unit_test(a_store_that_nothing_was_written_to_has_no_findings),
         cmocka_unit_test(a_damaged_body_is_set_aside_and_its_entry_stays),
         cmocka_unit_test(a_damaged_segment_is_kept_in_quarantine),
         cmocka_unit_test(a_damaged_record_whose_commit_is_in_the_index_loses_nothing),
