@@ -31,7 +31,8 @@ enum wanted_kind {
 struct wanted {
     enum wanted_kind kind;
     unsigned line;
-    struct str name; /* a domain, or domain '@' folded local part */
+    struct str title; /* as written */
+    struct str name;  /* a domain, or domain '@' folded local part */
     struct addr addr;
     struct str full_name, password;
     bool has_password, disabled, expandable, has_owner, forward;
@@ -221,7 +222,7 @@ static struct err whole_check(struct apply *apply, const struct wanted *wanted)
 
 static struct err block_read(struct apply *apply, const struct text_block *block)
 {
-    struct wanted wanted = {.line = block->line, .full_name = STR("")};
+    struct wanted wanted = {.line = block->line, .title = block->title, .full_name = STR("")};
     while (wanted.kind < WANT_COUNT && !str_eq(KINDS[wanted.kind], block->kind))
         wanted.kind++;
     if (wanted.kind == WANT_COUNT)
@@ -268,7 +269,7 @@ static struct err twice_check(struct apply *apply)
     qsort(sorted, apply->count, sizeof(*sorted), by_name);
     for (size_t i = 1; i < apply->count; i++)
         if (str_eq(sorted[i]->name, sorted[i - 1]->name))
-            return trouble(apply, sorted[i]->line, "this was given before:", sorted[i]->name);
+            return trouble(apply, sorted[i]->line, "this was given before:", sorted[i]->title);
     return err_none();
 }
 

@@ -207,7 +207,9 @@ static void errors_name_the_line_and_change_nothing(void **state)
         {STR_INIT("alias \"x@a.test\" { to = \"|/bin/sh\" }"),
          STR_INIT("line 1: expected an address, not \"|/bin/sh\"")},
         {STR_INIT("domain \"A.test\" { }\n\ndomain \"a.TEST\" { }"),
-         STR_INIT("line 3: this was given before: \"a.test\"")},
+         STR_INIT("line 3: this was given before: \"a.TEST\"")},
+        {STR_INIT("account \"x@a.test\" { }\naccount \"X@a.test\" { }"),
+         STR_INIT("line 2: this was given before: \"X@a.test\"")},
         {STR_INIT("domain \"a.test\" {}\naccount \"x@b.test\" { }"),
          STR_INIT("line 2: add the domain first: b.test")},
         {STR_INIT("domain \"a.test\" {}\nalias \"x@a.test\" { to = \"y@a.test\" }\n"
