@@ -33,6 +33,17 @@ static bool over_limits(const struct smtp_session *s, struct str address)
            smtp_mail_new_domain(mail, address);
 }
 
+/* `path`: in addr_print form. */
+static void reply_moved(struct smtp_session *s, int code, struct str path)
+{
+    char room[ADDR_PATH_MAX + 2];
+    struct buf bracketed = {.p = room, .cap = sizeof room, .max = sizeof room};
+    buf_putc(&bracketed, '<');
+    buf_put(&bracketed, path);
+    buf_putc(&bracketed, '>');
+    smtp_reply_moved(s, code, buf_str(&bracketed));
+}
+
 static void refused(struct smtp_session *s, struct str address, enum err_code error, int code,
                     struct str text)
 {
@@ -42,6 +53,8 @@ static void refused(struct smtp_session *s, struct str address, enum err_code er
     bool unreadable = !s->mail->utf8 && !str_is_ascii(text);
     if (unreadable && error == ERR_MAILBOX_MOVED)
         smtp_reply_error(s, ERR_MAILBOX_UNKNOWN);
+    else if (error == ERR_MAILBOX_MOVED && text.n > 0)
+        reply_moved(s, 551, text);
     else
         smtp_reply_error_text(s, error, code, unreadable ? str_null() : text);
 }
@@ -54,16 +67,10 @@ static void accepted(struct smtp_session *s, struct str address, const struct ms
         return;
     }
     s->state = SMTP_RCPTS;
-    bool will_forward = answer->reply == 251 && (s->mail->utf8 || str_is_ascii(answer->text));
-    if (!will_forward) {
+    if (answer->reply == 251 && (s->mail->utf8 || str_is_ascii(answer->text)))
+        reply_moved(s, 251, answer->text);
+    else
         smtp_reply(s, 250, "2.1.5", STR("Recipient OK"));
-        return;
-    }
-    char room[SMTP_REPLY_MAX];
-    struct buf line = {.p = room, .cap = sizeof room, .max = sizeof room};
-    buf_put(&line, STR("User not local; will forward to "));
-    buf_put(&line, answer->text);
-    smtp_reply(s, 251, "2.1.5", buf_str(&line));
 }
 
 void smtp_rcpt_run(struct smtp_session *s, struct smtp_arguments *args)

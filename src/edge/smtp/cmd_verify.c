@@ -47,7 +47,9 @@ static void reply_lines(struct smtp_session *s, const struct msg_verified *verif
 static void reply_found(struct smtp_session *s, const struct msg_verified *verified)
 {
     int code = verified->reply >= 250 && verified->reply <= 252 ? verified->reply : 250;
-    if (verified->lines_count > 0)
+    if (code == 251 && verified->lines_count == 1)
+        smtp_reply_moved(s, code, verified->lines[0].text);
+    else if (verified->lines_count > 0)
         reply_lines(s, verified, code, "2.1.5");
     else
         smtp_reply(s, code, "2.1.5", code == 252 ? STR(CANNOT_VERIFY) : STR("OK"));
@@ -58,6 +60,10 @@ static void reply_not_found(struct smtp_session *s, const struct msg_verified *v
     const struct err_row *row = err_row(verified->error);
     if (verified->lines_count == 0) {
         smtp_reply_error_text(s, verified->error, verified->reply, str_null());
+        return;
+    }
+    if (verified->error == ERR_MAILBOX_MOVED && verified->lines_count == 1) {
+        smtp_reply_moved(s, 551, verified->lines[0].text);
         return;
     }
     int code = verified->reply >= 400 && verified->reply <= 599 ? verified->reply : row->smtp;

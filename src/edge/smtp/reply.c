@@ -108,6 +108,16 @@ void smtp_reply_error(struct smtp_session *s, enum err_code error)
     smtp_reply_error_text(s, error, 0, str_null());
 }
 
+void smtp_reply_moved(struct smtp_session *s, int code, struct str path)
+{
+    char room[SMTP_REPLY_MAX];
+    struct buf line = {.p = room, .cap = sizeof room, .max = sizeof room};
+    buf_put(&line, code == 251 ? STR("User not local; will forward to ")
+                               : STR("User not local; please try "));
+    buf_put(&line, cut_to(path, sizeof room - line.n));
+    smtp_reply(s, code, code == 251 ? "2.1.5" : "5.1.6", buf_str(&line));
+}
+
 void smtp_refusal_line(const struct conf *conf, enum err_code why, struct buf *line)
 {
     const struct err_row *row = err_row(why);

@@ -28,6 +28,9 @@ void smtp_reply_error(struct smtp_session *s, enum err_code error);
 /* The same with a text of its own, where that is not empty, and a code of its own, where not 0. */
 void smtp_reply_error_text(struct smtp_session *s, enum err_code error, int code, struct str text);
 
+/* 251 or 551 with the new path, which stands in its angle brackets (RFC 5321 4.2.2). */
+void smtp_reply_moved(struct smtp_session *s, int code, struct str path);
+
 /* "421 4.7.0 host text" without a session: for connections that get none. */
 void smtp_refusal_line(const struct conf *conf, enum err_code why, struct buf *line);
 

@@ -22,8 +22,8 @@ static const struct rule {
     struct str text;
 } rules[] = {
     {STR_INIT("nobody"), ERR_MAILBOX_UNKNOWN, 550, STR_INIT("")},
-    {STR_INIT("moved"), ERR_MAILBOX_MOVED, 551, STR_INIT("<m@elsewhere.example>")},
-    {STR_INIT("forward"), ERR_NONE, 251, STR_INIT("<f@elsewhere.example>")},
+    {STR_INIT("moved"), ERR_MAILBOX_MOVED, 551, STR_INIT("m@elsewhere.example")},
+    {STR_INIT("forward"), ERR_NONE, 251, STR_INIT("f@elsewhere.example")},
     {STR_INIT("full"), ERR_QUOTA_FULL_LATER, 452, STR_INIT("")},
     {STR_INIT("disabled"), ERR_MAILBOX_DISABLED, 550, STR_INIT("")},
     {STR_INIT("later"), ERR_TRY_LATER, 451, STR_INIT("")},
