@@ -26,9 +26,22 @@ static const char usage_head[] =
 /* --- Commands of the program itself --------------------------------------------------------------
  */
 
+/* `veredus help account`, `veredus account --help`: those commands alone. */
+static bool help_about(const struct cli *cli)
+{
+    struct buf commands = BUF_INIT(64 * 1024);
+    bool known = false;
+    for (size_t i = 0; i < cli->word_count && i < 2 && !known; i++)
+        known = admin_help_about(cli->words[i], &commands);
+    cli_out(buf_str(&commands));
+    buf_done(&commands);
+    return known;
+}
+
 static int help(struct cli *cli)
 {
-    (void)cli;
+    if (help_about(cli))
+        return 0;
     struct buf commands = BUF_INIT(64 * 1024);
     admin_help(&commands);
     cli_out(str_from(usage_head));
@@ -95,24 +108,38 @@ static int config_manual(struct cli *cli)
 
 static const struct {
     const char *first, *second; /* second NULL: none */
+    const char *option;         /* the only word that may follow; NULL: none */
     int (*run)(struct cli *);
 } commands[] = {
-    {"help", NULL, help},
-    {"--help", NULL, help},
-    {"version", NULL, version},
-    {"--version", NULL, version},
-    {"serve", NULL, serve},
-    {"config", "check", config_check},
-    {"config", "show", config_show},
-    {"config", "manual", config_manual},
+    {"version", NULL, NULL, version},
+    {"--version", NULL, NULL, version},
+    {"serve", NULL, NULL, serve},
+    {"config", "check", NULL, config_check},
+    {"config", "show", "--all", config_show},
+    {"config", "manual", NULL, config_manual},
 };
+
+static int words_refuse(const char *wrong, struct str word)
+{
+    fprintf(stderr, "veredus: %s \"%.*s\"; see veredus help\n", wrong, STR_FMT(word));
+    return EXIT_USAGE;
+}
 
 /* --- The operator's commands
  * ---------------------------------------------------------------------- */
 
+static void say(void *arg, struct str text, bool to_stderr)
+{
+    (void)arg;
+    fwrite(text.p, 1, text.n, to_stderr ? stderr : stdout);
+}
+
 static int admin_command(struct cli *cli)
 {
-    int code = cli_configure(cli);
+    struct admin check = {.arena = &cli->arena, .out = say};
+    int code = admin_check(&check, cli->words, cli->word_count);
+    if (!code)
+        code = cli_configure(cli);
     if (!code)
         code = cli_input(cli);
     if (code || cli_online(cli, &code))
@@ -129,15 +156,32 @@ static bool word_is(const struct cli *cli, size_t i, const char *text)
     return !text || (i < cli->word_count && str_eq(cli->words[i], str_from(text)));
 }
 
+static bool help_is_wanted(const struct cli *cli)
+{
+    for (size_t i = 0; i < cli->word_count && !str_eq(cli->words[i], STR("--")); i++)
+        if (str_eq(cli->words[i], STR("--help")) || str_eq(cli->words[i], STR("-h")))
+            return true;
+    return word_is(cli, 0, "help");
+}
+
 static int command_run(struct cli *cli)
 {
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        if (word_is(cli, 0, commands[i].first) && word_is(cli, 1, commands[i].second))
-            return commands[i].run(cli);
+    if (help_is_wanted(cli))
+        return help(cli);
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        size_t used = commands[i].second ? 2 : 1;
+        if (!word_is(cli, 0, commands[i].first) || !word_is(cli, 1, commands[i].second))
+            continue;
+        used += commands[i].option && word_is(cli, used, commands[i].option);
+        return cli->word_count > used ? words_refuse("this is too much:", cli->words[used])
+                                      : commands[i].run(cli);
+    }
     if (cli->word_count == 0) {
         help(cli);
         return EXIT_USAGE;
     }
+    if (word_is(cli, 0, "config"))
+        return words_refuse("expected check, show or manual behind", cli->words[0]);
     return admin_command(cli);
 }
 

@@ -177,6 +177,19 @@ void admin_help(struct buf *to)
     }
 }
 
+bool admin_help_about(struct str noun, struct buf *to)
+{
+    bool known = false;
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (!str_eq(noun, str_from(COMMANDS[i].noun)))
+            continue;
+        known = true;
+        usage_put(to, &COMMANDS[i]);
+        buf_printf(to, "        %s\n", COMMANDS[i].help);
+    }
+    return known;
+}
+
 /* The usage of every command with this noun (or of one). */
 static int usage_fail(struct admin *admin, const char *words, struct str about, struct str noun,
                       const struct admin_command *only)
@@ -286,19 +299,20 @@ static int words_take(struct admin_call *call, const struct str *words, size_t c
     return 0;
 }
 
-static int command_run(struct admin *admin, const struct admin_command *command,
-                       const struct str *words, size_t count)
+static int command_read(struct admin *admin, const struct admin_command *command,
+                        const struct str *words, size_t count, struct admin_call **call_r)
 {
     struct admin_call *call = arena_new(admin->arena, struct admin_call);
     if (!call)
         return ADMIN_LATER;
     call->admin = admin;
     call->command = command;
-    int code = words_take(call, words, count);
-    return code ? code : command->run(call);
+    *call_r = call;
+    return words_take(call, words, count);
 }
 
-int admin_run(struct admin *admin, const struct str *words, size_t count)
+static int call_read(struct admin *admin, const struct str *words, size_t count,
+                     struct admin_call **call_r)
 {
     struct str noun = count ? words[0] : STR(""), verb = count > 1 ? words[1] : STR("");
     bool known = false;
@@ -308,11 +322,26 @@ int admin_run(struct admin *admin, const struct str *words, size_t count)
             continue;
         known = true;
         if (!command->verb[0])
-            return command_run(admin, command, words + 1, count - 1);
+            return command_read(admin, command, words + 1, count - 1, call_r);
         if (str_eq(verb, str_from(command->verb)))
-            return command_run(admin, command, words + 2, count - 2);
+            return command_read(admin, command, words + 2, count - 2, call_r);
     }
-    if (known)
-        return usage_fail(admin, "expected what to do, not", verb, noun, NULL);
-    return usage_fail(admin, "there is no such command; see veredus help:", noun, noun, NULL);
+    if (!known)
+        return usage_fail(admin, "there is no such command; see veredus help:", noun, noun, NULL);
+    if (!verb.n)
+        return usage_fail(admin, "expected what to do behind", noun, noun, NULL);
+    return usage_fail(admin, "expected what to do, not", verb, noun, NULL);
+}
+
+int admin_check(struct admin *admin, const struct str *words, size_t count)
+{
+    struct admin_call *call;
+    return call_read(admin, words, count, &call);
+}
+
+int admin_run(struct admin *admin, const struct str *words, size_t count)
+{
+    struct admin_call *call;
+    int code = call_read(admin, words, count, &call);
+    return code ? code : call->command->run(call);
 }

@@ -40,7 +40,13 @@ struct admin {
  * --config. The exit code. */
 int admin_run(struct admin *admin, const struct str *words, size_t count);
 
-/* A line for each command, for `veredus help`. */
+/* The same, but for running it: 0, or 64 where it is not written as it should be, and said. Of
+ * `admin` only arena and out are used. */
+int admin_check(struct admin *admin, const struct str *words, size_t count);
+
+/* Each command, for `veredus help`. */
 void admin_help(struct buf *to);
+/* Those that begin with this word; false: none does. */
+bool admin_help_about(struct str noun, struct buf *to);
 
 #endif

@@ -207,7 +207,7 @@ static void what_is_typed_wrong_is_said(void **state)
     } rows[] = {
         {"", 64, STR_INIT("veredus: there is no such command; see veredus help:")},
         {"frob", 64, STR_INIT("veredus: there is no such command; see veredus help: \"frob\"")},
-        {"domain", 64, STR_INIT("veredus: expected what to do, not")},
+        {"domain", 64, STR_INIT("veredus: expected what to do behind \"domain\"")},
         {"domain frob", 64, STR_INIT("veredus: expected what to do, not \"frob\"")},
         {"domain add", 64, STR_INIT("veredus: something is missing in \"add\"")},
         {"domain add a b", 64, STR_INIT("veredus: this is too much: \"b\"")},

@@ -238,6 +238,24 @@ def test_commands_work_on_the_store_while_the_server_is_down(other):
         session.expect("PASS a long enough secret", False)
 
 
+def test_wrong_words_are_told_before_anything_is_opened():
+    """Without a configuration: only the words are wrong, or help is asked for."""
+    def run(*words):
+        return subprocess.run([BINARY, *words, "--home", "/nonexistent"], capture_output=True, text=True,
+                              timeout=veredus.PATIENCE)
+    for words in (["frob"], ["domain"], ["domain", "frob"], ["domain", "add"], ["account", "list", "--frob"],
+                  ["status", "extra"], ["serve", "extra"], ["version", "extra"], ["config"], ["config", "frob"],
+                  ["config", "show", "extra"], ["alias", "add"] + 300 * ["a@example.test"]):
+        refused = run(*words)
+        assert refused.returncode == 64 and refused.stderr.startswith("veredus: "), (words, refused)
+    for words in (["account", "--help"], ["account", "add", "--help"], ["help", "account"], ["account", "-h"]):
+        helped = run(*words)
+        assert helped.returncode == 0 and "account add ADDRESS" in helped.stdout, (words, helped)
+        assert "domain add" not in helped.stdout
+    assert "serve" in run("serve", "--help").stdout and "serve" in run("help").stdout
+    assert run("domain", "list").returncode == 78
+
+
 def test_export_and_apply_are_the_same_twice(server):
     text = server.cli("export").stdout
     path = os.path.join(server.home, "exported")
