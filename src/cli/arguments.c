@@ -30,8 +30,15 @@ static int file_set(struct cli *cli, struct str file)
         cli_say(STR("one of --config and --home is enough"));
         return EXIT_USAGE;
     }
-    cli->file = file;
-    cli->folder = folder_of(file);
+    struct buf path = BUF_INIT(CLI_PATH_MAX);
+    process_absolute_path(file, &path); /* roles do not run where we do */
+    cli->file = buf_over(&path) ? str_null() : buf_copy(&path, &cli->arena);
+    buf_done(&path);
+    if (!cli->file.p) {
+        cli_say(STR("that path is too long"));
+        return EXIT_USAGE;
+    }
+    cli->folder = folder_of(cli->file);
     return 0;
 }
 
@@ -40,13 +47,9 @@ static int home_set(struct cli *cli, struct str home)
     struct buf file = BUF_INIT(CLI_PATH_MAX);
     buf_put(&file, home);
     buf_put(&file, STR("/veredus.conf"));
-    struct str text = buf_copy(&file, &cli->arena);
+    int failed = file_set(cli, buf_str(&file));
     buf_done(&file);
-    if (!text.p) {
-        cli_say(STR("that path is too long"));
-        return EXIT_USAGE;
-    }
-    return file_set(cli, text);
+    return failed;
 }
 
 static int option_take(struct cli *cli, struct str option, char **value, int *used_r)
@@ -71,6 +74,12 @@ static bool is_ours(struct str word)
            str_eq(word, STR("--json"));
 }
 
+static int too_many(void)
+{
+    fprintf(stderr, "veredus: more than %d words in one command\n", CLI_ARGUMENTS_MAX);
+    return EXIT_USAGE;
+}
+
 int cli_arguments(struct cli *cli, int argc, char **argv)
 {
     arena_init(&cli->arena, CLI_ARENA);
@@ -83,7 +92,7 @@ int cli_arguments(struct cli *cli, int argc, char **argv)
         else if (cli->word_count < CLI_ARGUMENTS_MAX)
             cli->words[cli->word_count++] = word;
         else
-            failed = EXIT_USAGE;
+            failed = too_many();
         if (failed)
             return failed;
         i += used;

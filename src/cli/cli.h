@@ -25,13 +25,14 @@ enum {
     CLI_ARENA = 128 * 1024 * 1024,
     CLI_ARGUMENTS_MAX = 256,
     CLI_CONFIGURATION_MAX = 1024 * 1024,
+    CLI_PATH_MAX = 4096,
     CLI_INPUT_MAX = 64 * 1024 * 1024,
     CLI_PATH_MAX = 4096,
 };
 
 struct cli {
     struct arena arena;
-    struct str file;   /* the configuration file */
+    struct str file;   /* the configuration file, from the root folder on */
     struct str folder; /* its folder: relative paths in it start here */
     struct conf conf;
     bool json;
