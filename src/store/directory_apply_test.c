@@ -197,6 +197,8 @@ static void errors_name_the_line_and_change_nothing(void **state)
          STR_INIT("line 1: expected \\\" or \\\\ behind a backslash, not \"a\\\\n\\\" }\"")},
         {STR_INIT("account \"x@a.test\" { name \"a\" }"),
          STR_INIT("line 1: expected = behind the setting's name, not \"\\\"a\\\" }\"")},
+        {STR_INIT("alias \"x@a.test\" { to = y@a.test }"),
+         STR_INIT("line 1: expected a text in quotes, a number, or yes or no, not \"y@a.test }\"")},
         {STR_INIT("account \"x@a.test\" {\n"),
          STR_INIT("line 2: expected a setting or } before the end of the line")},
         {STR_INIT("account \"@a.test\" { }"),

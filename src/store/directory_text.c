@@ -91,6 +91,11 @@ static bool word_take(struct text_reader *reader, struct str *word_r)
     return true;
 }
 
+static bool at_word_end(const struct text_reader *reader)
+{
+    return !reader->rest.n || str_index(STR(" \t\r\n#}"), reader->rest.p[0]) >= 0;
+}
+
 static bool is_text_char(char c)
 {
     return (unsigned char)c >= 0x20 && c != 0x7f;
@@ -126,8 +131,10 @@ static struct err value_take(struct text_reader *reader, struct str *value_r)
 {
     if (mark_take(reader, '"'))
         return quoted_take(reader, value_r);
-    if (word_take(reader, value_r))
+    struct text_reader begin = *reader;
+    if (word_take(reader, value_r) && at_word_end(reader))
         return err_none();
+    *reader = begin;
     return expected(reader, "a text in quotes, a number, or yes or no");
 }
 
