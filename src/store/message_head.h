@@ -29,8 +29,9 @@ enum {
 struct message_head {
     uint64_t message;      /* message id */
     int64_t accepted;      /* microseconds since 1970 */
-    uint64_t served_extra; /* octets that reading adds by re-encoding binary parts; it may be less
-                              than none, in two's complement: it is only ever added */
+    uint64_t served_extra; /* octets that reading adds by re-encoding binary parts and by ending the
+                              last line; it may be less than none, in two's complement: it is only
+                              ever added */
     enum body_type body_type;
     struct str return_path;   /* addr_print form; empty: the null path */
     struct str received;      /* the Received field, CR LF at its end */

@@ -131,3 +131,27 @@ def test_messages_come_in_order_and_sizes_add_up(server, bob):
         assert count == len(sizes) == 20 and octets == sum(sizes)
         for number in range(20):
             assert f"Subject: number {number}\r\n".encode() in session.many(f"TOP {number + 1} 0")
+
+
+@pytest.mark.parametrize("parameters, sent", [
+    ("", b""),
+    ("", b"x"),
+    ("", b"Subject: no line end\r\n\r\nlast line"),
+    ("", b"Subject: header only"),
+    ("", b"Subject: a line end\r\n\r\nlast line\r\n"),
+    (" BODY=BINARYMIME", b"Subject: half of it\r\n\r\nlast line\r"),
+    (" BODY=BINARYMIME", b"Subject: the wrong half\r\n\r\nlast line\n"),
+    (" BODY=BINARYMIME", b"Content-Transfer-Encoding: binary\r\n\r\nlast line"),
+    (" BODY=BINARYMIME", b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+                         b"Content-Transfer-Encoding: binary\r\n\r\n\0\r\n--b--"),
+])
+def test_a_message_without_a_line_end_has_the_size_that_is_told(server, smtp, bob, parameters, sent):
+    smtp.envelope("alice@example.test", "bob@example.test", parameters)
+    half = len(sent) - 1 if sent else 0  # so that the end may lie in two pieces
+    smtp.send(b"BDAT %d\r\n" % half + sent[:half])
+    assert smtp.reply().code == 250
+    smtp.send(b"BDAT %d LAST\r\n" % (len(sent) - half) + sent[half:])
+    assert smtp.reply().code == 250
+    [raw] = bob.raw()  # LIST is compared there
+    with bob.session() as session:
+        assert session.stat() == (1, len(raw))

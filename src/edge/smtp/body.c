@@ -101,6 +101,7 @@ void smtp_body_begin(struct smtp_body *body, struct edge *edge, const struct con
     body->binary = binary;
     body->limit = conf->smtp.message_size;
     body->size = body->raw = 0;
+    memset(body->last, 0, sizeof(body->last));
     body->refused = err_none();
     body->upload = 0;
     data_init(&body->reader, !chunked, normalise);
@@ -200,9 +201,23 @@ size_t smtp_body_room(struct smtp_body *body)
     return err_is(body->refused) ? SIZE_MAX : room_left(body);
 }
 
+static void last_keep(struct smtp_body *body, struct str run)
+{
+    if (run.n == 0)
+        return;
+    body->last[0] = run.n > 1 ? run.p[run.n - 2] : body->last[1];
+    body->last[1] = run.p[run.n - 1];
+}
+
+bool smtp_body_ends_line(const struct smtp_body *body)
+{
+    return body->size == 0 || str_eq(str_make(body->last, sizeof(body->last)), STR("\r\n"));
+}
+
 static void take(struct smtp_body *body, struct str run)
 {
     body->size += run.n;
+    last_keep(body, run);
     if (err_is(body->refused))
         return;
     if (body->size > body->limit) {

@@ -45,6 +45,7 @@ struct smtp_body {
     uint64_t limit; /* octets */
     uint64_t size;  /* octets of the message so far */
     uint64_t raw;   /* octets that came, stuffing included */
+    char last[2];   /* the last octets of the message so far */
     struct err refused;
     struct data_reader reader;
     struct smtp_slab_list slabs;
@@ -79,6 +80,9 @@ void smtp_body_refuse(struct smtp_body *body, struct err why);
 /* May yield. The message is whole: last checks, and the last piece of an upload leaves.
  * body->refused says whether it is any good. */
 void smtp_body_finish(struct smtp_body *body, uint64_t hops);
+
+/* The last line has its CR LF, or there is none. BDAT can end a message anywhere. */
+bool smtp_body_ends_line(const struct smtp_body *body);
 
 /* May yield. Copies a record into slabs of the core that is up now. */
 struct err smtp_slabs_fill(struct edge *edge, struct smtp_slab_list *list, struct str record);

@@ -87,6 +87,14 @@ static void fill(struct smtp_session *s, struct try *try, struct msg_commit *com
     describe(s, try, commit);
 }
 
+/* A reader gets CR LF behind an unended last line (edge/pop3/reader.h). Our own octets end in it.
+ */
+static uint64_t line_end_missing(const struct smtp_body *body, const struct reencode_plan *plan)
+{
+    bool ours = plan->count > 0 && plan->segments[plan->count - 1].kind == REENCODE_LITERAL;
+    return ours || smtp_body_ends_line(body) ? 0 : sizeof("\r\n") - 1;
+}
+
 /* How much a reader without BINARYMIME gets more than is stored, or less: labels may shrink. */
 static struct err served_extra(const struct smtp_body *body, struct str record, uint64_t *extra_r)
 {
@@ -94,10 +102,12 @@ static struct err served_extra(const struct smtp_body *body, struct str record, 
     struct summary_view view;
     struct reencode_plan plan = {.served = body->size};
     arena_init(&arena, PLAN_MAX);
-    struct err e = summary_parse(record, &arena, &view);
-    if (!err_is(e) && reencode_needed(&view))
+    struct err e = err_none();
+    if (body->binary)
+        e = summary_parse(record, &arena, &view);
+    if (!err_is(e) && body->binary && reencode_needed(&view))
         e = reencode_plan(&view, &arena, &plan);
-    *extra_r = plan.served - body->size;
+    *extra_r = plan.served - body->size + line_end_missing(body, &plan);
     arena_done(&arena);
     return e;
 }
@@ -110,7 +120,7 @@ static struct err summary_store(struct smtp_session *s, struct try *try)
     buf_clear(record);
     summary_print(&body->summary, record);
     struct err e = err_make(buf_over(record) ? ERR_NO_MEMORY : ERR_NONE);
-    if (!err_is(e) && body->binary)
+    if (!err_is(e))
         e = served_extra(body, buf_str(record), &try->served_extra);
     if (!err_is(e))
         e = smtp_slabs_fill(s->base.edge, &try->summary, buf_str(record));
