@@ -14,7 +14,19 @@
 #include "sys/stream_pool.h"
 
 enum {
-    SCRATCH_SIZE = 4096 /* a read of what nobody wants to see */
+    SCRATCH_SIZE = 4096, /* a read of what nobody wants to see */
+    OUT_PARTS = 16,      /* buffers that one call sends */
+};
+
+/* A buffer of the pool: what is unsent lies between `from` and `to`. */
+struct stream_out {
+    TAILQ_ENTRY(stream_out) link;
+    uint32_t from, to;
+    char bytes[];
+};
+
+enum {
+    OUT_ROOM = STREAM_READ_SIZE - sizeof(struct stream_out)
 };
 
 static size_t pending(const struct stream *stream)
@@ -98,9 +110,54 @@ static void in_settle(struct stream *stream)
     stream->in_to = stream->in_own = n;
 }
 
+/* Output buffers */
+
+/* With room at its end, or NULL: no memory. */
+static struct stream_out *out_borrow(struct stream *stream)
+{
+    struct stream_out *last = TAILQ_LAST(&stream->out, stream_out_list);
+    if (last && last->to < OUT_ROOM)
+        return last;
+    struct stream_out *out = stream_pool_take_out(stream->pool);
+    if (out) {
+        out->from = out->to = 0;
+        TAILQ_INSERT_TAIL(&stream->out, out, link);
+    }
+    return out;
+}
+
+/* The first n unsent bytes are done with, and the buffers that held nothing else. */
+static void out_drop(struct stream *stream, uint32_t n)
+{
+    stream->unsent -= n;
+    struct stream_out *first;
+    while ((first = TAILQ_FIRST(&stream->out)) && first->to - first->from <= n) {
+        n -= first->to - first->from;
+        TAILQ_REMOVE(&stream->out, first, link);
+        stream_pool_give_out(stream->pool, first);
+    }
+    if (first)
+        first->from += n;
+}
+
+static bool out_append(struct stream *stream, struct str bytes)
+{
+    while (bytes.n > 0) {
+        struct stream_out *last = out_borrow(stream);
+        if (!last)
+            return false;
+        struct str part = str_head(bytes, OUT_ROOM - last->to);
+        memcpy(last->bytes + last->to, part.p, part.n);
+        last->to += (uint32_t)part.n;
+        stream->unsent += (uint32_t)part.n;
+        bytes = str_from_index(bytes, part.n);
+    }
+    return true;
+}
+
 static void wake_drain(struct stream *stream)
 {
-    bool enough = stream->out.n <= stream->drain_to || stream->ended == STREAM_BROKEN;
+    bool enough = stream->unsent <= stream->drain_to || stream->ended == STREAM_BROKEN;
     if (stream->draining && enough)
         wait_over(stream->draining);
 }
@@ -118,7 +175,7 @@ static void break_off(struct stream *stream)
     want(stream, READY_WRITE, false);
     stream->ended = STREAM_BROKEN;
     stream->out_blocked = false;
-    buf_done(&stream->out);
+    out_drop(stream, stream->unsent);
     wake_drain(stream);
     loop_soon(stream->loop, &stream->show);
 }
@@ -218,14 +275,27 @@ static void half_close(struct stream *stream)
     loop_soon(stream->loop, &stream->show);
 }
 
+/* As much as one call takes; how many bytes left, or -errno. */
+static ssize_t send_once(struct stream *stream)
+{
+    struct iovec parts[OUT_PARTS];
+    int count = 0;
+    struct stream_out *out;
+    TAILQ_FOREACH (out, &stream->out, link) {
+        if (count == OUT_PARTS)
+            break;
+        parts[count++] = (struct iovec){out->bytes + out->from, out->to - out->from};
+    }
+    return ops_of(stream)->send(stream->loop->world, stream->watch.handle, parts, count);
+}
+
 static void send_output(struct stream *stream)
 {
     ssize_t n = 0;
-    while (stream->out.n > 0 && n >= 0) {
-        struct iovec part = {stream->out.p, stream->out.n};
-        n = ops_of(stream)->send(stream->loop->world, stream->watch.handle, &part, 1);
+    while (stream->unsent > 0 && n >= 0) {
+        n = send_once(stream);
         if (n > 0) {
-            buf_drop_front(&stream->out, (size_t)n);
+            out_drop(stream, (uint32_t)n);
             stream->bytes_out += (uint64_t)n;
         }
     }
@@ -233,13 +303,10 @@ static void send_output(struct stream *stream)
         break_off(stream);
         return;
     }
-    stream->out_blocked = stream->out.n > 0;
+    stream->out_blocked = stream->unsent > 0;
     want(stream, READY_WRITE, stream->out_blocked);
-    if (!stream->out_blocked) {
-        buf_done(&stream->out);
-        if (stream->closing && !stream->finished)
-            half_close(stream);
-    }
+    if (!stream->out_blocked && stream->closing && !stream->finished)
+        half_close(stream);
     wake_drain(stream);
 }
 
@@ -275,7 +342,7 @@ int stream_init(struct stream *stream, struct loop *loop, struct stream_pool *po
         .flush = {.run = flush_task, .arg = stream},
         .show = {.run = show_task, .arg = stream},
         .linger = {.run = lingered, .arg = stream},
-        .out = BUF_INIT(STREAM_OUT_HARD),
+        .out = TAILQ_HEAD_INITIALIZER(stream->out),
         .input = input,
         .arg = arg,
     };
@@ -290,7 +357,7 @@ void stream_done(struct stream *stream)
     timer_clear(stream->loop, &stream->linger);
     stream_pool_leave(stream->pool, stream);
     in_release(stream);
-    buf_done(&stream->out);
+    out_drop(stream, stream->unsent);
     watch_end(stream->loop, &stream->watch);
     ops_of(stream)->close(stream->loop->world, stream->watch.handle);
     stream->watch.handle = -1;
@@ -345,7 +412,7 @@ void stream_put(struct stream *stream, struct str bytes)
 {
     if (stream->ended == STREAM_BROKEN || stream->closing)
         return;
-    if (!buf_put(&stream->out, bytes))
+    if (bytes.n > STREAM_OUT_HARD - stream->unsent || !out_append(stream, bytes))
         break_off(stream);
     else if (!stream->held)
         loop_at_turn_end(stream->loop, &stream->flush);
@@ -359,7 +426,7 @@ void stream_hold(struct stream *stream)
 void stream_release(struct stream *stream)
 {
     stream->held = false;
-    if (stream->out.n > 0)
+    if (stream->unsent > 0)
         loop_at_turn_end(stream->loop, &stream->flush);
 }
 
@@ -371,9 +438,9 @@ static void drain_late(struct timer *timer)
 static bool drain_to(struct stream *stream, uint32_t most, int64_t deadline)
 {
     must(!stream->draining);
-    if (stream->out.n > most && !stream->out_blocked)
+    if (stream->unsent > most && !stream->out_blocked)
         send_output(stream);
-    if (stream->out.n > most && stream->ended != STREAM_BROKEN) {
+    if (stream->unsent > most && stream->ended != STREAM_BROKEN) {
         struct wait wait = {.fiber = NULL};
         struct timer late = {.run = drain_late, .arg = &wait};
         if (deadline != INT64_MAX)
@@ -384,7 +451,7 @@ static bool drain_to(struct stream *stream, uint32_t most, int64_t deadline)
         stream->draining = NULL;
         timer_clear(stream->loop, &late);
     }
-    return stream->ended != STREAM_BROKEN && stream->out.n <= most;
+    return stream->ended != STREAM_BROKEN && stream->unsent <= most;
 }
 
 bool stream_drain(struct stream *stream, int64_t deadline)

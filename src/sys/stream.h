@@ -18,9 +18,10 @@
  * all buffers of the pool are out, streams wait for one in turn, their bytes in the kernel. An idle
  * stream costs its struct and the world's watch (real: 144 bytes).
  *
- * Writing appends to a buffer that is sent at the end of the turn, in one call. stream_put never
- * yields and never fails: bytes for a broken connection are dropped and `ended` is set. A handler
- * that writes much calls stream_drain, which yields until the peer has taken it.
+ * What is written is kept in buffers of the same pool, as many as it fills, and sent at the end of
+ * the turn, in one call. Output does not wait for a buffer: what bounds it is STREAM_OUT_HARD.
+ * stream_put never yields and never fails: bytes for a broken connection are dropped and `ended` is
+ * set. A handler that writes much calls stream_drain, which yields until the peer has taken it.
  */
 #ifndef SYS_STREAM_H
 #define SYS_STREAM_H
@@ -30,18 +31,19 @@
 #include "sys/loop.h"
 
 enum {
-    STREAM_READ_SIZE = 16 * 1024,  /* most that waits unread by the session */
+    STREAM_READ_SIZE = 16 * 1024,  /* of a buffer, and most that waits unread by the session */
     STREAM_OUT_SOFT = 64 * 1024,   /* stream_drain yields above this */
     STREAM_OUT_HARD = 1024 * 1024, /* beyond it the connection is cut (catalogue I17) */
-    STREAM_POOL_KEEP = 64,         /* unused read buffers that are not given back to the system */
+    STREAM_POOL_KEEP = 128,        /* unused buffers that are not given back to the system */
 };
 
 /* How long stream_finish waits for output to be taken and for the peer's end. */
 #define STREAM_LINGER (10 * NS_PER_SECOND)
 
-struct stream_pool; /* the borrowed read buffers of one loop */
+struct stream_pool; /* the borrowed buffers of one loop */
+struct stream_out;  /* one of them, with output in it */
 
-/* 1 <= most_buffers. NULL: no memory. */
+/* most_buffers: for input, 1 or more. NULL: no memory. */
 struct stream_pool *stream_pool_open(struct loop *loop, size_t most_buffers);
 /* No stream of it may be open. */
 void stream_pool_close(struct stream_pool *pool);
@@ -52,7 +54,8 @@ enum stream_end {
     STREAM_BROKEN,         /* reset, write error, too much unread output, or lingered too long */
 };
 
-/* Zeroed by stream_init. The session may read `arg`, `ended`, `paused` and the byte counts. */
+/* Zeroed by stream_init. The session may read `arg`, `ended`, `paused`, `unsent` and the byte
+ * counts. */
 struct stream {
     struct loop *loop;
     struct stream_pool *pool;
@@ -63,8 +66,9 @@ struct stream {
     TAILQ_ENTRY(stream) waiting;
     char *in; /* borrowed (in_own == 0) or own (in_own bytes); NULL: nothing pending */
     uint32_t in_from, in_to, in_own;
+    TAILQ_HEAD(stream_out_list, stream_out) out; /* empty: nothing unsent */
+    uint32_t unsent;
     uint32_t drain_to; /* `draining` waits until no more than this is unsent */
-    struct buf out;
     struct wait *draining;
     bool *gone; /* set by stream_done while input runs */
     void (*input)(struct stream *);

@@ -1,6 +1,11 @@
 /*
- * A session needs a read buffer from the arrival of a command to its end, which is a small part of
- * its life: a few hundred buffers serve ten thousand connections, and stay warm.
+ * A session needs a read buffer from the arrival of a command to its end, and one for the answer to
+ * the end of the turn, which is a small part of its life: a few hundred buffers serve ten thousand
+ * connections, and stay warm. They come from malloc only where more are busy than ever before.
+ *
+ * Both kinds are the same memory, but only input is counted against the pool's most. A peer that
+ * does not read keeps its output's buffers for minutes; were they counted, a few thousand such
+ * peers would keep everybody else from being heard.
  */
 #include "sys/stream_pool.h"
 
@@ -13,7 +18,8 @@ struct spare {
 
 struct stream_pool {
     uint32_t magic;
-    size_t most, lent, spare_count;
+    size_t most, lent; /* for input */
+    size_t lent_out, spare_count;
     SLIST_HEAD(, spare) spares;
     TAILQ_HEAD(, stream) waiting;
 };
@@ -29,7 +35,7 @@ struct stream_pool *stream_pool_open(struct loop *loop, size_t most_buffers)
     pool->most = most_buffers;
     SLIST_INIT(&pool->spares);
     TAILQ_INIT(&pool->waiting);
-    /* One is always there, so who finds none waits for a buffer that will come back. */
+    /* One is always spare or lent, so who finds none waits for a buffer that will come back. */
     char *first = stream_pool_take(pool);
     if (!first) {
         free(pool);
@@ -42,7 +48,7 @@ struct stream_pool *stream_pool_open(struct loop *loop, size_t most_buffers)
 void stream_pool_close(struct stream_pool *pool)
 {
     must_be(pool, STREAM_POOL_MAGIC);
-    must(pool->lent == 0 && TAILQ_EMPTY(&pool->waiting));
+    must(pool->lent == 0 && pool->lent_out == 0 && TAILQ_EMPTY(&pool->waiting));
     struct spare *spare;
     while ((spare = SLIST_FIRST(&pool->spares))) {
         SLIST_REMOVE_HEAD(&pool->spares, link);
@@ -52,35 +58,59 @@ void stream_pool_close(struct stream_pool *pool)
     free(pool);
 }
 
-char *stream_pool_take(struct stream_pool *pool)
+static void *buffer_take(struct stream_pool *pool)
 {
     struct spare *spare = SLIST_FIRST(&pool->spares);
-    if (spare) {
-        SLIST_REMOVE_HEAD(&pool->spares, link);
-        pool->spare_count--;
-    } else if (pool->lent < pool->most) {
-        spare = malloc(STREAM_READ_SIZE);
-    }
-    if (spare)
-        pool->lent++;
-    return (char *)spare;
+    if (!spare)
+        return malloc(STREAM_READ_SIZE);
+    SLIST_REMOVE_HEAD(&pool->spares, link);
+    pool->spare_count--;
+    return spare;
 }
 
-void stream_pool_give(struct stream_pool *pool, char *buffer)
+/* A buffer that came back, of either kind, is a chance for who waits. */
+static void buffer_give(struct stream_pool *pool, void *buffer)
 {
-    pool->lent--;
     if (pool->spare_count < STREAM_POOL_KEEP) {
-        struct spare *spare = (struct spare *)(void *)buffer;
+        struct spare *spare = buffer;
         SLIST_INSERT_HEAD(&pool->spares, spare, link);
         pool->spare_count++;
     } else {
         free(buffer);
     }
     struct stream *next = TAILQ_FIRST(&pool->waiting);
-    if (next) {
+    if (next && pool->lent < pool->most) {
         stream_pool_leave(pool, next);
         stream_want_input(next);
     }
+}
+
+char *stream_pool_take(struct stream_pool *pool)
+{
+    char *buffer = pool->lent < pool->most ? buffer_take(pool) : NULL;
+    if (buffer)
+        pool->lent++;
+    return buffer;
+}
+
+void stream_pool_give(struct stream_pool *pool, char *buffer)
+{
+    pool->lent--;
+    buffer_give(pool, buffer);
+}
+
+void *stream_pool_take_out(struct stream_pool *pool)
+{
+    void *buffer = buffer_take(pool);
+    if (buffer)
+        pool->lent_out++;
+    return buffer;
+}
+
+void stream_pool_give_out(struct stream_pool *pool, void *buffer)
+{
+    pool->lent_out--;
+    buffer_give(pool, buffer);
 }
 
 void stream_pool_wait(struct stream_pool *pool, struct stream *stream)

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "sys/fake/memory.h"
 #include "sys/stream.h"
 
 enum {
@@ -204,7 +205,7 @@ static void an_idle_stream_owns_no_buffer(void **state)
     say(&b, STR("a\n"));
     turns(&b, 2);
     assert_null(b.session.stream.in);
-    assert_null(b.session.stream.out.p);
+    assert_true(TAILQ_EMPTY(&b.session.stream.out));
     say(&b, STR("b\nunfin"));
     turns(&b, 2);
     assert_int_equal(b.session.stream.in_own, 5);
@@ -214,6 +215,34 @@ static void an_idle_stream_owns_no_buffer(void **state)
     char got[50];
     assert_str(heard(&b, got, sizeof(got)), STR("<a><b><unfinished>"));
     bench_close(&b);
+}
+
+/* What the stream takes from malloc while it does the same again and again. */
+static void a_busy_stream_takes_no_memory(void **state)
+{
+    (void)state;
+    enum {
+        ROUNDS = 100,
+        LARGE = 3 * STREAM_READ_SIZE
+    };
+    static char large[LARGE], got[LARGE + 10];
+    struct bench b;
+    struct fake_memory *memory = fake_memory_open();
+    bench_open(&b, 2);
+    for (int i = 0; i < ROUNDS; i++) {
+        if (i == 1)
+            fake_memory_charge(memory);
+        say(&b, STR("line\n"));
+        turns(&b, 1);
+        assert_str(heard(&b, got, sizeof(got)), STR("<line>"));
+        stream_put(&b.session.stream, str_make(large, LARGE));
+        turns(&b, 1);
+        assert_int_equal(heard(&b, got, sizeof(got)).n, LARGE);
+    }
+    fake_memory_charge(NULL);
+    assert_int_equal(fake_memory_taken(memory), 0);
+    bench_close(&b);
+    fake_memory_close(memory);
 }
 
 static void what_arrived_is_shown_before_the_end(void **state)
@@ -258,7 +287,7 @@ static void a_reset_is_told_as_broken(void **state)
     assert_int_equal(b.session.ends, 1);
     assert_int_equal(b.session.stream.ended, STREAM_BROKEN);
     stream_put(&b.session.stream, STR("dropped"));
-    assert_int_equal(b.session.stream.out.n, 0);
+    assert_int_equal(b.session.stream.unsent, 0);
     turns(&b, 3);
     assert_int_equal(b.session.ends, 1);
     b.peer = dup(0);
@@ -298,7 +327,7 @@ static void too_much_unread_output_cuts_the_connection(void **state)
     assert_int_equal(b.session.stream.ended, STREAM_OPEN);
     stream_put(&b.session.stream, STR("y"));
     assert_int_equal(b.session.stream.ended, STREAM_BROKEN);
-    assert_null(b.session.stream.out.p);
+    assert_true(TAILQ_EMPTY(&b.session.stream.out));
     turns(&b, 2);
     assert_int_equal(b.session.ends, 1);
     bench_close(&b);
@@ -327,8 +356,8 @@ static void pour(void *arg)
         for (size_t i = 0; i < sizeof(piece); i++)
             piece[i] = (char)((at + i) % 251);
         stream_put(stream, str_make(piece, sizeof(piece)));
-        if (stream->out.n > f->most_unsent)
-            f->most_unsent = stream->out.n;
+        if (stream->unsent > f->most_unsent)
+            f->most_unsent = stream->unsent;
         f->drained = stream_drain(stream, f->deadline);
     }
     f->flushed = stream_flush(stream, f->deadline);
@@ -496,6 +525,75 @@ static void streams_wait_for_the_last_buffer_in_turn(void **state)
     assert_str(heard(&b, got, sizeof(got)), STR("<a><b>"));
     close(pair[1]);
     bench_close(&b);
+}
+
+/* Many peers that do not read must not keep others from being heard. */
+static void unread_output_leaves_the_buffers_of_input_alone(void **state)
+{
+    (void)state;
+    struct bench b;
+    char got[50];
+    bench_open(&b, 1);
+    static char much[STREAM_OUT_HARD - 1];
+    stream_put(&b.session.stream, str_make(much, sizeof(much)));
+    turns(&b, 1);
+    assert_true(b.session.stream.out_blocked);
+
+    struct session other;
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    session_open(&other, &b, pair[0]);
+    assert_int_equal(write(pair[1], "a\n", 2), 2);
+    turns(&b, 2);
+    assert_int_equal(recv(pair[1], got, sizeof(got), MSG_DONTWAIT), 3);
+    leave(&other);
+    close(pair[1]);
+    bench_close(&b);
+}
+
+/* The pool's only spare buffer holds output, and there is no memory for another. */
+static void input_without_memory_waits_for_output_to_leave(void **state)
+{
+    (void)state;
+    struct bench b;
+    char got[50];
+    struct fake_memory *memory = fake_memory_open();
+    bench_open(&b, 2);
+    stream_hold(&b.session.stream);
+    stream_put(&b.session.stream, STR("held"));
+    say(&b, STR("a\n"));
+    fake_memory_charge(memory);
+    fake_memory_fail(memory, 1, 1);
+    turns(&b, 2);
+    fake_memory_charge(NULL);
+    assert_true(b.session.stream.wants_buffer);
+    assert_int_equal(b.session.inputs, 0);
+    stream_release(&b.session.stream);
+    turns(&b, 3);
+    assert_str(heard(&b, got, sizeof(got)), STR("held<a>"));
+    bench_close(&b);
+    fake_memory_close(memory);
+}
+
+static void output_without_memory_breaks_the_connection(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct fake_memory *memory = fake_memory_open();
+    static char large[STREAM_READ_SIZE];
+    bench_open(&b, 1);
+    b.session.leaves_at_end = false;
+    fake_memory_charge(memory);
+    fake_memory_fail(memory, 1, 1);
+    stream_put(&b.session.stream, str_make(large, sizeof(large)));
+    fake_memory_charge(NULL);
+    assert_int_equal(b.session.stream.ended, STREAM_BROKEN);
+    assert_int_equal(b.session.stream.unsent, 0);
+    assert_true(TAILQ_EMPTY(&b.session.stream.out));
+    turns(&b, 2);
+    assert_int_equal(b.session.ends, 1);
+    bench_close(&b);
+    fake_memory_close(memory);
 }
 
 static void an_endless_line_stops_at_the_read_size(void **state)
@@ -676,6 +774,7 @@ int main(void)
         cmocka_unit_test(pipelined_lines_are_answered_in_one_turn),
         cmocka_unit_test(held_output_waits_for_its_release),
         cmocka_unit_test(an_idle_stream_owns_no_buffer),
+        cmocka_unit_test(a_busy_stream_takes_no_memory),
         cmocka_unit_test(what_arrived_is_shown_before_the_end),
         cmocka_unit_test(a_reset_is_told_as_broken),
         cmocka_unit_test(a_write_error_is_told_as_broken),
@@ -686,6 +785,9 @@ int main(void)
         cmocka_unit_test(a_stream_may_be_freed_in_its_input),
         cmocka_unit_test(a_peer_that_never_ends_is_left_after_the_linger),
         cmocka_unit_test(streams_wait_for_the_last_buffer_in_turn),
+        cmocka_unit_test(unread_output_leaves_the_buffers_of_input_alone),
+        cmocka_unit_test(input_without_memory_waits_for_output_to_leave),
+        cmocka_unit_test(output_without_memory_breaks_the_connection),
         cmocka_unit_test(an_endless_line_stops_at_the_read_size),
         cmocka_unit_test(read_more_gets_what_is_there),
         cmocka_unit_test(random_use_keeps_every_byte),

@@ -26,7 +26,7 @@ AT_ALL = 20  # what grows by doubling, a round of the applier, a timer that is d
 NOT_COUNTED = {"core/store-apply", "core/passwords"}
 
 # Calls of malloc for each piece of work; what is not named makes none.
-EDGE = 9
+EDGE = 2
 CORE = {"mail_rcpt": 12, "pipelined": 113, "message": 58, "slabs": 58, "upload": 68, "bdat": 58, "lmtp": 78,
         "retr": 11, "top": 4}
 

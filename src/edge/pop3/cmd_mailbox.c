@@ -60,7 +60,7 @@ static void rows_say(struct pop3_session *s, const struct pop3_arguments *args,
         if (s->rows[number - 1].deleted)
             continue;
         line(s, "", number);
-        if (s->stream.out.n >= STREAM_OUT_SOFT && !stream_drain(&s->stream, pop3_deadline(s))) {
+        if (s->stream.unsent >= STREAM_OUT_SOFT && !stream_drain(&s->stream, pop3_deadline(s))) {
             pop3_cut(s, "not-reading");
             return;
         }

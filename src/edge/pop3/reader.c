@@ -131,7 +131,7 @@ static void end(struct reader *r)
 static struct err room_make(struct reader *r)
 {
     struct pop3_session *s = r->s;
-    bool room = s->stream.out.n < STREAM_OUT_SOFT || stream_drain(&s->stream, pop3_deadline(s));
+    bool room = s->stream.unsent < STREAM_OUT_SOFT || stream_drain(&s->stream, pop3_deadline(s));
     return room ? err_none() : err_make(ERR_PEER_GONE);
 }
 

@@ -155,7 +155,7 @@ static void turn(void *arg)
     for (int i = 0; i < COMMANDS_A_TURN && s->state & POP3_COMMANDING; i++) {
         bool some = command(s);
         end_if_due(s);
-        if (s->state & POP3_COMMANDING && s->stream.out.n >= STREAM_OUT_SOFT &&
+        if (s->state & POP3_COMMANDING && s->stream.unsent >= STREAM_OUT_SOFT &&
             !stream_drain(&s->stream, pop3_deadline(s)))
             pop3_cut(s, "not-reading");
         if (!some)

@@ -606,7 +606,7 @@ static void a_client_that_does_not_read(void **state)
         fake_client_send(client, str_from(commands[i]));
         box_pass(&stage, 599 * NS_PER_SECOND);
         assert_int_equal(stage.edge.session_count, 1);
-        assert_true(first_session()->stream.out.n < 3 * STREAM_OUT_SOFT);
+        assert_true(first_session()->stream.unsent < 3 * STREAM_OUT_SOFT);
         assert_int_equal(slabs_out(stage.edge.slabs), 0);
         /* What the kernel took counts as read. */
         box_pass(&stage, (2 + 65536 / POP3_READ_RATE) * NS_PER_SECOND);
@@ -717,7 +717,7 @@ static void an_idle_session_is_its_struct(void **state)
     say(client, "RETR 1\r\n");
     assert_true(sizeof(*s) + sizeof(*s->base.client) <= IDLE_MAX);
     assert_null(s->stream.in);
-    assert_null(s->stream.out.p);
+    assert_true(TAILQ_EMPTY(&s->stream.out));
     assert_null(s->user);
     assert_int_equal(sizeof(*s->rows), 12);
     assert_int_equal(fiber_pool_running(stage.fibers), 0);

@@ -107,7 +107,7 @@ static void end_if_due(struct smtp_session *s)
 static void mind_the_reader(struct smtp_session *s)
 {
     int64_t deadline = s->base.edge->loop->now + smtp_conf(s)->smtp.command_timeout;
-    if (s->stream.out.n >= STREAM_OUT_SOFT && !stream_drain(&s->stream, deadline))
+    if (s->stream.unsent >= STREAM_OUT_SOFT && !stream_drain(&s->stream, deadline))
         smtp_cut(s, "not-reading");
 }
 
