@@ -5,7 +5,6 @@
 #include "edge/pop3/role.h"
 #include "edge/smtp/role.h"
 #include "parent/parent.h"
-#include "sys/process.h"
 
 #ifndef VEREDUS_VERSION
 #define VEREDUS_VERSION "unknown"
@@ -58,21 +57,10 @@ static int version(struct cli *cli)
     return 0;
 }
 
-/* The roles leave the working folder that a relative --home begins at. */
 static int serve(struct cli *cli)
 {
-    struct buf config = BUF_INIT(CLI_PATH_MAX);
-    struct err e = process_absolute_path(cli->file, &config);
-    if (err_is(e)) {
-        fprintf(stderr, "veredus: no way to %.*s: %s\n", STR_FMT(cli->file),
-                e.os ? strerror(e.os) : err_row(e.code)->text);
-        buf_done(&config);
-        return EXIT_CONFIG;
-    }
-    struct parent_options options = {.config = buf_str(&config)};
-    int code = parent_run(&options);
-    buf_done(&config);
-    return code;
+    struct parent_options options = {.config = cli->file};
+    return parent_run(&options);
 }
 
 static int config_check(struct cli *cli)

@@ -135,18 +135,6 @@ struct err process_make_folder(struct str path, unsigned mode)
     return err_none();
 }
 
-struct err process_absolute_path(struct str path, struct buf *to)
-{
-    char folder[PATH_MOST];
-    if (!str_starts(path, STR("/"))) {
-        if (!getcwd(folder, sizeof(folder)))
-            return err_os(errno, STR("getcwd"));
-        buf_put(to, str_from(folder));
-        buf_putc(to, '/');
-    }
-    return buf_put(to, path) ? err_none() : err_make(ERR_OVER_LIMIT);
-}
-
 struct err process_open_folder(struct str path, int *handle_r)
 {
     struct path_text name;

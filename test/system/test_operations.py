@@ -256,15 +256,6 @@ def test_wrong_words_are_told_before_anything_is_opened():
     assert run("domain", "list").returncode == 78
 
 
-def test_a_relative_home(other, monkeypatch):
-    monkeypatch.chdir(os.path.dirname(other.home))
-    monkeypatch.setattr(other, "home", os.path.basename(other.home))
-    other.start()
-    other.stop()
-    other.start()
-    other.cli("domain", "add", "example.test")
-
-
 def test_export_and_apply_are_the_same_twice(server):
     text = server.cli("export").stdout
     path = os.path.join(server.home, "exported")
