@@ -30,23 +30,26 @@ static int file_set(struct cli *cli, struct str file)
         cli_say(STR("one of --config and --home is enough"));
         return EXIT_USAGE;
     }
-    cli->file = file;
-    cli->folder = folder_of(file);
+    struct buf path = BUF_INIT(CLI_PATH_MAX);
+    process_absolute_path(file, &path); /* roles do not run where we do */
+    cli->file = buf_over(&path) ? str_null() : buf_copy(&path, &cli->arena);
+    buf_done(&path);
+    if (!cli->file.p) {
+        cli_say(STR("that path is too long"));
+        return EXIT_USAGE;
+    }
+    cli->folder = folder_of(cli->file);
     return 0;
 }
 
 static int home_set(struct cli *cli, struct str home)
 {
-    struct buf file = BUF_INIT(4096);
+    struct buf file = BUF_INIT(CLI_PATH_MAX);
     buf_put(&file, home);
     buf_put(&file, STR("/veredus.conf"));
-    struct str text = buf_copy(&file, &cli->arena);
+    int failed = file_set(cli, buf_str(&file));
     buf_done(&file);
-    if (!text.p) {
-        cli_say(STR("that path is too long"));
-        return EXIT_USAGE;
-    }
-    return file_set(cli, text);
+    return failed;
 }
 
 static int option_take(struct cli *cli, struct str option, char **value, int *used_r)

@@ -31,7 +31,7 @@ enum {
 
 struct cli {
     struct arena arena;
-    struct str file;   /* the configuration file */
+    struct str file;   /* the configuration file, from the root folder on */
     struct str folder; /* its folder: relative paths in it start here */
     struct conf conf;
     bool json;

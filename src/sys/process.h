@@ -54,6 +54,9 @@ struct err process_listen(struct str address, int *handle_r);
 struct err process_listen_unix(struct str path, int *handle_r);
 struct err process_connect_unix(struct str path, int *handle_r);
 
+/* `path` as it is from the root folder on; unchanged where the working folder has no name. */
+void process_absolute_path(struct str path, struct buf *to);
+
 /* Whole small files, for the configuration and the command line. At most `max` bytes. */
 struct err process_read_file(struct str path, size_t max, struct buf *to);
 /* Atomically: a new file beside it, synced, renamed over it, folder synced. */

@@ -31,6 +31,16 @@ static bool path_make(struct path_text *path, struct str from)
     return true;
 }
 
+void process_absolute_path(struct str path, struct buf *to)
+{
+    char folder[PATH_MOST];
+    if (!str_starts(path, STR("/")) && getcwd(folder, sizeof(folder))) {
+        buf_put(to, str_from(folder));
+        buf_putc(to, '/');
+    }
+    buf_put(to, path);
+}
+
 static struct err read_all(int file, size_t max, struct buf *to)
 {
     char piece[PIECE];
