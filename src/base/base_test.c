@@ -220,6 +220,9 @@ static void crc32c_matches_rfc_3720(void **state)
     assert_true(crc32c(0, str_make(zeros, 32)) == 0x8a9136aa);
     assert_true(crc32c(0, STR("123456789")) == 0xe3069283);
     assert_true(crc32c(crc32c(0, STR("1234")), STR("56789")) == 0xe3069283);
+    for (uint32_t seed = 1; seed; seed *= 8)
+        assert_true(crc32c_seed(crc32c(seed, STR("123456789")), STR("123456789")) == seed);
+    assert_true(crc32c_seed(77, STR("")) == 77);
 }
 
 /* The examples of FIPS 180-2, B.1 and B.2, whole and octet by octet. */

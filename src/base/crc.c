@@ -8,6 +8,9 @@
 
 #include "base/must.h"
 
+/* The polynomial, lowest power first. */
+#define CASTAGNOLI UINT32_C(0x82f63b78)
+
 uint32_t crc32c(uint32_t seed, struct str s)
 {
     must(s.n <= INT32_MAX);
@@ -19,4 +22,15 @@ uint32_t crc32c(uint32_t seed, struct str s)
         unsigned char *to;
     } bytes = {.from = s.p};
     return ~crc32_iscsi(bytes.to, (int)s.n, ~seed);
+}
+
+uint32_t crc32c_seed(uint32_t sum, struct str s)
+{
+    uint32_t state = ~sum;
+    for (size_t i = s.n; i > 0; i--) {
+        for (unsigned bit = 0; bit < 8; bit++)
+            state = state >> 31 ? (state ^ CASTAGNOLI) << 1 | 1 : state << 1;
+        state ^= (unsigned char)s.p[i - 1];
+    }
+    return ~state;
 }

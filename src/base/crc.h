@@ -8,5 +8,7 @@
 #include "base/str.h"
 
 uint32_t crc32c(uint32_t seed, struct str s);
+/* The seed from which s has this sum: there is exactly one. Slow: eight steps for each octet. */
+uint32_t crc32c_seed(uint32_t sum, struct str s);
 
 #endif

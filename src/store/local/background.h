@@ -38,6 +38,9 @@ struct err checkpoint_write(struct local *local, struct log_position *position_r
  */
 struct err checkpoint_restore(struct local *local);
 
+/* Does the log hold a complete checkpoint of a position behind `from`? Waits for the disk. */
+struct err checkpoint_is_behind(struct local *local, struct log_position from, bool *behind_r);
+
 /* --- compact.c ------------------------------------------------------------------------------- */
 
 /* With the turn. May yield: empties segments whose live share is low and frees what may go, if at

@@ -124,6 +124,7 @@ struct part_place {
     uint32_t part;
     bool last;
     uint64_t segment, at;
+    struct log_position pictured;
 };
 
 struct parts {
@@ -198,7 +199,8 @@ static struct err segment_parts(struct local *local, struct segment *segment, st
                                                    .part = part.part,
                                                    .last = part.last,
                                                    .segment = segment->sequence,
-                                                   .at = found.at}))
+                                                   .at = found.at,
+                                                   .pictured = part.position}))
             scan.err = err_make(ERR_NO_MEMORY);
         if (err_is(scan.err))
             break;
@@ -358,4 +360,27 @@ struct err checkpoint_restore(struct local *local)
     bool is_new = false;
     struct err e = index_is_new(local, &is_new);
     return err_is(e) || !is_new ? e : newest_find(local);
+}
+
+struct err checkpoint_is_behind(struct local *local, struct log_position from, bool *behind_r)
+{
+    struct parts parts = {.below = UINT64_MAX};
+    const struct part_place *first = NULL;
+    struct err e = err_none();
+    struct segment *segment;
+    *behind_r = false;
+    TAILQ_FOREACH_REVERSE(segment, &local->segments.list, segment_list, link)
+    {
+        e = segment_parts(local, segment, &parts);
+        if (e.code == ERR_STORE_DAMAGED)
+            e = err_none();
+        if (err_is(e) || parts_complete(&parts, &first) > 0)
+            break;
+    }
+    if (!err_is(e) && first)
+        *behind_r =
+            first->pictured.segment > from.segment ||
+            (first->pictured.segment == from.segment && first->pictured.offset > from.offset);
+    free(parts.places);
+    return e;
 }

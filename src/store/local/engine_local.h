@@ -279,6 +279,9 @@ struct replay_sink {
     void *arg;
 };
 
+/* Is everything of the segment before `header` below the index' position? Then the chain need not
+ * be followed further. */
+bool chain_reaches(const struct segment_header *header, struct log_position from);
 /* Reads the log above the index and brings `local` to where groups can go on. */
 struct err replay_log(struct local *local, const struct replay_sink *sink);
 

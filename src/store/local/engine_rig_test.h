@@ -68,6 +68,12 @@ static inline struct err rig_index_check(struct index *index)
     return inner->ops->check(inner);
 }
 
+static inline struct err rig_index_reset(struct index *index)
+{
+    struct index *inner = rig_index_inner(index);
+    return inner->ops->reset(inner);
+}
+
 static inline void rig_index_close(struct index *index)
 {
     struct index *inner = rig_index_inner(index);
@@ -85,6 +91,7 @@ static inline struct index *rig_index_open(void)
     rig_index->ops.view_begin = rig_index_view_begin;
     rig_index->ops.view_end = rig_index_view_end;
     rig_index->ops.check = rig_index_check;
+    rig_index->ops.reset = rig_index_reset;
     rig_index->ops.close = rig_index_close;
     rig_index->index.ops = &rig_index->ops;
     return &rig_index->index;

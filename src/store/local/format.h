@@ -63,6 +63,10 @@ enum format_state {
 };
 
 enum format_state segment_header_decode(struct str octets, struct segment_header *header_r);
+/* What the fields of a damaged header say (octets: SEGMENT_HEADER_USED): hints, nothing more. */
+void segment_header_hints(struct str octets, struct segment_header *header_r);
+/* Does a damaged header's own sum fit the one that is to take its place? Then it is as it was. */
+bool segment_header_is_as_it_was(struct str octets, const struct segment_header *header);
 
 /* --- Records --------------------------------------------------------------------------------- */
 
@@ -89,6 +93,9 @@ void record_header_encode(const struct record_header *header, uint32_t salt,
                           unsigned char to[RECORD_HEADER_SIZE]);
 /* True if sum, kind and the sizes make sense together. */
 bool record_header_decode(struct str octets, uint32_t salt, struct record_header *header_r);
+/* Could a record of this segment begin here, whatever the salt? *salt_r: what it then is. Proves
+ * nothing: record_check does. `octets`: RECORD_HEADER_SIZE at least. */
+bool record_salt_solve(struct str octets, uint64_t segment, uint32_t *salt_r);
 
 /* Checks a whole record, sums of heads and bodies included. `octets` may go on behind it. */
 enum format_state record_check(struct str octets, uint32_t salt, struct record_header *header_r);

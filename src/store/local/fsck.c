@@ -129,6 +129,13 @@ struct err fsck_read_again(struct fsck *fsck)
     return err_is(e) || local->status.damaged ? e : apply_wait(local);
 }
 
+struct err fsck_index_reset(struct fsck *fsck)
+{
+    struct index_job job = {.index = fsck->local->index};
+    lane_call(&fsck->local->applier, reset_run, &job);
+    return job.err;
+}
+
 /* False with *e_r none: the index cannot be looked at. */
 static bool index_file_check(struct fsck *fsck, struct err *e_r)
 {
@@ -141,9 +148,8 @@ static bool index_file_check(struct fsck *fsck, struct err *e_r)
     *e_r = err_none();
     if (!fsck->repair)
         return false;
-    lane_call(&fsck->local->applier, reset_run, &job);
-    *e_r = job.err;
-    if (!err_is(job.err))
+    *e_r = fsck_index_reset(fsck);
+    if (!err_is(*e_r))
         *e_r = fsck_read_again(fsck);
     return !err_is(*e_r);
 }
@@ -225,6 +231,7 @@ static struct err opened_damaged(struct fsck *fsck)
     local->status.damaged = false;
     local->why[0] = '\0';
     local->state = LOCAL_SERVING;
+    fsck->lost = true;
     return apply_wait(local);
 }
 
@@ -253,8 +260,12 @@ static struct err body_check(struct fsck *fsck, blob_id blob)
     struct err e = body_is_leaked(fsck->local, blob, &leaked);
     if (err_is(e) || !leaked)
         return e;
-    fsck_found(fsck, fsck->repair, "body file %016llx belongs to nobody", (unsigned long long)blob);
-    return fsck->repair ? body_remove(fsck->local->world, fsck->local->folder, blob) : e;
+    fsck_found(fsck, fsck->repair, "body file %016llx belongs to nobody%s",
+               (unsigned long long)blob, fsck->log_broken ? " that the log still knows" : "");
+    if (!fsck->repair)
+        return e;
+    return fsck->log_broken ? fsck_keep_body(fsck, blob)
+                            : body_remove(fsck->local->world, fsck->local->folder, blob);
 }
 
 /* Uploads that no commit took yet look as if they were leaked: so only on a store that is ours
@@ -291,6 +302,17 @@ static struct err rounds(struct fsck *fsck, bool *mended_r)
     return e;
 }
 
+/* What the log says, and numbers that are not given again. */
+static struct err rows_begin(struct fsck *fsck, bool *mended_r)
+{
+    bool any = false;
+    struct err e = fsck->lost && fsck->repair ? fsck_numbers_leap(fsck) : err_none();
+    if (!err_is(e))
+        e = fsck_rows_write(fsck, &any);
+    *mended_r |= any;
+    return e;
+}
+
 static struct err mend_end(struct fsck *fsck, bool mended)
 {
     struct log_position position;
@@ -312,13 +334,15 @@ static struct err run(struct fsck *fsck)
     struct err e = local->status.damaged ? err_none() : apply_wait(local);
     if (err_is(e) || !index_file_check(fsck, &e))
         return e;
-    e = opened_damaged(fsck);
+    e = fsck_chain(fsck, &mended);
+    if (!err_is(e))
+        e = opened_damaged(fsck);
     if (!err_is(e))
         e = log_check(fsck);
     if (!err_is(e) && alone && !fsck->log_broken)
         e = fsck_compare(fsck);
     if (!err_is(e))
-        e = fsck_rows_write(fsck, &mended);
+        e = rows_begin(fsck, &mended);
     if (!err_is(e))
         e = rounds(fsck, &mended);
     if (!err_is(e) && alone && !local->status.damaged)

@@ -3,14 +3,12 @@
  * quarantine/, and so does a whole segment once everything whole in it was carried to the log's
  * end. A checkpoint then makes sure that a lost index is never built from damaged records again.
  */
-#include <errno.h>
-
 #include "store/local/body_file.h"
 #include "store/local/fsck.h"
+#include "store/local/quarantine.h"
 
 enum {
     KEY_SHOWN = 200,
-    NAME_ROOM = 64,
 };
 
 static void owners_tell(struct fsck *fsck, blob_id blob)
@@ -36,22 +34,21 @@ static void owners_tell(struct fsck *fsck, blob_id blob)
     index->ops->view_end(index, view);
 }
 
-/* Renames to quarantine/NAME. What is not there is no error. */
-static struct err keep_file(struct local *local, struct str from, struct str name)
+/* A file that is not there is no error. */
+static struct err body_keep(struct local *local, blob_id blob)
 {
-    const struct world_ops *ops = local->world->ops;
-    struct buf to = BUF_INIT(NAME_ROOM);
-    buf_printf(&to, "quarantine/%.*s", STR_FMT(name));
-    int folder = ops->folder_open(local->world, local->folder, STR("quarantine"), true);
-    int rc = folder;
-    if (folder >= 0) {
-        rc = ops->file_rename(local->world, local->folder, from, buf_str(&to));
-        if (rc >= 0)
-            rc = ops->folder_sync(local->world, folder);
-        ops->close(local->world, folder);
-    }
-    buf_done(&to);
-    return rc < 0 && rc != -ENOENT ? err_os(-rc, STR("quarantine")) : err_none();
+    char name[BODY_NAME_MAX];
+    struct str from = body_name(blob, name);
+    struct err e = quarantine_move(local->world, local->folder, from,
+                                   str_from_index(from, (size_t)str_last_index(from, '/') + 1));
+    return e.code == ERR_NOT_FOUND ? err_none() : e;
+}
+
+struct err fsck_keep_body(struct fsck *fsck, blob_id blob)
+{
+    buf_printf(&fsck->list, "body file %016llx: the commit that names it may be lost\n",
+               (unsigned long long)blob);
+    return body_keep(fsck->local, blob);
 }
 
 struct err fsck_set_aside(struct fsck *fsck, blob_id blob, struct place *place, const char *why)
@@ -61,17 +58,13 @@ struct err fsck_set_aside(struct fsck *fsck, blob_id blob, struct place *place, 
                (unsigned long long)place->offset, why);
     if (!fsck->repair)
         return err_none();
-    char name[BODY_NAME_MAX];
     struct err e = err_none();
     buf_printf(&fsck->list, "blob %016llx, segment %llu, octet %llu, %llu octets: %s\n",
                (unsigned long long)blob, (unsigned long long)place->segment,
                (unsigned long long)place->offset, (unsigned long long)place->in_log, why);
     owners_tell(fsck, blob);
-    if (place->external) {
-        struct str from = body_name(blob, name);
-        e = keep_file(fsck->local, from,
-                      str_from_index(from, (size_t)str_last_index(from, '/') + 1));
-    }
+    if (place->external)
+        e = body_keep(fsck->local, blob);
     *place = (struct place){.head = place->head, .body = place->body};
     return e;
 }
@@ -219,24 +212,12 @@ struct err fsck_empty_damaged(struct fsck *fsck)
 struct err fsck_list_write(struct fsck *fsck)
 {
     struct local *local = fsck->local;
-    const struct world_ops *ops = local->world->ops;
-    struct buf name = BUF_INIT(NAME_ROOM);
     if (fsck->list.n == 0)
         return err_none();
-    int folder = ops->folder_open(local->world, local->folder, STR("quarantine"), true);
-    if (folder < 0)
-        return err_os(-folder, STR("quarantine"));
+    struct buf name = BUF_INIT(QUARANTINE_NAME_MAX);
     buf_printf(&name, "list-%lld", (long long)world_wall(local->world));
-    int file = ops->file_open(local->world, folder, buf_str(&name), FILE_WRITE | FILE_CREATE);
-    struct iovec part = {.iov_base = fsck->list.p, .iov_len = fsck->list.n};
-    ssize_t rc = file < 0 ? file : ops->file_write(local->world, file, &part, 1, 0);
-    if (rc >= 0)
-        rc = ops->file_sync(local->world, file);
-    if (rc >= 0)
-        rc = ops->folder_sync(local->world, folder);
-    if (file >= 0)
-        ops->close(local->world, file);
-    ops->close(local->world, folder);
+    struct err e =
+        quarantine_write(local->world, local->folder, buf_str(&name), buf_str(&fsck->list));
     buf_done(&name);
-    return rc < 0 ? err_os((int)-rc, STR("quarantine")) : err_none();
+    return e;
 }

@@ -62,8 +62,9 @@ struct err local_compact(struct engine *engine);
  * Reads everything: every record, chunk and file, the index against the log, references against
  * entries. Calls `found` for each finding, in words. With `repair` mends what can be mended without
  * dropping a message: rebuilds a lost or wrong index, cuts a torn tail, removes leaked files,
- * quarantines damaged blobs (kept aside, listed, never silently dropped: doc/format.md). On a
- * fiber, on an engine opened for it alone or while serving: then without repair, and without what
+ * writes damaged segment headers again, joins the log where a segment is missing (and says what is
+ * lost), quarantines damaged blobs (kept aside, listed, never silently dropped: doc/format.md). On
+ * a fiber, on an engine opened for it alone or while serving: then without repair, and without what
  * only an engine that committed nothing yet can be asked, the comparison with an index built from
  * the log alone and body files that belong to nobody. *findings_r counts what was wrong.
  */

@@ -14,6 +14,7 @@
 #include <endian.h>
 
 #include "base/crc.h"
+#include "base/must.h"
 
 static const char segment_magic[8] = {'V', 'R', 'D', 'S', 'E', 'G', 0, 0};
 
@@ -85,6 +86,28 @@ void segment_header_encode(const struct segment_header *header,
     put_u32(to + 12, crc32c(0, str_make(to + 16, SEGMENT_HEADER_USED - 16)));
 }
 
+void segment_header_hints(struct str octets, struct segment_header *header_r)
+{
+    const char *from = octets.p;
+    must(octets.n >= SEGMENT_HEADER_USED);
+    *header_r = (struct segment_header){
+        .sequence = get_u64(from + 16),
+        .previous = get_u64(from + 24),
+        .previous_end = get_u64(from + 32),
+        .first_group = get_u64(from + 40),
+        .made = (int64_t)get_u64(from + 48),
+        .salt = get_u32(from + 56),
+    };
+}
+
+bool segment_header_is_as_it_was(struct str octets, const struct segment_header *header)
+{
+    unsigned char whole[SEGMENT_HEADER_USED];
+    must(octets.n >= SEGMENT_HEADER_USED);
+    segment_header_encode(header, whole);
+    return get_u32(octets.p + 12) == get_u32((const char *)whole + 12);
+}
+
 enum format_state segment_header_decode(struct str octets, struct segment_header *header_r)
 {
     const char *from = octets.p;
@@ -96,14 +119,7 @@ enum format_state segment_header_decode(struct str octets, struct segment_header
     if (get_u32(from + 8) == 0 ||
         get_u32(from + 12) != crc32c(0, str_make(from + 16, SEGMENT_HEADER_USED - 16)))
         return FORMAT_BAD;
-    *header_r = (struct segment_header){
-        .sequence = get_u64(from + 16),
-        .previous = get_u64(from + 24),
-        .previous_end = get_u64(from + 32),
-        .first_group = get_u64(from + 40),
-        .made = (int64_t)get_u64(from + 48),
-        .salt = get_u32(from + 56),
-    };
+    segment_header_hints(octets, header_r);
     return header_r->sequence == 0 || header_r->previous >= header_r->sequence ? FORMAT_BAD
                                                                                : FORMAT_WHOLE;
 }
@@ -157,6 +173,16 @@ bool record_header_decode(struct str octets, uint32_t salt, struct record_header
         .ordered = (int64_t)get_u64(from + 56),
     };
     return record_makes_sense(header_r);
+}
+
+bool record_salt_solve(struct str octets, uint64_t segment, uint32_t *salt_r)
+{
+    const char *from = octets.p;
+    if (octets.n < RECORD_HEADER_SIZE || get_u32(from) != RECORD_MAGIC ||
+        get_u64(from + 8) != segment)
+        return false;
+    *salt_r = crc32c_seed(get_u32(from + 4), str_make(from + 8, RECORD_HEADER_SIZE - 8));
+    return true;
 }
 
 static bool blob_octets_fit(struct str blob, const struct blob_header *header)

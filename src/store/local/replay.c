@@ -384,8 +384,7 @@ static struct err chain_add(struct chain *chain, struct segments *segments, stru
     return e;
 }
 
-/* Is everything of the segment before `header` below the index' position? */
-static bool chain_reaches(const struct segment_header *header, struct log_position from)
+bool chain_reaches(const struct segment_header *header, struct log_position from)
 {
     return header->sequence <= from.segment || header->previous == 0 ||
            header->previous < from.segment ||
@@ -397,6 +396,9 @@ static struct err chain_read(struct local *local, struct log_position from, stru
 {
     struct segment *segment = segment_last(&local->segments);
     struct err e = err_none();
+    /* The log would go on in a segment that was left long ago, over what lives there. */
+    if (segment && segment->sequence < from.segment)
+        return err_detail(ERR_STORE_DAMAGED, STR("the newest segment of the log is missing"));
     while (segment) {
         e = chain_add(chain, &local->segments, segment);
         if (err_is(e))

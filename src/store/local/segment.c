@@ -15,6 +15,7 @@
 #include <inttypes.h>
 
 #include "base/must.h"
+#include "store/local/quarantine.h"
 
 #define LOG_FOLDER STR("log")
 #define SEGMENT_SUFFIX STR(".seg")
@@ -25,7 +26,6 @@ enum {
     /* A spare is filled and synced in steps, so that it never holds much of the disk's queue
      * between a group and its sync. */
     PREFILL_STEP = 4 * 1024 * 1024,
-    QUARANTINE_NAME_MAX = SEGMENT_NAME_MAX + 16,
 };
 
 static int segment_order(const struct segment *a, const struct segment *b)
@@ -270,6 +270,41 @@ struct err segment_read_header(struct segments *segments, struct segment *segmen
     return err_none();
 }
 
+static struct err header_keep(struct segments *segments, struct segment *segment, int store_folder)
+{
+    char octets[SEGMENT_HEADER_SIZE] = {0};
+    char name[QUARANTINE_NAME_MAX];
+    ssize_t got =
+        segments->world->ops->file_read(segments->world, segment->file, octets, sizeof octets, 0);
+    if (got < 0)
+        return err_os((int)-got, STR("segment header"));
+    int n = snprintf(name, sizeof name, "header-%016" PRIx64 "-%lld", segment->sequence,
+                     (long long)world_wall(segments->world));
+    must(n > 0 && (size_t)n < sizeof name);
+    return quarantine_write(segments->world, store_folder, str_make(name, (size_t)n),
+                            str_make(octets, sizeof octets));
+}
+
+struct err segment_header_mend(struct segments *segments, struct segment *segment,
+                               const struct segment_header *header, int store_folder)
+{
+    unsigned char octets[SEGMENT_HEADER_SIZE] = {0};
+    struct iovec part = {.iov_base = octets, .iov_len = sizeof octets};
+    struct err e = segment_pin(segments, segment);
+    if (err_is(e))
+        return e;
+    must(header->sequence == segment->sequence);
+    segment_header_encode(header, octets);
+    e = header_keep(segments, segment, store_folder);
+    ssize_t rc = 0;
+    if (!err_is(e))
+        rc = segments->world->ops->file_write(segments->world, segment->file, &part, 1, 0);
+    if (!err_is(e) && rc >= 0)
+        rc = segments->world->ops->file_sync(segments->world, segment->file);
+    segment_unpin(segments, segment);
+    return rc < 0 ? err_os((int)-rc, STR("segment header")) : e;
+}
+
 /* --- Making ---------------------------------------------------------------------------------- */
 
 void segment_make_begin(struct segments *segments, const struct segment_header *header,
@@ -429,25 +464,15 @@ struct err segment_recycle(struct segments *segments, struct segment *segment, s
 
 struct err segment_quarantine(struct segments *segments, struct segment *segment, int store_folder)
 {
-    struct world *world = segments->world;
     char octets[SEGMENT_NAME_MAX];
-    char from[QUARANTINE_NAME_MAX];
-    char to[QUARANTINE_NAME_MAX];
+    char from[SEGMENT_NAME_MAX + 8];
     struct str name = segment_name(segment->sequence, octets);
     int n = snprintf(from, sizeof from, "log/%.*s", STR_FMT(name));
-    int m = snprintf(to, sizeof to, "quarantine/%.*s", STR_FMT(name));
     segment_close_file(segments, segment);
-    int folder = world->ops->folder_open(world, store_folder, STR("quarantine"), true);
-    if (folder < 0)
-        return err_os(-folder, STR("quarantine"));
-    int rc = world->ops->file_rename(world, store_folder, str_make(from, (size_t)n),
-                                     str_make(to, (size_t)m));
-    if (rc >= 0)
-        segment_forget(segments, segment);
-    if (rc >= 0)
-        rc = world->ops->folder_sync(world, folder);
-    if (rc >= 0)
-        rc = world->ops->folder_sync(world, segments->folder);
-    world->ops->close(world, folder);
-    return rc < 0 ? err_os(-rc, STR("quarantine")) : err_none();
+    struct err e = quarantine_move(segments->world, store_folder, str_make(from, (size_t)n), name);
+    if (err_is(e))
+        return e;
+    segment_forget(segments, segment);
+    int rc = segments->world->ops->folder_sync(segments->world, segments->folder);
+    return rc < 0 ? err_os(-rc, LOG_FOLDER) : err_none();
 }
