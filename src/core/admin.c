@@ -225,18 +225,28 @@ bool admin_has(const struct admin_call *call, const char *option)
     return admin_value(call, option).p != NULL;
 }
 
+/* "why: "text"" */
+static int name_refuse(struct admin_call *call, struct str why, struct str text)
+{
+    struct buf words = BUF_INIT(USAGE_MAX);
+    buf_put(&words, why);
+    buf_putc(&words, ':');
+    buf_putc(&words, '\0');
+    int code = admin_refuse(call, ADMIN_DATA, words.p, text);
+    buf_done(&words);
+    return code;
+}
+
 int admin_addr(struct admin_call *call, struct str text, struct addr *addr_r)
 {
     struct err e = directory_name_parse(text, call->admin->arena, addr_r);
-    return e.code == ERR_ADDRESS_SYNTAX ? admin_refuse(call, ADMIN_DATA, e.detail.p, text)
-                                        : admin_fail(call, e);
+    return e.code == ERR_ADDRESS_SYNTAX ? name_refuse(call, e.detail, text) : admin_fail(call, e);
 }
 
 int admin_domain_name(struct admin_call *call, struct str text, struct str *domain_r)
 {
     struct err e = host_parse(text, call->admin->arena, domain_r);
-    return e.code == ERR_ADDRESS_SYNTAX ? admin_refuse(call, ADMIN_DATA, e.detail.p, text)
-                                        : admin_fail(call, e);
+    return e.code == ERR_ADDRESS_SYNTAX ? name_refuse(call, e.detail, text) : admin_fail(call, e);
 }
 
 int admin_size(struct admin_call *call, struct str text, uint64_t *size_r)

@@ -151,6 +151,9 @@ int admin_account_set(struct admin_call *call)
     struct str made = str_null();
     unsigned fields = 0;
     struct account account = {.disabled = admin_has(call, "--disable")};
+    if (admin_has(call, "--disable") && admin_has(call, "--enable"))
+        return admin_refuse(call, ADMIN_USAGE, "one of --enable and --disable is enough",
+                            str_null());
     if (admin_has(call, "--disable") || admin_has(call, "--enable"))
         fields |= FIELD_DISABLED;
     int code = admin_addr(call, call->words[0], &addr);

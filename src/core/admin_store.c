@@ -205,7 +205,8 @@ int admin_trace(struct admin_call *call)
     int ways = (call->count > 0) + admin_has(call, "--to") + admin_has(call, "--from");
     uint64_t message;
     if (ways != 1)
-        return admin_refuse(call, ADMIN_USAGE, "give a message id, --to or --from", str_null());
+        return admin_refuse(call, ADMIN_USAGE, "give one of a message id, --to and --from",
+                            str_null());
     if (call->count == 0)
         return trace_of_address(call);
     if (!message_id_parse(call->words[0], &message))
