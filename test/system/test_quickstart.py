@@ -84,8 +84,8 @@ def test_background_stop_and_what_is_there_is_used_again(quickstart):
     assert "quick and easy" in first and "curl" in first and "swaks" in first and "mutt" in first
     with Smtp(2525) as session:
         session.deliver(message("first"))
-    again = quickstart("--background").stdout
-    assert "password: " not in again
+    again = quickstart("--background", "--password", "another").stdout
+    assert "password: " not in again and "another" not in again and "as they were made before" in again
     configuration = (quickstart.home / "veredus.conf").read_bytes()
     quickstart("--stop")
     assert all(is_free(port) for port in PORTS)
