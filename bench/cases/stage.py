@@ -1,0 +1,83 @@
+"""Where cases run: one disk, the servers on it, and the rows that come out."""
+import statistics
+import sys
+import time
+
+import generator
+import measure
+
+LEAST_SECONDS = 3.0  # of a timed run
+AIM_SECONDS = 3.6
+PROBE_SECONDS = 0.7
+SATURATED = 1.05     # doubling the generator's processes may raise the sink's rate by less than this
+
+
+class Stage:
+    """One file system. size: "quick" (does it run at all), "core" or "full"."""
+
+    def __init__(self, name, folder, size):
+        self.name, self.folder, self.size = name, folder, size
+        self.disk = measure.Disk(folder)
+        self.rounds = 1 if size == "quick" else 3
+        self.rows = []
+
+    def say(self, text):
+        print(f"{time.strftime('%H:%M:%S')} {self.name}: {text}", file=sys.stderr, flush=True)
+
+    def add(self, case, server, **values):
+        row = {"case": case, "disk": self.name, "server": server.name, **values}
+        self.rows.append(row)
+        shown = ("rate", "p50_ms", "p99_ms", "cpu_us", "syncs", "flushes", "written", "others")
+        self.say(f"{case} {server.name}: " + " ".join(f"{name}={row[name]:.4g}" for name in shown if name in row))
+        return row
+
+    def timed(self, server, messages, mode="smtp", wait=False, port=None, **settings):
+        """One run. wait: the time ends when the server has delivered, not when it has taken the last message."""
+        meter = measure.Meter(server.group, self.disk)
+        meter.begin()
+        found = generator.run(mode, port or server.port, messages=messages, **settings)
+        if wait and server.queue_folders():
+            server.wait_delivered()
+            found["seconds"] = time.monotonic() - meter.at
+            found["rate"] = messages / found["seconds"]
+        meter.stop()
+        found.update(meter.end(messages))
+        return found
+
+
+class Numbers:
+    """Gives messages numbers, so that what was stored can be compared with what was sent."""
+
+    def __init__(self):
+        self.next = 0
+
+    def take(self, count):
+        first, self.next = self.next, self.next + count
+        return first
+
+
+def probe(server, numbers, least, wait=False, port=None, **settings):
+    """The rate, roughly; it warms the server up, too."""
+    count = least
+    while True:
+        begun = time.monotonic()
+        found = generator.run("smtp", port or server.port, messages=count, first=numbers.take(count), **settings)
+        if wait:
+            server.wait_delivered()
+        passed = time.monotonic() - begun if wait else found["seconds"]
+        if passed >= PROBE_SECONDS:
+            return count / passed
+        count = int(count * min(10, max(2, 1.5 * PROBE_SECONDS / passed)))
+
+
+def verify(stage, server, numbers, size, accounts=100, recipients=1):
+    """Reads every message that a server acknowledged, and compares every octet."""
+    found = generator.run("pop3", server.pop3, messages=numbers.next, size=size, accounts=accounts,
+                          recipients=recipients, sessions=4, window=50, password="pw", verify=True)
+    assert found["done"] == numbers.next * recipients, f"{found['done']} of {numbers.next * recipients} are there"
+    stage.say(f"verified {found['done']} messages of {server.name}")
+    return found["done"]
+
+
+def median(rows, name):
+    return statistics.median(row[name] for row in rows)

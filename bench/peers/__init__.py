@@ -1,0 +1,1 @@
+"""The servers that are compared. Each module knows one: how it is configured, started, stopped and emptied."""

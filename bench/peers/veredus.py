@@ -1,0 +1,84 @@
+"""Veredus as it is shipped: only names, folders and ports are set."""
+import json
+import subprocess
+import warnings
+
+import machine
+import peers.server
+from peers.server import DOMAIN, PASSWORD
+
+PROGRAM = machine.ROOT / "build" / "veredus"
+
+
+def _hash():
+    """Of the cheapest kind that is taken: logging in is not what is measured."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the module leaves Python after Debian 12's
+        import crypt
+        return crypt.crypt(PASSWORD, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16))
+
+
+class Veredus(peers.server.Server):
+    name, title, port, pop3, lmtp = "veredus", "Veredus", 31029, 31229, 31129
+    delivers = True
+    stated = "as shipped; only names, folders and ports are set"
+    prefill = True
+
+    def configure(self):
+        self.home = self.folder / "home"
+        self.make_folder(self.home / "data", "veredus-core", 0o700)
+        self.write("home/veredus.conf", f"""hostname = mx.{DOMAIN}
+data = data
+control = control
+pid_file = pid
+smtp {{
+    listen = {{"127.0.0.1:{self.port}"}}
+}}
+lmtp {{
+    listen = {{"127.0.0.1:{self.lmtp}"}}
+}}
+pop3 {{
+    listen = {{"127.0.0.1:{self.pop3}"}}
+}}
+""" + ("" if self.prefill else "store {\n    prefill = no\n}\n"))
+        hash_ = _hash()
+        lines = [f'domain "{DOMAIN}" {{ }}\n']
+        lines += [f'account "u{n:06d}@{DOMAIN}" {{ password = "{hash_}" }}\n' for n in range(self.accounts)]
+        self.write("directory", "".join(lines))
+        self.known = False
+
+    def command(self):
+        return [PROGRAM, "serve", "--home", self.home]
+
+    def tool(self, *words):
+        return machine.run(PROGRAM, *words, "--home", self.home)
+
+    def ready(self):
+        return peers.server.greets(self.port) and peers.server.greets(self.pop3)
+
+    def start(self):
+        super().start()
+        if not self.known:
+            self.tool("apply", self.folder / "directory")
+            self.known = True
+
+    def status(self):
+        return json.loads(self.tool("status", "--json"))
+
+    def purge(self):
+        """A new store: nothing of an earlier run stays to be moved or overwritten."""
+        self.stop()
+        subprocess.run(["rm", "-rf", self.home / "data"], check=True)
+        self.make_folder(self.home / "data", "veredus-core", 0o700)
+        self.known = False
+        self.start()
+
+    @staticmethod
+    def version():
+        return machine.run(PROGRAM, "version").split()[-1]
+
+
+class VeredusGrowing(Veredus):
+    """The log grows instead of being written over zeroes."""
+    name, title = "veredus-growing", "Veredus, prefill = no"
+    prefill = False
