@@ -196,7 +196,7 @@ static struct err why_not(struct local *local, const struct commit *commit, uint
     if (err_is(e))
         return e;
     if (disk_is_full(local) && !commit_frees(commit))
-        return err_detail(ERR_DISK_FULL, STR("less is free than least_free"));
+        return err_detail(ERR_DISK_FULL, STR("the disk has less free space than store.least_free"));
     return err_none();
 }
 
