@@ -5,18 +5,14 @@
  */
 #include "edge/smtp/body.h"
 
-bool smtp_body_open(struct smtp_body *body)
+void smtp_body_open(struct smtp_body *body)
 {
-    body->digest = EVP_MD_CTX_new();
     arena_init(&body->arena, SUMMARY_ARENA_MAX);
     buf_init(&body->record, (size_t)SMTP_SUMMARY_SLABS * SLAB_SIZE);
-    return body->digest && EVP_DigestInit_ex(body->digest, EVP_sha256(), NULL) == 1;
 }
 
 void smtp_body_close(struct smtp_body *body)
 {
-    EVP_MD_CTX_free(body->digest);
-    body->digest = NULL;
     arena_done(&body->arena);
     buf_done(&body->record);
 }
@@ -105,7 +101,7 @@ void smtp_body_begin(struct smtp_body *body, struct edge *edge, const struct con
     body->refused = err_none();
     body->upload = 0;
     data_init(&body->reader, !chunked, normalise);
-    must(EVP_DigestInit_ex(body->digest, NULL, NULL) == 1);
+    sha256_init(&body->digest);
     summary_init(&body->summary, &body->arena, &limits);
 }
 
@@ -229,7 +225,7 @@ static void take(struct smtp_body *body, struct str run)
         smtp_body_refuse(body, e);
         return;
     }
-    must(EVP_DigestUpdate(body->digest, run.p, run.n) == 1);
+    sha256_feed(&body->digest, run);
     slab_copy(&body->slabs, run);
 }
 

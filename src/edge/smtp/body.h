@@ -12,15 +12,13 @@
 #ifndef EDGE_SMTP_BODY_H
 #define EDGE_SMTP_BODY_H
 
-#include <openssl/evp.h>
-
+#include "base/sha256.h"
 #include "edge/edge.h"
 #include "edge/smtp/data.h"
 #include "format/summary.h"
 
 enum {
     SMTP_BODY_SLABS = 16,
-    SMTP_DIGEST = 32, /* SHA-256 */
     SMTP_SUMMARY_SLABS = 40,
 };
 #define SMTP_SLAB_WAIT (30 * NS_PER_SECOND)
@@ -51,14 +49,14 @@ struct smtp_body {
     struct smtp_slab_list slabs;
     uint64_t upload;       /* 0: the body is in slabs */
     uint64_t upload_since; /* the core that has it */
-    EVP_MD_CTX *digest;
+    struct sha256 digest;
     struct arena arena; /* the summary's */
     struct summary summary;
     struct buf record; /* the summary printed, on its way to slabs */
 };
 
-/* Once per memory: false without memory. */
-bool smtp_body_open(struct smtp_body *body);
+/* Once per memory. */
+void smtp_body_open(struct smtp_body *body);
 void smtp_body_close(struct smtp_body *body);
 
 /* Begins a message. */

@@ -22,10 +22,8 @@ static struct smtp_mail *mail_open(void)
         return NULL;
     arena_init(&mail->arena, SMTP_ENVELOPE_MAX);
     mail->arena.block_size = ENVELOPE_BLOCK;
-    if (smtp_body_open(&mail->body))
-        return mail;
-    mail_close(mail);
-    return NULL;
+    smtp_body_open(&mail->body);
+    return mail;
 }
 
 struct smtp_mail *smtp_mail_take(struct smtp_shared *shared)
