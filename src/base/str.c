@@ -167,3 +167,13 @@ bool str_eq_secret(struct str a, struct str b)
         difference |= (unsigned char)(a.p[i] ^ b.p[i]);
     return difference == 0;
 }
+
+void str_wipe(struct str s)
+{
+    union {
+        const char *from;
+        char *to;
+    } octets = {.from = s.p};
+    if (s.n)
+        explicit_bzero(octets.to, s.n);
+}

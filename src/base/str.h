@@ -86,6 +86,9 @@ uint64_t str_hash(struct str s);
 /* Equal without telling by time where two secrets differ; lengths are not secret. */
 bool str_eq_secret(struct str a, struct str b);
 
+/* Zeroes the octets of a secret, for certain. They must be the caller's to change. */
+void str_wipe(struct str s);
+
 static inline char ascii_lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;

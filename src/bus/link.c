@@ -121,6 +121,7 @@ void link_done(struct link *link)
     out_wipe(link);
     buf_done(&link->out);
     arena_done(&link->arena);
+    explicit_bzero(link->in, BUS_PACKET_MAX);
     free(link->in);
 }
 
@@ -446,12 +447,13 @@ int link_init(struct link *link, struct loop *loop, int handle, enum bus_role ow
     TAILQ_INIT(&link->waiting);
     arena_init(&link->arena, ARENA);
     link->in = malloc(BUS_PACKET_MAX);
-    if (!link->in)
-        return -ENOMEM;
-    int failed = watch_begin(loop, &link->watch);
+    /* All at once: where it grew it would leave octets behind. */
+    bool room = link->in && buf_room(&link->out, BUS_PACKET_MAX);
+    int failed = room ? watch_begin(loop, &link->watch) : -ENOMEM;
     if (failed) {
         free(link->in);
         link->in = NULL;
+        buf_done(&link->out);
         link->magic = 0;
     }
     return failed;

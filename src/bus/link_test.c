@@ -358,6 +358,27 @@ static void a_message_has_a_largest_size(void **state)
 
 /* --- A peer that was taken over (catalogue O03, S13) ----------------------------------------- */
 
+/* Neither end has them any more, nor did memory that grew. */
+static void octets_are_wiped_once_they_were_sent(void **state)
+{
+    struct given *given = *state;
+    struct buf text = BUF_INIT(ARENA);
+    while (text.n < BUS_PACKET_MAX / 2)
+        buf_put(&text, STR("open sesame "));
+    struct msg msg = {.kind = MSG_forget, .forget = {.why = STR("small")}};
+    const struct buf *out = &given->edge.link.out;
+    const char *from = out->p;
+    assert_int_equal(link_send(&given->edge.link, &msg).code, ERR_NONE);
+    msg.forget.why = buf_str(&text);
+    assert_int_equal(link_send(&given->edge.link, &msg).code, ERR_NONE);
+    settle(given);
+    assert_int_equal(given->core.got, 2);
+    assert_ptr_equal(out->p, from);
+    assert_true(str_find(str_make(out->p, out->cap), STR("sesame")) < 0);
+    assert_true(str_find(str_make(given->core.link.in, BUS_PACKET_MAX), STR("sesame")) < 0);
+    buf_done(&text);
+}
+
 static void packet_give(struct given *given, struct str packet, int pass)
 {
     struct world *world = given->loop.world;
@@ -499,6 +520,7 @@ int main(void)
         TEST(nothing_is_sent_on_a_link_that_was_cut),
         TEST(back_pressure_has_a_limit_and_an_end),
         TEST(a_message_has_a_largest_size),
+        TEST(octets_are_wiped_once_they_were_sent),
         BARE(noise_cuts_the_link),
         BARE(a_packet_that_is_too_long_cuts_the_link),
         BARE(a_message_of_another_role_cuts_the_link),

@@ -360,6 +360,14 @@ struct err msg_copy(const struct msg *msg, struct arena *arena, struct msg *copy
     return room ? err_none() : err_detail(ERR_OVER_LIMIT, STR("no room for a message"));
 }
 
+/* Records hold no secrets. */
+void msg_wipe(struct msg *copy)
+{
+    for (const struct field *field = shape_of(copy->kind)->fields; field->name; field++)
+        if (field->type == FIELD_secret)
+            str_wipe(*(struct str *)(void *)((char *)msg_body(copy) + field->offset));
+}
+
 /* --- Printing -------------------------------------------------------------------------------- */
 
 static void text_print(struct buf *to, struct str text)

@@ -123,6 +123,8 @@ enum msg_kind msg_answer_kind(enum msg_kind question);
 bool msg_asks(const struct msg *msg, uint32_t *call_r);
 /* A copy that borrows from nothing but the arena. ERR_OVER_LIMIT when that is full. */
 struct err msg_copy(const struct msg *msg, struct arena *arena, struct msg *copy_r);
+/* Zeroes the secrets of a copy, where nobody reads it any more. */
+void msg_wipe(struct msg *copy);
 /* Is it an answer, and to which call? False for messages that are none; a piece that comes before
  * an answer (admin_text) is none. */
 bool msg_answers(const struct msg *msg, uint32_t *call_r);

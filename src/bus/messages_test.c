@@ -382,6 +382,20 @@ static void calls_are_found_and_set(void **state)
     assert_int_equal(msg_answer_kind(MSG_hello), MSG_COUNT);
 }
 
+static void a_wiped_copy_has_no_secrets(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct msg copy,
+        msg = {.kind = MSG_login, .login = {.user = STR("bob"), .password = STR("open sesame")}};
+    arena_init(&arena, 4096);
+    assert_int_equal(msg_copy(&msg, &arena, &copy).code, ERR_NONE);
+    msg_wipe(&copy);
+    assert_str(copy.login.user, STR("bob"));
+    assert_str(copy.login.password, str_make("\0\0\0\0\0\0\0\0\0\0", 11));
+    arena_done(&arena);
+}
+
 static void printing_tells_all_but_secrets(void **state)
 {
     struct given *given = *state;
@@ -422,6 +436,7 @@ int main(void)
         TEST(a_message_that_does_not_fit_says_so),
         TEST(calls_are_found_and_set),
         TEST(printing_tells_all_but_secrets),
+        TEST(a_wiped_copy_has_no_secrets),
     };
     return cmocka_run_group_tests_name("messages", tests, NULL, NULL);
 }

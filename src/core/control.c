@@ -110,6 +110,7 @@ void serve_admin(struct request *request)
     arena_init(&arena, ADMIN_ARENA);
     struct str *words = arena_take_array(&arena, asked->arguments_count, sizeof(*words));
     struct msg answer = {.kind = MSG_admin_done, .admin_done = {.exit_code = 75}};
+    struct str input = buf_copy(&peer->admin_input, &arena);
     if (words) {
         for (size_t i = 0; i < asked->arguments_count; i++)
             words[i] = asked->arguments[i].text;
@@ -119,15 +120,15 @@ void serve_admin(struct request *request)
                               .hashes = &core->hashes,
                               .conf = core->conf,
                               .arena = &arena,
-                              .input = buf_copy(&peer->admin_input, &arena),
+                              .input = input,
                               .json = asked->json,
                               .serving = true,
                               .out = command_out,
                               .arg = request};
         answer.admin_done.exit_code = (uint8_t)admin_run(&admin, words, asked->arguments_count);
     }
-    if (peer->admin_input.p)
-        explicit_bzero(peer->admin_input.p, peer->admin_input.n);
+    str_wipe(input);
+    str_wipe(buf_str(&peer->admin_input));
     buf_done(&peer->admin_input);
     arena_done(&arena);
     request_answer(request, &answer);

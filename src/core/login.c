@@ -68,17 +68,6 @@ static void password_check(void *arg)
     arena_done(&scratch);
 }
 
-/* The request's copy of it; nobody reads it any more. */
-static void password_wipe(struct str password)
-{
-    union {
-        const char *from;
-        char *to;
-    } octets = {.from = password.p};
-    if (password.n)
-        explicit_bzero(octets.to, password.n);
-}
-
 static struct err who(struct request *request, struct account *account_r)
 {
     struct core *core = request->peer->core;
@@ -151,7 +140,6 @@ void serve_login(struct request *request)
     log_event(peer->core->log, LOG_INFO, err_is(e) ? "login_failed" : "login",
               log_str("user", asked->user), log_str("client", asked->client),
               log_str("error", str_from(err_row(e.code)->name)));
-    password_wipe(asked->password);
     request_answer(request, &answer);
 }
 

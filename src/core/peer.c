@@ -26,6 +26,7 @@ static void farewell(void *arg)
     resent_peer_gone(core->resent, peer);
     if (peer->slabs)
         core->world->ops->shm_unmap(core->world, peer->slabs, POOL_OCTETS);
+    str_wipe(buf_str(&peer->admin_input));
     buf_done(&peer->admin_input);
     peer->magic = 0;
     free(peer);
@@ -94,6 +95,7 @@ static struct request *request_take(struct core *core)
 
 static void request_give_back(struct core *core, struct request *request)
 {
+    msg_wipe(&request->msg);
     arena_reset(&request->arena);
     request->peer = NULL;
     if (core->spare_request_count < REQUESTS_KEPT) {

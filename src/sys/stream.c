@@ -60,9 +60,17 @@ void stream_want_input(struct stream *stream)
 
 /* Input buffers */
 
+static void wipe(const struct stream *stream, char *octets, size_t n)
+{
+    if (stream->wipes && n > 0)
+        explicit_bzero(octets, n);
+}
+
 static void in_release(struct stream *stream)
 {
     char *in = stream->in;
+    if (in)
+        wipe(stream, in + stream->in_from, pending(stream));
     bool own = stream->in_own > 0;
     stream->in = NULL;
     stream->in_from = stream->in_to = stream->in_own = 0;
@@ -79,6 +87,7 @@ static bool in_borrow(struct stream *stream)
     if (stream->in && stream->in_own == 0) {
         if (stream->in_from > 0)
             memmove(stream->in, stream->in + stream->in_from, n);
+        wipe(stream, stream->in + n, stream->in_to - n);
     } else {
         char *buffer = stream_pool_take(stream->pool);
         if (!buffer)
@@ -202,6 +211,8 @@ static void read_and_drop(struct stream *stream)
     char scratch[SCRATCH_SIZE];
     ssize_t n =
         ops_of(stream)->recv(stream->loop->world, stream->watch.handle, scratch, sizeof(scratch));
+    if (n > 0)
+        wipe(stream, scratch, (size_t)n);
     if (n == 0)
         end_seen(stream, STREAM_CLOSED_BY_PEER);
     else if (n < 0 && n != -EAGAIN)
@@ -373,6 +384,7 @@ struct str stream_pending(const struct stream *stream)
 void stream_take(struct stream *stream, size_t n)
 {
     must(n <= pending(stream));
+    wipe(stream, stream->in + stream->in_from, n);
     stream->in_from += (uint32_t)n;
     if (pending(stream) == 0) {
         in_release(stream);
@@ -391,6 +403,11 @@ void stream_read_more(struct stream *stream)
         in_release(stream);
     if (stream->seen != STREAM_OPEN)
         loop_soon(stream->loop, &stream->show);
+}
+
+void stream_wipe_input(struct stream *stream)
+{
+    stream->wipes = true;
 }
 
 void stream_pause(struct stream *stream)

@@ -84,6 +84,7 @@ struct stream {
     bool end_told;     /* input was called for the end */
     bool out_blocked;  /* the kernel takes no more; the watch tells when */
     bool wants_buffer; /* in the pool's queue */
+    bool wipes;        /* stream_wipe_input was called */
 };
 
 /* Takes the handle over. `input` gets stream->arg. 0 or -errno (the handle is then still the
@@ -101,6 +102,9 @@ void stream_take(struct stream *stream, size_t n);
 /* Reads what is there now, without waiting, so that pipelined commands can be looked at together.
  */
 void stream_read_more(struct stream *stream);
+/* From now on input may hold secrets: octets are zeroed where they were taken or dropped, and no
+ * copy of them is left behind. */
+void stream_wipe_input(struct stream *stream);
 void stream_pause(struct stream *stream);
 void stream_resume(struct stream *stream);
 

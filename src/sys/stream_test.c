@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "sys/fake/memory.h"
-#include "sys/stream.h"
+#include "sys/stream_pool.h"
 
 enum {
     TURNS_ENOUGH = 2000
@@ -767,6 +767,41 @@ static void random_use_keeps_every_byte(void **state)
     }
 }
 
+/* Takes whole lines and says nothing: an answer would lie in the pool's buffers, too. */
+static void quiet_input(struct stream *stream)
+{
+    struct session *s = stream->arg;
+    ssize_t end;
+    while ((end = str_index(stream_pending(stream), '\n')) >= 0) {
+        stream_take(stream, (size_t)end + 1);
+        s->lines++;
+    }
+}
+
+/* A password, cut in two anywhere, is in no buffer once it was taken. */
+static void secrets_stay_in_no_buffer(void **state)
+{
+    (void)state;
+    struct str text = STR("user\npass open sesame\nlist\n"), secret = STR("sesame");
+    for (size_t cut = 1; cut < text.n; cut++) {
+        struct bench b;
+        bench_open(&b, 2);
+        stream_wipe_input(&b.session.stream);
+        b.session.stream.input = quiet_input;
+        say(&b, str_head(text, cut));
+        turns(&b, 10);
+        say(&b, str_from_index(text, cut));
+        turns(&b, 10);
+        assert_int_equal(b.session.lines, 3);
+        char *buffers[2] = {stream_pool_take(b.pool), stream_pool_take(b.pool)};
+        for (size_t i = 0; i < 2; i++) {
+            assert_true(str_find(str_make(buffers[i], STREAM_READ_SIZE), secret) < 0);
+            stream_pool_give(b.pool, buffers[i]);
+        }
+        bench_close(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -790,6 +825,7 @@ int main(void)
         cmocka_unit_test(output_without_memory_breaks_the_connection),
         cmocka_unit_test(an_endless_line_stops_at_the_read_size),
         cmocka_unit_test(read_more_gets_what_is_there),
+        cmocka_unit_test(secrets_stay_in_no_buffer),
         cmocka_unit_test(random_use_keeps_every_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

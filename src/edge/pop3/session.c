@@ -244,6 +244,7 @@ void pop3_session_begin(struct edge *edge, int handle, const struct peer_address
         free(s);
         return;
     }
+    stream_wipe_input(&s->stream);
     pop3_ok(s, STR("Veredus ready"));
     timer_set(edge->loop, &s->timer, idle_deadline(s));
 }

@@ -7,6 +7,7 @@
 #include "base/test.h"
 #include "format/encodings.h"
 #include "format/reencode.h"
+#include "sys/stream_pool.h"
 
 enum {
     REPLIES_MAX = 64 << 20,
@@ -146,6 +147,24 @@ static void log_ins_that_fail(void **state)
     assert_str(say(client, name), STR("-ERR [AUTH] Authentication failed\r\n"));
     assert_int_equal(stage.core.logins, 7);
     leave(client);
+}
+
+static void a_password_stays_in_no_buffer(void **state)
+{
+    (void)state;
+    for (size_t piece = 1; piece < sizeof(ENTER); piece++) {
+        struct fake_client *client = come();
+        box_send(&stage, client, STR(ENTER), piece, &replies);
+        assert_int_equal(stage.core.logins, piece);
+        char *buffers[2];
+        for (size_t i = 0; i < 2; i++) {
+            buffers[i] = stream_pool_take(stage.edge.streams);
+            assert_true(str_find(str_make(buffers[i], STREAM_READ_SIZE), STR("secret")) < 0);
+        }
+        for (size_t i = 0; i < 2; i++)
+            stream_pool_give(stage.edge.streams, buffers[i]);
+        leave(client);
+    }
 }
 
 static void no_plain_text_from_afar(void **state)
@@ -731,6 +750,7 @@ int main(void)
         TEST(before_the_log_in),
         TEST(log_ins_that_fail),
         TEST(no_plain_text_from_afar),
+        TEST(a_password_stays_in_no_buffer),
         TEST(behind_the_log_in),
         TEST(no_name_is_a_path),
         TEST(every_cut_is_the_same),
