@@ -89,7 +89,7 @@ void pop3_capa(struct pop3_session *s, const struct pop3_arguments *args)
     stream_put(&s->stream, STR(".\r\n"));
 }
 
-/* What was stored is served as it is in either mode (RFC 6856 2.1 allows UTF-8 after this). */
+/* What was stored is served as it is in either mode: doc/architecture.md 6 says why. */
 void pop3_utf8(struct pop3_session *s, const struct pop3_arguments *args)
 {
     (void)args;
