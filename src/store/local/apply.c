@@ -82,7 +82,15 @@ static void spent_done(struct job *job)
     struct local *local = job->arg;
     must_be(local, LOCAL_MAGIC);
     local->spending = false;
+    spares_move(&local->spare_rows, &local->spent_rows);
     local_look_quiet(local);
+}
+
+/* So many rows as there is room for beside the spare ones. */
+static void spent_rows_limit(struct local *local)
+{
+    const struct spares *kept = &local->spare_rows;
+    local->spent_rows.max = kept->octets < kept->max ? kept->max - kept->octets : 0;
 }
 
 static void applied_take_over(struct local *local)
@@ -99,6 +107,7 @@ static void applied_take_over(struct local *local)
         return;
     }
     overlay_move(&local->spent, &local->frozen);
+    spent_rows_limit(local);
     local->spending = true;
     lane_submit(&local->applier, &local->spent_job);
 }
@@ -205,9 +214,11 @@ struct err apply_at_once(struct local *local)
 
 void apply_open(struct local *local)
 {
-    overlay_init(&local->active);
-    overlay_init(&local->frozen);
-    overlay_init(&local->spent);
+    spares_init(&local->spare_rows, 2 * local->settings.overlay_soft);
+    spares_init(&local->spent_rows, 0);
+    overlay_init(&local->active, &local->spare_rows);
+    overlay_init(&local->frozen, &local->spare_rows);
+    overlay_init(&local->spent, &local->spent_rows);
     local->spent_job = (struct job){.run = spent_run, .done = spent_done, .arg = local};
     TAILQ_INIT(&local->apply_waiters);
     local->apply_job = (struct job){.run = apply_run, .done = apply_done, .arg = local};
@@ -225,4 +236,6 @@ void apply_close(struct local *local)
     overlay_clear(&local->active);
     overlay_clear(&local->frozen);
     overlay_clear(&local->spent);
+    spares_done(&local->spare_rows);
+    spares_done(&local->spent_rows);
 }

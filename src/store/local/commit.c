@@ -92,45 +92,47 @@ static void pending_blobs(struct pending *pending)
     must(at == pending->size);
 }
 
-static struct pending *pending_open(struct commit *commit, uint64_t size)
+static size_t pending_octets(size_t blobs, uint64_t size)
 {
-    struct pending *pending = malloc(sizeof(*pending) + size);
-    struct pending_blob *blobs = calloc(commit->blob_count + 1, sizeof(*blobs));
-    if (!pending || !blobs) {
-        free(pending);
-        free(blobs);
+    return sizeof(struct pending) + blobs * sizeof(struct pending_blob) +
+           blobs * sizeof(struct arrival) + (size_t)size;
+}
+
+static struct pending *pending_take(struct local *local, struct commit *commit, size_t blobs,
+                                    uint64_t size)
+{
+    struct pending *pending = spares_take(&local->spare_records, pending_octets(blobs, size));
+    if (!pending)
         return NULL;
-    }
-    *pending = (struct pending){
-        .commit = commit,
-        .size = (uint32_t)size,
-        .deltas = (uint32_t)deltas_size(commit),
-        .kind = RECORD_COMMIT,
-        .blobs = blobs,
-        .blob_count = commit->blob_count,
-    };
+    *pending = (struct pending){.commit = commit, .size = (uint32_t)size, .blob_count = blobs};
+    pending->blobs = (struct pending_blob *)(pending + 1);
+    pending->arrivals = (struct arrival *)(pending->blobs + blobs);
+    pending->octets = (unsigned char *)(pending->arrivals + blobs);
+    return pending;
+}
+
+static struct pending *pending_open(struct local *local, struct commit *commit, uint64_t size)
+{
+    struct pending *pending = pending_take(local, commit, commit->blob_count, size);
+    if (!pending)
+        return NULL;
+    pending->kind = RECORD_COMMIT;
+    pending->deltas = (uint32_t)deltas_size(commit);
     pending_blobs(pending);
     return pending;
 }
 
 /* A record that is no commit: deltas and blobs as they are. */
-static struct pending *pending_open_record(struct commit *commit, enum record_kind kind,
-                                           struct str deltas, const struct record_blob *blobs,
-                                           size_t count, uint64_t size)
+static struct pending *pending_open_record(struct local *local, struct commit *commit,
+                                           enum record_kind kind, struct str deltas,
+                                           const struct record_blob *blobs, size_t count,
+                                           uint64_t size)
 {
-    struct pending *pending = malloc(sizeof(*pending) + size);
-    struct pending_blob *pending_blobs_of = calloc(count + 1, sizeof(*pending_blobs_of));
-    if (!pending || !pending_blobs_of) {
-        free(pending);
-        free(pending_blobs_of);
+    struct pending *pending = pending_take(local, commit, count, size);
+    if (!pending)
         return NULL;
-    }
-    *pending = (struct pending){.commit = commit,
-                                .kind = kind,
-                                .size = (uint32_t)size,
-                                .deltas = (uint32_t)deltas.n,
-                                .blobs = pending_blobs_of,
-                                .blob_count = count};
+    pending->kind = kind;
+    pending->deltas = (uint32_t)deltas.n;
     uint64_t at = RECORD_HEADER_SIZE;
     if (deltas.n > 0)
         memcpy(pending->octets + at, deltas.p, deltas.n);
@@ -145,13 +147,13 @@ static struct pending *pending_open_record(struct commit *commit, enum record_ki
     return pending;
 }
 
-static void pending_close(struct commit *commit)
+static void pending_close(struct local *local, struct commit *commit)
 {
     struct pending *pending = commit->record;
     commit->record = NULL;
     if (pending)
-        free(pending->blobs);
-    free(pending);
+        spares_give(&local->spare_records, pending,
+                    pending_octets(pending->blob_count, pending->size));
 }
 
 /* A commit that only takes away is let through while the disk is full, so that it can get less
@@ -203,7 +205,7 @@ static struct err why_not(struct local *local, const struct commit *commit, uint
 /* C5 */
 static void commit_fails(struct local *local, struct commit *commit, struct err e)
 {
-    pending_close(commit);
+    pending_close(local, commit);
     for (size_t i = 0; i < commit->op_count; i++) {
         commit->ops[i].uid = 0;
         commit->ops[i].modseq = 0;
@@ -223,7 +225,7 @@ void local_commit(struct engine *engine, struct commit *commit)
     }
     uint64_t size = record_size(commit);
     struct err e = why_not(local, commit, size);
-    if (!err_is(e) && !(commit->record = pending_open(commit, size)))
+    if (!err_is(e) && !(commit->record = pending_open(local, commit, size)))
         e = err_make(ERR_NO_MEMORY);
     if (err_is(e)) {
         commit_fails(local, commit, e);
@@ -256,8 +258,8 @@ struct err record_wait(struct local *local, enum record_kind kind, struct str de
     for (size_t i = 0; i < count; i++)
         size += blobs[i].octets.n;
     struct err e = why_not_ever(local, size);
-    if (!err_is(e) && !(waiter.commit.record =
-                            pending_open_record(&waiter.commit, kind, deltas, blobs, count, size)))
+    if (!err_is(e) && !(waiter.commit.record = pending_open_record(local, &waiter.commit, kind,
+                                                                   deltas, blobs, count, size)))
         e = err_make(ERR_NO_MEMORY);
     if (err_is(e))
         return e;
@@ -284,7 +286,7 @@ static void commit_done(struct local *local, struct commit *commit, struct err e
 {
     const struct pending *pending = commit->record;
     local->status.commits += !err_is(e) && pending && pending->kind == RECORD_COMMIT;
-    pending_close(commit);
+    pending_close(local, commit);
     uploads_end(local, commit, e);
     commit->done(commit, e);
 }
@@ -312,13 +314,12 @@ void commit_waiting_fail(struct local *local, struct err e)
 
 /* --- C1 -> C2: the next group ---------------------------------------------------------------- */
 
-static size_t pending_arrivals(const struct pending *pending, uint64_t segment, uint64_t at,
-                               struct arrival *to)
+static void pending_arrive(struct pending *pending, uint64_t segment, uint64_t at)
 {
     for (size_t i = 0; i < pending->blob_count; i++) {
         struct pending_blob *blob = &pending->blobs[i];
         blob->header.segment = segment;
-        to[i] = (struct arrival){
+        pending->arrivals[i] = (struct arrival){
             .blob = blob->header.blob,
             .place = {.segment = segment,
                       .offset = at + blob->at,
@@ -328,14 +329,15 @@ static size_t pending_arrivals(const struct pending *pending, uint64_t segment, 
                       .external = blob->header.external},
         };
     }
-    return pending->blob_count;
 }
 
 /* A record's rows, as the kind of the record has it. */
 static struct err order_record(struct commit *commit, const struct layers *layers,
-                               struct overlay *rows, const struct arrival *arrivals, size_t count)
+                               struct overlay *rows)
 {
     struct pending *pending = commit->record;
+    const struct arrival *arrivals = pending->arrivals;
+    size_t count = pending->blob_count;
     struct delta_writer writer;
     struct err e = err_none();
     switch (pending->kind) {
@@ -359,16 +361,12 @@ static struct err order_one(struct local *local, struct layers *below, struct co
 {
     struct pending *pending = commit->record;
     struct group *group = &local->group;
-    struct arrival *arrivals = calloc(pending->blob_count + 1, sizeof(*arrivals));
-    if (!arrivals)
-        return err_make(ERR_NO_MEMORY);
-    size_t count = pending_arrivals(pending, group->segment, group->at + group->size, arrivals);
+    pending_arrive(pending, group->segment, group->at + group->size);
     struct overlay rows;
-    overlay_init(&rows);
+    overlay_init(&rows, &local->spare_rows);
     struct layers layers = *below;
     layers.overlays[0] = &rows;
-    struct err e = order_record(commit, &layers, &rows, arrivals, count);
-    free(arrivals);
+    struct err e = order_record(commit, &layers, &rows);
     if (err_is(e)) {
         overlay_clear(&rows);
         return e;
@@ -651,7 +649,8 @@ struct err commit_open(struct local *local)
     group->parts = calloc(GROUP_RECORDS_MAX, sizeof(*group->parts));
     group->job = (struct job){.run = group_run, .done = group_job_done, .arg = group};
     TAILQ_INIT(&group->commits);
-    overlay_init(&group->rows);
+    overlay_init(&group->rows, &local->spare_rows);
+    spares_init(&local->spare_records, RECORDS_KEPT_MAX);
     TAILQ_INIT(&local->waiting);
     TAILQ_INIT(&local->refused);
     TAILQ_INIT(&local->failed);
@@ -676,4 +675,5 @@ void commit_close(struct local *local)
     task_cancel(local->loop, &local->gather);
     free(local->group.parts);
     overlay_clear(&local->group.rows);
+    spares_done(&local->spare_records);
 }

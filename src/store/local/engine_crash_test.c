@@ -446,6 +446,7 @@ static void crash_seed(struct run *run, uint64_t seed)
         }
     }
     start(run, false);
+    start_fresh_trials(run);
     rig_close(rig);
     run_done(run);
 }
@@ -514,6 +515,7 @@ static size_t fault_seed(struct run *run, uint64_t seed)
             fail_msg("seed %llu: cannot be closed", (unsigned long long)seed);
     }
     start(run, false);
+    start_fresh_trials(run);
     rig_close(rig);
     faults = run->faults;
     run_done(run);

@@ -22,6 +22,7 @@
 enum {
     GROUP_OCTETS_MAX = 8 * 1024 * 1024, /* one larger commit is a group of its own */
     GROUP_RECORDS_MAX = 1000,           /* stays under the system's limit on parts of a write */
+    RECORDS_KEPT_MAX = 4 * 1024 * 1024, /* octets of spare memory for records */
     LOCAL_READERS = 4,                  /* threads of the reader lane */
     LOCAL_SPARES = 1,                   /* segments made ahead */
     LOCAL_WATCH_LISTS = 256,            /* watches, hashed by partition */
@@ -39,16 +40,23 @@ struct pending_blob {
     uint64_t size; /* in the record */
 };
 
+/* A blob that a record brings. */
+struct arrival {
+    blob_id blob;
+    struct place place;
+};
+
 /* A commit between engine_commit and its `done`: the record under construction. A record that is
- * no commit has one too, without operations. */
+ * no commit has one too, without operations. All in one piece of memory. */
 struct pending {
     struct commit *commit;
     enum record_kind kind;
     uint32_t size;   /* of the record */
     uint32_t deltas; /* octets kept for them */
-    struct pending_blob *blobs;
     size_t blob_count;
-    unsigned char octets[]; /* the record */
+    struct pending_blob *blobs;
+    struct arrival *arrivals; /* of the blobs, at its turn */
+    unsigned char *octets;    /* the record */
 };
 
 TAILQ_HEAD(commit_list, commit);
@@ -142,6 +150,7 @@ struct local {
     struct task settle; /* calls `done` of what failed without a group */
     struct commit_list failed;
     struct group group;
+    struct spares spare_records;
     int64_t free_read_at;
     uint64_t free_octets;
 
@@ -149,6 +158,8 @@ struct local {
     struct overlay active; /* durable, not being applied */
     struct overlay frozen; /* being applied */
     struct overlay spent;  /* applied; the applier's thread gives it back */
+    struct spares spare_rows;
+    struct spares spent_rows; /* those of `spent`; the applier's thread's until it is done */
     struct job spent_job;
     bool spending;
     struct log_position durable;   /* end of the newest durable group */
@@ -235,12 +246,6 @@ void rotate_open(struct local *local);
 void rotate_close(struct local *local);
 
 /* --- order.c: one commit's rows, the same when it is ordered and when it is replayed ---------- */
-
-/* A blob that a record brings. */
-struct arrival {
-    blob_id blob;
-    struct place place;
-};
 
 /*
  * Checks `ops`' preconditions and blobs against `layers`: ERR_CONFLICT. Then derives every row the

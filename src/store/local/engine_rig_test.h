@@ -13,7 +13,7 @@
 #include "sys/fake/call.h"
 
 enum {
-    RIG_GRAVES = 4096,
+    RIG_GRAVES = 8192,
     RIG_SEGMENT = 256 * 1024,
     RIG_VIEWS = 16,
 };

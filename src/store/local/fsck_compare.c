@@ -40,6 +40,7 @@ static void shadow_close(struct local *shadow)
 {
     overlay_clear(&shadow->active);
     overlay_clear(&shadow->frozen);
+    spares_done(&shadow->spare_rows);
     if (shadow->segment)
         segment_unpin(&shadow->segments, shadow->segment);
     if (shadow->segments_are_open)

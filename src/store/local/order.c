@@ -87,18 +87,24 @@ static struct err segment_changes(struct order *order, const struct place *place
 
 /* --- Blobs ----------------------------------------------------------------------------------- */
 
+static void touched_give_back(struct order *order)
+{
+    if (order->touched != order->first_touched)
+        spares_give(order->rows->spares, order->touched,
+                    order->touched_cap * sizeof(*order->touched));
+}
+
 static struct err touch(struct order *order, blob_id blob)
 {
     if (order->touched_count > 0 && order->touched[order->touched_count - 1] == blob)
         return err_none();
     if (order->touched_count == order->touched_cap) {
         size_t cap = order->touched_cap * 4;
-        blob_id *more = malloc(cap * sizeof(*more));
+        blob_id *more = spares_take(order->rows->spares, cap * sizeof(*more));
         if (!more)
             return no_memory();
         memcpy(more, order->touched, order->touched_count * sizeof(*more));
-        if (order->touched != order->first_touched)
-            free(order->touched);
+        touched_give_back(order);
         order->touched = more;
         order->touched_cap = cap;
     }
@@ -433,8 +439,7 @@ static struct err order_end(struct order *order, struct err e)
         e = let_go_of_ownerless(order);
     if (!err_is(e))
         e = counts_save(order);
-    if (order->touched != order->first_touched)
-        free(order->touched);
+    touched_give_back(order);
     return e;
 }
 

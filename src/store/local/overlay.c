@@ -1,7 +1,7 @@
 /*
- * Red-black trees, one allocation a row. A skip list or a sorted array would scan a little faster;
- * but rows come one at a time in any order, go in whole trees, and moving a row from one stage's
- * tree to the next must not allocate, because by then the group is durable and cannot fail.
+ * Red-black trees, each row a piece of memory. A skip list or a sorted array would scan a little
+ * faster; but rows come one at a time in any order, go in whole trees, and moving a row from one
+ * stage's tree to the next must not allocate, because by then the group is durable and cannot fail.
  */
 #include "store/local/overlay.h"
 
@@ -13,15 +13,20 @@ static int row_order(const struct row *a, const struct row *b)
 /* Not RB_GENERATE_STATIC: its __unused is a word only BSD's libc knows. */
 RB_GENERATE_INTERNAL(row_tree, row, link, row_order, __attribute__((unused)) static)
 
-void overlay_init(struct overlay *overlay)
+void overlay_init(struct overlay *overlay, struct spares *spares)
 {
-    *overlay = (struct overlay){.rows = RB_INITIALIZER(&overlay->rows)};
+    *overlay = (struct overlay){.rows = RB_INITIALIZER(&overlay->rows), .spares = spares};
     STAILQ_INIT(&overlay->doomed);
 }
 
 static uint64_t row_octets(const struct row *row)
 {
     return sizeof(*row) + row->key_n + row->value_n;
+}
+
+static void row_give_back(struct overlay *overlay, struct row *row)
+{
+    spares_give(overlay->spares, row, row_octets(row));
 }
 
 static void row_take_out(struct overlay *overlay, struct row *row)
@@ -36,7 +41,7 @@ static void row_put_in(struct overlay *overlay, struct row *row)
     struct row *old = RB_INSERT(row_tree, &overlay->rows, row);
     if (old) {
         row_take_out(overlay, old);
-        free(old);
+        row_give_back(overlay, old);
         (void)RB_INSERT(row_tree, &overlay->rows, row);
     }
     overlay->count++;
@@ -49,12 +54,12 @@ void overlay_clear(struct overlay *overlay)
     for (row = RB_MIN(row_tree, &overlay->rows); row; row = next) {
         next = RB_NEXT(row_tree, &overlay->rows, row);
         row_take_out(overlay, row);
-        free(row);
+        row_give_back(overlay, row);
     }
     while (!STAILQ_EMPTY(&overlay->doomed)) {
         struct doomed *doomed = STAILQ_FIRST(&overlay->doomed);
         STAILQ_REMOVE_HEAD(&overlay->doomed, link);
-        free(doomed);
+        spares_give(overlay->spares, doomed, sizeof(*doomed));
     }
 }
 
@@ -65,7 +70,7 @@ struct row *overlay_put_parts(struct overlay *overlay, struct str key, const str
     for (size_t i = 0; i < count; i++)
         value += parts[i].n;
     must(key.n <= INDEX_KEY_MAX && value <= UINT32_MAX);
-    struct row *row = malloc(sizeof(*row) + key.n + value);
+    struct row *row = spares_take(overlay->spares, sizeof(*row) + key.n + value);
     if (!row)
         return NULL;
     row->key_n = (uint32_t)key.n;
@@ -89,7 +94,7 @@ bool overlay_put(struct overlay *overlay, struct str key, struct str value)
 
 bool overlay_doom(struct overlay *overlay, blob_id blob)
 {
-    struct doomed *doomed = malloc(sizeof(*doomed));
+    struct doomed *doomed = spares_take(overlay->spares, sizeof(*doomed));
     if (!doomed)
         return false;
     doomed->blob = blob;
@@ -125,7 +130,7 @@ void overlay_move(struct overlay *to, struct overlay *from)
 void overlay_keep_only(struct overlay *overlay, struct str prefix)
 {
     struct overlay kept;
-    overlay_init(&kept);
+    overlay_init(&kept, overlay->spares);
     struct row *row, *next;
     for (row = RB_MIN(row_tree, &overlay->rows); row; row = next) {
         next = RB_NEXT(row_tree, &overlay->rows, row);

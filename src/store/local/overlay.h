@@ -7,7 +7,8 @@
  * undone: a stage that fails is dropped, one that succeeds is moved into the one below it, and
  * moving cannot fail.
  *
- * Memory: one allocation a row, owned by its overlay. A frozen overlay is read by the applier's
+ * Memory: each row by itself, owned by its overlay, from the spares the overlay was given; it goes
+ * back to those of the overlay it is in at its end. A frozen overlay is read by the applier's
  * thread; nobody changes it meanwhile.
  */
 #ifndef STORE_LOCAL_OVERLAY_H
@@ -15,6 +16,7 @@
 
 #include <bsd/sys/tree.h>
 
+#include "base/spares.h"
 #include "store/engine.h"
 #include "store/local/index.h"
 
@@ -41,9 +43,11 @@ struct overlay {
     size_t count;
     uint64_t octets; /* of memory */
     struct doomed_list doomed;
+    struct spares *spares;
 };
 
-void overlay_init(struct overlay *overlay);
+/* The spares are borrowed; NULL: malloc. */
+void overlay_init(struct overlay *overlay, struct spares *spares);
 /* Gives every row back; usable afterwards. */
 void overlay_clear(struct overlay *overlay);
 /* Writes or replaces; value.p == NULL leaves a tombstone. False: no memory, nothing changed. */

@@ -20,8 +20,8 @@ static void a_tombstone_hides_what_lies_below(void **state)
     (void)state;
     struct overlay below, above;
     struct str value;
-    overlay_init(&below);
-    overlay_init(&above);
+    overlay_init(&below, NULL);
+    overlay_init(&above, NULL);
     struct layers layers = {.overlays = {&above, &below}, .count = 2};
     assert_true(overlay_put(&below, STR("a"), STR("1")));
     assert_true(overlay_put(&below, STR("b"), STR("")));
@@ -44,7 +44,7 @@ static void keep_only_drops_other_tables(void **state)
 {
     (void)state;
     struct overlay overlay;
-    overlay_init(&overlay);
+    overlay_init(&overlay, NULL);
     assert_true(overlay_put(&overlay, STR("e1"), STR("x")));
     assert_true(overlay_put(&overlay, STR("n1"), STR("y")));
     assert_true(overlay_put(&overlay, STR("n2"), STR("z")));
@@ -93,7 +93,7 @@ static void layers_are_one_map(void **state)
     int model[KEYS];
     assert_false(err_is(index_map_open(&index)));
     for (int i = 0; i < 3; i++)
-        overlay_init(&overlays[i]);
+        overlay_init(&overlays[i], NULL);
     for (int i = 0; i < KEYS; i++)
         model[i] = -1;
     for (int round = 0; round < ROUNDS; round++) {

@@ -244,7 +244,7 @@ static struct err record_apply(struct replay *replay, struct overlay *group_rows
     if (err_is(e))
         return e;
     struct overlay rows;
-    overlay_init(&rows);
+    overlay_init(&rows, &replay->local->spare_rows);
     struct layers layers = {.overlays = {&rows, group_rows, durable.overlays[0]},
                             .count = 3,
                             .index = durable.index,
@@ -265,7 +265,7 @@ static struct err group_apply(struct replay *replay, struct reader *reader, uint
 {
     struct local *local = replay->local;
     struct overlay rows;
-    overlay_init(&rows);
+    overlay_init(&rows, &local->spare_rows);
     struct err e = err_none();
     for (uint64_t done = 0; done < group->size && !err_is(e);) {
         struct record_header header;
