@@ -181,15 +181,15 @@ static void messages_of_a_turn_leave_in_one_packet(void **state)
 {
     struct given *given = *state;
     for (int i = 0; i < 5; i++) {
-        struct msg msg = {.kind = MSG_unseen, .unseen = {.message = (uint64_t)i}};
+        struct msg msg = {.kind = MSG_upload_drop, .upload_drop = {.upload = (uint64_t)i}};
         assert_int_equal(link_send(&given->edge.link, &msg).code, ERR_NONE);
     }
     settle(given);
     assert_int_equal(given->core.got, 5);
     assert_int_equal(given->edge.link.packets_out, 1);
-    assert_str(buf_str(&given->core.notes), STR("unseen message=0\nunseen message=1\n"
-                                                "unseen message=2\nunseen message=3\n"
-                                                "unseen message=4\n"));
+    assert_str(buf_str(&given->core.notes), STR("upload_drop upload=0\nupload_drop upload=1\n"
+                                                "upload_drop upload=2\nupload_drop upload=3\n"
+                                                "upload_drop upload=4\n"));
 }
 
 static void every_asker_gets_its_own_answer(void **state)
@@ -285,7 +285,7 @@ static void a_link_may_be_closed_while_it_delivers(void **state)
     struct given *given = *state;
     given->core.leave = true;
     for (int i = 0; i < 3; i++) {
-        struct msg msg = {.kind = MSG_unseen, .unseen = {.message = 1}};
+        struct msg msg = {.kind = MSG_upload_drop, .upload_drop = {.upload = 1}};
         assert_int_equal(link_send(&given->edge.link, &msg).code, ERR_NONE);
     }
     settle(given);
@@ -296,7 +296,7 @@ static void a_link_may_be_closed_while_it_delivers(void **state)
 static void nothing_is_sent_on_a_link_that_was_cut(void **state)
 {
     struct given *given = *state;
-    struct msg msg = {.kind = MSG_unseen};
+    struct msg msg = {.kind = MSG_upload_drop};
     struct ask ask;
     link_cut(&given->edge.link, err_make(ERR_BUS_BROKEN));
     assert_int_equal(link_send(&given->edge.link, &msg).code, ERR_BUS_BROKEN);

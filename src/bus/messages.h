@@ -30,6 +30,14 @@ enum bus_sender {
     FROM_CLI = 1 << ROLE_CLI,
 };
 
+/* What the client of a try did behind our 250. */
+enum try_end {
+    TRY_OPEN,   /* nothing yet, and its connection lives */
+    TRY_SEEN,   /* it went on */
+    TRY_UNSEEN, /* its connection ended before it said anything */
+    TRY_ENDS
+};
+
 enum {
     SLAB_SIZE = 16 * 1024,
     BUS_PACKET_MAX = 128 * 1024, /* octets of one packet; a packet holds several messages */

@@ -76,7 +76,7 @@ static struct err key_make(const struct request *request, struct transaction *tr
 /* --- C3: the commit --- */
 
 static void trace_accepted(struct delivery *delivery, const struct transaction *transaction,
-                           const struct msg_commit *asked)
+                           const struct msg_commit *asked, struct str try)
 {
     struct trace_event *event = delivery_event(delivery, TRACED_accepted);
     trace_text(event, TRACE_client, transaction->client);
@@ -85,6 +85,7 @@ static void trace_accepted(struct delivery *delivery, const struct transaction *
     trace_text(event, TRACE_sender, transaction->reverse_path);
     trace_number(event, TRACE_size, asked->size);
     trace_text(event, TRACE_facts, asked->trace_facts);
+    trace_text(event, TRACE_try, try);
 }
 
 static void trace_expansion(struct delivery *delivery, const struct accepted_recipient *recipient)
@@ -145,10 +146,14 @@ static struct err message_put(struct request *request, struct transaction *trans
 }
 
 static struct err deliver(struct request *request, struct transaction *transaction,
-                          struct upload_slot *slot, struct str tag)
+                          struct upload_slot *slot, struct try_token token, struct resent_key key)
 {
     const struct msg_commit *asked = &request->msg.commit;
     size_t copies = 0, count = asked->recipients_count;
+    unsigned char tag[TRY_TAG_SIZE];
+    char try[TRY_TEXT_SIZE];
+    resent_tag(tag, token, transaction->message, key);
+    resent_try_print(token, key, try);
     for (size_t i = 0; i < count; i++)
         copies += recipient_of(request, transaction, i)->copy_count;
     struct delivery delivery;
@@ -157,7 +162,7 @@ static struct err deliver(struct request *request, struct transaction *transacti
     struct addr *addrs = arena_take_array(&transaction->arena, count, sizeof(*addrs));
     if (err_is(e) || !addrs)
         return err_make(ERR_NO_MEMORY);
-    trace_accepted(&delivery, transaction, asked);
+    trace_accepted(&delivery, transaction, asked, str_make(try, sizeof(try)));
     for (size_t i = 0; i < count; i++) {
         const struct accepted_recipient *recipient = recipient_of(request, transaction, i);
         addrs[i] = recipient->addr;
@@ -167,7 +172,9 @@ static struct err deliver(struct request *request, struct transaction *transacti
     e = message_put(request, transaction, slot, &delivery);
     if (!err_is(e))
         e = delivery_notices(&delivery);
-    return err_is(e) ? e : delivery_commit(&delivery, &transaction->sender, addrs, count, tag);
+    return err_is(e) ? e
+                     : delivery_commit(&delivery, &transaction->sender, addrs, count,
+                                       str_make(tag, sizeof(tag)));
 }
 
 /* --- The whole of it --- */
@@ -195,15 +202,15 @@ static struct err accept_try(struct request *request, struct transaction *transa
     memcpy(token.octets, request->msg.commit.token.p, sizeof(token.octets));
     committed->message = resent_find(resent, key);
     committed->repeated = committed->message != 0;
-    if (!committed->repeated) {
-        unsigned char tag[TRY_TAG_SIZE];
+    if (committed->repeated) {
+        resent_repeat(resent, peer, token, committed->message, key);
+    } else {
         committed->message = transaction->message;
-        resent_tag(tag, token, transaction->message, key);
-        struct err e = deliver(request, transaction, slot, str_make(tag, sizeof(tag)));
+        struct err e = deliver(request, transaction, slot, token, key);
         if (err_is(e))
             return e;
+        resent_open(resent, peer, token, committed->message, key);
     }
-    resent_open(resent, peer, token, committed->message, key);
     if (peer->gone) /* nobody is left to say it */
         resent_unseen(resent, peer, committed->message);
     return err_none();
@@ -221,7 +228,8 @@ static struct err accept_message(struct request *request, struct transaction *tr
         return e;
     struct resent_flight flight;
     resent_flight_begin(resent, request->peer, key, &flight);
-    flight.lost = request->peer->gone;
+    if (request->peer->gone)
+        resent_flight_lose(resent, &flight);
     e = accept_try(request, transaction, slot, key, committed);
     resent_flight_end(resent, &flight);
     if (err_is(e))
@@ -274,8 +282,11 @@ void serve_commit(struct request *request)
 void serve_ask_commit(struct request *request)
 {
     struct msg answer = {.kind = MSG_committed};
-    uint64_t message =
-        resent_ask(request->peer->core->resent, request->peer, request->msg.ask_commit.token);
+    const struct msg_ask_commit *asked = &request->msg.ask_commit;
+    bool repeated;
+    uint64_t message = resent_ask(request->peer->core->resent, request->peer, asked->token,
+                                  asked->message, &repeated);
+    answer.committed.repeated = repeated;
     answer.committed.message = message;
     answer.committed.error = message ? ERR_NONE : ERR_NOT_FOUND;
     request_answer(request, &answer);
@@ -288,7 +299,37 @@ void serve_seen(struct request *request)
         resent_seen(request->peer->core->resent, request->peer, seen->messages[i].message);
 }
 
-void serve_unseen(struct request *request)
+/* false: no edge of ours says this. */
+static bool report_of(const struct msg_try_end *said, struct try_report *report_r)
 {
-    resent_unseen(request->peer->core->resent, request->peer, request->msg.unseen.message);
+    if (said->token.n != TRY_TOKEN_SIZE || said->end >= TRY_ENDS)
+        return false;
+    *report_r = (struct try_report){.message = said->message, .end = (enum try_end)said->end};
+    memcpy(report_r->token.octets, said->token.p, TRY_TOKEN_SIZE);
+    return true;
+}
+
+/* May yield: until it is durable. An end that cannot be made so is said again to the next core. */
+void serve_tries(struct request *request)
+{
+    struct peer *peer = request->peer;
+    const struct msg_tries *said = &request->msg.tries;
+    size_t count = said->tries_count, kept = 0;
+    struct try_report *reports = arena_take_array(&request->arena, count, sizeof(*reports));
+    struct msg_try_name *names = arena_take_array(&request->arena, count, sizeof(*names));
+    for (size_t i = 0; reports && names && i < count; i++) {
+        if (!report_of(&said->tries[i], &reports[i])) {
+            peer_cut(peer, err_detail(ERR_BUS_BROKEN, STR("no such end of a try")));
+            return;
+        }
+        if (reports[i].end != TRY_OPEN)
+            names[kept++].token = said->tries[i].token;
+    }
+    if (!reports || !names || err_is(resent_reported(peer->core->resent, peer, reports, count)) ||
+        peer->gone)
+        return;
+    struct msg msg = {.kind = MSG_tries_kept, .tries_kept = {.tries = names, .tries_count = kept}};
+    struct err e = kept > 0 ? link_send(&peer->link, &msg) : err_none();
+    if (err_is(e))
+        peer_cut(peer, e);
 }

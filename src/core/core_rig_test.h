@@ -31,6 +31,7 @@ struct edge_end {
     struct fiber_pool *fibers;
     struct link link;
     char *slabs;
+    size_t kept; /* ends of tries that core told to be durable */
     bool up, ended;
 };
 
@@ -172,6 +173,10 @@ static inline void edge_end_got(struct link *link, const struct msg *msg, int pa
 {
     struct edge_end *edge = link->arg;
     struct world *world = &edge->house->rig.fake->world;
+    if (msg->kind == MSG_tries_kept) {
+        edge->kept += msg->tries_kept.tries_count;
+        return;
+    }
     assert_int_equal(msg->kind, MSG_welcome);
     edge->slabs = world->ops->shm_map(world, passed, (size_t)CORE_SLABS * SLAB_SIZE);
     assert_non_null(edge->slabs);

@@ -91,7 +91,7 @@ void serve_upload_drop(struct request *);
 void serve_commit(struct request *);
 void serve_ask_commit(struct request *);
 void serve_seen(struct request *);
-void serve_unseen(struct request *);
+void serve_tries(struct request *);
 void serve_login(struct request *);
 void serve_logout(struct request *);
 void serve_mailbox_open(struct request *);

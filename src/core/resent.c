@@ -10,16 +10,24 @@
 #include "base/must.h"
 #include "base/sha256.h"
 #include "base/wire.h"
+#include "format/message_id.h"
+#include "store/trace.h"
 
 enum {
-    EXPIRED_A_CALL = 10000
+    EXPIRED_A_CALL = 10000,
+    ENTRY_SIZE = 16 + TRY_TOKEN_SIZE, /* of R3: message id, until when, both big endian; token */
+    RECALL_ARENA = 1 << 20,
 };
+
+#define RECALL_MOST (INT64_C(3600) * US_PER_SECOND) /* the age of a try that an edge still holds   \
+                                                     */
 
 /* R1, by message id. */
 struct open_message {
     UT_hash_handle hh;
     uint64_t message;
     struct peer *peer;
+    struct try_token token;
     struct resent_key key;
     bool repeated; /* the entry of R3 is there already */
 };
@@ -28,6 +36,7 @@ struct open_message {
 struct unseen_message {
     UT_hash_handle hh;
     struct resent_key key;
+    struct try_token token; /* of the try that ended so, or that repeats it now */
     uint64_t message;
     int64_t until; /* wall clock, microseconds */
     bool claimed;  /* a session repeats it and has not ended */
@@ -40,6 +49,7 @@ struct known_try {
     struct try_token token;
     uint64_t message;
     struct resent_key key;
+    bool earlier; /* an earlier core answered it, and nobody has said here how it went on */
 };
 
 struct resent {
@@ -51,8 +61,9 @@ struct resent {
     struct known_try *tries;
     TAILQ_HEAD(, known_try) order;
     size_t try_count;
-    LIST_HEAD(, resent_flight) flights;
-    LIST_HEAD(, flight_waiter) waiters; /* for the end of any lost flight */
+    LIST_HEAD(, resent_flight) flights, lost;
+    LIST_HEAD(, flight_waiter) waiters; /* for the end of any lost flight or report */
+    size_t reports;                     /* that are looked at */
 };
 
 struct flight_waiter {
@@ -70,6 +81,7 @@ struct resent *resent_new(struct world *world)
     resent->world = world;
     TAILQ_INIT(&resent->order);
     LIST_INIT(&resent->flights);
+    LIST_INIT(&resent->lost);
     LIST_INIT(&resent->waiters);
     return resent;
 }
@@ -140,13 +152,46 @@ void resent_tag(unsigned char tag[TRY_TAG_SIZE], struct try_token token, uint64_
     memcpy(tag + TRY_TOKEN_SIZE + 8, key.octets, RESENT_KEY_SIZE);
 }
 
+static const char hex_digits[] = "0123456789abcdef";
+
+static char *hex_put(char *to, const unsigned char *octets, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        *to++ = hex_digits[octets[i] >> 4];
+        *to++ = hex_digits[octets[i] & 15];
+    }
+    return to;
+}
+
+static bool hex_get(const char *text, unsigned char *octets_r, size_t n)
+{
+    for (size_t i = 0; i < 2 * n; i++) {
+        const char *digit = memchr(hex_digits, text[i], 16);
+        if (!digit)
+            return false;
+        octets_r[i / 2] = (unsigned char)(octets_r[i / 2] << 4 | (digit - hex_digits));
+    }
+    return true;
+}
+
+void resent_try_print(struct try_token token, struct resent_key key, char text[TRY_TEXT_SIZE])
+{
+    hex_put(hex_put(text, token.octets, TRY_TOKEN_SIZE), key.octets, RESENT_KEY_SIZE);
+}
+
 /* --- R4: tries --- */
 
-static void try_remember(struct resent *resent, struct try_token token, uint64_t message,
-                         struct resent_key key)
+static struct known_try *try_find(struct resent *resent, struct try_token token)
 {
     struct known_try *try;
     HASH_FIND(hh, resent->tries, &token, sizeof(token), try);
+    return try;
+}
+
+static void try_remember(struct resent *resent, struct try_token token, uint64_t message,
+                         struct resent_key key, bool earlier)
+{
+    struct known_try *try = try_find(resent, token);
     if (try)
         return;
     if (resent->try_count >= TRIES_KEPT) {
@@ -159,7 +204,7 @@ static void try_remember(struct resent *resent, struct try_token token, uint64_t
         if (!try)
             return; /* An edge that asks is told NOT_FOUND and commits again: at worst a copy. */
     }
-    *try = (struct known_try){.token = token, .message = message, .key = key};
+    *try = (struct known_try){.token = token, .message = message, .key = key, .earlier = earlier};
     HASH_ADD(hh, resent->tries, token, sizeof(token), try);
     TAILQ_INSERT_TAIL(&resent->order, try, order);
     resent->try_count++;
@@ -179,19 +224,49 @@ void resent_replayed(void *arg, struct str tag, const struct op *ops, size_t cou
     struct resent_key resent_key;
     memcpy(try.octets, token.p, sizeof(try.octets));
     memcpy(resent_key.octets, key.p, sizeof(resent_key.octets));
-    try_remember(arg, try, key_get_u64((const unsigned char *)message.p), resent_key);
+    try_remember(arg, try, key_get_u64((const unsigned char *)message.p), resent_key, true);
 }
 
-uint64_t resent_ask(struct resent *resent, struct peer *peer, struct str token)
+static bool event_names(const struct trace_event *event, struct try_token token,
+                        struct resent_key *key_r)
 {
-    if (token.n != TRY_TOKEN_SIZE)
-        return 0;
-    struct known_try *try;
-    HASH_FIND(hh, resent->tries, token.p, TRY_TOKEN_SIZE, try);
-    if (!try)
-        return 0;
-    resent_open(resent, peer, try->token, try->message, try->key);
-    return try->message;
+    struct try_token named;
+    for (size_t i = 0; i < event->value_count; i++) {
+        struct str text = event->values[i].text;
+        if (event->values[i].field == TRACE_try && text.n == TRY_TEXT_SIZE)
+            return hex_get(text.p, named.octets, TRY_TOKEN_SIZE) &&
+                   memcmp(&named, &token, sizeof(token)) == 0 &&
+                   hex_get(text.p + 2 * TRY_TOKEN_SIZE, key_r->octets, RESENT_KEY_SIZE);
+    }
+    return false;
+}
+
+/* May yield: a try whose commit is no longer in the log's tail, or too long ago. The trace is there
+ * exactly when the message is, for they are one commit. */
+static void try_recall(struct resent *resent, struct try_token token, uint64_t message)
+{
+    struct arena arena;
+    struct trace_event *events;
+    struct resent_key key;
+    size_t count = 0;
+    int64_t now = world_wall(resent->world), made = message_id_time(message);
+    if (made < now - RECALL_MOST || made > now + RECALL_MOST)
+        return;
+    arena_init(&arena, RECALL_ARENA);
+    if (err_is(trace_by_message(resent->engine, message, now, &arena, &events, &count)))
+        count = 0;
+    for (size_t i = 0; i < count; i++)
+        if (event_names(&events[i], token, &key))
+            try_remember(resent, token, message, key, true);
+    arena_done(&arena);
+}
+
+/* May yield. */
+static struct known_try *try_of(struct resent *resent, struct try_token token, uint64_t message)
+{
+    if (!try_find(resent, token))
+        try_recall(resent, token, message);
+    return try_find(resent, token);
 }
 
 static struct unseen_message *unseen_of(struct resent *resent, struct resent_key key)
@@ -203,24 +278,68 @@ static struct unseen_message *unseen_of(struct resent *resent, struct resent_key
 
 /* --- R1: open --- */
 
-void resent_open(struct resent *resent, struct peer *peer, struct try_token token, uint64_t message,
-                 struct resent_key key)
+static struct open_message *open_add(struct resent *resent, struct peer *peer,
+                                     struct try_token token, uint64_t message,
+                                     struct resent_key key)
 {
-    try_remember(resent, token, message, key);
     struct open_message *open;
     HASH_FIND(hh, resent->open, &message, sizeof(message), open);
     if (!open) {
         open = HASH_COUNT(resent->open) < OPENS_MAX ? malloc(sizeof(*open)) : NULL;
         if (!open)
-            return; /* A repetition will then not be recognised; nothing is lost. */
+            return NULL; /* A repetition will then not be recognised; nothing is lost. */
         *open = (struct open_message){.message = message, .key = key};
         HASH_ADD(hh, resent->open, message, sizeof(message), open);
     }
     open->peer = peer;
+    open->token = token;
     struct unseen_message *unseen = unseen_of(resent, key);
     open->repeated = unseen && unseen->message == message;
     if (open->repeated)
         unseen->claimed = true;
+    return open;
+}
+
+void resent_open(struct resent *resent, struct peer *peer, struct try_token token, uint64_t message,
+                 struct resent_key key)
+{
+    try_remember(resent, token, message, key, false);
+    open_add(resent, peer, token, message, key);
+}
+
+/*
+ * The R1 that an edge speaks of when it names a try: open with this edge; or with nobody, where
+ * this core does not know how the try went on, or knows that nobody has repeated it yet.
+ */
+static struct open_message *open_of_try(struct resent *resent, struct peer *peer,
+                                        struct known_try *try)
+{
+    struct open_message *open;
+    HASH_FIND(hh, resent->open, &try->message, sizeof(try->message), open);
+    if (open)
+        return open->peer == peer ? open : NULL;
+    const struct unseen_message *unseen = unseen_of(resent, try->key);
+    bool waits = unseen && unseen->message == try->message && !unseen->claimed;
+    if (!try->earlier && !waits)
+        return NULL;
+    try->earlier = false;
+    return open_add(resent, peer, try->token, try->message, try->key);
+}
+
+uint64_t resent_ask(struct resent *resent, struct peer *peer, struct str token, uint64_t message,
+                    bool *repeated_r)
+{
+    struct try_token name;
+    *repeated_r = false;
+    if (token.n != sizeof(name.octets))
+        return 0;
+    memcpy(name.octets, token.p, sizeof(name.octets));
+    struct known_try *try = try_of(resent, name, message);
+    if (!try)
+        return 0;
+    const struct open_message *open = open_of_try(resent, peer, try);
+    *repeated_r = open && open->repeated;
+    return try->message;
 }
 
 static void open_forget(struct resent *resent, struct open_message *open)
@@ -231,31 +350,54 @@ static void open_forget(struct resent *resent, struct open_message *open)
 
 /* --- R3: unseen --- */
 
+/* Whoever waits until changes of entries are durable. */
+struct settling {
+    size_t left;
+    struct err failed;
+    struct wait wait;
+};
+
 /* One put or removal of an entry, in memory of its own until it is durable. */
 struct entry_change {
     struct commit commit;
     struct op op;
     struct resent_key key;
-    unsigned char value[16]; /* message id, until when: both big endian */
+    unsigned char value[ENTRY_SIZE];
+    struct settling *settling;
 };
 
 static void entry_changed(struct commit *commit, struct err e)
 {
     /* A change that could not be made durable costs at most a second copy of a message that a
      * client repeats after the next restart: the table in memory has it. */
-    (void)e;
-    free(commit->arg);
+    struct entry_change *change = commit->arg;
+    struct settling *settling = change->settling;
+    free(change);
+    if (!settling)
+        return;
+    if (err_is(e))
+        settling->failed = e;
+    if (--settling->left == 0)
+        wait_over(&settling->wait);
 }
 
-static void entry_change(struct resent *resent, struct resent_key key, uint64_t message,
-                         int64_t until, enum op_kind kind)
+/* Never yields; `settling` (or NULL) has one more to wait for. */
+static void entry_change(struct resent *resent, const struct unseen_message *unseen,
+                         enum op_kind kind, struct settling *settling)
 {
     struct entry_change *change = calloc(1, sizeof(*change));
-    if (!change)
+    if (!change) {
+        if (settling)
+            settling->failed = err_make(ERR_NO_MEMORY);
         return;
-    change->key = key;
-    key_put_u64(change->value, message);
-    key_put_u64(change->value + 8, (uint64_t)until);
+    }
+    if (settling)
+        settling->left++;
+    change->settling = settling;
+    change->key = unseen->key;
+    key_put_u64(change->value, unseen->message);
+    key_put_u64(change->value + 8, (uint64_t)unseen->until);
+    memcpy(change->value + 16, unseen->token.octets, TRY_TOKEN_SIZE);
     change->op = (struct op){.kind = kind,
                              .partition = partition,
                              .key = str_make(&change->key, sizeof(change->key)),
@@ -265,28 +407,56 @@ static void entry_change(struct resent *resent, struct resent_key key, uint64_t 
     engine_commit(resent->engine, &change->commit);
 }
 
-static bool unseen_keep(struct resent *resent, struct resent_key key, uint64_t message,
-                        int64_t until)
+/* May yield. */
+static struct err settle(struct settling *settling)
+{
+    if (settling->left > 0)
+        wait_for(&settling->wait);
+    return settling->failed;
+}
+
+/* The entry of this message, or NULL: there are too many. */
+static struct unseen_message *unseen_keep(struct resent *resent, struct resent_key key,
+                                          struct try_token token, uint64_t message, int64_t until)
 {
     struct unseen_message *unseen = unseen_of(resent, key);
     if (!unseen) {
         unseen = HASH_COUNT(resent->unseen) < UNSEEN_MAX ? malloc(sizeof(*unseen)) : NULL;
         if (!unseen)
-            return false;
+            return NULL;
         *unseen = (struct unseen_message){.key = key};
         HASH_ADD(hh, resent->unseen, key, sizeof(key), unseen);
     }
+    unseen->token = token;
     unseen->message = message;
     unseen->until = until;
     unseen->claimed = false;
-    return true;
+    return unseen;
 }
 
-static void unseen_drop(struct resent *resent, struct unseen_message *unseen)
+static void unseen_drop(struct resent *resent, struct unseen_message *unseen,
+                        struct settling *settling)
 {
-    entry_change(resent, unseen->key, unseen->message, unseen->until, OP_REMOVE);
+    entry_change(resent, unseen, OP_REMOVE, settling);
     HASH_DEL(resent->unseen, unseen);
     free(unseen);
+}
+
+/* Its try is known, too: the session of a repetition may have outlived the core that answered. */
+static void entry_load(struct resent *resent, const struct entry *entry)
+{
+    struct resent_key key;
+    struct try_token token = {.octets = {0}};
+    if (entry->key.n != sizeof(key) || (entry->value.n != ENTRY_SIZE && entry->value.n != 16))
+        return;
+    memcpy(key.octets, entry->key.p, sizeof(key));
+    const unsigned char *value = (const unsigned char *)entry->value.p;
+    uint64_t message = key_get_u64(value);
+    if (entry->value.n == ENTRY_SIZE) {
+        memcpy(token.octets, value + 16, TRY_TOKEN_SIZE);
+        try_remember(resent, token, message, key, true);
+    }
+    unseen_keep(resent, key, token, message, (int64_t)key_get_u64(value + 8));
 }
 
 struct err resent_load(struct resent *resent, struct engine *engine)
@@ -306,14 +476,10 @@ struct err resent_load(struct resent *resent, struct engine *engine)
         e = engine_scan(engine, partition, str_make(from, from_size), str_null(), PAGE, &arena,
                         &entries, &count);
         for (size_t i = 0; !err_is(e) && i < count; i++) {
-            struct resent_key key;
-            if (entries[i].key.n != sizeof(key) || entries[i].value.n != 16)
-                continue;
-            memcpy(key.octets, entries[i].key.p, sizeof(key));
-            const unsigned char *value = (const unsigned char *)entries[i].value.p;
-            unseen_keep(resent, key, key_get_u64(value), (int64_t)key_get_u64(value + 8));
-            memcpy(from, key.octets, sizeof(key));
-            from_size = sizeof(from);
+            entry_load(resent, &entries[i]);
+            from_size = entries[i].key.n + 1;
+            must(from_size <= sizeof(from));
+            memcpy(from, entries[i].key.p, entries[i].key.n);
         }
     }
     arena_done(&arena);
@@ -344,34 +510,88 @@ static struct open_message *open_of(struct resent *resent, const struct peer *pe
     return open && open->peer == peer ? open : NULL;
 }
 
-void resent_seen(struct resent *resent, const struct peer *peer, uint64_t message)
+/* R1 -> R2. A repetition is complete then: the same bytes once more are a new message. */
+static void end_seen(struct resent *resent, struct open_message *open, struct settling *settling)
 {
-    struct open_message *open = open_of(resent, peer, message);
-    if (!open)
-        return;
-    /* R1 -> R2. The repetition is complete: the same bytes once more are a new message. */
     struct unseen_message *unseen = open->repeated ? unseen_of(resent, open->key) : NULL;
-    if (unseen && unseen->message == message)
-        unseen_drop(resent, unseen);
+    if (unseen && unseen->message == open->message)
+        unseen_drop(resent, unseen, settling);
     open_forget(resent, open);
 }
 
-static void end_unseen(struct resent *resent, struct open_message *open)
+/* R1 -> R3 */
+static void end_unseen(struct resent *resent, struct open_message *open, struct settling *settling)
 {
-    /* R1 -> R3 */
     if (resent->window > 0) {
         int64_t until = world_wall(resent->world) + resent->window / 1000;
-        if (unseen_keep(resent, open->key, open->message, until))
-            entry_change(resent, open->key, open->message, until, OP_PUT);
+        const struct unseen_message *unseen =
+            unseen_keep(resent, open->key, open->token, open->message, until);
+        if (unseen)
+            entry_change(resent, unseen, OP_PUT, settling);
     }
     open_forget(resent, open);
+}
+
+void resent_seen(struct resent *resent, const struct peer *peer, uint64_t message)
+{
+    struct open_message *open = open_of(resent, peer, message);
+    if (open)
+        end_seen(resent, open, NULL);
 }
 
 void resent_unseen(struct resent *resent, const struct peer *peer, uint64_t message)
 {
     struct open_message *open = open_of(resent, peer, message);
     if (open)
-        end_unseen(resent, open);
+        end_unseen(resent, open, NULL);
+}
+
+void resent_repeat(struct resent *resent, struct peer *peer, struct try_token token,
+                   uint64_t message, struct resent_key key)
+{
+    struct settling settling = {.left = 0};
+    struct unseen_message *unseen = unseen_of(resent, key);
+    resent_open(resent, peer, token, message, key);
+    must(unseen && unseen->message == message); /* found a moment ago */
+    unseen->token = token;
+    entry_change(resent, unseen, OP_PUT, &settling);
+    (void)settle(
+        &settling); /* the message is durable; only that it was repeated may be forgotten */
+}
+
+/* --- Reports --- */
+
+static void waiters_wake(struct resent *resent)
+{
+    struct flight_waiter *waiter;
+    while ((waiter = LIST_FIRST(&resent->waiters))) {
+        LIST_REMOVE(waiter, link);
+        wait_over(&waiter->wait);
+    }
+}
+
+/* May yield. */
+static void report_take(struct resent *resent, struct peer *peer, const struct try_report *report,
+                        struct settling *settling)
+{
+    struct known_try *try = try_of(resent, report->token, report->message);
+    struct open_message *open = try ? open_of_try(resent, peer, try) : NULL;
+    if (open && report->end == TRY_SEEN)
+        end_seen(resent, open, settling);
+    else if (open && report->end == TRY_UNSEEN)
+        end_unseen(resent, open, settling);
+}
+
+struct err resent_reported(struct resent *resent, struct peer *peer,
+                           const struct try_report *reports, size_t count)
+{
+    struct settling settling = {.left = 0};
+    resent->reports++;
+    for (size_t i = 0; i < count; i++)
+        report_take(resent, peer, &reports[i], &settling);
+    if (--resent->reports == 0)
+        waiters_wake(resent);
+    return settle(&settling);
 }
 
 /* --- R0 --- */
@@ -379,8 +599,8 @@ void resent_unseen(struct resent *resent, const struct peer *peer, uint64_t mess
 static bool lost_flight_of(const struct resent *resent, struct resent_key key)
 {
     const struct resent_flight *flight;
-    LIST_FOREACH (flight, &resent->flights, link)
-        if (flight->lost && memcmp(&flight->key, &key, sizeof(key)) == 0)
+    LIST_FOREACH (flight, &resent->lost, link)
+        if (memcmp(&flight->key, &key, sizeof(key)) == 0)
             return true;
     return false;
 }
@@ -388,7 +608,7 @@ static bool lost_flight_of(const struct resent *resent, struct resent_key key)
 void resent_flight_begin(struct resent *resent, struct peer *peer, struct resent_key key,
                          struct resent_flight *flight)
 {
-    while (lost_flight_of(resent, key)) {
+    while (resent->reports > 0 || lost_flight_of(resent, key)) {
         struct flight_waiter waiter = {.wait = {.done = false}};
         LIST_INSERT_HEAD(&resent->waiters, &waiter, link);
         wait_for(&waiter.wait);
@@ -397,27 +617,34 @@ void resent_flight_begin(struct resent *resent, struct peer *peer, struct resent
     LIST_INSERT_HEAD(&resent->flights, flight, link);
 }
 
+void resent_flight_lose(struct resent *resent, struct resent_flight *flight)
+{
+    if (flight->lost)
+        return;
+    flight->lost = true;
+    LIST_REMOVE(flight, link);
+    LIST_INSERT_HEAD(&resent->lost, flight, link);
+}
+
 void resent_flight_end(struct resent *resent, struct resent_flight *flight)
 {
-    struct flight_waiter *waiter;
     LIST_REMOVE(flight, link);
-    if (!flight->lost)
-        return;
-    while ((waiter = LIST_FIRST(&resent->waiters))) {
-        LIST_REMOVE(waiter, link);
-        wait_over(&waiter->wait);
-    }
+    if (flight->lost)
+        waiters_wake(resent);
 }
 
 void resent_peer_gone(struct resent *resent, struct peer *peer)
 {
-    struct resent_flight *flight;
-    LIST_FOREACH (flight, &resent->flights, link)
-        flight->lost |= flight->peer == peer;
+    struct resent_flight *flight = LIST_FIRST(&resent->flights), *next_flight;
+    for (; flight; flight = next_flight) {
+        next_flight = LIST_NEXT(flight, link);
+        if (flight->peer == peer)
+            resent_flight_lose(resent, flight);
+    }
     struct open_message *open, *next;
     HASH_ITER (hh, resent->open, open, next) {
         if (open->peer == peer)
-            end_unseen(resent, open);
+            end_unseen(resent, open, NULL);
     }
 }
 
@@ -431,7 +658,7 @@ void resent_expire(struct resent *resent)
             return; /* the others at the next call: they are not found any more */
         if (unseen->until > now && unseen->until <= now + resent->window / 1000)
             continue;
-        unseen_drop(resent, unseen);
+        unseen_drop(resent, unseen, NULL);
         left--;
     }
 }

@@ -11,6 +11,7 @@
 static struct house house;
 static struct edge_end *mx, *box;
 static uint64_t transaction;
+static struct msg_committed last; /* what send was answered */
 
 static int house_up(void **state)
 {
@@ -33,7 +34,8 @@ static int house_down(void **state)
 static struct msg_committed send(struct edge_end *edge)
 {
     transaction++;
-    return house_deliver(edge, transaction, "bob@example.test", TEXT, transaction);
+    last = house_deliver(edge, transaction, "bob@example.test", TEXT, transaction);
+    return last;
 }
 
 static void seen(struct edge_end *edge, uint64_t message)
@@ -44,11 +46,24 @@ static void seen(struct edge_end *edge, uint64_t message)
     house_settle(&house);
 }
 
-static void unseen(struct edge_end *edge, uint64_t message)
+/* What the edge says of the try with this token (0: the last one); settles and lets it be durable.
+ */
+static void tell(struct edge_end *edge, uint64_t token, uint64_t message, enum try_end end)
 {
-    edge_end_tell(edge, &(struct msg){.kind = MSG_unseen, .unseen = {.message = message}});
+    unsigned char octets[TRY_TOKEN_SIZE] = {0};
+    token = token ? token : transaction;
+    memcpy(octets, &token, sizeof(token));
+    struct msg_try_end try = {
+        .token = str_make(octets, sizeof(octets)), .message = message, .end = (uint8_t)end};
+    edge_end_tell(edge,
+                  &(struct msg){.kind = MSG_tries, .tries = {.tries = &try, .tries_count = 1}});
     house_settle(&house);
     house_pass(&house, NS_PER_SECOND);
+}
+
+static void unseen(struct edge_end *edge, uint64_t message)
+{
+    tell(edge, 0, message, TRY_UNSEEN);
 }
 
 static size_t stored(void)
@@ -56,13 +71,15 @@ static size_t stored(void)
     return house_count(box, "bob@example.test");
 }
 
+/* By token; the message is the last one that send was answered. */
 static struct msg_committed ask(struct edge_end *edge, uint64_t token)
 {
     unsigned char octets[TRY_TOKEN_SIZE] = {0};
     struct msg answer;
     memcpy(octets, &token, sizeof(token));
-    struct msg question = {.kind = MSG_ask_commit,
-                           .ask_commit = {.token = str_make(octets, sizeof(octets))}};
+    struct msg question = {
+        .kind = MSG_ask_commit,
+        .ask_commit = {.token = str_make(octets, sizeof(octets)), .message = last.message}};
     assert_false(err_is(house_ask(edge, question, &answer)));
     return answer.committed;
 }
@@ -266,6 +283,121 @@ static void the_answer_by_token_is_the_truth(void **state)
     assert_true(before > 0 && before < 40);
 }
 
+/* --- Another core --- */
+
+/* Core died behind its answer, and the session ended while it was away, or with the next core. */
+static void unseen_of_a_core_that_died(void **state)
+{
+    (void)state;
+    uint64_t first = send(mx).message;
+    restart();
+    unseen(mx, first);
+    assert_int_equal(mx->kept, 1);
+    assert_int_equal(send(mx).message, first);
+    assert_int_equal(stored(), 1);
+}
+
+/* The log's tail is applied within seconds; a session may end minutes after its message. */
+static void a_try_outlives_the_log_s_tail(void **state)
+{
+    (void)state;
+    uint64_t first = send(mx).message, token = transaction;
+    house_pass(&house, 60 * NS_PER_SECOND);
+    restart();
+    assert_int_equal(ask(mx, token).message, first);
+    restart();
+    unseen(mx, first);
+    assert_int_equal(send(mx).message, first);
+    assert_int_equal(stored(), 1);
+}
+
+static void open_with_the_next_core(void **state)
+{
+    (void)state;
+    uint64_t first = send(mx).message;
+    restart();
+    tell(mx, 0, first, TRY_OPEN);
+    assert_int_equal(mx->kept, 0);
+    assert_false(send(mx).repeated); /* its session may still complete */
+    restart();
+    tell(mx, transaction - 1, first, TRY_OPEN);
+    edge_end_leave(mx);
+    house_pass(&house, NS_PER_SECOND);
+    edge_end_connect(mx);
+    assert_int_equal(send(mx).message, first);
+    assert_int_equal(stored(), 2);
+}
+
+/* The repetition was complete, and core did not live to hear it. */
+static void seen_of_a_core_that_died(void **state)
+{
+    (void)state;
+    for (int pause = 0; pause < 2; pause++) {
+        uint64_t first = send(mx).message;
+        unseen(mx, first);
+        assert_int_equal(send(mx).message, first);
+        house_pass(&house, pause * 60 * NS_PER_SECOND);
+        restart();
+        tell(mx, 0, first, TRY_SEEN);
+        assert_int_equal(mx->kept, 2 * pause + 2);
+        restart();
+        assert_false(send(mx).repeated);
+        seen(mx, last.message);
+    }
+    assert_int_equal(stored(), 4);
+}
+
+/* A message is named by the token of its try, which only its edge knows; the id, which stands in
+ * the 250, does not do. */
+static void an_edge_speaks_for_itself_also_to_the_next_core(void **state)
+{
+    (void)state;
+    struct edge_end *other = house_edge(&house, ROLE_MX);
+    uint64_t first = send(mx).message, token = transaction;
+    restart();
+    edge_end_connect(other);
+    tell(other, 12345, first, TRY_UNSEEN);
+    tell(other, 12345, 0, TRY_UNSEEN);
+    tell(other, 12345, UINT64_MAX, TRY_UNSEEN);
+    assert_false(send(mx).repeated);
+    seen(mx, last.message);
+    /* What is over is over, whatever its own edge says later. */
+    tell(mx, token, first, TRY_SEEN);
+    tell(mx, token, first, TRY_UNSEEN);
+    tell(mx, token, first, TRY_OPEN);
+    unseen(mx, last.message);
+    assert_false(send(mx).repeated);
+    assert_int_equal(stored(), 3);
+}
+
+/* While one edge repeats it, another one's old report does not open it for a third. */
+static void an_old_report_takes_nothing_away(void **state)
+{
+    (void)state;
+    struct edge_end *other = house_edge(&house, ROLE_MX);
+    uint64_t first = send(mx).message, token = transaction;
+    unseen(mx, first);
+    assert_true(send(other).repeated);
+    tell(mx, token, first, TRY_UNSEEN);
+    assert_false(send(mx).repeated);
+    seen(other, first);
+    tell(mx, token, first, TRY_UNSEEN);
+    assert_false(send(mx).repeated);
+    assert_int_equal(stored(), 3);
+}
+
+static void the_impossible_end_of_a_try_cuts(void **state)
+{
+    (void)state;
+    tell(mx, 1, 1, TRY_ENDS);
+    assert_true(mx->ended);
+    edge_end_connect(mx);
+    struct msg_try_end try = {.token = STR("short"), .message = 1, .end = TRY_SEEN};
+    edge_end_tell(mx, &(struct msg){.kind = MSG_tries, .tries = {.tries = &try, .tries_count = 1}});
+    house_settle(&house);
+    assert_true(mx->ended);
+}
+
 static void what_is_past_its_time_goes(void **state)
 {
     (void)state;
@@ -352,6 +484,13 @@ int main(void)
         TEST(unseen_survives_a_crash),
         TEST(tries_survive_a_crash),
         TEST(the_answer_by_token_is_the_truth),
+        TEST(unseen_of_a_core_that_died),
+        TEST(a_try_outlives_the_log_s_tail),
+        TEST(open_with_the_next_core),
+        TEST(seen_of_a_core_that_died),
+        TEST(an_edge_speaks_for_itself_also_to_the_next_core),
+        TEST(an_old_report_takes_nothing_away),
+        TEST(the_impossible_end_of_a_try_cuts),
         TEST(what_is_past_its_time_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,6 +70,8 @@ static void got(struct link *link, const struct msg *msg, int passed)
     must_be(edge, EDGE_MAGIC);
     if (msg->kind == MSG_welcome)
         welcomed(edge, &msg->welcome, passed);
+    else if (msg->kind == MSG_tries_kept)
+        edge_tries_kept(edge, &msg->tries_kept);
     else if (passed >= 0)
         edge->world->ops->close(edge->world, passed);
 }
@@ -124,7 +126,10 @@ struct err edge_core_attach(struct edge *edge, int handle)
     }
     edge->core = link;
     struct msg msg = {.kind = MSG_hello, .hello = {.instance = edge->instance}};
-    return link_send(link, &msg);
+    struct err e = link_send(link, &msg);
+    /* Before anything else: it must know them when their clients come again. */
+    edge_tries_tell(edge);
+    return e;
 }
 
 struct err edge_ask(struct edge *edge, struct msg *msg, struct arena *arena, struct msg *answer_r)
@@ -137,34 +142,6 @@ void edge_tell(struct edge *edge, const struct msg *msg)
 {
     if (edge->core_up)
         (void)link_send(edge->core, msg);
-}
-
-static void seen_tell(struct edge *edge)
-{
-    struct msg msg = {.kind = MSG_seen,
-                      .seen = {.messages = edge->seen, .messages_count = edge->seen_count}};
-    if (edge->seen_count > 0)
-        edge_tell(edge, &msg);
-    edge->seen_count = 0;
-}
-
-static void seen_flush(struct task *task)
-{
-    seen_tell(task->arg);
-}
-
-void edge_seen(struct edge *edge, uint64_t message)
-{
-    if (edge->seen_count == EDGE_SEEN_MOST)
-        seen_tell(edge);
-    edge->seen[edge->seen_count++] = (struct msg_message_name){.message = message};
-    /* Core knows it before the client has the reply to what it went on with: if we die in between,
-     * the same bytes once more are another message. */
-    if (edge->core_up)
-        link_take_place(edge->core);
-    edge->seen_flush.run = seen_flush;
-    edge->seen_flush.arg = edge;
-    loop_soon(edge->loop, &edge->seen_flush);
 }
 
 void edge_refused(struct edge *edge, const struct msg_refused *refused)

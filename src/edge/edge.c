@@ -30,6 +30,8 @@ struct err edge_open(struct edge *edge, struct loop *loop, struct fiber_pool *fi
                           .conf = conf};
     TAILQ_INIT(&edge->sessions);
     TAILQ_INIT(&edge->waiters);
+    TAILQ_INIT(&edge->tries_open);
+    TAILQ_INIT(&edge->tries_ended);
     SLIST_INIT(&edge->listeners);
     RB_INIT(&edge->clients);
     edge->streams = stream_pool_open(loop, EDGE_READ_BUFFERS);
@@ -40,8 +42,10 @@ void edge_close(struct edge *edge)
 {
     must_be(edge, EDGE_MAGIC);
     must(TAILQ_EMPTY(&edge->sessions) && SLIST_EMPTY(&edge->listeners));
+    must(TAILQ_EMPTY(&edge->tries_open));
     task_cancel(edge->loop, &edge->seen_flush);
     edge_core_detach(edge);
+    edge_tries_close(edge);
     if (edge->streams)
         stream_pool_close(edge->streams);
     edge->magic = 0;

@@ -86,8 +86,23 @@ struct edge_waiter;
 TAILQ_HEAD(edge_waiters, edge_waiter);
 
 enum {
-    EDGE_SEEN_MOST = 1000 /* in one `seen` */
+    EDGE_TRY_TOKEN = 16,     /* octets */
+    EDGE_TRIES_MOST = 1000,  /* in one `seen` or `tries` */
+    EDGE_TRIES_KEPT = 10000, /* ended ones that no core has kept yet; the oldest go first */
 };
+
+/* A message that core made durable, or may have, and whose client has not gone on. */
+struct edge_try {
+    TAILQ_ENTRY(edge_try) link;
+    unsigned char token[EDGE_TRY_TOKEN];
+    uint64_t message; /* 0: none */
+    bool repeated;    /* core had the message from an earlier try */
+    enum try_end end;
+};
+
+struct edge_ended;
+TAILQ_HEAD(edge_tries, edge_try);
+TAILQ_HEAD(edge_tries_ended, edge_ended);
 
 #define EDGE_MAGIC MAGIC('E', 'D', 'G', 'E')
 
@@ -116,7 +131,10 @@ struct edge {
     uint64_t transactions;       /* numbers given out */
     uint64_t uploads;
 
-    struct msg_message_name seen[EDGE_SEEN_MOST];
+    struct edge_tries tries_open;
+    struct edge_tries_ended tries_ended; /* in the order of their ends */
+    size_t tries_ended_count;
+    struct msg_message_name seen[EDGE_TRIES_MOST];
     size_t seen_count;
     struct task seen_flush;
     int64_t refused_second;
@@ -175,9 +193,28 @@ struct err edge_ask(struct edge *edge, struct msg *msg, struct arena *arena, str
 /* Says something that has no answer; lost where core is not up. Never yields. */
 void edge_tell(struct edge *edge, const struct msg *msg);
 
-/* The client went on after our 250 to this message; told to core in one message a turn. */
-void edge_seen(struct edge *edge, uint64_t message);
 /* A refusal, for the trace; dropped where there are too many in a second. */
 void edge_refused(struct edge *edge, const struct msg_refused *refused);
+
+/* --- Tries (tries.c) ------------------------------------------------------------------------- */
+
+/*
+ * Core is told whether clients went on after our 250, so that it recognises a message that is sent
+ * again (core/resent.h). The end of a try is kept here until core has it durable, and is told to
+ * the next core otherwise; so is what is open when a core goes. None of these yields.
+ */
+
+/* The 250 is about to be said. The try is its session's, with token, message and repeated set, and
+ * on the edge's list until one of the two below has taken it off: then its message is 0. */
+void edge_try_open(struct edge *edge, struct edge_try *try);
+/* Octets came behind the 250. */
+void edge_try_seen(struct edge *edge, struct edge_try *try);
+/* The session ends and none came. */
+void edge_try_unseen(struct edge *edge, struct edge_try *try);
+
+/* For core.c: everything that is open or not kept, to a new core. */
+void edge_tries_tell(struct edge *edge);
+void edge_tries_kept(struct edge *edge, const struct msg_tries_kept *kept);
+void edge_tries_close(struct edge *edge);
 
 #endif

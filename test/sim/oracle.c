@@ -109,24 +109,22 @@ struct letter *oracle_letter(struct oracle *oracle, int host, struct fake_random
 
 /* --- Attempts -------------------------------------------------------------------------------- */
 
-void letter_begun(struct oracle *oracle, struct letter *letter, uint64_t deaths)
+void letter_begun(struct oracle *oracle, struct letter *letter)
 {
     int64_t now = world_mono(&oracle->fake->world);
     letter->attempts++;
-    if (letter->unknown == 0) {
-        letter->core_deaths = deaths;
+    if (letter->unknown == 0)
         letter->loose = false;
-    } else if (now - letter->unknown_at > REMEMBERED) {
+    else if (now - letter->unknown_at > REMEMBERED)
         letter->loose = true;
-    }
 }
 
-void letter_accepted(struct oracle *oracle, struct letter *letter, uint64_t deaths)
+void letter_accepted(struct oracle *oracle, struct letter *letter, bool forgotten)
 {
     oracle->accepted++;
     if (letter->unknown)
         oracle->repeated++;
-    if (letter->unknown && deaths != letter->core_deaths)
+    if (letter->unknown && forgotten)
         letter->loose = true;
     letter->settled++;
     if (!letter->loose) /* else what the unknown ones left stays open */
@@ -139,11 +137,11 @@ void letter_refused(struct oracle *oracle, struct letter *letter)
     oracle->refused++;
 }
 
-void letter_unknown(struct oracle *oracle, struct letter *letter, uint64_t deaths)
+void letter_unknown(struct oracle *oracle, struct letter *letter, bool forgotten)
 {
     oracle->unknown++;
     letter->was_unknown = true;
-    if (letter->unknown && deaths != letter->core_deaths)
+    if (letter->unknown && forgotten)
         letter->loose = true;
     if (letter->unknown == 0)
         letter->unknown_at = world_mono(&oracle->fake->world);

@@ -13,8 +13,8 @@
  *
  * A letter that is repeated after an unknown end is one letter still (RFC 1047): accepted then,
  * there is exactly one copy of all these attempts, unless the server could not know (`loose`): core
- * died in between, the client came back before the server could see that it had gone, or it had
- * said more behind its message.
+ * died in between and the edge of an attempt as well, the client came back before the server could
+ * see that it had gone, or it had said more behind its message.
  *
  * Every message of an account that was seen once is remembered by its unique-id: it stays, is the
  * same, and is there until its removal was asked for; when that was acknowledged it is gone.
@@ -28,9 +28,17 @@
 
 enum {
     LETTER_ADDRESSES = 6,
+    LETTER_ATTEMPTS = 8, /* before its host gives it up in bad weather */
     LETTER_SIZE_MAX = 420 * 1024,
     UNIQUE_ID_MAX = 20,
     ORACLE_TEXT_MAX = 1 << 20,
+};
+
+/* Who knows of an attempt, as long as one of them lives: core, and the edge it was with. */
+struct witness {
+    uint64_t core_deaths; /* when the attempt began */
+    int edge;             /* its slot in the house, or -1: it was dead before it could be asked */
+    uint64_t edge_deaths; /* when it took the connection */
 };
 
 struct letter {
@@ -44,12 +52,13 @@ struct letter {
     uint32_t accounts; /* bits, as in people.h */
 
     int attempts;
-    uint64_t settled;     /* copies of what is over */
-    uint64_t unknown;     /* attempts of unknown end since */
-    bool loose;           /* they may be copies of their own */
-    uint64_t core_deaths; /* when the first of them began */
-    int64_t unknown_at;   /* the first of them ended */
-    bool was_unknown;     /* an attempt once was: its bytes are not sent a second time on purpose */
+    uint64_t settled;   /* copies of what is over */
+    uint64_t unknown;   /* attempts of unknown end since */
+    bool loose;         /* they may be copies of their own */
+    int64_t unknown_at; /* the first of them ended */
+    bool was_unknown;   /* an attempt once was: its bytes are not sent a second time on purpose */
+    struct witness witnesses[LETTER_ATTEMPTS]; /* of attempts of unknown end; the sender's */
+    size_t witness_count;
 };
 
 enum known_state {
@@ -91,12 +100,12 @@ void oracle_wrong(struct oracle *oracle, const char *format, ...)
 struct letter *oracle_letter(struct oracle *oracle, int host, struct fake_random *random,
                              size_t size);
 
-/* --- Attempts. `deaths`: how often core died so far ------------------------------------------ */
+/* --- Attempts. `forgotten`: of an earlier one of unknown end no witness is left --------------- */
 
-void letter_begun(struct oracle *oracle, struct letter *letter, uint64_t deaths);
-void letter_accepted(struct oracle *oracle, struct letter *letter, uint64_t deaths);
+void letter_begun(struct oracle *oracle, struct letter *letter);
+void letter_accepted(struct oracle *oracle, struct letter *letter, bool forgotten);
 void letter_refused(struct oracle *oracle, struct letter *letter);
-void letter_unknown(struct oracle *oracle, struct letter *letter, uint64_t deaths);
+void letter_unknown(struct oracle *oracle, struct letter *letter, bool forgotten);
 uint64_t letter_least(const struct letter *letter);
 uint64_t letter_most(const struct letter *letter);
 

@@ -10,7 +10,6 @@
 #include "base/must.h"
 
 enum {
-    ATTEMPTS_MAX = 8,
     CHUNK_MOST = 40000,
     LINE_MOST = 300,
 };
@@ -28,9 +27,44 @@ static struct letter *letter_now(const struct host *host)
     return host->letter_at < host->letter_count ? host->letters[host->letter_at] : NULL;
 }
 
-static uint64_t deaths(const struct host *host)
+/* --- Witnesses ------------------------------------------------------------------------------- */
+
+static const struct house_role *roles(const struct host *host)
 {
-    return host->sim->house.roles[HOUSE_CORE].deaths;
+    return host->sim->house.roles;
+}
+
+/* The greeting came: somebody has taken the connection. */
+static void witness_greeted(struct host *host)
+{
+    struct witness *witness = &host->witness;
+    int role = fake_client_role(host->dialog.client);
+    witness->edge = -1;
+    for (int slot = HOUSE_MX_1; slot <= HOUSE_MX_2; slot++)
+        if (roles(host)[slot].role == role)
+            *witness = (struct witness){.edge = slot, .edge_deaths = roles(host)[slot].deaths};
+}
+
+static bool is_forgotten(const struct host *host, const struct witness *witness)
+{
+    bool edge_died = witness->edge < 0 || roles(host)[witness->edge].deaths != witness->edge_deaths;
+    return edge_died && roles(host)[HOUSE_CORE].deaths != witness->core_deaths;
+}
+
+static bool forgotten(const struct host *host, const struct letter *letter)
+{
+    for (size_t i = 0; i < letter->witness_count; i++)
+        if (is_forgotten(host, &letter->witnesses[i]))
+            return true;
+    return false;
+}
+
+static void witness_keep(const struct host *host, struct letter *letter)
+{
+    if (letter->unknown == 0)
+        letter->witness_count = 0;
+    if (letter->witness_count < LETTER_ATTEMPTS)
+        letter->witnesses[letter->witness_count++] = host->witness;
 }
 
 /* --- What is due ----------------------------------------------------------------------------- */
@@ -76,14 +110,14 @@ static void letters_take(struct host *host)
 
 static void again(struct host *host, struct letter *letter, int64_t after)
 {
-    if (letter->attempts < ATTEMPTS_MAX || host->sim->calm)
+    if (letter->attempts < LETTER_ATTEMPTS || host->sim->calm)
         host_give(host, letter, sim_now(host->sim) + after);
 }
 
 static void retry_unknown(struct host *host, struct letter *letter, bool silent)
 {
     struct sim *sim = host->sim;
-    if (letter->attempts >= ATTEMPTS_MAX || sim_below(sim, 5) == 0)
+    if (letter->attempts >= LETTER_ATTEMPTS || sim_below(sim, 5) == 0)
         return; /* it gives up, and will never know */
     if (sim_below(sim, 3) == 0) {
         letter->loose = true;
@@ -110,7 +144,8 @@ static void question_ended(struct host *host, bool silent)
             (unsigned long long)letter->number);
     if (host->runs_ahead)
         letter->loose = true;
-    letter_unknown(&host->sim->oracle, letter, deaths(host));
+    witness_keep(host, letter);
+    letter_unknown(&host->sim->oracle, letter, forgotten(host, letter));
     retry_unknown(host, letter, silent);
 }
 
@@ -154,6 +189,7 @@ static void limit_reached(struct fake_world *fake, struct fake_event *event)
     (void)fake;
     struct host *host = event->arg;
     if (host->limit_is_drop) {
+        weather_at_drop(&host->sim->weather);
         leave(host, host->drop_how);
         return;
     }
@@ -204,7 +240,8 @@ static void say_mail(struct host *host)
     struct letter *letter = letter_now(host);
     host->spoiled = host->mail_refused = false;
     host->taken = 0;
-    letter_begun(&host->sim->oracle, letter, deaths(host));
+    host->witness.core_deaths = roles(host)[HOUSE_CORE].deaths;
+    letter_begun(&host->sim->oracle, letter);
     if (host->extended)
         say(host, "MAIL FROM:<m%llu@sender.test> SIZE=%zu%s", (unsigned long long)letter->number,
             letter->octets.n, letter->eight_bit ? " BODY=8BITMIME" : "");
@@ -414,7 +451,7 @@ static void heard_message(struct host *host, int code, struct str line)
     struct letter *letter = host->in_question;
     host->in_question = NULL;
     if (code == 250) {
-        letter_accepted(&host->sim->oracle, letter, deaths(host));
+        letter_accepted(&host->sim->oracle, letter, forgotten(host, letter));
         host->accepted = letter;
         if (host->dropping == DROP_AFTER_ACCEPTED)
             drop_soon(host);
@@ -430,7 +467,8 @@ static void went_on(struct host *host)
 {
     struct letter *letter = host->accepted;
     host->accepted = NULL;
-    if (!letter->was_unknown && letter->attempts < ATTEMPTS_MAX / 2 && sim_below(host->sim, 8) == 0)
+    if (!letter->was_unknown && letter->attempts < LETTER_ATTEMPTS / 2 &&
+        sim_below(host->sim, 8) == 0)
         host_give(host, letter, sim_now(host->sim));
 }
 
@@ -465,6 +503,7 @@ static void heard(struct host *host, struct asked asked, int code, struct str li
     case ASKED_GREETING:
         if (code != 220 && code / 100 != 4)
             wrong_reply(host, "connecting", line);
+        witness_greeted(host);
         host->saying = code == 220 ? SAY_HELLO : SAY_NOTHING;
         break;
     case ASKED_HELLO:

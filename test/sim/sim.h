@@ -101,6 +101,7 @@ struct host {
     bool mail_refused;
     bool spoiled;               /* a recipient that should be taken was not */
     size_t taken;               /* recipients that were */
+    struct witness witness;     /* of this session, and of the letter that was begun last */
     struct letter *in_question; /* all of it was said, and no reply came yet */
     uint64_t question_end;      /* its last octet, of those that were said */
     struct letter *accepted;    /* the last one, until another reply shows that we went on */
@@ -184,6 +185,8 @@ struct weather {
 };
 
 void weather_open(struct weather *weather, struct sim *sim);
+/* A client is about to drop its connection. */
+void weather_at_drop(struct weather *weather);
 /* All is well from now on. */
 void weather_calm(struct weather *weather);
 

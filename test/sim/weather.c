@@ -153,6 +153,16 @@ static void trouble_comes(struct fake_world *fake, struct fake_event *event)
         fake_event_set(fake, event, sim_now(weather->sim) + pause);
 }
 
+/* What an edge has to say about a client that went finds no core. */
+void weather_at_drop(struct weather *weather)
+{
+    struct sim *sim = weather->sim;
+    if (!sim->plan.kills || weather->troubles <= 0 || below(weather, 4))
+        return;
+    sim_say(sim, "weather: core is killed as a client goes");
+    house_kill(&sim->house, HOUSE_CORE, below(weather, 2) ? 0 : 1 + below(weather, 20));
+}
+
 void weather_open(struct weather *weather, struct sim *sim)
 {
     *weather = (struct weather){.sim = sim};

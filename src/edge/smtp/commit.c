@@ -19,7 +19,6 @@ enum {
 
 struct
 try {
-    unsigned char token[SMTP_COMMIT_TOKEN];
     unsigned char digest[SHA256_SIZE];
     struct smtp_slab_list summary;
     uint64_t served_extra;
@@ -71,7 +70,7 @@ static void fill(struct smtp_session *s, struct try *try, struct msg_commit *com
         try->recipients[i].token = mail->recipients[i].token;
     *commit = (struct msg_commit){
         .transaction = mail->number,
-        .token = str_make(try->token, sizeof try->token),
+        .token = str_make(mail->token, sizeof mail->token),
         .body_type = (uint8_t)mail->body_type,
         .upload = body->upload,
         .size = body->size,
@@ -152,12 +151,13 @@ static struct err renew(struct smtp_session *s, struct try *try)
 }
 
 /* May yield. What became of a commit that had no answer? ERR_NOT_FOUND: nothing. */
-static struct err ask_what_became(struct smtp_session *s, const struct try *try,
-                                  struct msg_committed *committed_r)
+static struct err ask_what_became(struct smtp_session *s, struct msg_committed *committed_r)
 {
     struct edge *edge = s->base.edge;
+    const struct smtp_mail *mail = s->mail;
     struct msg answer, msg = {.kind = MSG_ask_commit,
-                              .ask_commit = {.token = str_make(try->token, sizeof try->token)}};
+                              .ask_commit = {.token = str_make(mail->token, sizeof mail->token),
+                                             .message = mail->message}};
     int64_t deadline = edge->loop->now + EDGE_COMMIT_WAIT;
     struct err e;
     do {
@@ -187,7 +187,7 @@ static struct err commit_once(struct smtp_session *s, struct try *try,
     fill(s, try, &msg.commit);
     e = edge_ask(edge, &msg, &s->mail->arena, &answer);
     if (e.code == ERR_BUS_BROKEN)
-        return ask_what_became(s, try, committed_r);
+        return ask_what_became(s, committed_r);
     if (err_is(e))
         return e;
     if (answer.kind != MSG_committed)
@@ -207,7 +207,7 @@ struct err smtp_commit(struct smtp_session *s, struct msg_committed *committed_r
         arena_take_array(&mail->arena, mail->recipient_count, sizeof *try->recipients);
     if (!try->recipients)
         return err_make(ERR_OVER_LIMIT);
-    world_random(s->base.edge->world, try->token, sizeof try->token);
+    world_random(s->base.edge->world, mail->token, sizeof mail->token);
     sha256_end(&mail->body.digest, try->digest);
     struct err e = err_make(ERR_NOT_FOUND);
     for (int i = 0; i < TRIES && e.code == ERR_NOT_FOUND; i++)

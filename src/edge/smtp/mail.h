@@ -12,7 +12,6 @@ enum {
     SMTP_ENVELOPE_MAX = 4 << 20, /* octets of addresses, answers and their parsing */
     SMTP_MAILS_KEPT = 64,        /* in the pool, unused */
     SMTP_LOOK_AHEAD_MAX = 1000,  /* recipients of one question (messages.def) */
-    SMTP_COMMIT_TOKEN = 16,      /* octets */
 };
 
 /* An accepted recipient. */
@@ -31,8 +30,9 @@ struct smtp_mail {
     SLIST_ENTRY(smtp_mail) link; /* in the pool */
     struct arena arena;          /* transaction */
     uint64_t number;
-    uint64_t core_since; /* the core that knows `number`; 0: none was asked */
-    uint64_t message;    /* the id it will have */
+    uint64_t core_since;                 /* the core that knows `number`; 0: none was asked */
+    uint64_t message;                    /* the id it will have */
+    unsigned char token[EDGE_TRY_TOKEN]; /* names its try, from its commit on */
     struct str reverse_path;
     bool utf8;
     enum smtp_body_type body_type;

@@ -90,6 +90,23 @@ static void log_accepted(struct smtp_session *s, const struct msg_committed *com
               log_u64("recipients", mail->recipient_count), log_u64("size", mail->body.size));
 }
 
+/* What its client does next decides what the same message is when it comes again. */
+static void answered(struct smtp_session *s, uint64_t message, bool repeated)
+{
+    must(s->answered.message == 0); /* octets have come since */
+    s->answered = (struct edge_try){.message = message, .repeated = repeated};
+    memcpy(s->answered.token, s->mail->token, sizeof s->answered.token);
+    edge_try_open(s->base.edge, &s->answered);
+}
+
+/* -> S8: neither yes nor no may be said, and core may have it nevertheless. */
+static void cut_unanswered(struct smtp_session *s)
+{
+    answered(s, s->mail->message, false);
+    edge_try_unseen(s->base.edge, &s->answered);
+    smtp_close_after_reply(s, "core-lost");
+}
+
 /* -> S2: durable, and said so */
 static void accept(struct smtp_session *s, const struct msg_committed *committed)
 {
@@ -100,7 +117,7 @@ static void accept(struct smtp_session *s, const struct msg_committed *committed
     log_accepted(s, committed);
     s->messages++;
     s->recipients += s->mail->recipient_count;
-    s->unseen = committed->message;
+    answered(s, committed->message, committed->repeated);
     s->mail->core_since = 0;
     smtp_transaction_end(s, str_null());
 }
@@ -115,7 +132,7 @@ void smtp_message_end(struct smtp_session *s)
     }
     struct err e = smtp_commit(s, &committed);
     if (e.code == ERR_BUS_BROKEN)
-        smtp_close_after_reply(s, "core-lost"); /* neither yes nor no may be said */
+        cut_unanswered(s);
     else if (err_is(e))
         refuse(s, e);
     else if (committed.error != ERR_NONE)

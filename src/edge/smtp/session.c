@@ -71,9 +71,8 @@ static void session_free(struct smtp_session *s)
     if (!s->end)
         s->end = "lost";
     smtp_transaction_end(s, str_from(s->end));
-    struct msg msg = {.kind = MSG_unseen, .unseen = {.message = s->unseen}};
-    if (s->unseen)
-        edge_tell(edge, &msg);
+    if (s->answered.message)
+        edge_try_unseen(edge, &s->answered);
     log_end(s);
     timer_clear(edge->loop, &s->timer);
     task_cancel(edge->loop, &s->after);

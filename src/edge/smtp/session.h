@@ -42,16 +42,16 @@ struct smtp_session {
     enum smtp_state state;
     struct edge_session base;
     struct stream stream;
-    struct timer timer;      /* the deadline of what we wait for */
-    struct fiber_start turn; /* the fiber of this turn */
-    struct task after;       /* back on the loop's stack when the turn is over */
-    struct smtp_mail *mail;  /* S3 to S7, else NULL */
-    const char *end;         /* why it ends, for the log: "quit", "lost" ... */
-    int64_t began;           /* mono */
-    int64_t phase;           /* when the wait for this command or message began */
-    uint64_t phase_in;       /* octets that had come by then */
-    int64_t heard;           /* when octets came last */
-    uint64_t unseen;         /* id of the message whose 250 may not have been seen; 0: none */
+    struct timer timer;       /* the deadline of what we wait for */
+    struct fiber_start turn;  /* the fiber of this turn */
+    struct task after;        /* back on the loop's stack when the turn is over */
+    struct smtp_mail *mail;   /* S3 to S7, else NULL */
+    const char *end;          /* why it ends, for the log: "quit", "lost" ... */
+    int64_t began;            /* mono */
+    int64_t phase;            /* when the wait for this command or message began */
+    uint64_t phase_in;        /* octets that had come by then */
+    int64_t heard;            /* when octets came last */
+    struct edge_try answered; /* the message whose 250 may not have been seen; message 0: none */
     uint64_t messages, recipients, commands, transactions;
     uint32_t errors;
     uint64_t chunk_left;        /* S6: octets of the chunk to come */

@@ -183,9 +183,9 @@ static void keep(struct stage_core *core, const struct msg_commit *commit)
     buf_put(&core->received, commit->received);
     buf_clear(&core->facts);
     buf_put(&core->facts, commit->trace_facts);
-    must(commit->token.n == SMTP_COMMIT_TOKEN);
+    must(commit->token.n == EDGE_TRY_TOKEN);
     struct stage_try *try = &core->tries[core->next_message % STAGE_TOKENS];
-    memcpy(try->token, commit->token.p, SMTP_COMMIT_TOKEN);
+    memcpy(try->token, commit->token.p, EDGE_TRY_TOKEN);
     try->message = core->next_message++;
     core->recipients = commit->recipients_count;
     core->served_extra = commit->served_extra;
@@ -247,12 +247,31 @@ static void welcome(struct stage_core *core)
     must(!err_is(link_send_handle(&core->link, &msg, core->pool)));
 }
 
-/* The last kind that an edge may send. */
-static void unseen(struct stage_core *core, const struct msg *msg)
+static void try_end(struct stage_core *core, const struct msg_try_end *try)
 {
-    must(msg->kind == MSG_unseen);
-    core->unseen++;
-    core->last_unseen = msg->unseen.message;
+    must(try->token.n == EDGE_TRY_TOKEN && try->message);
+    if (try->end == TRY_OPEN)
+        core->still_open++;
+    else if (try->end == TRY_SEEN)
+        core->seen++;
+    else
+        core->unseen++;
+    if (try->end == TRY_UNSEEN)
+        core->last_unseen = try->message;
+}
+
+static void tries(struct stage_core *core, const struct msg_tries *tries)
+{
+    struct msg_try_name names[EDGE_TRIES_MOST];
+    struct msg msg = {.kind = MSG_tries_kept, .tries_kept = {.tries = names}};
+    must(tries->tries_count <= EDGE_TRIES_MOST);
+    for (size_t i = 0; i < tries->tries_count; i++) {
+        try_end(core, &tries->tries[i]);
+        if (tries->tries[i].end != TRY_OPEN)
+            names[msg.tries_kept.tries_count++].token = tries->tries[i].token;
+    }
+    if (!core->keeps_nothing)
+        must(!err_is(link_send(&core->link, &msg)));
 }
 
 static void got(struct link *link, const struct msg *msg, int passed)
@@ -282,7 +301,7 @@ static void got(struct link *link, const struct msg *msg, int passed)
     else if (msg->kind == MSG_refused)
         core->refusals++;
     else
-        unseen(core, msg);
+        tries(core, &msg->tries);
 }
 
 static void ended(struct link *link, struct err why)

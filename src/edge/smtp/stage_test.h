@@ -31,7 +31,7 @@ struct stage_upload {
 };
 
 struct stage_try {
-    unsigned char token[SMTP_COMMIT_TOKEN];
+    unsigned char token[EDGE_TRY_TOKEN];
     uint64_t message; /* 0: unused */
 };
 
@@ -54,7 +54,9 @@ struct stage_core {
     size_t resolves, commits, messages, forgets, refusals, upload_pieces;
     uint64_t seen, unseen; /* how many, and the last that was unseen */
     uint64_t last_unseen;
-    size_t recipients; /* of the last message */
+    uint64_t still_open; /* tries that were told to be so */
+    bool keeps_nothing;  /* ends are not answered for: as if it died before they were durable */
+    size_t recipients;   /* of the last message */
     uint64_t served_extra;
     struct buf body, received, facts, reverse_path;
 };

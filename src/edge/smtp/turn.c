@@ -132,10 +132,8 @@ void smtp_early_word(struct smtp_session *s)
 
 void smtp_note_seen(struct smtp_session *s)
 {
-    if (s->unseen && stream_pending(&s->stream).n > 0) {
-        edge_seen(s->base.edge, s->unseen);
-        s->unseen = 0;
-    }
+    if (s->answered.message && stream_pending(&s->stream).n > 0)
+        edge_try_seen(s->base.edge, &s->answered);
 }
 
 void smtp_turn(struct smtp_session *s)

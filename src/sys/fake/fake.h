@@ -192,6 +192,8 @@ enum fake_client_state {
     FAKE_CLIENT_RESET
 };
 enum fake_client_state fake_client_state(const struct fake_client *client);
+/* The role that accepted it; 0: none yet, or the driver. */
+int fake_client_role(const struct fake_client *client);
 /* Closes what is open, in the orderly way, and frees the client. */
 void fake_client_done(struct fake_client *client);
 

@@ -47,6 +47,7 @@ struct conn {
     struct fake_client *client; /* NULL: closed */
     struct pipe up, down;       /* to the server, to the client */
     struct peer_address peer;
+    int role; /* that accepted it */
     bool reset, vanished;
 };
 
@@ -455,6 +456,7 @@ static int listener_accept(struct fake_inner *w, struct fake_listener *listener,
         return handle;
     TAILQ_REMOVE(&listener->waiting, stream, waiting);
     listener->count--;
+    stream->conn->role = w->running;
     *peer_r = stream->conn->peer;
     fake_thing_drop(w, &stream->thing);
     return handle;
@@ -543,6 +545,11 @@ enum fake_client_state fake_client_state(const struct fake_client *client)
     if (conn->reset)
         return FAKE_CLIENT_RESET;
     return conn->down.ended && conn->down.arrived == 0 ? FAKE_CLIENT_ENDED : FAKE_CLIENT_OPEN;
+}
+
+int fake_client_role(const struct fake_client *client)
+{
+    return client->conn->role;
 }
 
 void fake_client_done(struct fake_client *client)
