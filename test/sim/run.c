@@ -82,6 +82,7 @@ static void plan_make(struct sim *sim)
     plan->readings = plan->tiny ? 3 : 10;
     plan->drops = kind != 0;
     plan->kills = kind >= 3;
+    plan->edges_live = kind == 3 || kind == 5;
     plan->disk = kind == 2 || kind >= 5;
     plan->power = kind == 4 || kind >= 6;
 }

@@ -144,6 +144,7 @@ static void question_ended(struct host *host, bool silent)
             (unsigned long long)letter->number);
     if (host->runs_ahead)
         letter->loose = true;
+    weather_at_drop(&host->sim->weather);
     witness_keep(host, letter);
     letter_unknown(&host->sim->oracle, letter, forgotten(host, letter));
     retry_unknown(host, letter, silent);
@@ -189,7 +190,6 @@ static void limit_reached(struct fake_world *fake, struct fake_event *event)
     (void)fake;
     struct host *host = event->arg;
     if (host->limit_is_drop) {
-        weather_at_drop(&host->sim->weather);
         leave(host, host->drop_how);
         return;
     }

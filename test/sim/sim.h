@@ -37,6 +37,7 @@ struct sim_plan {
     int readings; /* sessions of each reader */
     bool tiny;    /* letters are small: the network moves single octets */
     bool kills, power, disk, drops;
+    bool edges_live; /* it is core that is killed: what the edges know must do */
 };
 
 /* --- SMTP ------------------------------------------------------------------------------------ */
@@ -178,14 +179,14 @@ struct weather {
     struct sim *sim;
     struct fake_random random;
     struct fake_event next;
-    struct fake_event disk_mended;
+    struct fake_event strike, disk_mended;
     int troubles; /* that are left */
     struct fake_fault fault;
     bool fault_is_set;
 };
 
 void weather_open(struct weather *weather, struct sim *sim);
-/* A client is about to drop its connection. */
+/* A client ends its connection at the worst moment. */
 void weather_at_drop(struct weather *weather);
 /* All is well from now on. */
 void weather_calm(struct weather *weather);

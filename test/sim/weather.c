@@ -88,6 +88,7 @@ static bool may_happen(const struct sim_plan *plan, enum trouble trouble)
 {
     switch (trouble) {
     case KILL_EDGE:
+        return plan->kills && !plan->edges_live;
     case KILL_CORE:
         return plan->kills;
     case CUT_POWER:
@@ -153,14 +154,22 @@ static void trouble_comes(struct fake_world *fake, struct fake_event *event)
         fake_event_set(fake, event, sim_now(weather->sim) + pause);
 }
 
-/* What an edge has to say about a client that went finds no core. */
+static void strike(struct fake_world *fake, struct fake_event *event)
+{
+    (void)fake;
+    struct weather *weather = event->arg;
+    sim_say(weather->sim, "weather: core is killed behind a client that went");
+    house_kill(&weather->sim->house, HOUSE_CORE, 0);
+}
+
+/* Just when the edge has to say of a client that it went: nobody hears it, or forgets it. */
 void weather_at_drop(struct weather *weather)
 {
     struct sim *sim = weather->sim;
-    if (!sim->plan.kills || weather->troubles <= 0 || below(weather, 4))
+    if (sim->calm || !sim->plan.kills || below(weather, sim->plan.edges_live ? 2 : 4))
         return;
-    sim_say(sim, "weather: core is killed as a client goes");
-    house_kill(&sim->house, HOUSE_CORE, below(weather, 2) ? 0 : 1 + below(weather, 20));
+    fake_event_set(sim->fake, &weather->strike,
+                   sim_now(sim) + (int64_t)below(weather, 5 * NS_PER_MS));
 }
 
 void weather_open(struct weather *weather, struct sim *sim)
@@ -168,6 +177,7 @@ void weather_open(struct weather *weather, struct sim *sim)
     *weather = (struct weather){.sim = sim};
     fake_world_random(sim->fake, "weather", &weather->random);
     weather->next = (struct fake_event){.run = trouble_comes, .arg = weather};
+    weather->strike = (struct fake_event){.run = strike, .arg = weather};
     weather->disk_mended = (struct fake_event){.run = disk_mended, .arg = weather};
     network_change(weather);
     weather->troubles = (int)below(weather, TROUBLES_MOST);
@@ -181,6 +191,7 @@ void weather_calm(struct weather *weather)
     struct sim *sim = weather->sim;
     static const struct fake_settings fair = {0};
     fake_event_clear(sim->fake, &weather->next);
+    fake_event_clear(sim->fake, &weather->strike);
     fake_event_clear(sim->fake, &weather->disk_mended);
     fake_disk_set_capacity(sim->disk, 0);
     fault_clear(weather);
