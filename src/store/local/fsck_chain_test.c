@@ -337,6 +337,22 @@ static void a_missing_segment_behind_a_lost_header_is_told(void **state)
     store_close(&rig);
 }
 
+/* An index without a position and no segment: but for the spare that looks like a new store. */
+static void a_log_that_is_gone_with_its_index_is_told(void **state)
+{
+    (void)state;
+    struct rig rig;
+    uint32_t uid;
+    behind_make(&rig, &uid);
+    for (uint64_t i = newest_of(&rig); i > 0; i--)
+        segment_lose(&rig, i);
+    index_drop(&rig);
+    assert_int_equal(mends_and_serves(&rig).gone, KEYS);
+    assert_true(list_says(&rig, STR("a segment is missing")));
+    assert_true(list_says(&rig, STR("the commit that names it may be lost")));
+    store_close(&rig);
+}
+
 static void apply_run(struct rig *rig, void *arg)
 {
     (void)arg;
@@ -376,6 +392,7 @@ int main(void)
         cmocka_unit_test(a_checkpoint_behind_a_damaged_header_is_used),
         cmocka_unit_test(a_missing_segment_above_the_index_is_told),
         cmocka_unit_test(a_missing_segment_behind_a_lost_header_is_told),
+        cmocka_unit_test(a_log_that_is_gone_with_its_index_is_told),
         cmocka_unit_test(nothing_is_written_over_when_the_newest_segment_is_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

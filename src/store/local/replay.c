@@ -16,6 +16,7 @@ enum {
     OPS_CAP = 64 * 1024 * 1024, /* memory for the operations of one commit */
     VOID_DELTAS = 8,            /* no tag, no operation */
     VOID_SIZE = RECORD_HEADER_SIZE + VOID_DELTAS,
+    FIRST_SPARES = 2, /* the number behind the spare that the first segment is made of */
 };
 
 /* --- The window ------------------------------------------------------------------------------ */
@@ -410,7 +411,8 @@ static struct err chain_read(struct local *local, struct log_position from, stru
         if (!segment)
             return err_detail(ERR_STORE_DAMAGED, STR("a segment of the log is missing"));
     }
-    if (!segment && from.segment != 0)
+    /* Spares behind the first are made for a log that is there already. */
+    if (!segment && (from.segment != 0 || local->segments.spare_next > FIRST_SPARES))
         return err_detail(ERR_STORE_DAMAGED, STR("the log is gone"));
     if (segment && from.segment == 0 && chain->links[chain->count - 1].header.previous != 0)
         return err_detail(ERR_STORE_DAMAGED, STR("the index is lost and the log is not whole"));
