@@ -119,6 +119,7 @@ static void apply_done(struct job *job)
     local->applying = false;
     local->apply_err = local->apply_result;
     applied_take_over(local);
+    bodies_close_idle(local);
     round_is_over(local);
     if (err_is(local->apply_err))
         timer_set(local->loop, &local->apply_timer, local->loop->now + LOCAL_RETRY_AFTER);

@@ -271,6 +271,7 @@ static void local_free(struct local *local)
     commit_close(local);
     background_close(local);
     apply_close(local);
+    bodies_close_idle(local);
     if (local->segment)
         segment_unpin(&local->segments, local->segment);
     if (local->segments_are_open)

@@ -25,6 +25,7 @@ enum {
     RECORDS_KEPT_MAX = 4 * 1024 * 1024, /* octets of spare memory for records */
     LOCAL_READERS = 4,                  /* threads of the reader lane */
     LOCAL_SPARES = 1,                   /* segments made ahead */
+    LOCAL_BODY_FILES = 64,              /* body files kept open while they are read */
     LOCAL_WATCH_LISTS = 256,            /* watches, hashed by partition */
 };
 
@@ -106,6 +107,26 @@ struct background {
     uint64_t checkpoint_octets; /* of the newest checkpoint we wrote; 0: none */
 };
 
+/* A body file that is open to be read: body_handles.c. */
+struct body_handle {
+    blob_id blob; /* 0: free */
+    int file;
+    unsigned users;
+    bool stale;    /* not for the next reader; closed by its last user */
+    uint64_t used; /* the higher, the later */
+};
+
+struct body_handles {
+    struct body_handle handles[LOCAL_BODY_FILES];
+    uint64_t uses;
+};
+
+/* One reading of a body file. */
+struct body_use {
+    int file;
+    struct body_handle *handle; /* NULL: opened for this reading alone */
+};
+
 #define LOCAL_MAGIC MAGIC('L', 'O', 'C', 'L')
 
 struct local {
@@ -176,6 +197,7 @@ struct local {
     struct timer apply_timer;
     struct apply_waiter_list apply_waiters;
 
+    struct body_handles bodies;
     struct watch_list watches[LOCAL_WATCH_LISTS];
     struct partition_watch *watch_next; /* of the list that is being walked */
     blob_id blob_next;
@@ -235,6 +257,15 @@ struct err bodies_sweep(struct local *local);
  * for the disk. */
 void bodies_list(struct local *local, struct buf *blobs, struct err *e_r);
 struct err body_is_leaked(struct local *local, blob_id blob, bool *leaked_r);
+
+/* --- body_handles.c -------------------------------------------------------------------------- */
+
+/* The body's file, open until body_give. ERR_NOT_FOUND: it is not there. Its foot is fsck's to
+ * check: each chunk that is read has a sum of its own. */
+struct err body_take(struct local *local, blob_id blob, struct body_use *use_r);
+void body_give(struct local *local, struct body_use *use);
+/* Those that nobody reads at the moment; the others follow when they are given back. */
+void bodies_close_idle(struct local *local);
 
 /* --- rotate.c -------------------------------------------------------------------------------- */
 

@@ -391,6 +391,78 @@ static void one_write_and_one_sync_for_a_group(void **state)
     on_engine(one_sync_body);
 }
 
+/* --- Body files that are read --- */
+
+enum {
+    LARGE_BODY = ENGINE_BODY_INLINE_MAX + 100000,
+    RANGE = 64 * 1024,
+    LARGE_BODIES = LOCAL_BODY_FILES + 6,
+};
+
+struct open_count {
+    struct fake_hook hook;
+    int opened, closed;
+};
+
+static void count_open(struct fake_hook *hook, const struct fake_call *call)
+{
+    struct open_count *count = hook->arg;
+    count->opened += call->kind == FAKE_FILE_OPEN && str_starts(call->name, STR("bodies/"));
+    count->closed += call->kind == FAKE_CLOSE;
+}
+
+static blob_id large_put(struct rig *rig, unsigned number)
+{
+    static char body[LARGE_BODY];
+    char key[16];
+    memset(body, (int)('a' + number % 26), sizeof body);
+    (void)snprintf(key, sizeof key, "large%u", number);
+    struct blob_put put = {.blob = engine_blob_new(rig->engine), .head = STR("head")};
+    assert_false(err_is(engine_upload_open(rig->engine, put.blob, &put.upload)));
+    assert_false(err_is(engine_upload_write(rig->engine, put.upload, str_make(body, sizeof body))));
+    assert_false(err_is(engine_upload_finish(rig->engine, put.upload)));
+    struct op op = {.kind = OP_PUT, .partition = inbox, .key = str_from(key), .blob = put.blob};
+    struct commit commit = {.ops = &op, .op_count = 1, .blobs = &put, .blob_count = 1};
+    assert_false(err_is(engine_commit_wait(rig->engine, &commit)));
+    return put.blob;
+}
+
+static void large_read(struct rig *rig, blob_id blob, unsigned number)
+{
+    static char range[RANGE];
+    for (uint64_t at = 0; at + RANGE <= LARGE_BODY; at += RANGE) {
+        assert_false(err_is(engine_blob_read(rig->engine, blob, at, range, RANGE)));
+        assert_int_equal(range[0], 'a' + number % 26);
+    }
+}
+
+static void large_body(struct rig *rig, void *arg)
+{
+    (void)arg;
+    blob_id blobs[LARGE_BODIES];
+    for (unsigned i = 0; i < LARGE_BODIES; i++)
+        blobs[i] = large_put(rig, i);
+    struct open_count count = {.hook = {.after = count_open, .arg = &count}};
+    fake_hook_add(rig->fake, &count.hook);
+    large_read(rig, blobs[0], 0);
+    assert_int_equal(count.opened, 1);
+    /* More than are kept: those least lately used are closed. */
+    for (unsigned i = 0; i < LARGE_BODIES; i++)
+        large_read(rig, blobs[i], i);
+    assert_int_equal(count.opened, LARGE_BODIES);
+    assert_int_equal(count.closed, LARGE_BODIES - LOCAL_BODY_FILES);
+    /* A round of the applier lets them go: their bodies may have died. */
+    assert_false(err_is(local_apply_now(rig->engine)));
+    assert_int_equal(count.closed, LARGE_BODIES);
+    fake_hook_remove(rig->fake, &count.hook);
+}
+
+static void a_body_file_is_opened_once_for_all_its_ranges(void **state)
+{
+    (void)state;
+    on_engine(large_body);
+}
+
 static void watched(struct partition_watch *watch)
 {
     ++*(int *)watch->arg;
@@ -569,6 +641,7 @@ int main(void)
         cmocka_unit_test(blobs_are_read_by_range),
         cmocka_unit_test(a_blob_lives_as_long_as_its_owners),
         cmocka_unit_test(one_write_and_one_sync_for_a_group),
+        cmocka_unit_test(a_body_file_is_opened_once_for_all_its_ranges),
         cmocka_unit_test(watches_wake),
         cmocka_unit_test(limits),
         cmocka_unit_test(what_was_closed_is_there),

@@ -13,7 +13,6 @@
 #include <errno.h>
 
 #include "base/crc.h"
-#include "store/local/body_file.h"
 #include "store/local/engine_local.h"
 
 /* --- Layers ---------------------------------------------------------------------------------- */
@@ -352,16 +351,6 @@ static struct err place_find(struct local *local, blob_id blob, struct place *pl
     return err_is(damage) ? damage : e;
 }
 
-/* Its foot is fsck's to check: each chunk that is read has a sum of its own. */
-static struct err body_file_find(struct local *local, struct blob_reading *reading)
-{
-    char name[BODY_NAME_MAX];
-    reading->body_file = local->world->ops->file_open(local->world, local->folder,
-                                                      body_name(reading->blob, name), FILE_READ);
-    return reading->body_file >= 0 ? err_none()
-                                   : err_os(-reading->body_file, STR("opening a body's file"));
-}
-
 static struct err blob_read_at_place(struct local *local, struct blob_reading *reading)
 {
     struct segment *segment = segment_find(&local->segments, reading->place.segment);
@@ -371,13 +360,14 @@ static struct err blob_read_at_place(struct local *local, struct blob_reading *r
     if (err_is(e))
         return e;
     reading->file = segment->file;
-    reading->body_file = -1;
+    struct body_use use = {.file = -1};
     if (reading->place.external && !reading->head)
-        e = body_file_find(local, reading);
+        e = body_take(local, reading->blob, &use);
+    reading->body_file = use.file;
     if (!err_is(e))
         e = blob_reading_wait(local, reading);
-    if (reading->body_file >= 0)
-        (void)local->world->ops->close(local->world, reading->body_file);
+    if (use.file >= 0)
+        body_give(local, &use);
     segment_unpin(&local->segments, segment);
     return e;
 }
