@@ -200,6 +200,8 @@ static struct err segment_check(struct fsck *fsck, struct segment *segment)
             break;
     }
     e = check.scan.err;
+    if (!err_is(e) && !segment->damaged)
+        segment->read_to = check.scan.at;
     segment_scan_end(fsck->local, segment, &check.scan);
     return e;
 }
@@ -210,6 +212,7 @@ static struct err log_check(struct fsck *fsck)
     struct err e = err_none();
     TAILQ_FOREACH (segment, &fsck->local->segments.list, link) {
         segment->damaged = false;
+        segment->read_to = 0;
         if (!err_is(e))
             e = segment_check(fsck, segment);
     }

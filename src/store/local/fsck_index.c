@@ -145,7 +145,16 @@ static bool has_owner(struct check *check, blob_id blob)
            str_starts(key, index_key_str(&prefix));
 }
 
-/* Reads all of the blob. ERR_NOT_FOUND: it went meanwhile. */
+/* Was its body read with its record, when the log was? Then header and head show that the place is
+ * this blob's. */
+static bool body_was_read(struct check *check, const struct place *place)
+{
+    const struct segment *segment = segment_find(&check->fsck->local->segments, place->segment);
+    return !place->external && segment && !segment->damaged && place->offset < segment->read_to &&
+           place->in_log <= segment->read_to - place->offset;
+}
+
+/* Reads all of the blob that was not read yet. ERR_NOT_FOUND: it went meanwhile. */
 static struct err blob_check(struct check *check, blob_id blob, const struct place *place)
 {
     struct engine *engine = &check->fsck->local->engine;
@@ -163,8 +172,9 @@ static struct err blob_check(struct check *check, blob_id blob, const struct pla
         if (e.code == ERR_NOT_FOUND)
             e = err_detail(ERR_STORE_DAMAGED, STR("its body file is missing"));
     }
-    for (uint64_t at = 0; at < place->body && !err_is(e); at += READ_SIZE) {
-        uint64_t left = place->body - at;
+    uint64_t end = body_was_read(check, place) ? 0 : place->body;
+    for (uint64_t at = 0; at < end && !err_is(e); at += READ_SIZE) {
+        uint64_t left = end - at;
         e = local_blob_read(engine, blob, at, check->octets,
                             left < READ_SIZE ? (size_t)left : READ_SIZE);
     }

@@ -53,6 +53,39 @@ static void a_store_that_nothing_was_written_to_has_no_findings(void **state)
     store_close(&rig);
 }
 
+/* --- What is read ------------------------------------------------------------------------------
+ */
+
+struct read_count {
+    struct fake_hook hook;
+    uint64_t octets;
+};
+
+static void count_read(struct fake_hook *hook, const struct fake_call *call)
+{
+    struct read_count *count = hook->arg;
+    if ((call->kind == FAKE_FILE_READ || call->kind == FAKE_FILE_READ_NOWAIT) && call->result > 0)
+        count->octets += (uint64_t)call->result;
+}
+
+static void bodies_are_read_once_with_their_records(void **state)
+{
+    (void)state;
+    struct rig rig;
+    uint64_t large = 0;
+    uint64_t small = 0;
+    store_open(&rig);
+    for (unsigned key = 0; key < KEYS; key++)
+        *(body_size(key) > ENGINE_BODY_INLINE_MAX ? &large : &small) += body_size(key);
+    struct read_count count = {.hook = {.after = count_read, .arg = &count}};
+    fake_hook_add(rig.fake, &count.hook);
+    assert_int_equal(fsck_findings(&rig), 0);
+    fake_hook_remove(rig.fake, &count.hook);
+    /* A quarter more for heads and sums; each body of the log again would be all of it again. */
+    assert_true(count.octets < large + small + small / 4);
+    store_close(&rig);
+}
+
 /* In octets of a blob in the log: its header, its head, its body. */
 static void a_damaged_body_is_set_aside_and_its_entry_stays(void **state)
 {
@@ -393,6 +426,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_healthy_store_has_no_findings),
         cmocka_unit_test(a_store_that_nothing_was_written_to_has_no_findings),
+        cmocka_unit_test(bodies_are_read_once_with_their_records),
         cmocka_unit_test(a_damaged_body_is_set_aside_and_its_entry_stays),
         cmocka_unit_test(a_damaged_segment_is_kept_in_quarantine),
         cmocka_unit_test(a_damaged_record_whose_commit_is_in_the_index_loses_nothing),

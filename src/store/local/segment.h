@@ -36,6 +36,7 @@ struct segment {
     uint64_t seen_live, seen_blobs;
     bool seen_row;
     bool damaged;
+    uint64_t read_to; /* every record below was read and is whole, bodies too; 0: not known */
 };
 
 TAILQ_HEAD(segment_list, segment);
