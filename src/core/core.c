@@ -1,7 +1,7 @@
 #include "core/core.h"
 
 #include "base/must.h"
-#include "core/peer.h"
+#include "core/transaction.h"
 #include "format/message_id.h"
 #include "store/trace.h"
 
@@ -80,6 +80,7 @@ struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fi
                           .resent = resent};
     LIST_INIT(&core->peers);
     TAILQ_INIT(&core->spare_requests);
+    LIST_INIT(&core->spare_transactions);
     struct directory_settings none = {.plus = '\0'};
     directory_init(&core->directory, engine, core->world, &none);
     core->directory.loop = core->loop;
@@ -117,6 +118,7 @@ void core_close(struct core *core)
         arena_done(&request->arena);
         free(request);
     }
+    transactions_spare_free(core);
     core->magic = 0;
 }
 

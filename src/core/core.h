@@ -33,6 +33,7 @@ enum {
     CORE_SLABS = 2048,           /* of each edge: 32 MB of addresses, touched last used first */
     REQUEST_ARENA = 1024 * 1024, /* what one question may take */
     REQUESTS_KEPT = 256,         /* spare ones, so that a question does not call malloc */
+    TRANSACTIONS_KEPT = 256,     /* the same */
 };
 
 struct peer;
@@ -56,6 +57,8 @@ struct core {
     struct wait *emptied;    /* core_close waits for the last one */
     TAILQ_HEAD(request_list, request) spare_requests;
     size_t spare_request_count;
+    LIST_HEAD(transaction_list, transaction) spare_transactions;
+    size_t spare_transaction_count;
     uint64_t last_message;
     struct timer duty;
     struct fiber_start duty_start;

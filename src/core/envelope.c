@@ -15,11 +15,62 @@ enum {
 
 /* --- Transactions --- */
 
+static int transaction_order(const struct transaction *a, const struct transaction *b)
+{
+    return a->number < b->number ? -1 : a->number > b->number;
+}
+
+/* A tree and not a table: it takes no memory when the first transaction comes. */
+RB_GENERATE_INTERNAL(transaction_tree, transaction, link, transaction_order,
+                     __attribute__((unused)) static)
+
 struct transaction *transaction_find(struct peer *peer, uint64_t number)
 {
-    struct transaction *transaction;
-    HASH_FIND(hh, peer->transactions, &number, sizeof(number), transaction);
+    struct transaction probe = {.number = number};
+    return RB_FIND(transaction_tree, &peer->transactions, &probe);
+}
+
+static struct transaction *transaction_take(struct core *core)
+{
+    struct transaction *transaction = LIST_FIRST(&core->spare_transactions);
+    struct arena arena;
+    if (transaction) {
+        LIST_REMOVE(transaction, link_kept);
+        core->spare_transaction_count--;
+        arena = transaction->arena;
+    } else {
+        transaction = malloc(sizeof(*transaction));
+        arena_init(&arena, TRANSACTION_ARENA);
+    }
+    if (transaction)
+        *transaction = (struct transaction){
+            .magic = TRANSACTION_MAGIC, .core = core, .holds = 1, .arena = arena};
     return transaction;
+}
+
+static void transaction_give_back(struct transaction *transaction)
+{
+    struct core *core = transaction->core;
+    transaction->magic = 0;
+    if (core->spare_transaction_count < TRANSACTIONS_KEPT) {
+        arena_reset(&transaction->arena);
+        LIST_INSERT_HEAD(&core->spare_transactions, transaction, link_kept);
+        core->spare_transaction_count++;
+    } else {
+        arena_done(&transaction->arena);
+        free(transaction);
+    }
+}
+
+void transactions_spare_free(struct core *core)
+{
+    struct transaction *transaction;
+    while ((transaction = LIST_FIRST(&core->spare_transactions))) {
+        LIST_REMOVE(transaction, link_kept);
+        arena_done(&transaction->arena);
+        free(transaction);
+    }
+    core->spare_transaction_count = 0;
 }
 
 void transaction_hold(struct transaction *transaction)
@@ -30,11 +81,8 @@ void transaction_hold(struct transaction *transaction)
 void transaction_release(struct transaction *transaction)
 {
     must_be(transaction, TRANSACTION_MAGIC);
-    if (--transaction->holds > 0)
-        return;
-    transaction->magic = 0;
-    arena_done(&transaction->arena);
-    free(transaction);
+    if (--transaction->holds == 0)
+        transaction_give_back(transaction);
 }
 
 void transaction_end(struct peer *peer, struct transaction *transaction)
@@ -43,16 +91,16 @@ void transaction_end(struct peer *peer, struct transaction *transaction)
         return;
     transaction->over = true;
     peer->transaction_octets -= transaction->counted;
-    HASH_DEL(peer->transactions, transaction);
+    RB_REMOVE(transaction_tree, &peer->transactions, transaction);
+    peer->transaction_count--;
     transaction_release(transaction);
 }
 
 void transactions_drop(struct peer *peer)
 {
-    struct transaction *transaction, *next;
-    HASH_ITER (hh, peer->transactions, transaction, next) {
+    struct transaction *transaction;
+    while ((transaction = RB_MIN(transaction_tree, &peer->transactions)))
         transaction_end(peer, transaction);
-    }
 }
 
 static void transaction_count(struct peer *peer, struct transaction *transaction)
@@ -80,22 +128,20 @@ static struct err envelope_take(struct transaction *transaction, const struct ms
 static struct err transaction_begin(struct peer *peer, const struct msg_resolve *asked,
                                     struct transaction **transaction_r)
 {
-    if (HASH_COUNT(peer->transactions) >= PEER_TRANSACTIONS_MAX)
+    if (peer->transaction_count >= PEER_TRANSACTIONS_MAX)
         return err_make(ERR_OVER_LIMIT);
-    struct transaction *transaction = calloc(1, sizeof(*transaction));
+    struct transaction *transaction = transaction_take(peer->core);
     if (!transaction)
         return err_make(ERR_NO_MEMORY);
-    transaction->magic = TRANSACTION_MAGIC;
     transaction->number = asked->transaction;
-    transaction->holds = 1;
     transaction->message = core_message_id(peer->core);
-    arena_init(&transaction->arena, TRANSACTION_ARENA);
     struct err e = envelope_take(transaction, asked);
     if (err_is(e)) {
         transaction_release(transaction);
         return e;
     }
-    HASH_ADD(hh, peer->transactions, number, sizeof(transaction->number), transaction);
+    RB_INSERT(transaction_tree, &peer->transactions, transaction);
+    peer->transaction_count++;
     *transaction_r = transaction;
     return err_none();
 }

@@ -247,6 +247,7 @@ struct err peer_add(struct core *core, int handle, enum bus_role role, uint32_t 
         free(peer);
         return err_os(-failed, STR("link"));
     }
+    RB_INIT(&peer->transactions);
     LIST_INSERT_HEAD(&core->peers, peer, link_in_core);
     core->peer_count++;
     return err_none();

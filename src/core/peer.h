@@ -9,6 +9,7 @@
 #define CORE_PEER_H
 
 #include "base/hash.h"
+#include <bsd/sys/tree.h>
 
 #include "bus/link.h"
 #include "core/core.h"
@@ -26,6 +27,8 @@ struct transaction;
 struct upload_slot;
 struct mailbox_login;
 
+RB_HEAD(transaction_tree, transaction);
+
 #define PEER_MAGIC MAGIC('P', 'E', 'E', 'R')
 
 struct peer {
@@ -37,7 +40,8 @@ struct peer {
     uint32_t instance;
     char *slabs; /* CORE_SLABS * SLAB_SIZE octets, shared with the edge: it may change any of them
                     at any time */
-    struct transaction *transactions;
+    struct transaction_tree transactions; /* by number */
+    size_t transaction_count;
     size_t transaction_octets;
     struct upload_slot *uploads;
     struct mailbox_login *logins;

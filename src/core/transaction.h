@@ -22,7 +22,9 @@ struct accepted_recipient {
 
 struct transaction {
     uint32_t magic;
-    UT_hash_handle hh;
+    RB_ENTRY(transaction) link;        /* in the peer's */
+    LIST_ENTRY(transaction) link_kept; /* in core's spare ones */
+    struct core *core;
     uint64_t number; /* the edge's name for it */
     uint64_t message;
     enum transmission transmission;
@@ -41,5 +43,7 @@ struct transaction *transaction_find(struct peer *peer, uint64_t number);
 void transaction_end(struct peer *peer, struct transaction *transaction);
 void transaction_hold(struct transaction *transaction);
 void transaction_release(struct transaction *transaction);
+/* Core's end: the spare ones go. */
+void transactions_spare_free(struct core *core);
 
 #endif
