@@ -53,7 +53,7 @@ class Group:
             except (FileNotFoundError, ProcessLookupError):
                 continue
             pss += _kilobytes(rollup, "Pss:")
-            anonymous += _kilobytes(status, "RssAnon:") + _kilobytes(status, "RssShmem:")
+            anonymous += _kilobytes(status, "RssAnon:")
         return {"pss": pss, "anonymous": anonymous, "processes": len(self.processes())}
 
     def wait_empty(self, seconds=20):
@@ -85,16 +85,17 @@ class Disk:
         device = os.stat(folder).st_dev
         path = pathlib.Path(os.path.realpath(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}"))
         self.path = path.parent if (path / "partition").exists() else path
+        self.patience = 6  # seconds that settle() waits at most
 
     def read(self):
         """Octets written and flushes, since the machine was started."""
         fields = (self.path / "stat").read_text().split()
         return {"written": int(fields[6]) * SECTOR, "flushes": int(fields[15]) if len(fields) > 15 else 0}
 
-    def settle(self, quiet=0.3, patience=6):
+    def settle(self, quiet=0.3):
         """Waits until nothing has been written for a while: what was begun before a run is not part of it."""
         os.sync()
-        end = time.monotonic() + patience
+        end = time.monotonic() + self.patience
         before = self.read()
         while time.monotonic() < end:
             time.sleep(quiet)

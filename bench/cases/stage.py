@@ -9,7 +9,8 @@ import measure
 LEAST_SECONDS = 3.0  # of a timed run
 AIM_SECONDS = 3.6
 PROBE_SECONDS = 0.7
-SATURATED = 1.05     # doubling the generator's processes may raise the sink's rate by less than this
+KB, MB = 1 << 10, 1 << 20
+REUSED = 1000        # messages for each connection: what Veredus, as shipped, takes in one session
 
 
 class Stage:
@@ -20,15 +21,21 @@ class Stage:
         self.disk = measure.Disk(folder)
         self.rounds = 1 if size == "quick" else 3
         self.rows = []
+        if size == "quick":
+            self.disk.patience = 0.3
+
+    def scaled(self, count, least=1):
+        """Less of everything where only the bench itself is tried."""
+        return max(least, count // 100) if self.size == "quick" else count
 
     def say(self, text):
         print(f"{time.strftime('%H:%M:%S')} {self.name}: {text}", file=sys.stderr, flush=True)
 
     def add(self, case, server, **values):
-        row = {"case": case, "disk": self.name, "server": server.name, **values}
+        row = {"case": case, "disk": self.name, "size": self.size, "server": server.name, **values}
         self.rows.append(row)
-        shown = ("rate", "p50_ms", "p99_ms", "cpu_us", "syncs", "flushes", "written", "others")
-        self.say(f"{case} {server.name}: " + " ".join(f"{name}={row[name]:.4g}" for name in shown if name in row))
+        self.say(f"{case}, {server.name}: " + " ".join(
+            f"{name}={value:.4g}" for name, value in values.items() if isinstance(value, float)))
         return row
 
     def timed(self, server, messages, mode="smtp", wait=False, port=None, **settings):
@@ -56,12 +63,12 @@ class Numbers:
         return first
 
 
-def probe(server, numbers, least, wait=False, port=None, **settings):
+def probe(server, numbers, least, wait=False, **settings):
     """The rate, roughly; it warms the server up, too."""
     count = least
     while True:
         begun = time.monotonic()
-        found = generator.run("smtp", port or server.port, messages=count, first=numbers.take(count), **settings)
+        found = generator.run("smtp", server.port, messages=count, first=numbers.take(count), **settings)
         if wait:
             server.wait_delivered()
         passed = time.monotonic() - begun if wait else found["seconds"]
@@ -76,8 +83,11 @@ def verify(stage, server, numbers, size, accounts=100, recipients=1):
                           recipients=recipients, sessions=4, window=50, password="pw", verify=True)
     assert found["done"] == numbers.next * recipients, f"{found['done']} of {numbers.next * recipients} are there"
     stage.say(f"verified {found['done']} messages of {server.name}")
-    return found["done"]
 
 
 def median(rows, name):
     return statistics.median(row[name] for row in rows)
+
+
+def size_name(octets):
+    return f"{octets // MB} MB" if octets >= MB else f"{octets // KB} KB"

@@ -1,0 +1,108 @@
+"""Servers that get the same mail in turns, round after round, so that whatever else happens on the machine meets all of
+them. Before the first round each is probed; afterwards what it acknowledged is read back where it can be."""
+import statistics
+
+from cases.stage import AIM_SECONDS, LEAST_SECONDS, MB, Numbers, median, probe, verify
+from peers.veredus import Veredus
+
+SATURATED = 1.05  # doubling the generator's processes may raise the sink's rate by less than this
+PROCESSES_MOST = 4
+PEER_PART = 10    # in the core matrix slow peers get this part of the messages, but as many as last 3 s
+STORE_MOST = 2 << 30  # octets of a store that is emptied between rounds
+
+
+class Contest:
+    """sink: what sets the ceiling, and shows whether the generator is fast enough; None where nothing does.
+    wait: a round lasts until a server has delivered. settings: of the generator."""
+
+    def __init__(self, stage, name, servers, sink=None, wait=False, **settings):
+        self.stage, self.name, self.wait, self.settings = stage, name, wait, settings
+        self.sink, self.servers = sink, servers
+        self.all = [*([sink] if sink else []), *servers]
+        self.numbers = {server: Numbers() for server in self.all}
+        self.rows = {server: [] for server in self.all}
+        self.doubled = []
+
+    def run(self):
+        self.calibrate()
+        for number in range(self.stage.rounds):
+            self.round(number)
+        self.finish()
+
+    # --- How many messages ---
+
+    def calibrate(self):
+        least = max(self.settings["sessions"] * 2, min(200, 16 * MB // self.settings["size"]))
+        if self.stage.size == "quick":
+            self.processes, self.counts = 1, {server: self.settings["sessions"] * 2 for server in self.all}
+            return
+        rates = {server: probe(server, self.numbers[server], least, self.wait, **self.settings)
+                 for server in self.all}
+        self.processes = self.pick_processes(rates[self.sink]) if self.sink else 1
+        same = int(AIM_SECONDS * max(rate for server, rate in rates.items() if not self.is_slow(server)))
+        self.counts = {server: same if self.stage.size == "full" or not self.is_slow(server)
+                       else min(same, max(same // PEER_PART, int(rate * AIM_SECONDS)))
+                       for server, rate in rates.items()}
+
+    def is_slow(self, server):
+        return server is not self.sink and not isinstance(server, Veredus)
+
+    def pick_processes(self, rate):
+        """As many processes of the generator as are enough: twice as many bring the sink no further."""
+        processes = 1
+        while processes * 2 <= min(PROCESSES_MOST, self.settings["sessions"]):
+            more = probe(self.sink, Numbers(), int(rate), processes=processes * 2, **self.settings)
+            if more < rate * SATURATED:
+                break
+            processes, rate = processes * 2, more
+        return processes
+
+    # --- Rounds ---
+
+    def one(self, server, processes):
+        count = self.counts[server]
+        first = self.numbers[server].take(count)
+        return {"messages": count, "processes": processes,
+                **self.stage.timed(server, count, first=first, processes=processes, wait=self.wait, **self.settings)}
+
+    def round(self, number):
+        ceiling = None
+        if self.sink:
+            found = self.one(self.sink, self.processes)
+            ceiling = found["rate"]
+            self.keep(self.sink, number, found, {})
+            twice = min(self.processes * 2, self.settings["sessions"])
+            self.doubled.append(self.one(self.sink, twice)["rate"] if twice > self.processes else ceiling)
+        for server in self.servers:
+            found = self.one(server, self.processes)
+            self.keep(server, number, found, {"of_sink": found["rate"] / ceiling} if ceiling else {})
+            self.clear(server)
+
+    def keep(self, server, number, found, more):
+        self.rows[server].append(self.stage.add(self.name, server, round=number, octets_each=self.settings["size"],
+                                                **found, **more))
+
+    def clear(self, server):
+        """Peers start each round with an empty queue. Veredus keeps its store, which is what it is for, unless the
+        disk gets full."""
+        if self.is_slow(server):
+            server.purge()
+        elif self.numbers[server].next * self.settings["size"] > STORE_MOST:
+            self.check(server)
+
+    def check(self, server):
+        if self.numbers[server].next:
+            verify(self.stage, server, self.numbers[server], self.settings["size"], self.settings["accounts"],
+                   self.settings.get("recipients", 1))
+            server.purge()
+            self.numbers[server] = Numbers()
+
+    def finish(self):
+        """Verifies what is stored, and says of the rows whether they count."""
+        gain = statistics.median(self.doubled) / median(self.rows[self.sink], "rate") if self.sink else 1
+        for server, rows in self.rows.items():
+            for row in rows:
+                row["gain"] = gain
+                row["counts"] = gain < SATURATED and row["seconds"] >= LEAST_SECONDS
+            if isinstance(server, Veredus):
+                self.check(server)

@@ -1,0 +1,260 @@
+"""doc/performance.md, from the rows that were measured: medians, and beside each target whether it is met."""
+import datetime
+import statistics
+
+import machine
+import plot
+from cases import accept
+from cases.stage import KB
+
+PAGE = machine.ROOT / "doc" / "performance.md"
+PLOT = machine.ROOT / "doc" / "performance.svg"
+
+
+class Results:
+    """All rows; what is asked of them is a median over the rounds."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def of(self, case, server, disk="journaled"):
+        return [row for row in self.rows if (row["case"], row["server"], row["disk"]) == (case, server, disk)]
+
+    def median(self, case, server, field, disk="journaled"):
+        """None where it was not measured."""
+        values = [row[field] for row in self.of(case, server, disk) if row.get(field) is not None]
+        return statistics.median(values) if values else None
+
+    def ratio(self, case, one, other, field, disk="journaled"):
+        above, below = self.median(case, one, field, disk), self.median(case, other, field, disk)
+        return above / below if above is not None and below else None
+
+    def counts(self, case, server, disk="journaled"):
+        return all(row.get("counts", True) for row in self.of(case, server, disk))
+
+    def cases(self, start, disk="journaled"):
+        """Names of cases, in the order in which they were measured."""
+        return list(dict.fromkeys(row["case"] for row in self.rows
+                                  if row["disk"] == disk and row["case"].startswith(start)))
+
+    def servers(self, case, disk="journaled"):
+        return list(dict.fromkeys(row["server"] for row in self.rows if (row["case"], row["disk"]) == (case, disk)))
+
+
+# --- Figures as they are written ---
+
+def number(value, digits=0, unit=""):
+    if value is None:
+        return "-"
+    if digits == 0 and abs(value) < 10:
+        digits = 1
+    return f"{value:,.{digits}f}{unit}"
+
+
+def percent(value):
+    return "-" if value is None else f"{value * 100:.0f} %"
+
+
+def times(value):
+    return "-" if value is None else f"{value:.1f}"
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+
+
+# --- Sections ---
+
+def accept_table(results, disk):
+    rows = []
+    for case in results.cases("accept ", disk):
+        if "sink" not in results.servers(case, disk):
+            continue
+
+        def of(server, field):
+            return results.median(case, server, field, disk)
+
+        rows.append([
+            case.removeprefix("accept ") + ("" if results.counts(case, "veredus", disk) else " (*)"),
+            number(of("sink", "rate")),
+            f"{number(of('veredus', 'rate'))} = {percent(of('veredus', 'of_sink'))}",
+            *(number(of(server, "rate")) for server in ("postfix", "exim", "opensmtpd")),
+            times(results.ratio(case, "veredus", "postfix", "rate", disk)),
+            *(f"{number(of(server, 'p50_ms'), 2)} / {number(of(server, 'p99_ms'), 2)}"
+              for server in ("veredus", "postfix")),
+            *(number(of(server, "cpu_us")) for server in ("veredus", "postfix")),
+            *(number(of("veredus", field), 2) for field in ("syncs", "flushes")),
+        ])
+    return table(["size, sessions, connection", "sink /s", "Veredus /s, of the sink", "Postfix", "Exim", "OpenSMTPD",
+                  "Veredus : Postfix", "Veredus p50 / p99 ms", "Postfix p50 / p99 ms", "CPU us Veredus",
+                  "CPU us Postfix", "Veredus syncs", "Veredus flushes"], rows)
+
+
+def delivery_table(results, disk):
+    return table(["case", "Veredus /s", "Postfix + Dovecot /s", "ratio", "CPU us", "CPU us", "syncs", "syncs"], [
+        [case.removeprefix("deliver "), *(number(results.median(case, server, "rate", disk)) for server in PAIR),
+         times(results.ratio(case, *PAIR, "rate", disk)),
+         *(number(results.median(case, server, "cpu_us", disk)) for server in PAIR),
+         *(number(results.median(case, server, "syncs", disk), 2) for server in PAIR)]
+        for case in results.cases("deliver ", disk)])
+
+
+PAIR = ("veredus", "postfix-dovecot")
+
+
+def plain_table(results, start, columns, disk="journaled"):
+    """One line for each case and server; columns: {title: (field, digits)}."""
+    rows = []
+    for case in results.cases(start, disk):
+        for server in results.servers(case, disk):
+            rows.append([case, server] + [number(results.median(case, server, field, disk), digits)
+                                          for field, digits in columns.values()])
+    return table(["case", "server", *columns], rows)
+
+
+SECTIONS = (
+    ("Bytes written for a message of 10 KB", "written ",
+     "Sectors of the device, from before the first message until the server has been stopped in order and the file "
+     "system synced: what is put off is counted.",
+     {"times its size": ("times", 2), "octets": ("written", 0), "flushes": ("flushes", 2),
+      "messages": ("messages", 0)}),
+    ("Latency of the 250 at half the maximal rate", "latency ",
+     "10 sessions, 1 KB, each message begun at its time. Beside it, in the same minute: 4 KB written over blocks that "
+     "were written before, and one fdatasync.",
+     {"rate /s": ("rate", 0), "p50 ms": ("p50_ms", 2), "p99 ms": ("p99_ms", 2), "sync p50 ms": ("sync_p50_ms", 2),
+      "sync p99 ms": ("sync_p99_ms", 2), "p99 : sync p99": ("of_sync", 2), "late": ("late", 0)}),
+    ("POP3", "read 10 KB",
+     "Mailboxes of 1,000 messages of 10 KB, read whole, again and again.",
+     {"messages /s": ("rate", 0), "MB/s": ("mb_s", 0), "CPU us": ("cpu_us", 0), "p50 ms": ("p50_ms", 3),
+      "p99 ms": ("p99_ms", 3)}),
+    ("Idle connections", "idle ",
+     "After EHLO. Octets of each connection; kernel memory apart. As many connections as each server lets in.",
+     {"connections": ("held", 0), "PSS": ("pss_each", 0), "RssAnon": ("anonymous_each", 0),
+      "processes": ("processes", 0)}),
+    ("Dripping clients", "good clients",
+     "200 clients at a quarter of the maximal rate, beside 10,000 that send one octet a second.",
+     {"dripping": ("dripping", 0), "p99 alone ms": ("alone_p99_ms", 2), "p99 beside them ms": ("p99_ms", 2),
+      "times": ("times", 2)}),
+    ("Start", "start ",
+     "With the page cache dropped. Veredus has the messages in mailboxes, the others in the queue.",
+     {"stored": ("stored", 0), "to the banner ms": ("banner_ms", 0), "to the first 250 ms": ("accepted_ms", 0)}),
+    ("Growth: messages", "accept 1 KB with", "10 sessions, reused.",
+     {"rate /s": ("rate", 0), "p99 ms": ("p99_ms", 2), "CPU us": ("cpu_us", 0), "written": ("written", 0)}),
+    ("", "accept 10 KB with", "", {"rate /s": ("rate", 0), "p99 ms": ("p99_ms", 2), "CPU us": ("cpu_us", 0),
+                                   "written": ("written", 0)}),
+    ("", "read 1 KB with", "", {"messages /s": ("rate", 0), "p99 ms": ("p99_ms", 3)}),
+    ("Growth: accounts", "accept 1 KB, 10, reused,", "",
+     {"rate /s": ("rate", 0), "p99 ms": ("p99_ms", 2), "CPU us": ("cpu_us", 0), "written": ("written", 0)}),
+)
+
+
+# --- Targets ---
+
+def targets(results):
+    """(what, value, limit, is it met, as text)"""
+    found = []
+
+    def at_least(what, value, limit, shown):
+        if value is not None:
+            found.append([what, shown(value), "at least " + shown(limit), "yes" if value >= limit else "**no**"])
+
+    def at_most(what, value, limit, shown):
+        if value is not None:
+            found.append([what, shown(value), "at most " + shown(limit), "yes" if value <= limit else "**no**"])
+
+    for size, sessions, each, limit in ((1, 100, 1000, .75), (1, 100, 1, .75), (10, 100, 1000, 1), (10, 100, 1, 1),
+                                        (100, 100, 1000, 1), (1, 10, 1000, .35), (1, 10, 1, .60), (10, 10, 1000, .75),
+                                        (10, 10, 1, .75)):
+        case = accept.Accept(size * KB, sessions, each).name
+        at_least(f"{case}: of the sink", results.median(case, "veredus", "of_sink"), limit, percent)
+        at_most(f"{case}: CPU of Postfix's", results.ratio(case, "veredus", "postfix", "cpu_us"), 1 / 8, percent)
+    for each in (1000, 1):
+        case = accept.Accept(KB, 1, each).name
+        for field in ("syncs", "flushes"):
+            at_most(f"{case}: {field} for each message", results.median(case, "veredus", field), 1.02, times)
+    for recipients, limit in (("1 recipient", 15), ("50 recipients", 50)):
+        case = f"deliver 10 KB, {recipients}"
+        at_least(f"{case}: Postfix + Dovecot's rate, times", results.ratio(case, *PAIR, "rate"), limit, times)
+    for case in results.cases("written "):
+        if "accounts" not in case:
+            limit = 4 if "50 recipients" in case else 1.5
+            for server in results.servers(case):
+                if server != "postfix-dovecot":
+                    at_most(f"{case}, {server}: times its size", results.median(case, server, "times"), limit, times)
+    at_most("p99 at half the rate: p99 of a bare fdatasync, times",
+            results.median("latency at half the rate", "veredus", "of_sync"), 3, times)
+    at_most("good clients' p99 beside dripping ones, times",
+            results.median("good clients beside dripping ones", "veredus", "times"), 2, times)
+    for field in ("pss_each", "anonymous_each"):
+        at_most(f"idle connection: {field.removesuffix('_each')}, KB",
+                (results.median("idle connections", "veredus", field) or 0) / KB, 4, times)
+    return found
+
+
+# --- The page ---
+
+HEAD = """# Performance
+
+Written by `bench/run` on {date} from what it measured; do not edit. `bench/run` measures again, `bench/run --help` says
+what else it can do.
+
+**The machine**: {processors} processors ({model}), {memory_gb} GB, {system}. Veredus at commit {commit}. The generator
+(`bench/load`) shares the processors with the server it drives; so does the sink.
+
+**How it is measured**: every server gets the same messages from the same generator with the same settings, in turns,
+round after round; figures are medians of {rounds} rounds. A timed run lasts at least 3 s. The generator pipelines MAIL,
+RCPT and DATA where PIPELINING is offered, as mail servers do. "each" is a connection for each message, "reused" 1,000
+messages for each connection. The sink and Veredus get the same number of messages; {part}
+A row marked (*) does not count: a run was shorter than 3 s, or doubling the generator's processes raised the sink's rate
+by 5 % or more. After each case everything that Veredus acknowledged is read back by POP3 and compared octet by octet;
+rows exist only where nothing was missing. CPU is that of the server's processes alone (cgroup), in microseconds for each
+message; syncs are its calls of fsync and fdatasync, flushes those that reached the device.
+
+**File systems**: the quoted figures are those of an ext4 *with a journal* (a file in a loop device, direct I/O, flushes
+passed on). {root} Data lie on the real disk, durability is on everywhere.
+
+**The servers**
+
+{servers}
+"""
+
+SERVERS_HEAD = ["server", "version", "settings"]
+
+
+def head(results, kinds):
+    facts = machine.facts()
+    full = any(row.get("size") == "full" for row in results.rows)
+    rounds = max((row.get("round", 0) + 1 for row in results.rows), default=0)
+    journal = machine.has_journal(machine.WORK)
+    return HEAD.format(
+        date=datetime.date.today().isoformat(), rounds=rounds, **facts,
+        part="so do the peers." if full else "the slower peers get a tenth of it, but as many as last 3 s "
+                                             "(`--full`: as many as the others).",
+        root="This machine's root file system has a journal, too." if journal else
+             "This machine's root file system has none: a sync is cheaper there, and creating files dearer.",
+        servers=table(SERVERS_HEAD, [[kind.title, kind.version(), kind.stated] for kind in kinds]))
+
+
+def write(rows, kinds):
+    """kinds: classes of the servers."""
+    results = Results(rows)
+    parts = [head(results, kinds), "## What it must reach\n",
+             table(["target", "measured", "limit", "met"], targets(results)),
+             "## Accept to durable\n",
+             f"![Rates as a share of the sink's]({PLOT.name})\n",
+             "Postfix, Exim and Veredus have the message on disk before their 250; OpenSMTPD 6.8 does not sync its "
+             "queue, so its figures are no durable accepts. The sink throws everything away.\n",
+             accept_table(results, "journaled")]
+    if results.cases("accept ", "root"):
+        parts += ["On the root file system:\n", accept_table(results, "root")]
+    parts += ["## Local delivery\n", "10 KB, 10 sessions, 100 accounts, until every copy is in its mailbox.\n",
+              delivery_table(results, "journaled")]
+    if results.cases("deliver ", "root"):
+        parts += ["On the root file system:\n", delivery_table(results, "root")]
+    for title, start, text, columns in SECTIONS:
+        if results.cases(start):
+            parts += [f"## {title}\n"] * bool(title) + [text + "\n"] * bool(text)
+            parts.append(plain_table(results, start, columns))
+    PAGE.write_text("\n".join(parts))
+    PLOT.write_text(plot.draw(results))
