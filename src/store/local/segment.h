@@ -77,8 +77,9 @@ void segment_unpin(struct segments *segments, struct segment *segment);
 struct err segment_read_header(struct segments *segments, struct segment *segment,
                                struct segment_header *header_r);
 
-/* Writes the header of a damaged segment again, over the first SEGMENT_HEADER_SIZE octets, and syncs
- * it. What stood there is kept as quarantine/header-SEQUENCE-MICROSECONDS first. Waits for the disk.
+/* Writes the header of a damaged segment again, over the first SEGMENT_HEADER_SIZE octets, and
+ * syncs it. What stood there is kept as quarantine/header-SEQUENCE-MICROSECONDS first. Waits for
+ * the disk.
  */
 struct err segment_header_mend(struct segments *segments, struct segment *segment,
                                const struct segment_header *header, int store_folder);
