@@ -33,6 +33,7 @@ struct err edge_open(struct edge *edge, struct loop *loop, struct fiber_pool *fi
     TAILQ_INIT(&edge->tries_open);
     TAILQ_INIT(&edge->tries_ended);
     SLIST_INIT(&edge->listeners);
+    SLIST_INIT(&edge->scratches);
     RB_INIT(&edge->clients);
     edge->streams = stream_pool_open(loop, EDGE_READ_BUFFERS);
     return err_make(edge->streams ? ERR_NONE : ERR_NO_MEMORY);
@@ -46,6 +47,7 @@ void edge_close(struct edge *edge)
     task_cancel(edge->loop, &edge->seen_flush);
     edge_core_detach(edge);
     edge_tries_close(edge);
+    edge_scratches_close(edge);
     if (edge->streams)
         stream_pool_close(edge->streams);
     edge->magic = 0;

@@ -24,6 +24,8 @@ enum {
     EDGE_READ_BUFFERS = 2048, /* of STREAM_READ_SIZE, lent to busy streams */
     EDGE_REFUSED_PER_SECOND = 50, /* `refused` messages; the rest is only counted in the log */
     EDGE_PROTOCOLS = 3,           /* enum listen_protocol */
+    EDGE_SCRATCH_MAX = 8 << 20,   /* octets of one scratch arena */
+    EDGE_SCRATCH_KEPT = 64,       /* unused scratch arenas that keep a block */
 };
 #define EDGE_CORE_WAIT (5 * NS_PER_SECOND)    /* a command waits so long for core to be there */
 #define EDGE_COMMIT_WAIT (60 * NS_PER_SECOND) /* a message whose outcome is not known */
@@ -82,6 +84,9 @@ struct edge_session {
 
 TAILQ_HEAD(edge_sessions, edge_session);
 
+struct edge_scratch;
+SLIST_HEAD(edge_scratches, edge_scratch);
+
 struct edge_waiter;
 TAILQ_HEAD(edge_waiters, edge_waiter);
 
@@ -137,6 +142,8 @@ struct edge {
     struct msg_message_name seen[EDGE_TRIES_MOST];
     size_t seen_count;
     struct task seen_flush;
+    struct edge_scratches scratches;
+    size_t scratches_kept;
     int64_t refused_second;
     uint32_t refused_count;
 
@@ -216,5 +223,13 @@ void edge_try_unseen(struct edge *edge, struct edge_try *try);
 void edge_tries_tell(struct edge *edge);
 void edge_tries_kept(struct edge *edge, const struct msg_tries_kept *kept);
 void edge_tries_close(struct edge *edge);
+
+/* --- Memory for what waits for core (scratch.c) ---------------------------------------------- */
+
+/* An empty arena, with the memory of one that was given back before. NULL: no memory. */
+struct arena *edge_scratch_take(struct edge *edge);
+void edge_scratch_give(struct edge *edge, struct arena *arena);
+/* Frees what is kept. */
+void edge_scratches_close(struct edge *edge);
 
 #endif

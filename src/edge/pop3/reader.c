@@ -8,8 +8,7 @@
 
 enum {
     PIECE_MAX = READER_SLABS * SLAB_SIZE,
-    READER_QUESTION = 4096, /* octets of an answer to fetch */
-    FETCH_MESSAGE = 0,      /* of MSG_fetch */
+    FETCH_MESSAGE = 0, /* of MSG_fetch */
     FETCH_SUMMARY = 1,
 };
 
@@ -25,6 +24,7 @@ struct reader {
     bool stopped;       /* enough lines */
     unsigned at_break;  /* how much of CR LF the last octets were: 0, 1 (CR), 2 (CR LF) */
     bool line_is_empty; /* nothing since the last line break but, maybe, a CR */
+    struct buf *text;   /* for the encoding of binary parts */
 };
 
 /* --- Out --- */
@@ -186,10 +186,12 @@ static struct err slabs_fill(struct reader *r, const struct slab_row *row, uint8
                              uint64_t at, struct msg_fetched *fetched_r)
 {
     struct msg_slab list[READER_SLABS];
-    struct arena arena;
+    struct edge *edge = r->s->base.edge;
+    struct arena *arena = edge_scratch_take(edge);
     struct msg answer;
+    if (!arena)
+        return err_make(ERR_NO_MEMORY);
     memcpy(list, row->list, sizeof(list));
-    arena_init(&arena, READER_QUESTION);
     struct msg question = {.kind = MSG_fetch,
                            .fetch = {.handle = r->s->handle,
                                      .uid = r->row->uid,
@@ -197,10 +199,10 @@ static struct err slabs_fill(struct reader *r, const struct slab_row *row, uint8
                                      .offset = at,
                                      .slabs = list,
                                      .slabs_count = row->count}};
-    struct err e = pop3_ask(r->s, &question, &arena, &answer);
+    struct err e = pop3_ask(r->s, &question, arena, &answer);
     if (!err_is(e))
         *fetched_r = answer.fetched;
-    arena_done(&arena);
+    edge_scratch_give(edge, arena);
     return err_is(e) ? e : err_make((enum err_code)fetched_r->error);
 }
 
@@ -255,15 +257,15 @@ static struct err plain_sink(void *arg, struct str piece)
 struct encoding {
     struct reader *r;
     struct base64_encode encode;
-    struct buf text;
+    struct buf *text;
     bool held; /* a CR LF that is sent only if something follows */
 };
 
 /* The CR LF behind the last line belongs to what follows the part. */
 static struct err encoded_out(struct encoding *encoding)
 {
-    struct str text = buf_str(&encoding->text);
-    if (buf_over(&encoding->text))
+    struct str text = buf_str(encoding->text);
+    if (buf_over(encoding->text))
         return err_make(ERR_NO_MEMORY);
     if (text.n == 0)
         return err_none();
@@ -271,27 +273,27 @@ static struct err encoded_out(struct encoding *encoding)
         piece_out(encoding->r, STR("\r\n"));
     encoding->held = str_ends(text, STR("\r\n"));
     piece_out(encoding->r, str_head(text, text.n - (encoding->held ? 2 : 0)));
-    buf_clear(&encoding->text);
+    buf_clear(encoding->text);
     return err_none();
 }
 
 static struct err base64_sink(void *arg, struct str piece)
 {
     struct encoding *encoding = arg;
-    base64_encode_feed(&encoding->encode, piece, &encoding->text);
+    base64_encode_feed(&encoding->encode, piece, encoding->text);
     return encoded_out(encoding);
 }
 
 static struct err base64_send(struct reader *r, uint64_t from, uint64_t until)
 {
-    struct encoding encoding = {.r = r, .text = BUF_INIT(4 * SLAB_SIZE)};
+    struct encoding encoding = {.r = r, .text = r->text};
+    buf_clear(r->text);
     base64_encode_init(&encoding.encode, true);
     struct err e = range_fetch(r, from, until, base64_sink, &encoding);
     if (!err_is(e)) {
-        base64_encode_end(&encoding.encode, &encoding.text);
+        base64_encode_end(&encoding.encode, encoding.text);
         e = encoded_out(&encoding);
     }
-    buf_done(&encoding.text);
     return e;
 }
 
@@ -327,24 +329,33 @@ static struct err summary_fetch(struct reader *r, struct buf *record)
     return e;
 }
 
-static struct err reencoded_send(struct reader *r)
+static struct err reencoded_in(struct reader *r, struct arena *arena)
 {
-    struct arena arena;
-    struct buf record = BUF_INIT(READER_ARENA);
+    struct buf record = buf_in(arena, READER_RECORD_MAX);
     struct summary_view view;
     struct reencode_plan plan;
-    arena_init(&arena, READER_ARENA);
     struct err e = summary_fetch(r, &record);
     if (!err_is(e))
-        e = summary_parse(buf_str(&record), &arena, &view);
+        e = summary_parse(buf_built(&record), arena, &view);
     if (!err_is(e))
-        e = reencode_plan(&view, &arena, &plan);
+        e = reencode_plan(&view, arena, &plan);
     if (!err_is(e))
         e = range_fetch(r, 0, r->prefix, plain_sink, r);
+    struct buf text = buf_in(arena, 4 * SLAB_SIZE);
+    r->text = &text;
     for (uint32_t i = 0; !err_is(e) && !r->stopped && i < plan.count; i++)
         e = segment_send(r, &plan.segments[i]);
-    arena_done(&arena);
-    buf_done(&record);
+    return e;
+}
+
+static struct err reencoded_send(struct reader *r)
+{
+    struct edge *edge = r->s->base.edge;
+    struct arena *arena = edge_scratch_take(edge);
+    if (!arena)
+        return err_make(ERR_NO_MEMORY);
+    struct err e = reencoded_in(r, arena);
+    edge_scratch_give(edge, arena);
     return e;
 }
 

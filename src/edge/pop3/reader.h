@@ -10,7 +10,7 @@
 
 enum {
     READER_SLABS = 4,
-    READER_ARENA = 4 * 1024 * 1024, /* the summary of a message with binary parts */
+    READER_RECORD_MAX = 4 * 1024 * 1024, /* the summary of a message with binary parts */
 };
 
 /* All of it. */

@@ -74,16 +74,13 @@ static void reply_not_found(struct smtp_session *s, const struct msg_verified *v
 /* May yield. */
 static void ask(struct smtp_session *s, const struct smtp_arguments *args, bool expand)
 {
-    enum {
-        ANSWER_MAX = 1 << 20
-    };
-    struct arena arena;
+    struct edge *edge = s->base.edge;
+    struct arena *arena = edge_scratch_take(edge);
     struct msg answer, msg = {.kind = MSG_verify,
                               .verify = {.expand = expand,
                                          .client = edge_session_client(&s->base),
                                          .text = args->verify.text}};
-    arena_init(&arena, ANSWER_MAX);
-    struct err e = edge_ask(s->base.edge, &msg, &arena, &answer);
+    struct err e = arena ? edge_ask(edge, &msg, arena, &answer) : err_make(ERR_NO_MEMORY);
     if (err_is(e) || answer.kind != MSG_verified)
         smtp_reply_error(s, err_is(e) ? e.code : ERR_TRY_LATER);
     else if (!args->verify.utf8 && !all_ascii(&answer.verified)) /* RFC 6531 3.7.4.2 */
@@ -93,7 +90,8 @@ static void ask(struct smtp_session *s, const struct smtp_arguments *args, bool 
         reply_found(s, &answer.verified);
     else
         reply_not_found(s, &answer.verified);
-    arena_done(&arena);
+    if (arena)
+        edge_scratch_give(edge, arena);
 }
 
 void smtp_vrfy_run(struct smtp_session *s, struct smtp_arguments *args)

@@ -11,7 +11,6 @@
 #include "format/reencode.h"
 
 enum {
-    PLAN_MAX = 4 << 20,
     TRIES = 3,           /* of one message, across restarts of core */
     RECEIVED_MAX = 2048, /* octets */
     FACTS_MAX = 4096,
@@ -97,17 +96,18 @@ static uint64_t line_end_missing(const struct smtp_body *body, const struct reen
 /* How much a reader without BINARYMIME gets more than is stored, or less: labels may shrink. */
 static struct err served_extra(const struct smtp_body *body, struct str record, uint64_t *extra_r)
 {
-    struct arena arena;
+    struct arena *arena = edge_scratch_take(body->edge);
     struct summary_view view;
     struct reencode_plan plan = {.served = body->size};
-    arena_init(&arena, PLAN_MAX);
+    if (!arena)
+        return err_make(ERR_NO_MEMORY);
     struct err e = err_none();
     if (body->binary)
-        e = summary_parse(record, &arena, &view);
+        e = summary_parse(record, arena, &view);
     if (!err_is(e) && body->binary && reencode_needed(&view))
-        e = reencode_plan(&view, &arena, &plan);
+        e = reencode_plan(&view, arena, &plan);
     *extra_r = plan.served - body->size + line_end_missing(body, &plan);
-    arena_done(&arena);
+    edge_scratch_give(body->edge, arena);
     return e;
 }
 
