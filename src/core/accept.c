@@ -4,7 +4,7 @@
  *   C1 asked      the message has arrived; its tokens, slabs and sizes are checked
  *   C2 known      the same was accepted from a session that ended unseen: the first id is the
  *                 answer, nothing is added
- *   C3 ordered    one commit: body, one record a recipient, notices, trace
+ *   C3 ordered    somebody has room; one commit: body, one record a recipient, notices, trace
  *   C4 durable    the answer leaves; the message is open (core/resent.h R1)
  *   C5 refused    the answer is an error; nothing of it will ever appear
  *
@@ -14,6 +14,7 @@
 
 #include "base/must.h"
 #include "core/delivery.h"
+#include "core/room.h"
 #include "core/upload.h"
 #include "format/message_id.h"
 
@@ -85,7 +86,8 @@ static void trace_accepted(struct delivery *delivery, const struct transaction *
     trace_text(event, TRACE_sender, transaction->reverse_path);
     trace_number(event, TRACE_size, asked->size);
     trace_text(event, TRACE_facts, asked->trace_facts);
-    trace_text(event, TRACE_try, try);
+    if (try.n)
+        trace_text(event, TRACE_try, try);
 }
 
 static void trace_expansion(struct delivery *delivery, const struct accepted_recipient *recipient)
@@ -100,6 +102,22 @@ static void trace_expansion(struct delivery *delivery, const struct accepted_rec
         trace_text(event, TRACE_recipient, recipient->text);
         trace_text(event, TRACE_owner, recipient->copies[0].list_owner);
     }
+}
+
+/* One of several has no room: the others get the message, this is the end for it. */
+static void trace_no_room(struct delivery *delivery, const struct transaction *transaction,
+                          const struct accepted_recipient *recipient, enum err_code error)
+{
+    const struct err_row *row = err_row(error);
+    struct trace_event *event = delivery_event(delivery, TRACED_refused);
+    trace_text(event, TRACE_client, transaction->client);
+    trace_text(event, TRACE_helo, transaction->helo);
+    trace_text(event, TRACE_sender, transaction->reverse_path);
+    trace_text(event, TRACE_recipient, recipient->text);
+    trace_text(event, TRACE_command, STR("the end of the message"));
+    trace_number(event, TRACE_reply, (uint64_t)row->smtp);
+    trace_text(event, TRACE_status, str_from(row->enhanced));
+    trace_text(event, TRACE_text, str_from(row->text));
 }
 
 static struct err body_put(struct request *request, struct transaction *transaction,
@@ -145,15 +163,17 @@ static struct err message_put(struct request *request, struct transaction *trans
     return delivery_put(delivery, &head, asked->size, put, delivery->copies, delivery->copy_count);
 }
 
+/* What the log and the trace keep of a try, for whoever asks after it; empty: nobody may. */
+struct try_names {
+    struct str tag, text;
+};
+
 static struct err deliver(struct request *request, struct transaction *transaction,
-                          struct upload_slot *slot, struct try_token token, struct resent_key key)
+                          struct upload_slot *slot, const struct msg_outcome *outcomes,
+                          const struct try_names *names)
 {
     const struct msg_commit *asked = &request->msg.commit;
     size_t copies = 0, count = asked->recipients_count;
-    unsigned char tag[TRY_TAG_SIZE];
-    char try[TRY_TEXT_SIZE];
-    resent_tag(tag, token, transaction->message, key);
-    resent_try_print(token, key, try);
     for (size_t i = 0; i < count; i++)
         copies += recipient_of(request, transaction, i)->copy_count;
     struct delivery delivery;
@@ -162,19 +182,27 @@ static struct err deliver(struct request *request, struct transaction *transacti
     struct addr *addrs = arena_take_array(&transaction->arena, count, sizeof(*addrs));
     if (err_is(e) || !addrs)
         return err_make(ERR_NO_MEMORY);
-    trace_accepted(&delivery, transaction, asked, str_make(try, sizeof(try)));
+    trace_accepted(&delivery, transaction, asked, names->text);
     for (size_t i = 0; i < count; i++) {
         const struct accepted_recipient *recipient = recipient_of(request, transaction, i);
         addrs[i] = recipient->addr;
+        if (outcomes[i].error) {
+            trace_no_room(&delivery, transaction, recipient, (enum err_code)outcomes[i].error);
+            continue;
+        }
         trace_expansion(&delivery, recipient);
-        delivery_take_copies(&delivery, recipient->copies, recipient->copy_count);
+        delivery_take_copies(&delivery, recipient->copies, recipient->copy_count, false);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct accepted_recipient *recipient = recipient_of(request, transaction, i);
+        if (!outcomes[i].error)
+            delivery_take_copies(&delivery, recipient->copies, recipient->copy_count, true);
     }
     e = message_put(request, transaction, slot, &delivery);
     if (!err_is(e))
         e = delivery_notices(&delivery);
     return err_is(e) ? e
-                     : delivery_commit(&delivery, &transaction->sender, addrs, count,
-                                       str_make(tag, sizeof(tag)));
+                     : delivery_commit(&delivery, &transaction->sender, addrs, count, names->tag);
 }
 
 /* --- The whole of it --- */
@@ -191,6 +219,37 @@ static void log_accepted(const struct request *request, const struct transaction
               log_u64("size", request->msg.commit.size));
 }
 
+static bool any_refused(const struct msg_committed *committed)
+{
+    for (size_t i = 0; i < committed->outcomes_count; i++)
+        if (committed->outcomes[i].error)
+            return true;
+    return false;
+}
+
+/* C3 to C4. *known_r: an answer that was lost may be given again; not where some recipients were
+ * refused, for the token and the key say nothing of whom. */
+static struct err deliver_new(struct request *request, struct transaction *transaction,
+                              struct upload_slot *slot, struct try_token token,
+                              struct resent_key key, struct msg_committed *committed, bool *known_r)
+{
+    unsigned char tag[TRY_TAG_SIZE];
+    char text[TRY_TEXT_SIZE];
+    struct try_names names = {.tag = str_null(), .text = str_null()};
+    struct err e = room_judge(transaction, request->msg.commit.size, committed->outcomes,
+                              committed->outcomes_count);
+    if (err_is(e))
+        return e;
+    *known_r = !any_refused(committed);
+    committed->message = transaction->message;
+    if (*known_r) {
+        resent_tag(tag, token, transaction->message, key);
+        resent_try_print(token, key, text);
+        names = (struct try_names){str_make(tag, sizeof(tag)), str_make(text, sizeof(text))};
+    }
+    return deliver(request, transaction, slot, committed->outcomes, &names);
+}
+
 /* C2, or C3 to C4. `key`: of the message; the caller's flight is around it. */
 static struct err accept_try(struct request *request, struct transaction *transaction,
                              struct upload_slot *slot, struct resent_key key,
@@ -202,16 +261,17 @@ static struct err accept_try(struct request *request, struct transaction *transa
     memcpy(token.octets, request->msg.commit.token.p, sizeof(token.octets));
     committed->message = resent_find(resent, key);
     committed->repeated = committed->message != 0;
+    bool known = true;
     if (committed->repeated) {
         resent_repeat(resent, peer, token, committed->message, key);
     } else {
-        committed->message = transaction->message;
-        struct err e = deliver(request, transaction, slot, token, key);
+        struct err e = deliver_new(request, transaction, slot, token, key, committed, &known);
         if (err_is(e))
             return e;
-        resent_open(resent, peer, token, committed->message, key);
+        if (known)
+            resent_open(resent, peer, token, committed->message, key);
     }
-    if (peer->gone) /* nobody is left to say it */
+    if (known && peer->gone) /* nobody is left to say it */
         resent_unseen(resent, peer, committed->message);
     return err_none();
 }
@@ -263,7 +323,10 @@ void serve_commit(struct request *request)
         bool ours = slot && !slot->busy;
         if (ours)
             slot->busy = true;
-        e = accept_message(request, transaction, ours ? slot : NULL, &answer.committed);
+        outcomes_set(request, &answer.committed, &request->arena, err_none());
+        e = answer.committed.outcomes
+                ? accept_message(request, transaction, ours ? slot : NULL, &answer.committed)
+                : err_make(ERR_NO_MEMORY);
         if (ours) {
             slot->busy = false;
             upload_forget(peer, slot);
@@ -271,7 +334,8 @@ void serve_commit(struct request *request)
         transaction_release(transaction);
     }
     answer.committed.error = (uint16_t)e.code;
-    outcomes_set(request, &answer.committed, &request->arena, e);
+    if (err_is(e))
+        outcomes_set(request, &answer.committed, &request->arena, e);
     request_answer(request, &answer);
     if (e.code == ERR_BUS_BROKEN)
         peer_cut(peer, e);

@@ -79,7 +79,7 @@ static void recipients_are_who_they_are(void **state)
 static void a_full_mailbox_is_told_at_rcpt(void **state)
 {
     (void)state;
-    char body[2048];
+    char body[1024];
     memset(body, 'x', sizeof(body));
     house_deliver(mx, 1, "carol@example.test", str_make(body, sizeof(body)), 1);
     assert_int_equal(house_resolve_one(mx, 2, "carol@example.test").error, ERR_QUOTA_FULL_LATER);
@@ -181,7 +181,7 @@ static void each_account_gets_one_copy(void **state)
 static void a_full_member_is_told_to_the_owner(void **state)
 {
     (void)state;
-    char body[2048];
+    char body[1024];
     struct buf notice = BUF_INIT(READ_MAX);
     memset(body, 'x', sizeof(body));
     house_deliver(mx, 1, "carol@example.test", str_make(body, sizeof(body)), 1);
@@ -218,7 +218,7 @@ static void many_lists(struct rig *rig, void *arg)
 static void many_lists_with_full_members(void **state)
 {
     (void)state;
-    char body[2048], names[25][32];
+    char body[1024], names[25][32];
     const char *recipients[16];
     struct offer offer;
     struct msg answer;
@@ -708,7 +708,7 @@ static void two_expunges_at_once(void **state)
 static void removed_messages_give_their_room_back(void **state)
 {
     (void)state;
-    char body[2048];
+    char body[1024];
     memset(body, 'x', sizeof(body));
     house_deliver(mx, 1, "carol@example.test", str_make(body, sizeof(body)), 1);
     uint64_t handle = house_enter(box, "carol@example.test");

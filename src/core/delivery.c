@@ -67,11 +67,12 @@ static void leave_out(struct delivery *delivery, const struct copy *copy, struct
     trace_text(event, TRACE_text, why);
 }
 
-void delivery_take_copies(struct delivery *delivery, const struct copy *copies, size_t count)
+void delivery_take_copies(struct delivery *delivery, const struct copy *copies, size_t count,
+                          bool of_lists)
 {
     for (size_t i = 0; i < count; i++) {
         const struct copy *copy = &copies[i];
-        if (!meet(delivery, copy->account))
+        if ((copy->list.p != NULL) != of_lists || !meet(delivery, copy->account))
             continue;
         if (copy->disabled)
             leave_out(delivery, copy, STR("the mailbox is disabled"));

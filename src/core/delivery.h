@@ -39,8 +39,11 @@ struct delivery {
 struct err delivery_init(struct delivery *delivery, struct core *core, struct arena *arena,
                          uint64_t message, size_t copies, size_t events);
 
-/* Each account once; disabled ones and list members over their quota are left out. */
-void delivery_take_copies(struct delivery *delivery, const struct copy *copies, size_t count);
+/* Each account once; disabled ones and list members over their quota are left out. Takes those that
+ * came by a list, or the others, which are to go first: a mailbox that is a recipient itself gets
+ * its copy whether or not a list would have left it out. */
+void delivery_take_copies(struct delivery *delivery, const struct copy *copies, size_t count,
+                          bool of_lists);
 
 /* The next event, to be filled in by the caller; NULL: no room (our sizing was wrong: must). */
 struct trace_event *delivery_event(struct delivery *delivery, enum trace_kind kind);

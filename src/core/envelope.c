@@ -188,7 +188,8 @@ static struct err recipient_parse(struct str text, struct arena *arena, struct a
     return err_none();
 }
 
-static void resolve_one(struct core *core, struct transaction *transaction, struct str asked,
+static void resolve_one(struct core *core, struct transaction *transaction,
+                        const struct msg_resolve *question, struct str asked,
                         struct msg_answer *answer)
 {
     struct arena *arena = &transaction->arena;
@@ -197,7 +198,7 @@ static void resolve_one(struct core *core, struct transaction *transaction, stru
     struct resolved resolved = {.refusal = err_none()};
     struct err e = text.p ? recipient_parse(text, arena, &addr) : err_make(ERR_TOO_MANY_RECIPIENTS);
     if (!err_is(e))
-        e = directory_resolve(&core->directory, &addr, arena, &resolved);
+        e = directory_resolve(&core->directory, &addr, question->size, arena, &resolved);
     if (!err_is(e))
         e = resolved.refusal;
     if (!err_is(e))
@@ -222,7 +223,7 @@ static void resolve_all(struct request *request, struct transaction *transaction
     size_t texts = 0;
     for (size_t i = 0; i < asked->recipients_count; i++) {
         struct msg_answer *answer = &resolved->answers[i];
-        resolve_one(request->peer->core, transaction, asked->recipients[i].text, answer);
+        resolve_one(request->peer->core, transaction, asked, asked->recipients[i].text, answer);
         texts += answer->text.n;
         if (texts > ANSWER_TEXTS)
             answer->text = str_null(); /* The reply does without the path. */

@@ -120,14 +120,18 @@ struct copy {
     uint64_t quota; /* octets; 0: no limit */
     uint64_t used;
     bool disabled;
-    bool over_quota; /* nothing more fits: used >= quota > 0 */
+    bool over_quota; /* it has no room for the message */
 };
+
+/* Has a mailbox room for a message of `size` octets (0: not known)? NONE; QUOTA_FULL_LATER: not
+ * now; QUOTA_FULL: not even were it empty. */
+enum err_code copy_room(const struct copy *copy, uint64_t size);
 
 struct resolved {
     enum resolved_kind kind;
     /* What RCPT should answer: NONE, MAILBOX_UNKNOWN, MAILBOX_MOVED, RELAY_DENIED, ALIAS_LOOP;
-     * MAILBOX_DISABLED where every copy is; QUOTA_FULL_LATER where a copy that came from no list is
-     * over its quota (the sender keeps the mail; a list refuses for no member). */
+     * MAILBOX_DISABLED where every copy is; QUOTA_FULL_LATER or QUOTA_FULL where a copy that came
+     * from no list has no room (the sender keeps the mail; a list refuses for no member). */
     struct err refusal;
     struct copy *copies; /* in a fixed order, disabled ones too */
     size_t count;
@@ -135,8 +139,9 @@ struct resolved {
     bool forwarded;      /* the address itself is a moved user whose mail we forward: 251 */
 };
 
-/* ERR_OVER_LIMIT where the limits above are passed; errors of the engine. Unknown is no error. */
-struct err directory_resolve(struct directory *directory, const struct addr *addr,
+/* `size`: octets of the message, as far as they are known; or 0. ERR_OVER_LIMIT where the limits
+ * above are passed; errors of the engine. Unknown is no error. */
+struct err directory_resolve(struct directory *directory, const struct addr *addr, uint64_t size,
                              struct arena *arena, struct resolved *resolved_r);
 
 /* Lines "Full Name <mailbox@domain>", in the order of the addresses. */

@@ -18,6 +18,7 @@ struct given {
     struct directory directory;
     struct arena arena;
     struct world world;
+    uint64_t size; /* of messages that resolved_of asks for */
 };
 
 static int64_t given_wall(struct world *world)
@@ -164,7 +165,8 @@ __attribute__((unused)) static struct resolved resolved_of(struct given *given, 
     struct resolved resolved = {0};
     if (!str_eq(address, STR("postmaster")))
         must(!err_is(addr_of(given, address, &addr)));
-    struct err e = directory_resolve(&given->directory, &addr, &given->arena, &resolved);
+    struct err e =
+        directory_resolve(&given->directory, &addr, given->size, &given->arena, &resolved);
     if (err_is(e))
         resolved.refusal = e;
     return resolved;

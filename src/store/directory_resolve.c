@@ -2,8 +2,8 @@
  * The question of RCPT. Everything is read in a scratch arena, since following a list of 10,000
  * reads megabytes of which the caller wants a few; only the copies go into the caller's.
  *
- * A copy over its quota refuses the recipient for now where it came by no list: then nobody gets it
- * and the sender keeps it, which is better than some getting it and one losing it. A list refuses
+ * A copy without room refuses the recipient where it came by no list: then nobody gets it and the
+ * sender keeps it, which is better than some getting it and one losing it. A list refuses
  * for no member: its owner hears of it (core does that).
  */
 #include "base/must.h"
@@ -21,9 +21,27 @@ void directory_init(struct directory *directory, struct engine *engine, struct w
         .magic = DIRECTORY_MAGIC, .engine = engine, .world = world, .settings = *settings};
 }
 
-static struct err copy_fill(struct draft *draft, const struct reached *reached, struct arena *arena,
-                            struct copy *copy)
+/* One question: who, with how large a message. */
+struct asked {
+    const struct addr *addr;
+    uint64_t size;
+    struct arena *arena; /* of the answer */
+};
+
+enum err_code copy_room(const struct copy *copy, uint64_t size)
 {
+    if (copy->quota == 0)
+        return ERR_NONE;
+    if (size > copy->quota)
+        return ERR_QUOTA_FULL;
+    bool fits = copy->used < copy->quota && size <= copy->quota - copy->used;
+    return fits ? ERR_NONE : ERR_QUOTA_FULL_LATER;
+}
+
+static struct err copy_fill(struct draft *draft, const struct reached *reached,
+                            const struct asked *asked, struct copy *copy)
+{
+    struct arena *arena = asked->arena;
     const struct account *account = &reached->account;
     struct usage usage;
     struct err e = mailbox_usage(draft->directory->engine, account->id, draft->arena, &usage);
@@ -40,47 +58,48 @@ static struct err copy_fill(struct draft *draft, const struct reached *reached, 
         .used = usage.octets,
         .disabled = account->disabled,
     };
-    copy->over_quota = copy->quota && copy->used >= copy->quota;
+    copy->over_quota = copy_room(copy, asked->size) != ERR_NONE;
     return err_none();
 }
 
 static struct err copies_fill(struct draft *draft, const struct expansion *expansion,
-                              struct arena *arena, struct resolved *resolved)
+                              const struct asked *asked, struct resolved *resolved)
 {
-    resolved->copies = arena_take_array(arena, expansion->count, sizeof(struct copy));
+    resolved->copies = arena_take_array(asked->arena, expansion->count, sizeof(struct copy));
     if (!resolved->copies)
         return err_make(ERR_OVER_LIMIT);
     struct reached *reached;
     TAILQ_FOREACH (reached, &expansion->reached, link) {
         draft_step(draft);
-        struct err e = copy_fill(draft, reached, arena, &resolved->copies[resolved->count++]);
+        struct err e = copy_fill(draft, reached, asked, &resolved->copies[resolved->count++]);
         if (err_is(e))
             return e;
     }
-    return arena_over(arena) ? err_make(ERR_OVER_LIMIT) : err_none();
+    return arena_over(asked->arena) ? err_make(ERR_OVER_LIMIT) : err_none();
 }
 
-static struct err refusal_of(const struct resolved *resolved)
+static struct err refusal_of(const struct resolved *resolved, uint64_t size)
 {
     bool all_disabled = true;
     for (size_t i = 0; i < resolved->count; i++)
         all_disabled &= resolved->copies[i].disabled;
     if (all_disabled)
         return err_make(ERR_MAILBOX_DISABLED);
+    enum err_code code = ERR_NONE;
     for (size_t i = 0; i < resolved->count; i++) {
         const struct copy *copy = &resolved->copies[i];
-        if (copy->over_quota && !copy->disabled && !copy->list.p)
-            return err_make(ERR_QUOTA_FULL_LATER);
+        if (copy->over_quota && !copy->disabled && !copy->list.p && code != ERR_QUOTA_FULL)
+            code = copy_room(copy, size);
     }
-    return err_none();
+    return err_make(code);
 }
 
 static struct err resolve_found(struct draft *draft, const struct found *found, struct str written,
-                                struct arena *arena, struct resolved *resolved)
+                                const struct asked *asked, struct resolved *resolved)
 {
     const struct name *record = &found->record;
     if (record->kind == NAME_MOVED) {
-        resolved->moved_to = arena_str(arena, record->moved.to);
+        resolved->moved_to = arena_str(asked->arena, record->moved.to);
         resolved->forwarded = record->moved.forward;
         if (!record->moved.forward) {
             resolved->kind = RESOLVED_MOVED;
@@ -99,8 +118,8 @@ static struct err resolve_found(struct draft *draft, const struct found *found, 
     if (expansion.count == 0)
         return err_none();
     resolved->kind = RESOLVED_ACCOUNTS;
-    e = copies_fill(draft, &expansion, arena, resolved);
-    resolved->refusal = refusal_of(resolved);
+    e = copies_fill(draft, &expansion, asked, resolved);
+    resolved->refusal = refusal_of(resolved, asked->size);
     return e;
 }
 
@@ -115,14 +134,14 @@ static struct str written_of(const struct addr *addr, const struct found *found,
     return buf_built(&buf);
 }
 
-static struct err resolve(struct draft *draft, const struct addr *addr, struct arena *arena,
-                          struct resolved *resolved)
+static struct err resolve(struct draft *draft, const struct asked *asked, struct resolved *resolved)
 {
+    const struct addr *addr = asked->addr;
     struct found found;
     struct domain domain;
     struct err e = name_find(draft, addr, &found);
     if (!err_is(e))
-        return resolve_found(draft, &found, written_of(addr, &found, draft->arena), arena,
+        return resolve_found(draft, &found, written_of(addr, &found, draft->arena), asked,
                              resolved);
     if (e.code != ERR_NOT_FOUND || addr->kind == ADDR_LOCAL_ONLY)
         return e.code == ERR_NOT_FOUND ? err_none() : e;
@@ -135,15 +154,16 @@ static struct err resolve(struct draft *draft, const struct addr *addr, struct a
     return e;
 }
 
-struct err directory_resolve(struct directory *directory, const struct addr *addr,
+struct err directory_resolve(struct directory *directory, const struct addr *addr, uint64_t size,
                              struct arena *arena, struct resolved *resolved_r)
 {
     struct arena scratch;
     struct draft draft;
+    const struct asked asked = {.addr = addr, .size = size, .arena = arena};
     struct resolved resolved = {.kind = RESOLVED_UNKNOWN, .refusal = err_make(ERR_MAILBOX_UNKNOWN)};
     arena_init(&scratch, SCRATCH_MAX);
     draft_read(&draft, directory, &scratch);
-    struct err e = resolve(&draft, addr, arena, &resolved);
+    struct err e = resolve(&draft, &asked, &resolved);
     arena_done(&scratch);
     if (!err_is(e))
         *resolved_r = resolved;

@@ -165,9 +165,26 @@ def test_a_repeated_message_is_recognised_only_with_the_same_envelope_and_body(s
     assert bob.count() == 4
 
 
+FILLS = b"Subject: fills\r\n\r\n" + b"z" * 1900 + b"\r\n"
+
+
+def test_what_does_not_fit_is_refused_at_its_end(server, smtp):
+    [full] = boxes(server, "full")
+    smtp.expect("MAIL FROM:<alice@example.test>", 250)
+    smtp.expect("RCPT TO:<full@example.test>", 250)
+    assert smtp.data(b"Subject: large\r\n\r\n" + b"z" * 3000 + b"\r\n").code == 552
+    assert full.count() == 0
+
+
 def test_quota_of_an_account_is_452_at_rcpt(server, smtp):
     [full] = boxes(server, "full")
-    smtp.deliver(message(body="x" * 70 + "\r\n") + b"y" * 3000 + b"\r\n", "full@example.test")
+    smtp.expect("MAIL FROM:<alice@example.test> SIZE=2000", 250)
+    smtp.expect("RCPT TO:<full@example.test>", 250)
+    smtp.expect("RSET", 250)
+    smtp.expect("MAIL FROM:<alice@example.test> SIZE=2001", 250)
+    smtp.expect("RCPT TO:<full@example.test>", 552, "5.2.2")
+    smtp.expect("RSET", 250)
+    smtp.deliver(FILLS, "full@example.test")
     smtp.expect("MAIL FROM:<alice@example.test>", 250)
     smtp.expect("RCPT TO:<full@example.test>", 452, "4.2.2")
     smtp.expect("RCPT TO:<bob@example.test>", 250)
@@ -179,7 +196,7 @@ def test_quota_of_an_account_is_452_at_rcpt(server, smtp):
 
 def test_a_full_member_of_a_list_costs_nobody_else_a_copy(server, smtp):
     bob, carol, full, alice = boxes(server, "bob", "carol", "full", "alice")
-    smtp.deliver(b"Subject: fills\r\n\r\n" + b"z" * 4000 + b"\r\n", "full@example.test")
+    smtp.deliver(FILLS, "full@example.test")
     sent = message("to the team", to="team@example.test")
     ident = smtp.deliver(sent, "team@example.test", sender="carol@example.test")
     assert bob.bodies() == carol.bodies() == [sent]
