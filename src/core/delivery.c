@@ -18,8 +18,7 @@ struct err delivery_init(struct delivery *delivery, struct core *core, struct ar
 {
     *delivery = (struct delivery){
         .core = core, .arena = arena, .now = world_wall(core->world), .message = message};
-    delivery->event_room =
-        events + copies * EVENTS_PER_COPY + EVENTS_PER_NOTICE * DELIVERY_NOTICES_MAX;
+    delivery->event_room = events + copies * EVENTS_PER_COPY;
     size_t met = 2;
     while (met < 2 * copies)
         met *= 2;
@@ -28,10 +27,23 @@ struct err delivery_init(struct delivery *delivery, struct core *core, struct ar
     delivery->copies = arena_take_array(arena, copies, sizeof(struct copy));
     delivery->left_out = arena_take_array(arena, copies, sizeof(struct copy));
     delivery->events = arena_take_array(arena, delivery->event_room, sizeof(struct trace_event));
-    size_t ops = copies * MAILBOX_DELIVERY_OPS + OPS_PER_NOTICE * DELIVERY_NOTICES_MAX +
+    size_t ops = copies * MAILBOX_DELIVERY_OPS +
                  trace_ops_count(delivery->event_room, copies + events);
     delivery->ops = op_list_take(arena, ops);
     return arena_over(arena) ? err_make(ERR_NO_MEMORY) : err_none();
+}
+
+struct err delivery_room_for_notices(struct delivery *delivery, size_t count)
+{
+    size_t more = count * EVENTS_PER_NOTICE, size = sizeof(struct trace_event);
+    struct trace_event *events =
+        arena_resize(delivery->arena, delivery->events, delivery->event_room * size,
+                     (delivery->event_room + more) * size);
+    if (!events || !op_list_more(&delivery->ops, delivery->arena, more + count * OPS_PER_NOTICE))
+        return err_make(ERR_NO_MEMORY);
+    delivery->events = events;
+    delivery->event_room += more;
+    return err_none();
 }
 
 struct trace_event *delivery_event(struct delivery *delivery, enum trace_kind kind)

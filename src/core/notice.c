@@ -140,8 +140,13 @@ static bool told_already(const struct delivery *delivery, size_t at)
 
 struct err delivery_notices(struct delivery *delivery)
 {
-    size_t told = 0;
-    for (size_t i = 0; i < delivery->left_out_count && told < DELIVERY_NOTICES_MAX; i++) {
+    size_t told = 0, most = delivery->left_out_count;
+    if (most > DELIVERY_NOTICES_MAX)
+        most = DELIVERY_NOTICES_MAX;
+    struct err room = most ? delivery_room_for_notices(delivery, most) : err_none();
+    if (err_is(room))
+        return room;
+    for (size_t i = 0; i < delivery->left_out_count && told < most; i++) {
         const struct copy *copy = &delivery->left_out[i];
         if (!copy->over_quota || !copy->list.n || told_already(delivery, i))
             continue;
