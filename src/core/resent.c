@@ -5,32 +5,47 @@
  */
 #include "core/resent.h"
 
-#include "base/hash.h"
+#include <bsd/sys/tree.h>
 
+#include "base/hash.h"
 #include "base/must.h"
 #include "base/sha256.h"
+#include "base/spares.h"
 #include "base/wire.h"
 #include "format/message_id.h"
 #include "store/trace.h"
 
 enum {
     EXPIRED_A_CALL = 10000,
+    OPENS_SPARE = 1024,               /* kept for the next ones */
     ENTRY_SIZE = 16 + TRY_TOKEN_SIZE, /* of R3: message id, until when, both big endian; token */
     RECALL_ARENA = 1 << 20,
 };
 
-#define RECALL_MOST (INT64_C(3600) * US_PER_SECOND) /* the age of a try that an edge still holds   \
-                                                     */
+#define RECALL_MOST                                                                                \
+    (INT64_C(3600) * US_PER_SECOND) /* the age of a try that an edge still holds                   \
+                                     */
 
-/* R1, by message id. */
+/* R1, by message id: a tree, because a hash table would be made and freed with each message of a
+ * quiet server. */
 struct open_message {
-    UT_hash_handle hh;
+    RB_ENTRY(open_message) link;
     uint64_t message;
     struct peer *peer;
     struct try_token token;
     struct resent_key key;
     bool repeated; /* the entry of R3 is there already */
 };
+
+RB_HEAD(open_tree, open_message);
+
+static int open_order(const struct open_message *a, const struct open_message *b)
+{
+    return a->message < b->message ? -1 : a->message > b->message;
+}
+
+/* Not RB_GENERATE_STATIC: its __unused is a word only BSD's libc knows. */
+RB_GENERATE_INTERNAL(open_tree, open_message, link, open_order, __attribute__((unused)) static)
 
 /* R3, by key. */
 struct unseen_message {
@@ -42,7 +57,7 @@ struct unseen_message {
     bool claimed;  /* a session repeats it and has not ended */
 };
 
-/* R4, by token, oldest first in `order`. */
+/* R4, by token, oldest first in `order`; in an arena, for none is ever given back. */
 struct known_try {
     UT_hash_handle hh;
     TAILQ_ENTRY(known_try) order;
@@ -56,9 +71,12 @@ struct resent {
     struct world *world;
     struct engine *engine;
     int64_t window;
-    struct open_message *open;
+    struct open_tree open;
+    size_t open_count;
+    struct spares spare_opens;
     struct unseen_message *unseen;
     struct known_try *tries;
+    struct arena tries_arena;
     TAILQ_HEAD(, known_try) order;
     size_t try_count;
     LIST_HEAD(, resent_flight) flights, lost;
@@ -79,6 +97,9 @@ struct resent *resent_new(struct world *world)
     if (!resent)
         return NULL;
     resent->world = world;
+    RB_INIT(&resent->open);
+    spares_init(&resent->spare_opens, OPENS_SPARE * sizeof(struct open_message));
+    arena_init(&resent->tries_arena, 2 * TRIES_KEPT * sizeof(struct known_try));
     TAILQ_INIT(&resent->order);
     LIST_INIT(&resent->flights);
     LIST_INIT(&resent->lost);
@@ -86,23 +107,31 @@ struct resent *resent_new(struct world *world)
     return resent;
 }
 
+static struct open_message *open_find(struct resent *resent, uint64_t message)
+{
+    struct open_message wanted = {.message = message};
+    return RB_FIND(open_tree, &resent->open, &wanted);
+}
+
+static void open_forget(struct resent *resent, struct open_message *open)
+{
+    RB_REMOVE(open_tree, &resent->open, open);
+    resent->open_count--;
+    spares_give(&resent->spare_opens, open, sizeof(*open));
+}
+
 void resent_free(struct resent *resent)
 {
-    struct open_message *open, *next_open;
-    HASH_ITER (hh, resent->open, open, next_open) {
-        HASH_DEL(resent->open, open);
-        free(open);
-    }
+    while (!RB_EMPTY(&resent->open))
+        open_forget(resent, RB_ROOT(&resent->open));
+    spares_done(&resent->spare_opens);
     struct unseen_message *unseen, *next_unseen;
     HASH_ITER (hh, resent->unseen, unseen, next_unseen) {
         HASH_DEL(resent->unseen, unseen);
         free(unseen);
     }
-    struct known_try *try, *next_try;
-    HASH_ITER (hh, resent->tries, try, next_try) {
-        HASH_DEL(resent->tries, try);
-        free(try);
-    }
+    HASH_CLEAR(hh, resent->tries);
+    arena_done(&resent->tries_arena);
     free(resent);
 }
 
@@ -200,7 +229,7 @@ static void try_remember(struct resent *resent, struct try_token token, uint64_t
         HASH_DEL(resent->tries, try);
         resent->try_count--;
     } else {
-        try = malloc(sizeof(*try));
+        try = arena_new(&resent->tries_arena, struct known_try);
         if (!try)
             return; /* An edge that asks is told NOT_FOUND and commits again: at worst a copy. */
     }
@@ -282,14 +311,15 @@ static struct open_message *open_add(struct resent *resent, struct peer *peer,
                                      struct try_token token, uint64_t message,
                                      struct resent_key key)
 {
-    struct open_message *open;
-    HASH_FIND(hh, resent->open, &message, sizeof(message), open);
+    struct open_message *open = open_find(resent, message);
     if (!open) {
-        open = HASH_COUNT(resent->open) < OPENS_MAX ? malloc(sizeof(*open)) : NULL;
+        open = resent->open_count < OPENS_MAX ? spares_take(&resent->spare_opens, sizeof(*open))
+                                              : NULL;
         if (!open)
             return NULL; /* A repetition will then not be recognised; nothing is lost. */
         *open = (struct open_message){.message = message, .key = key};
-        HASH_ADD(hh, resent->open, message, sizeof(message), open);
+        (void)RB_INSERT(open_tree, &resent->open, open);
+        resent->open_count++;
     }
     open->peer = peer;
     open->token = token;
@@ -314,8 +344,7 @@ void resent_open(struct resent *resent, struct peer *peer, struct try_token toke
 static struct open_message *open_of_try(struct resent *resent, struct peer *peer,
                                         struct known_try *try)
 {
-    struct open_message *open;
-    HASH_FIND(hh, resent->open, &try->message, sizeof(try->message), open);
+    struct open_message *open = open_find(resent, try->message);
     if (open)
         return open->peer == peer ? open : NULL;
     const struct unseen_message *unseen = unseen_of(resent, try->key);
@@ -340,12 +369,6 @@ uint64_t resent_ask(struct resent *resent, struct peer *peer, struct str token, 
     const struct open_message *open = open_of_try(resent, peer, try);
     *repeated_r = open && open->repeated;
     return try->message;
-}
-
-static void open_forget(struct resent *resent, struct open_message *open)
-{
-    HASH_DEL(resent->open, open);
-    free(open);
 }
 
 /* --- R3: unseen --- */
@@ -505,8 +528,7 @@ uint64_t resent_find(struct resent *resent, struct resent_key key)
 static struct open_message *open_of(struct resent *resent, const struct peer *peer,
                                     uint64_t message)
 {
-    struct open_message *open;
-    HASH_FIND(hh, resent->open, &message, sizeof(message), open);
+    struct open_message *open = open_find(resent, message);
     return open && open->peer == peer ? open : NULL;
 }
 
@@ -642,7 +664,7 @@ void resent_peer_gone(struct resent *resent, struct peer *peer)
             resent_flight_lose(resent, flight);
     }
     struct open_message *open, *next;
-    HASH_ITER (hh, resent->open, open, next) {
+    RB_FOREACH_SAFE (open, open_tree, &resent->open, next) {
         if (open->peer == peer)
             end_unseen(resent, open, NULL);
     }
