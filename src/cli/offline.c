@@ -51,6 +51,7 @@ static int command_run(struct offline *offline)
         .plus = conf->server.plus.n ? conf->server.plus.p[0] : '\0',
         .quota = conf->store.quota,
         .postmaster = conf->server.postmaster,
+        .hostname = conf->server.hostname,
     };
     directory_init(&offline->directory, offline->engine, offline->loop.world, &settings);
     struct arena arena;

@@ -57,6 +57,7 @@ static void directory_configure(struct core *core)
         .plus = plus.n ? plus.p[0] : '\0',
         .quota = core->conf->store.quota,
         .postmaster = core->conf->server.postmaster,
+        .hostname = core->conf->server.hostname,
     };
 }
 

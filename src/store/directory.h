@@ -8,7 +8,7 @@
  * name has an empty local part, written "@domain".
  *
  * A name is looked for as it is; then without its tag (bob+tag is bob's); then, for postmaster, as
- * the server's postmaster; then as the domain's catch-all.
+ * the server's postmaster, also at the name of the host itself; then as the domain's catch-all.
  *
  * All calls with a struct directory may yield, but directory_init. Results live in the arena that
  * was given. A change is one commit (an `apply` of more than 8,192 entries is several, each sound)
@@ -40,6 +40,7 @@ struct directory_settings {
     char plus;             /* begins a tag in a local part; '\0': no tags */
     uint64_t quota;        /* octets, of accounts without one of their own; 0: no limit */
     struct str postmaster; /* an address; empty: the first account that was made */
+    struct str hostname;   /* postmaster@ of it is the postmaster, though it is no domain here */
 };
 
 struct directory {

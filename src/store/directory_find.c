@@ -108,6 +108,13 @@ static struct err find_postmaster(struct draft *draft, struct found *found_r)
     return e.code == ERR_NOT_FOUND ? find_first_account(draft, found_r) : e;
 }
 
+/* The host answers by its own name whether or not anybody gets mail there (RFC 5321 4.5.1). */
+static bool is_host(const struct draft *draft, struct str domain)
+{
+    struct str hostname = draft->directory->settings.hostname;
+    return hostname.n && str_eq_nocase(domain, hostname);
+}
+
 static struct err find_catch_all(struct draft *draft, const struct addr *addr,
                                  struct found *found_r)
 {
@@ -128,10 +135,13 @@ struct err name_find(struct draft *draft, const struct addr *addr, struct found 
         e = find_without_tag(draft, addr, found_r);
     if (e.code != ERR_NOT_FOUND)
         return e;
+    bool postmaster = str_eq_nocase(addr->local, STR("postmaster"));
     e = domain_get(draft, addr->domain, &domain);
+    if (e.code == ERR_NOT_FOUND && postmaster && is_host(draft, addr->domain))
+        return find_postmaster(draft, found_r);
     if (err_is(e))
         return e;
-    if (str_eq_nocase(addr->local, STR("postmaster")))
+    if (postmaster)
         return find_postmaster(draft, found_r);
     return find_catch_all(draft, addr, found_r);
 }

@@ -49,6 +49,18 @@ static void strangers_are_unknown_or_relayed(void **state)
     assert_str(copies_of(given, STR("${run{x}}@example.test")), STR("MAILBOX_UNKNOWN"));
 }
 
+/* RFC 5321 4.5.1: refused as relaying, unless the host's name was a domain too. */
+static void the_host_has_a_postmaster(void **state)
+{
+    struct given *given = village(state);
+    assert_str(copies_of(given, STR("postmaster@mx.example.test")), STR("RELAY_DENIED"));
+    given->directory.settings.hostname = STR("mx.example.test");
+    assert_str(copies_of(given, STR("Postmaster@MX.example.test")),
+               STR("Postmaster@mx.example.test"));
+    assert_str(copies_of(given, STR("bob@mx.example.test")), STR("RELAY_DENIED"));
+    assert_str(copies_of(given, STR("postmaster@else.test")), STR("RELAY_DENIED"));
+}
+
 static void a_tag_is_its_owners(void **state)
 {
     struct given *given = village(state);
@@ -706,6 +718,7 @@ int main(void)
         WITH_DIRECTORY(targets_elsewhere_are_refused_until_we_send),
         WITH_DIRECTORY(postmaster_is_always_somebody),
         WITH_DIRECTORY(a_catch_all_catches_the_rest),
+        WITH_DIRECTORY(the_host_has_a_postmaster),
         WITH_DIRECTORY(quotas_and_disabling_show),
         WITH_DIRECTORY(disguised_names_are_refused),
         WITH_DIRECTORY(pipes_paths_and_includes_are_refused),
