@@ -49,10 +49,10 @@ static void refused(struct smtp_session *s, struct str address, enum err_code er
 {
     s->mail->any_refused = true;
     smtp_tell_refused(s, "RCPT", error, address, text);
-    /* No UTF-8 to somebody who did not say he reads it (RFC 6531 3.7.4.1). */
+    /* No UTF-8 to somebody who did not say he reads it: 551 becomes 550 (RFC 6531 3.7.4.1). */
     bool unreadable = !s->mail->utf8 && !str_is_ascii(text);
     if (unreadable && error == ERR_MAILBOX_MOVED)
-        smtp_reply_error(s, ERR_MAILBOX_UNKNOWN);
+        smtp_reply(s, 550, "5.1.6", STR("User has moved; the new path needs SMTPUTF8"));
     else if (error == ERR_MAILBOX_MOVED && text.n > 0)
         reply_moved(s, 551, text);
     else

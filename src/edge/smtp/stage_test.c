@@ -23,6 +23,7 @@ static const struct rule {
 } rules[] = {
     {STR_INIT("nobody"), ERR_MAILBOX_UNKNOWN, 550, STR_INIT("")},
     {STR_INIT("moved"), ERR_MAILBOX_MOVED, 551, STR_INIT("m@elsewhere.example")},
+    {STR_INIT("abroad"), ERR_MAILBOX_MOVED, 551, STR_INIT("用户@elsewhere.example")},
     {STR_INIT("forward"), ERR_NONE, 251, STR_INIT("f@elsewhere.example")},
     {STR_INIT("full"), ERR_QUOTA_FULL_LATER, 452, STR_INIT("")},
     {STR_INIT("disabled"), ERR_MAILBOX_DISABLED, 550, STR_INIT("")},
