@@ -136,17 +136,22 @@ struct err targets_print(struct draft *draft, const struct addr *addrs, size_t c
     if (count > DIRECTORY_TARGETS_MAX)
         return err_detail(ERR_OVER_LIMIT,
                           STR("an alias leads to at most 100 addresses; make it a list"));
+    /* Bob@ and bob@ are one: names tell, the texts do not. */
+    struct str *names = arena_take_array(draft->arena, count, sizeof(struct str));
     alias->targets = arena_take_array(draft->arena, count, sizeof(struct str));
     alias->target_count = 0;
-    if (!alias->targets)
+    if (!alias->targets || !names)
         return err_make(ERR_OVER_LIMIT);
     for (size_t i = 0; i < count; i++) {
         struct str text = address_of(draft, &addrs[i]);
-        bool there = !text.p;
-        for (size_t k = 0; k < alias->target_count; k++)
-            there |= str_eq(alias->targets[k], text);
-        if (!there)
-            alias->targets[alias->target_count++] = text;
+        struct str name = name_of_addr(&addrs[i], draft->arena);
+        bool there = !text.p || !name.p;
+        for (size_t k = 0; !there && k < alias->target_count; k++)
+            there = str_eq(names[k], name);
+        if (there)
+            continue;
+        names[alias->target_count] = name;
+        alias->targets[alias->target_count++] = text;
     }
     return err_none();
 }

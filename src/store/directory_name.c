@@ -83,6 +83,8 @@ struct err full_name_check(struct str full_name)
 
 static struct err form_check(struct str local)
 {
+    if (str_eq(local, STR("*")))
+        return err_detail(ERR_NAME_REFUSED, STR("a catch-all is written without the '*': @domain"));
     if (strchr("|/:.", local.p[0]) && local.p[0])
         return err_detail(ERR_NAME_REFUSED, STR("a name does not begin with '|', '/', ':' or '.'"));
     for (size_t i = 0; i < local.n; i++)

@@ -313,6 +313,24 @@ static void quotas_and_disabling_show(void **state)
     assert_true(resolved.copies[0].disabled && !resolved.copies[1].disabled);
 }
 
+/* "*@example.test" was an alias that nobody's mail reached; Bob and bob were two targets. */
+static void a_star_is_no_catch_all_and_case_makes_no_second_target(void **state)
+{
+    struct given *given = village(state);
+    struct addr addr;
+    struct alias alias;
+    assert_int_equal(alias_add(given, STR("*@example.test"), STR("bob@example.test")),
+                     ERR_NAME_REFUSED);
+    assert_int_equal(alias_add(given, STR("both@example.test"),
+                               STR("bob@example.test Bob@Example.test carol@example.test")),
+                     ERR_NONE);
+    assert_int_equal(addr_of(given, STR("both@example.test"), &addr).code, ERR_NONE);
+    assert_int_equal(directory_alias_show(&given->directory, &addr, &given->arena, &alias).code,
+                     ERR_NONE);
+    assert_int_equal(alias.target_count, 2);
+    assert_str(alias.targets[0], STR("bob@example.test"));
+}
+
 /* Catalogue S29: twins, mixed scripts, look-alikes. */
 static void disguised_names_are_refused(void **state)
 {
@@ -720,6 +738,7 @@ int main(void)
         WITH_DIRECTORY(a_catch_all_catches_the_rest),
         WITH_DIRECTORY(the_host_has_a_postmaster),
         WITH_DIRECTORY(quotas_and_disabling_show),
+        WITH_DIRECTORY(a_star_is_no_catch_all_and_case_makes_no_second_target),
         WITH_DIRECTORY(disguised_names_are_refused),
         WITH_DIRECTORY(pipes_paths_and_includes_are_refused),
         WITH_DIRECTORY(an_address_in_chinese_is_like_any_other),
