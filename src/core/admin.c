@@ -20,7 +20,7 @@ static const struct admin_command COMMANDS[] = {
      admin_domain_remove},
     {"account",
      "add",
-     "ADDRESS [--name NAME] [--quota SIZE] [--disabled]\n"
+     "ADDRESS [--name NAME] [--quota SIZE|none|default] [--disabled]\n"
      "    [--password-stdin | --password-hash HASH | --no-password]",
      "a new account; without a password option one is made up and printed",
      1,
@@ -34,7 +34,7 @@ static const struct admin_command COMMANDS[] = {
      admin_account_add},
     {"account",
      "set",
-     "ADDRESS [--name NAME] [--quota SIZE] [--enable | --disable]\n"
+     "ADDRESS [--name NAME] [--quota SIZE|none|default] [--enable | --disable]\n"
      "    [--password-stdin | --password-hash HASH | --new-password | --no-password]",
      "change an account",
      1,
@@ -249,11 +249,12 @@ int admin_domain_name(struct admin_call *call, struct str text, struct str *doma
     return e.code == ERR_ADDRESS_SYNTAX ? name_refuse(call, e.detail, text) : admin_fail(call, e);
 }
 
-int admin_size(struct admin_call *call, struct str text, uint64_t *size_r)
+int admin_quota(struct admin_call *call, struct str text, uint64_t *quota_r)
 {
-    return text_to_size(text, size_r)
+    return text_to_quota(text, quota_r)
                ? 0
-               : admin_refuse(call, ADMIN_USAGE, "expected a size like 500M, not", text);
+               : admin_refuse(call, ADMIN_USAGE, "expected a size like 500M, none or default, not",
+                              text);
 }
 
 static const struct admin_option *option_find(const struct admin_command *command, struct str word)

@@ -77,6 +77,26 @@ static int password_take(struct admin_call *call, bool make_up, struct account *
 
 /* --- Commands --- */
 
+/* null: the server's default. */
+static void quota_put(json_t *object, uint64_t quota)
+{
+    if (quota == 0)
+        json_put(object, "quota", json_null());
+    else if (quota == QUOTA_NONE)
+        json_put_text(object, "quota", STR("none"));
+    else
+        json_put_number(object, "quota", quota);
+}
+
+/* What the quota comes to, with the default as it is now. */
+static void limit_put(json_t *object, uint64_t octets)
+{
+    if (octets)
+        json_put_number(object, "limit", octets);
+    else
+        json_put_text(object, "limit", STR("none"));
+}
+
 static json_t *account_object(struct admin_call *call, const struct account *account)
 {
     json_t *object = json_object();
@@ -85,7 +105,7 @@ static json_t *account_object(struct admin_call *call, const struct account *acc
     if (!err_is(addr_parse(account->address, call->admin->arena, &addr)))
         json_put_display(object, &addr);
     json_put_text(object, "name", account->name);
-    json_put_number(object, "quota", account->quota);
+    quota_put(object, account->quota);
     json_put_flag(object, "disabled", account->disabled);
     json_put_flag(object, "no password", account->password.n == 0);
     return object;
@@ -121,7 +141,7 @@ static int fields_take(struct admin_call *call, struct account *account, unsigne
     }
     if (admin_has(call, "--quota")) {
         *fields |= FIELD_QUOTA;
-        return admin_size(call, admin_value(call, "--quota"), &account->quota);
+        return admin_quota(call, admin_value(call, "--quota"), &account->quota);
     }
     return ADMIN_OK;
 }
@@ -190,6 +210,7 @@ int admin_account_show(struct admin_call *call)
     if (code)
         return code;
     json_t *object = account_object(call, &account);
+    limit_put(object, directory_quota(admin->directory, &account));
     json_put_number(object, "used", usage.octets);
     json_put_number(object, "messages", usage.messages);
     json_put_number(object, "id", account.id);

@@ -130,6 +130,14 @@ static void accounts_come_and_go(void **state)
     assert_str(answer(given, "account list example.test"),
                STR("alice@example.test  quota: 2147483648, no password\n"
                    "bob@example.test  name: Robert, quota: 1024, disabled\n"));
+    assert_true(str_find(answer(given, "account show alice@example.test"),
+                         STR("limit            2147483648\n")) > 0);
+    answer(given, "account set alice@example.test --quota none");
+    assert_true(str_find(answer(given, "account show alice@example.test"),
+                         STR("quota            none\nno password      yes\n"
+                             "limit            none\n")) > 0);
+    answer(given, "account set alice@example.test --quota default");
+    assert_true(str_starts(answer(given, "account list"), STR("alice@example.test  no pass")));
     assert_true(str_starts(answer(given, "account show bob@example.test"),
                            STR("account          bob@example.test\nname             Robert\n")));
     assert_true(str_starts(answer(given, "mailbox list bob@example.test"),
@@ -216,7 +224,9 @@ static void what_is_typed_wrong_is_said(void **state)
         {"account add bob", 65,
          STR_INIT("veredus: an address is written local-part@domain: \"bob\"")},
         {"account add --quota 2X a@b.test", 64,
-         STR_INIT("veredus: expected a size like 500M, not \"2X\"")},
+         STR_INIT("veredus: expected a size like 500M, none or default, not \"2X\"")},
+        {"account add --quota 0 a@b.test", 64,
+         STR_INIT("veredus: expected a size like 500M, none or default, not \"0\"")},
         {"domain add -- --x", 65, STR_INIT("veredus: the domain is malformed: \"--x\"")},
         {"account set a@b.test --enable --disable", 64,
          STR_INIT("veredus: one of --enable and --disable is enough")},

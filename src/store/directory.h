@@ -66,11 +66,14 @@ struct domain {
     int64_t created; /* microseconds since 1970, as all `created` */
 };
 
+/* An account's own word that it has no limit, whatever the server's default is. Stored. */
+#define QUOTA_NONE UINT64_MAX
+
 struct account {
     uint64_t id;
     uint64_t inbox; /* mailbox id of INBOX */
     int64_t created;
-    uint64_t quota; /* octets; 0: the server's default */
+    uint64_t quota; /* octets; 0: the server's default; QUOTA_NONE: no limit */
     bool disabled;
     struct str address;  /* addr_print form */
     struct str name;     /* display name; may be empty */
@@ -170,6 +173,9 @@ struct err directory_expand(struct directory *directory, struct str text, struct
  * checked the password). */
 struct err directory_login(struct directory *directory, struct str user, struct arena *arena,
                            struct account *account_r);
+
+/* Octets that the account may hold as things are set; 0: no limit. */
+uint64_t directory_quota(const struct directory *directory, const struct account *account);
 
 struct err directory_account_by_id(struct directory *directory, uint64_t id, struct arena *arena,
                                    struct account *account_r);

@@ -24,7 +24,7 @@ static struct err account_check(const struct account *account)
     struct err e = full_name_check(account->name);
     if (!err_is(e) && account->password.n && !password_hash_is_known(account->password))
         e = err_detail(ERR_USAGE, STR("the password is no hash of a known form"));
-    if (!err_is(e) && account->quota > INT64_MAX)
+    if (!err_is(e) && account->quota > INT64_MAX && account->quota != QUOTA_NONE)
         e = err_detail(ERR_USAGE, STR("the quota is too large"));
     return e;
 }

@@ -105,10 +105,10 @@ static struct err read_password(struct reading *reading, const struct text_field
 
 static struct err read_quota(struct reading *reading, const struct text_field *field)
 {
-    return text_to_size(field->value, &reading->wanted->quota)
+    return text_to_quota(field->value, &reading->wanted->quota)
                ? err_none()
-               : trouble(reading->apply, field->line, "expected a size like 500M, not",
-                         field->value);
+               : trouble(reading->apply, field->line,
+                         "expected a size like 500M, none or default, not", field->value);
 }
 
 static struct err read_disabled(struct reading *reading, const struct text_field *field)

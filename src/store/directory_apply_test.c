@@ -22,6 +22,7 @@ static const struct str VILLAGE = STR_INIT(
     "    password = \"$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\"\n"
     "}\n"
     "account \"用户@例子.测试\" { quota = 1000 }\n"
+    "account \"dora@example.test\" { quota = none }\n"
     "list \"team@example.test\" {\n"
     "    owner = \"alice@example.test\"\n"
     "    name = \"The team\"\n"
@@ -70,16 +71,16 @@ static void a_text_makes_a_directory_once(void **state)
     struct given *given = *state;
     struct told told;
     assert_int_equal(apply(given, VILLAGE, true, &told).code, ERR_NONE);
-    assert_int_equal(told.applied.added, 10);
+    assert_int_equal(told.applied.added, 11);
     assert_true(str_find(buf_str(&told.text), STR("add account Bob@example.test\n")) >= 0);
     buf_done(&told.text);
     assert_str(copies_of(given, STR("bob@example.test")), STR("RELAY_DENIED"));
     assert_int_equal(apply(given, VILLAGE, false, &told).code, ERR_NONE);
-    assert_int_equal(told.applied.added, 10);
+    assert_int_equal(told.applied.added, 11);
     buf_done(&told.text);
     unsigned commits = given->store.commits;
     assert_int_equal(apply(given, VILLAGE, false, &told).code, ERR_NONE);
-    assert_int_equal(told.applied.unchanged, 10);
+    assert_int_equal(told.applied.unchanged, 11);
     assert_int_equal(told.text.n, 0);
     assert_int_equal(given->store.commits, commits);
     buf_done(&told.text);
@@ -102,10 +103,11 @@ static void village_is_exported(void **state)
     assert_true(str_find(first, STR("account \"用户@例子.测试\" {\n    quota = 1000\n}\n")) >= 0);
     assert_true(str_find(first, STR("name = \"Bob \\\"the \\\\ builder\\\"\"\n")) >= 0);
     assert_true(str_find(first, STR("quota = 2G\n")) >= 0);
+    assert_true(str_find(first, STR("quota = none\n")) >= 0);
     assert_true(str_find(first, STR("domain \"例子.测试\" {\n")) >= 0);
     assert_true(str_find(first, STR("$2b$05$")) >= 0);
     assert_int_equal(apply(given, first, false, &told).code, ERR_NONE);
-    assert_int_equal(told.applied.unchanged, 10);
+    assert_int_equal(told.applied.unchanged, 11);
     buf_done(&told.text);
     buf_put(&first_text, first);
 }
@@ -184,7 +186,7 @@ static void errors_name_the_line_and_change_nothing(void **state)
         {STR_INIT("\n\naccount \"x@a.test\" {\n\n size = 5 }"),
          STR_INIT("line 5: there is no such setting in this kind of block: \"size\"")},
         {STR_INIT("account \"x@a.test\" { quota = many }"),
-         STR_INIT("line 1: expected a size like 500M, not \"many\"")},
+         STR_INIT("line 1: expected a size like 500M, none or default, not \"many\"")},
         {STR_INIT("account \"x@a.test\" { disabled = maybe }"),
          STR_INIT("line 1: expected yes or no, not \"maybe\"")},
         {STR_INIT("account \"x@a.test\" { name = \"a\"\nname = \"b\" }"),

@@ -88,7 +88,7 @@ static void account_put(struct export *export, struct buf *to, const struct acco
     text_put(to, "password", account->password);
     if (account->quota) {
         buf_put(to, STR("    quota = "));
-        text_put_size(to, account->quota);
+        text_put_quota(to, account->quota);
         buf_putc(to, '\n');
     }
     if (account->disabled)

@@ -28,6 +28,13 @@ struct asked {
     struct arena *arena; /* of the answer */
 };
 
+uint64_t directory_quota(const struct directory *directory, const struct account *account)
+{
+    if (account->quota == QUOTA_NONE)
+        return 0;
+    return account->quota ? account->quota : directory->settings.quota;
+}
+
 enum err_code copy_room(const struct copy *copy, uint64_t size)
 {
     if (copy->quota == 0)
@@ -54,7 +61,7 @@ static struct err copy_fill(struct draft *draft, const struct reached *reached,
         .delivered_to = arena_str(arena, reached->delivered_to),
         .list = reached->list.p ? arena_str(arena, reached->list) : str_null(),
         .list_owner = reached->list.p ? arena_str(arena, reached->list_owner) : str_null(),
-        .quota = account->quota ? account->quota : draft->directory->settings.quota,
+        .quota = directory_quota(draft->directory, account),
         .used = usage.octets,
         .disabled = account->disabled,
     };

@@ -306,6 +306,8 @@ static void quotas_and_disabling_show(void **state)
     assert_str(copies_of(given, STR("bob@example.test")), STR("bob@example.test"));
     given->directory.settings.quota = 50;
     assert_str(copies_of(given, STR("bob@example.test")), STR("QUOTA_FULL_LATER"));
+    set_account(given, STR("bob@example.test"), (struct account){.quota = QUOTA_NONE}, FIELD_QUOTA);
+    assert_str(copies_of(given, STR("bob@example.test")), STR("bob@example.test"));
     set_account(given, STR("bob@example.test"), (struct account){.disabled = true}, FIELD_DISABLED);
     assert_str(copies_of(given, STR("bob@example.test")), STR("MAILBOX_DISABLED"));
     resolved = resolved_of(given, STR("two@example.test"));

@@ -6,6 +6,7 @@
 #include "store/directory_text.h"
 
 #include "base/must.h"
+#include "store/directory.h"
 
 enum {
     WORD_MAX = 64,
@@ -247,4 +248,25 @@ void text_put_size(struct buf *to, uint64_t size)
             return;
         }
     buf_put_u64(to, size);
+}
+
+bool text_to_quota(struct str text, uint64_t *quota_r)
+{
+    uint64_t quota = QUOTA_NONE;
+    if (str_eq(text, STR("default")))
+        quota = 0;
+    else if (!str_eq(text, STR("none")) && (!text_to_size(text, &quota) || quota == 0))
+        return false;
+    *quota_r = quota;
+    return true;
+}
+
+void text_put_quota(struct buf *to, uint64_t quota)
+{
+    if (quota == QUOTA_NONE)
+        buf_put(to, STR("none"));
+    else if (quota == 0)
+        buf_put(to, STR("default"));
+    else
+        text_put_size(to, quota);
 }

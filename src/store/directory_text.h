@@ -55,6 +55,11 @@ void text_quote(struct buf *to, struct str text);
 bool text_to_size(struct str text, uint64_t *size_r);
 void text_put_size(struct buf *to, uint64_t size);
 
+/* A size above 0, "none" (QUOTA_NONE) or "default" (0), and back. A bare 0 would be read as either.
+ */
+bool text_to_quota(struct str text, uint64_t *quota_r);
+void text_put_quota(struct buf *to, uint64_t quota);
+
 /* "line N: words", in the arena. */
 struct str text_trouble(struct arena *arena, unsigned line, const char *words, struct str about);
 
