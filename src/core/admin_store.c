@@ -222,6 +222,7 @@ static void store_put(json_t *object, const struct local_status *status)
     json_put_number(object, "segments_free", status->segments_free);
     json_put_number(object, "bytes_live", status->bytes_live);
     json_put_number(object, "bytes_dead", status->bytes_dead);
+    json_put_number(object, "bytes_unused", status->bytes_unused);
     json_put_number(object, "blobs", status->blobs);
     json_put_number(object, "entries", status->entries);
     json_put_number(object, "commits", status->commits);

@@ -361,8 +361,13 @@ static void count_live(struct local *local, const struct layers *layers,
         status->blobs = counts.blobs;
         status->entries = counts.entries;
     }
-    uint64_t in_segments = local->segments.count * local->settings.segment_size;
-    status->bytes_dead = in_segments > status->bytes_live ? in_segments - status->bytes_live : 0;
+    uint64_t size = local->settings.segment_size, written = local->durable.offset;
+    size_t begun = local->segments.count - segments_spares(&local->segments);
+    if (begun > 1)
+        written += (begun - 1) * size; /* all but the newest are full */
+    uint64_t room = local->segments.count * size;
+    status->bytes_unused = room > written ? room - written : 0;
+    status->bytes_dead = written > status->bytes_live ? written - status->bytes_live : 0;
 }
 
 void local_set_least_free(struct engine *engine, uint64_t least_free)

@@ -317,6 +317,9 @@ static void owners_body(struct rig *rig, void *arg)
     local_status(rig->engine, &status);
     assert_int_equal(status.blobs, 1);
     assert_true(status.bytes_live > 0);
+    /* What nothing was written to counted as dead. */
+    assert_true(status.bytes_dead < 64 * 1024);
+    assert_true(status.bytes_unused > status.bytes_dead);
     assert_false(err_is(put(rig, other, "a", "without", 0)));
     local_status(rig->engine, &status);
     assert_int_equal(status.blobs, 0);

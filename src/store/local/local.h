@@ -42,7 +42,9 @@ void local_set_least_free(struct engine *engine, uint64_t least_free);
 /* How the store is. (The memory engine is the same code over the fake world's disk, with the map as
  * its index.) */
 struct local_status {
-    uint64_t segments, segments_free, bytes_live, bytes_dead;
+    uint64_t segments, segments_free;
+    /* Of the segments: bodies that somebody has, the rest of what was written, and what was not. */
+    uint64_t bytes_live, bytes_dead, bytes_unused;
     uint64_t blobs, entries;
     uint64_t commits, groups, syncs, bytes_logged, applier_rounds, compactions, checkpoints;
     uint64_t overlay_bytes;
