@@ -9,7 +9,8 @@
 #include "format/encodings.h"
 
 enum {
-    SEGMENTS_PER_PART = 5 /* raw, label, raw, base64, CR LF */
+    SEGMENTS_PER_PART = 5, /* raw, label, raw, base64, CR LF */
+    EMPTY_LINE = 2,        /* octets of the line that ends a header */
 };
 
 struct planner {
@@ -19,20 +20,21 @@ struct planner {
     uint64_t served;
 };
 
-static bool is_binary(const struct summary_part *part)
+/* A leaf's place of the label is known only where it is binary or unfit. */
+static bool is_changed(const struct summary_part *part)
 {
-    return part->encoding_length > 0;
+    return part->unfit || part->encoding_length > 0;
 }
 
 static bool is_encoded(const struct summary_part *part)
 {
-    return is_binary(part) && (part->kind == PART_LEAF || part->kind == PART_OPAQUE);
+    return is_changed(part) && (part->kind == PART_LEAF || part->kind == PART_OPAQUE);
 }
 
 bool reencode_needed(const struct summary_view *view)
 {
     for (uint32_t i = 0; i < view->part_count; i++)
-        if (is_binary(&view->parts[i]))
+        if (is_changed(&view->parts[i]))
             return true;
     return false;
 }
@@ -72,8 +74,26 @@ static void base64_until(struct planner *planner, uint32_t end)
     planner->at = end;
 }
 
+static bool has_mime_version(const struct summary_view *view)
+{
+    for (uint32_t i = 0; i < view->field_count; i++)
+        if (str_eq_nocase(view->fields[i].name, STR("MIME-Version")))
+            return true;
+    return false;
+}
+
+static bool has_header(const struct summary_part *part)
+{
+    return part->body_offset - part->header_offset >= EMPTY_LINE;
+}
+
 static struct str label_of(const struct summary_view *view, const struct summary_part *part)
 {
+    if (is_encoded(part) && !has_header(part))
+        return STR("Content-Type: application/octet-stream\r\n"
+                   "Content-Transfer-Encoding: base64\r\n\r\n");
+    if (part->unfit && part->depth == 0 && !has_mime_version(view))
+        return STR("MIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n");
     if (is_encoded(part))
         return STR("Content-Transfer-Encoding: base64\r\n");
     return view->flags & SUMMARY_HAS_8BIT ? STR("Content-Transfer-Encoding: 8bit\r\n")
@@ -83,9 +103,11 @@ static struct str label_of(const struct summary_view *view, const struct summary
 static void part_add(struct planner *planner, const struct summary_view *view,
                      const struct summary_part *part)
 {
-    raw_until(planner, part->encoding_start);
+    bool labelled = part->encoding_length > 0;
+    uint32_t header_end = part->body_offset - (has_header(part) ? EMPTY_LINE : 0);
+    raw_until(planner, labelled ? part->encoding_start : header_end);
     literal_add(planner, label_of(view, part));
-    planner->at = part->encoding_start + part->encoding_length;
+    planner->at += part->encoding_length;
     if (!is_encoded(part) || part->body_length == 0)
         return;
     raw_until(planner, part->body_offset);
@@ -99,14 +121,14 @@ struct err reencode_plan(const struct summary_view *view, struct arena *arena,
 {
     size_t changed = 0;
     for (uint32_t i = 0; i < view->part_count; i++)
-        changed += is_binary(&view->parts[i]);
+        changed += is_changed(&view->parts[i]);
     struct planner planner = {0};
     planner.segments =
         arena_take_array(arena, changed * SEGMENTS_PER_PART + 1, sizeof(*planner.segments));
     if (!planner.segments)
         return err_make(ERR_OVER_LIMIT);
     for (uint32_t i = 0; i < view->part_count; i++)
-        if (is_binary(&view->parts[i]))
+        if (is_changed(&view->parts[i]))
             part_add(&planner, view, &view->parts[i]);
     raw_until(&planner, view->size);
     *plan_r = (struct reencode_plan){planner.segments, planner.count, planner.served};

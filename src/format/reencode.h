@@ -1,11 +1,12 @@
 /*
  * Messages with binary parts (RFC 3030 BINARYMIME) as a client without them must get them
- * (RFC 3030 3, RFC 1652): every leaf whose Content-Transfer-Encoding is binary is served in base64,
- * everything else as it is stored. Made from the summary alone; the body is read only while it is
- * served, so the size as served is known before.
+ * (RFC 3030 3, RFC 6152): every leaf whose Content-Transfer-Encoding is binary, and every leaf
+ * whose octets are no lines of text whatever its label says (summary.h: unfit), is served in
+ * base64, everything else as it is stored. Made from the summary alone; the body is read only while
+ * it is served, so the size as served is known before.
  *
  * A plan is a list of segments, in order, that together are the message as served:
- *   REENCODE_LITERAL  our own octets (a changed Content-Transfer-Encoding field)
+ *   REENCODE_LITERAL  our own octets (a Content-Transfer-Encoding field, changed or new)
  *   REENCODE_RAW      octets of the stored message as they are
  *   REENCODE_BASE64   octets of the stored message in base64, CR LF behind every 76 characters but
  *                     not behind the last: the CR LF that follows belongs to the delimiter (where
@@ -13,7 +14,10 @@
  *
  * Multiparts and messages labelled binary get the label 8bit or 7bit, whichever is true of what is
  * then in them as far as the summary tells. A part that the summary could not look into is encoded
- * whole where its label is binary.
+ * whole. A leaf that says nothing of its encoding gets a field of ours at the end of its header,
+ * the message itself also a MIME-Version where it has none; its type stays what it was, text/plain
+ * where it has no Content-Type (RFC 2045 5.2). What began behind the last allowed part has no
+ * header that the summary knows: it gets one, as application/octet-stream.
  */
 #ifndef FORMAT_REENCODE_H
 #define FORMAT_REENCODE_H

@@ -33,11 +33,10 @@ static int given_close(void **state)
     return 0;
 }
 
-static void view_make(struct given *given, struct str text)
+static void view_make(struct given *given, struct str text, const struct summary_limits *limits)
 {
-    struct summary_limits limits = SUMMARY_LIMITS_DEFAULT;
     struct summary summary;
-    summary_init(&summary, &given->arena, &limits);
+    summary_init(&summary, &given->arena, limits);
     summary_feed(&summary, text);
     assert_false(err_is(summary_end(&summary)));
     buf_clear(&given->record);
@@ -64,15 +63,23 @@ static void segment_serve(struct given *given, struct str text,
     assert_int_equal(given->served.n - before, segment->served);
 }
 
-static struct str served(struct given *given, struct str text)
+static const struct summary_limits default_limits = SUMMARY_LIMITS_DEFAULT;
+
+static struct str served_within(struct given *given, struct str text,
+                                const struct summary_limits *limits)
 {
-    view_make(given, text);
+    view_make(given, text, limits);
     assert_false(err_is(reencode_plan(&given->view, &given->arena, &given->plan)));
     buf_clear(&given->served);
     for (uint32_t i = 0; i < given->plan.count; i++)
         segment_serve(given, text, &given->plan.segments[i]);
     assert_int_equal(given->served.n, given->plan.served);
     return buf_str(&given->served);
+}
+
+static struct str served(struct given *given, struct str text)
+{
+    return served_within(given, text, &default_limits);
 }
 
 static void what_is_not_binary_is_served_as_stored(void **state)
@@ -105,7 +112,7 @@ static void binary_leaves_become_base64(void **state)
 static void a_binary_message_ends_with_a_line(void **state)
 {
     assert_str(served(*state, STR("Content-Transfer-Encoding: binary\r\n\r\na\nb")),
-               STR("Content-Transfer-Encoding: base64\r\n\r\nYQpi\r\n"));
+               STR("MIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n\r\nYQpi\r\n"));
     assert_str(served(*state, STR("Content-Transfer-Encoding: binary\r\n\r\n")),
                STR("Content-Transfer-Encoding: base64\r\n\r\n"));
     assert_str(served(*state, STR("Content-Transfer-Encoding: binary")),
@@ -121,6 +128,67 @@ static void eight_bit_text_beside_is_labelled_8bit(void **state)
                    "Subject: \xc3\xa9\r\nContent-Transfer-Encoding: base64\r\n\r\n/w==\r\n"));
 }
 
+/* A client may say BODY=BINARYMIME and label nothing. */
+static void what_is_no_text_becomes_base64_whatever_its_label(void **state)
+{
+    static const struct {
+        struct str text, served;
+    } rows[] = {
+        {STR_INIT("Subject: x\r\n\r\nx\0\n"),
+         STR_INIT("Subject: x\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+                  "eAAK\r\n")},
+        {STR_INIT("\r\n\n"),
+         STR_INIT("MIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n\r\nCg==\r\n")},
+        {STR_INIT("mime-version: 1.0\r\nContent-Type: text/plain\r\n\r\na\rb\r\n"),
+         STR_INIT("mime-version: 1.0\r\nContent-Type: text/plain\r\n"
+                  "Content-Transfer-Encoding: base64\r\n\r\nYQ1iDQo=\r\n")},
+        {STR_INIT("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+                  "--b\r\nContent-Transfer-Encoding:\r\n 7bit\r\nX: y\r\n\r\n\n\r\n"
+                  "--b\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\xe4\r\n"
+                  "--b\r\n\r\n\0\r\n--b--\r\n"),
+         STR_INIT("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+                  "--b\r\nContent-Transfer-Encoding: base64\r\nX: y\r\n\r\nCg==\r\n"
+                  "--b\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\xe4\r\n"
+                  "--b\r\nContent-Transfer-Encoding: base64\r\n\r\nAA==\r\n--b--\r\n")},
+    };
+    struct given *given = *state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_str(served(given, rows[i].text), rows[i].served);
+        assert_true(reencode_needed(&given->view));
+    }
+}
+
+static void a_line_of_998_octets_is_text_and_one_of_999_is_not(void **state)
+{
+    for (int n = SUMMARY_LINE_MAX - 1; n <= SUMMARY_LINE_MAX + 1; n++) {
+        char text[2048];
+        int length = snprintf(text, sizeof(text), "A: b\r\n\r\n%0*d\r\n", n, 0);
+        served(*state, str_make(text, (size_t)length));
+        assert_int_equal(reencode_needed(&((struct given *)*state)->view), n > SUMMARY_LINE_MAX);
+    }
+}
+
+/* What stands outside the leaves cannot be encoded and asks for nothing. */
+static void a_preamble_that_is_no_text_changes_no_part(void **state)
+{
+    struct str text = STR("Content-Type: multipart/mixed; boundary=b\r\n\r\n\n\r\n--b\r\n\r\n"
+                          "plain\r\n--b--\r\n\0");
+    assert_str(served(*state, text), text);
+}
+
+static void the_rest_behind_the_last_part_gets_a_header(void **state)
+{
+    struct given *given = *state;
+    struct summary_limits limits = SUMMARY_LIMITS_DEFAULT;
+    limits.parts = 2;
+    struct str text = STR("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n"
+                          "one\r\n--b\r\n\r\n\n\r\n--b--\r\n");
+    assert_str(served_within(given, text, &limits),
+               STR("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n"
+                   "one\r\n--b\r\nContent-Type: application/octet-stream\r\n"
+                   "Content-Transfer-Encoding: base64\r\n\r\nDQoKDQotLWItLQ0K\r\n"));
+}
+
 static void lengths_around_a_line_are_told_right(void **state)
 {
     struct given *given = *state;
@@ -134,7 +202,7 @@ static void lengths_around_a_line_are_told_right(void **state)
         buf_put(&text, STR("\r\n--b--\r\n"));
         served(given, buf_str(&text)); /* compares the sizes */
         struct str out = buf_copy(&given->served, &given->arena);
-        view_make(given, out);
+        view_make(given, out, &default_limits);
         assert_false(reencode_needed(&given->view));
         const struct summary_part *part = &given->view.parts[1];
         struct base64_decode decode;
@@ -159,6 +227,10 @@ int main(void)
         given_test(binary_leaves_become_base64),
         given_test(a_binary_message_ends_with_a_line),
         given_test(eight_bit_text_beside_is_labelled_8bit),
+        given_test(what_is_no_text_becomes_base64_whatever_its_label),
+        given_test(a_line_of_998_octets_is_text_and_one_of_999_is_not),
+        given_test(a_preamble_that_is_no_text_changes_no_part),
+        given_test(the_rest_behind_the_last_part_gets_a_header),
         given_test(lengths_around_a_line_are_told_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

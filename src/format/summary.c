@@ -179,6 +179,15 @@ static bool has_room_for_part(const struct summary *summary)
            summary->record_used + RECORD_PART_MAX <= summary->limits.record_bytes;
 }
 
+/* What a leaf is served by is kept (format/reencode.h), once it is known where its body ends. */
+static void serving_settle(const struct summary_frame *frame)
+{
+    struct summary_part *part = frame->part;
+    part->unfit &= part->body_length > 0 && (part->kind == PART_LEAF || part->kind == PART_OPAQUE);
+    if (!frame->binary && !part->unfit)
+        part->encoding_start = part->encoding_length = 0;
+}
+
 /*
  * Closes all open parts from `level` up; their bodies end at `end`, before which there were `lines`
  * lines. Outermost first: a part that began behind that end (its own delimiter was the last thing
@@ -200,6 +209,7 @@ static void parts_close(struct summary *summary, uint32_t level, uint64_t end, u
         part->body_length = (uint32_t)(last - part->body_offset);
         if (part->body_length && lines > frame->lines_before_body)
             part->lines = (uint32_t)(lines - frame->lines_before_body);
+        serving_settle(frame);
         bound = last;
         summary->steps++;
     }
@@ -361,13 +371,6 @@ static bool is_encoding(const struct wanted_field *wanted)
     return wanted && wanted->kind == WANTED_WORD && wanted->slot == CONTENT_ENCODING;
 }
 
-/* Where a binary part says so, for those who serve it in base64 (format/reencode.h). */
-static void encoding_place(struct summary_part *part, struct str value)
-{
-    if (!str_eq_nocase(encoding_word(value), STR("binary")))
-        part->encoding_start = part->encoding_length = 0;
-}
-
 static bool value_keep(struct summary *summary, const struct wanted_field *wanted, struct str value)
 {
     struct summary_part *part = stack_top(summary)->part;
@@ -381,7 +384,7 @@ static bool value_keep(struct summary *summary, const struct wanted_field *wante
     if (wanted->kind == WANTED_DISPOSITION)
         return disposition_keep(summary, part->content, value);
     if (is_encoding(wanted))
-        encoding_place(part, value);
+        stack_top(summary)->binary = str_eq_nocase(encoding_word(value), STR("binary"));
     return word_keep(summary, wanted_slot(part, wanted), value);
 }
 
@@ -525,9 +528,23 @@ static void line_look(struct summary *summary, struct str line, uint64_t length)
         header_line(summary, line);
 }
 
+/* The octets of a body are its innermost open part's; of a header they are nobody's. */
+static void unfit_set(struct summary *summary)
+{
+    if (!summary->in_header)
+        stack_top(summary)->part->unfit = true;
+}
+
+static bool is_fit(struct summary *summary)
+{
+    return !summary->in_header && !stack_top(summary)->part->unfit;
+}
+
 static void line_end(struct summary *summary, struct str whole, bool crlf)
 {
     uint64_t length = summary->line_length - (crlf ? 2 : 0);
+    if (length > SUMMARY_LINE_MAX)
+        unfit_set(summary);
     if (length > summary->longest_line)
         summary->longest_line = (uint32_t)length;
     size_t need = line_need(summary);
@@ -545,6 +562,8 @@ static void flags_set(struct summary *summary, uint32_t flags)
     if (in_top_header(summary) && (flags & SUMMARY_HAS_8BIT))
         flags |= SUMMARY_HEADER_HAS_8BIT;
     summary->flags |= flags;
+    if (flags & (SUMMARY_HAS_NUL | SUMMARY_HAS_BARE_CR | SUMMARY_HAS_BARE_LF))
+        unfit_set(summary);
 }
 
 static bool has_8bit(struct str s)
@@ -555,7 +574,8 @@ static bool has_8bit(struct str s)
     return all & 0x80;
 }
 
-/* `piece` has an LF at its end or nowhere; what is set already is not looked for again. */
+/* `piece` has an LF at its end or nowhere; what is set already, for the message and for the part,
+ * is not looked for again. */
 static void flags_look(struct summary *summary, struct str piece, bool lf, bool crlf)
 {
     uint32_t found = 0;
@@ -566,7 +586,7 @@ static void flags_look(struct summary *summary, struct str piece, bool lf, bool 
     size_t not_last = piece.n - (lf && piece.n > 1 ? 2 : 1);
     if (memchr(piece.p, '\r', not_last))
         found |= SUMMARY_HAS_BARE_CR;
-    if (!(summary->flags & SUMMARY_HAS_NUL) && memchr(piece.p, '\0', piece.n))
+    if ((!(summary->flags & SUMMARY_HAS_NUL) || is_fit(summary)) && memchr(piece.p, '\0', piece.n))
         found |= SUMMARY_HAS_NUL;
     if (!(summary->flags & SUMMARY_HAS_8BIT) && has_8bit(piece))
         found |= SUMMARY_HAS_8BIT;

@@ -38,6 +38,7 @@ enum {
     SUMMARY_DEPTH_MAX = 100,
     SUMMARY_BOUNDARY_MAX = 200, /* octets; RFC 2046 says 70 */
     SUMMARY_PARAMETERS_MAX = 1000,
+    SUMMARY_LINE_MAX = 998,              /* octets without CR LF that 7bit and 8bit allow */
     SUMMARY_FIELD_NAME_MAX = 255,        /* a longer name is recorded as empty */
     SUMMARY_PART_HEADER_KEPT = 16 << 10, /* octets of values kept from the header of one part */
     SUMMARY_ARENA_MAX = 5 << 20,         /* enough for any message within the default limits */
@@ -134,7 +135,9 @@ struct summary_part {
     uint16_t depth; /* the root's is 0 */
     uint8_t kind;   /* enum part_kind */
     bool in_digest; /* its type without Content-Type is message/rfc822 */
-    /* The first Content-Transfer-Encoding field with its lines, where it says binary; else 0. */
+    bool unfit;     /* a leaf that is not lines: NUL, bare CR or LF, a line over SUMMARY_LINE_MAX */
+    /* The first Content-Transfer-Encoding field with its lines, where it says binary or the part is
+     * unfit; else 0. */
     uint32_t encoding_start, encoding_length;
     struct summary_content *content;   /* NULL where there is no Content-* field */
     struct summary_envelope *envelope; /* where its header is that of a message, else NULL */

@@ -31,6 +31,7 @@ struct summary_frame {
     uint32_t index;
     struct str boundary; /* p == NULL where none is looked for */
     uint64_t lines_before_body;
+    bool binary; /* its Content-Transfer-Encoding */
 };
 
 /* Adds an open part on top; false when the arena is full. */

@@ -3,8 +3,8 @@
  *
  *   u16 version, size, header_length, flags, longest_line, hops, from_count
  *   fields:   count; each: u8 n, n octets of name, start, length
- *   parts:    count; each: u16 parent, u8 depth, u8 kind (top bit: in_digest), header_offset,
- *             body_offset, body_length, lines, u16 what is present, then what is present in the
+ *   parts:    count; each: u16 parent, u8 depth, u8 kind (0x80: in_digest, 0x40: unfit),
+ * header_offset, body_offset, body_length, lines, u16 what is present, then what is present in the
  *             order of the bits: the content words (str), the parameters of the type and of the
  *             disposition (count; name and value as str), the envelope (u16 what is present; str),
  *             encoding_start and encoding_length
@@ -26,6 +26,7 @@ enum {
     PART_SMALLEST = 22,
     PARAM_SMALLEST = 8,
     KIND_IN_DIGEST = 0x80,
+    KIND_UNFIT = 0x40,
 };
 
 /* Printing */
@@ -72,7 +73,8 @@ static void part_print(struct buf *buf, const struct summary_part *part)
     uint16_t present = part_present(part);
     wire_put_u16(buf, (uint16_t)part->parent);
     wire_put_u8(buf, (uint8_t)part->depth);
-    wire_put_u8(buf, (uint8_t)(part->kind | (part->in_digest ? KIND_IN_DIGEST : 0)));
+    wire_put_u8(buf, (uint8_t)(part->kind | (part->in_digest ? KIND_IN_DIGEST : 0) |
+                               (part->unfit ? KIND_UNFIT : 0)));
     wire_put_u32(buf, part->header_offset);
     wire_put_u32(buf, part->body_offset);
     wire_put_u32(buf, part->body_length);
@@ -198,8 +200,9 @@ static void part_read(struct reader *reader, struct summary_part *part)
     part->parent = wire_get_u16(&reader->in);
     part->depth = wire_get_u8(&reader->in);
     uint8_t kind = wire_get_u8(&reader->in);
-    part->kind = kind & (KIND_IN_DIGEST - 1);
+    part->kind = kind & (KIND_UNFIT - 1);
     part->in_digest = kind & KIND_IN_DIGEST;
+    part->unfit = kind & KIND_UNFIT;
     part->header_offset = wire_get_u32(&reader->in);
     part->body_offset = wire_get_u32(&reader->in);
     part->body_length = wire_get_u32(&reader->in);

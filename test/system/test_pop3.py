@@ -142,6 +142,7 @@ def test_messages_come_in_order_and_sizes_add_up(server, bob):
     (" BODY=BINARYMIME", b"Subject: half of it\r\n\r\nlast line\r"),
     (" BODY=BINARYMIME", b"Subject: the wrong half\r\n\r\nlast line\n"),
     (" BODY=BINARYMIME", b"Content-Transfer-Encoding: binary\r\n\r\nlast line"),
+    (" BODY=BINARYMIME", b"Subject: no label\r\n\r\nx\0\n"),
     (" BODY=BINARYMIME", b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
                          b"Content-Transfer-Encoding: binary\r\n\r\n\0\r\n--b--"),
 ])
