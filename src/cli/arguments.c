@@ -135,7 +135,7 @@ static int input_failed(struct err e, struct str what)
 {
     fprintf(stderr, "veredus: cannot read %.*s: %s\n", STR_FMT(what),
             e.os ? strerror(e.os) : err_row(e.code)->text);
-    return EXIT_USAGE;
+    return EXIT_NO_INPUT;
 }
 
 static int apply_input(struct cli *cli)

@@ -15,6 +15,7 @@
 /* Exit codes: sysexits(3). */
 enum {
     EXIT_USAGE = 64,
+    EXIT_NO_INPUT = 66,
     EXIT_UNAVAILABLE = 69,
     EXIT_SOFTWARE = 70,
     EXIT_TEMPORARY = 75,

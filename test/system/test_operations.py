@@ -266,6 +266,11 @@ def test_export_and_apply_are_the_same_twice(server):
     assert server.cli("export").stdout == text
 
 
+def test_a_file_that_is_not_there_is_no_wrong_usage(server):
+    refused = server.cli("apply", os.path.join(server.home, "nowhere"), check=False)
+    assert refused.returncode == 66 and "cannot read" in refused.stderr
+
+
 def test_directory_commands_in_json(server):
     server.cli("alias", "add", "json@example.test", "bob@example.test")
     shown = json.loads(server.cli("alias", "show", "json@example.test", json=True).stdout)
