@@ -11,6 +11,7 @@
 
 enum {
     NAME_SHOWN = 60,    /* octets of a name in a message */
+    NEAR_ALWAYS = 2,    /* letters that differ */
     NAME_COMPARED = 40, /* octets of a name that may be meant */
     WORDS_MOST = 300,   /* of one value */
     MISTAKE_MOST = 2048,
@@ -94,6 +95,13 @@ static unsigned distance(struct str a, struct str b)
     return row[b.n];
 }
 
+/* How far a word may be from what was meant: farther ones are no misspelling of it. */
+static unsigned near_of(struct str meant)
+{
+    unsigned third = (unsigned)str_head(meant, NAME_COMPARED).n / 3;
+    return third > NEAR_ALWAYS ? third : NEAR_ALWAYS;
+}
+
 static void nearer(const char *name, struct str meant, const char **best, unsigned *least)
 {
     unsigned d = distance(meant, str_from(name));
@@ -111,8 +119,8 @@ static bool in_section(const struct setting *setting, int section)
 /* Among the settings of a section, and outside of any block among the blocks too. */
 static const char *nearest_name(int section, struct str meant)
 {
-    const char *best = "";
-    unsigned least = UINT32_MAX;
+    const char *best = NULL;
+    unsigned least = near_of(meant) + 1;
     for (size_t i = 0; i < SETTING_COUNT; i++)
         if (in_section(&setting_rows[i], section))
             nearer(setting_rows[i].name, meant, &best, &least);
@@ -124,8 +132,8 @@ static const char *nearest_name(int section, struct str meant)
 
 static const char *nearest_section(struct str meant)
 {
-    const char *best = "";
-    unsigned least = UINT32_MAX;
+    const char *best = NULL;
+    unsigned least = near_of(meant) + 1;
     for (int i = 0; i < SECTION_COUNT; i++)
         if (i != SECTION_server)
             nearer(section_rows[i].name, meant, &best, &least);
@@ -134,11 +142,17 @@ static const char *nearest_section(struct str meant)
 
 static const char *nearest_choice(const char *const *choices, struct str meant)
 {
-    const char *best = "";
-    unsigned least = UINT32_MAX;
+    const char *best = NULL;
+    unsigned least = near_of(meant) + 1;
     for (size_t i = 0; choices[i]; i++)
         nearer(choices[i], meant, &best, &least);
     return best;
+}
+
+static void nearest_put(struct buf *to, const char *nearest)
+{
+    if (nearest)
+        buf_printf(to, "; did you mean %s?", nearest);
 }
 
 /* --- Settings -------------------------------------------------------------------------------- */
@@ -184,7 +198,7 @@ static void unknown_setting(struct reader *reader, struct token name)
         buf_printf(to, "; did you mean %s of the block %s?", setting_of(home, name.text)->name,
                    section_rows[home].name);
     else
-        buf_printf(to, "; did you mean %s?", nearest_name(reader->section, name.text));
+        nearest_put(to, nearest_name(reader->section, name.text));
     mistake_end(reader);
 }
 
@@ -198,8 +212,7 @@ static void wrong_value(struct reader *reader, const struct setting *setting, un
     buf_put(to, STR("; expected "));
     value_expected(setting, to);
     if (value_choices(setting->type) && reader->count == 1)
-        buf_printf(to, "; did you mean %s?",
-                   nearest_choice(value_choices(setting->type), reader->words[0]));
+        nearest_put(to, nearest_choice(value_choices(setting->type), reader->words[0]));
     mistake_end(reader);
 }
 
@@ -338,7 +351,7 @@ static void unknown_block(struct reader *reader, struct token name)
     } else {
         buf_put(to, STR(": no such block; expected one of "));
         sections_put(to);
-        buf_printf(to, "; did you mean %s?", nearest_section(name.text));
+        nearest_put(to, nearest_section(name.text));
     }
     mistake_end(reader);
 }
