@@ -125,6 +125,8 @@ static struct err dot_string_read(struct str *rest, struct arena *arena, struct 
         if (!dot_ok && !is_atext(c))
             break;
     }
+    if (n == 0 && (rest->n == 0 || rest->p[0] == '@' || rest->p[0] == '>'))
+        return bad("the local part is empty");
     if (n == 0 || rest->p[n - 1] == '.')
         return bad("the local part is malformed");
     if (n > LOCAL_WRITTEN_MAX)

@@ -22,7 +22,8 @@ void smtp_data_run(struct smtp_session *s, struct smtp_arguments *args)
     (void)args;
     enum err_code error = may_begin(s);
     if (error != ERR_NONE) {
-        smtp_reply_error(s, error);
+        bool order = error == ERR_COMMAND_ORDER;
+        smtp_reply_error_text(s, error, 0, order ? smtp_order_missing(s, "DATA") : str_null());
         return;
     }
     /* A client must wait for the 354 (catalogue S04). */

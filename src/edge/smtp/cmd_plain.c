@@ -64,5 +64,5 @@ void smtp_help_run(struct smtp_session *s, struct smtp_arguments *args)
     else if (row)
         smtp_reply(s, 214, "2.0.0", str_from(row->help));
     else
-        smtp_reply_error(s, ERR_PARAMETER_NOT_BUILT);
+        smtp_reply(s, 504, "5.5.4", STR("No such command; HELP lists them"));
 }

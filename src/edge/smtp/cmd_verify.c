@@ -18,6 +18,8 @@ struct err smtp_verify_parse(struct smtp_session *s, struct str text, struct smt
     }
     if (args->verify.text.n == 0)
         return err_detail(ERR_COMMAND_SYNTAX, STR("a name is expected"));
+    if (str_starts(args->verify.text, STR("<")) && !str_ends(args->verify.text, STR(">")))
+        return err_detail(ERR_COMMAND_SYNTAX, STR("the path has no end"));
     return str_is_utf8(text) ? err_none() : err_make(ERR_COMMAND_SYNTAX);
 }
 

@@ -127,6 +127,19 @@ static bool has_control(struct str text)
     return false;
 }
 
+struct str smtp_order_missing(const struct smtp_session *s, const char *verb)
+{
+    if (s->state == SMTP_GREETED)
+        return smtp_is_lmtp(s) ? STR("LHLO first") : STR("EHLO or HELO first");
+    if (s->state == SMTP_READY)
+        return STR("MAIL first");
+    if (s->state == SMTP_CHUNKED)
+        return STR("the last BDAT or RSET first");
+    if (strcmp(verb, "MAIL") == 0)
+        return STR("MAIL was given already");
+    return s->state == SMTP_SENDER ? STR("RCPT first") : STR("BINARYMIME comes by BDAT");
+}
+
 static enum err_code judge(const struct smtp_session *s, const struct smtp_command *row,
                            struct str text)
 {
@@ -193,8 +206,9 @@ void smtp_command_line(struct smtp_session *s, struct str line)
     }
     const struct smtp_command *row = find(s, verb);
     enum err_code error = judge(s, row, text);
+    struct str why = error == ERR_COMMAND_ORDER ? smtp_order_missing(s, row->verb) : str_null();
     if (error != ERR_NONE)
-        refuse(s, row && row->flags & SMTP_SWALLOWS ? row : NULL, err_make(error));
+        refuse(s, row && row->flags & SMTP_SWALLOWS ? row : NULL, err_detail(error, why));
     else
         run(s, row, text);
 }

@@ -82,4 +82,9 @@ void smtp_noop_run(struct smtp_session *, struct smtp_arguments *);
 void smtp_help_run(struct smtp_session *, struct smtp_arguments *);
 void smtp_quit_run(struct smtp_session *, struct smtp_arguments *);
 
+/* What has to come before `verb` here: the words behind "Bad sequence of commands" (RFC
+ * 5321 4.1.4).
+ */
+struct str smtp_order_missing(const struct smtp_session *s, const char *verb);
+
 #endif
