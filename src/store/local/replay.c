@@ -6,6 +6,9 @@
  * through a window, so a log of any length needs the memory of one record. The applying is
  * order.c's, the same that ran when the commits had their turn.
  *
+ * The last segment is synced behind the reading, not in front of it: a sync that follows one that
+ * failed proves nothing, so what it is to prove must first be read, and written once more.
+ *
  * Reading is done on the loop's own thread: nobody is served yet.
  */
 #include "base/crc.h"
@@ -176,6 +179,7 @@ struct replay {
     uint64_t highest;   /* number of any group that was seen */
     bool torn;          /* something of a torn group is left that must never count */
     uint64_t end;       /* of the last segment's groups */
+    uint64_t newest;    /* where the last segment's last group begins */
     struct arena arena; /* of one record */
 };
 
@@ -261,6 +265,8 @@ static struct err record_apply(struct replay *replay, struct overlay *group_rows
     return e;
 }
 
+/* The groups before this one were synced, or it would not have been begun: they may be in the index
+ * before anything else is done. Of this one that is not known. */
 static struct err group_apply(struct replay *replay, struct reader *reader, uint64_t at,
                               const struct seen_group *group)
 {
@@ -268,6 +274,8 @@ static struct err group_apply(struct replay *replay, struct reader *reader, uint
     struct overlay rows;
     overlay_init(&rows, &local->spare_rows);
     struct err e = err_none();
+    if (local->active.octets > local->settings.overlay_hard && !local->status.damaged)
+        e = apply_at_once(local);
     for (uint64_t done = 0; done < group->size && !err_is(e);) {
         struct record_header header;
         struct str record;
@@ -286,8 +294,6 @@ static struct err group_apply(struct replay *replay, struct reader *reader, uint
     if (err_is(e))
         return e;
     local->durable = (struct log_position){reader->header.sequence, at + group->size};
-    if (local->active.octets > local->settings.overlay_hard && !local->status.damaged)
-        e = apply_at_once(local);
     return e;
 }
 
@@ -331,7 +337,7 @@ static struct err group_missing(struct replay *replay, struct reader *reader, ui
 static struct err segment_replay(struct replay *replay, struct reader *reader, uint64_t at,
                                  uint64_t limit, bool last_segment)
 {
-    replay->end = at;
+    replay->end = replay->newest = at;
     while (at < limit) {
         struct seen_group group;
         struct err e = group_look(reader, at, limit, replay->last, &group);
@@ -346,6 +352,7 @@ static struct err segment_replay(struct replay *replay, struct reader *reader, u
                 damage_found(replay, reader, at, "a body is damaged");
             e = group_apply(replay, reader, at, &group);
             replay->last = group.number;
+            replay->newest = at;
             at += group.size;
             replay->end = at;
         }
@@ -445,6 +452,44 @@ static uint64_t last_limit(const struct local *local, const struct segment *segm
     return segment->file_size > usual ? segment->file_size : usual;
 }
 
+/*
+ * The log's newest group is what a process may have left whose sync failed: the kernel then shows
+ * octets that the disk never got, and takes them for written. A sync alone would claim success. So
+ * they are written again, from the memory in which they were checked.
+ */
+static struct err newest_write_again(struct replay *replay, struct reader *reader)
+{
+    const struct world_ops *ops = reader->world->ops;
+    struct err e = err_none();
+    for (uint64_t at = replay->newest; at < replay->end && !err_is(e);) {
+        struct record_header header;
+        struct str record;
+        enum format_state state;
+        e = record_look(reader, at, replay->end, &record, &header, &state);
+        if (err_is(e))
+            break;
+        if (state != FORMAT_WHOLE)
+            return err_detail(ERR_DISK_FAILED, STR("the log changed while it was read"));
+        struct iovec part = {reader->octets + (at - reader->base), record.n};
+        ssize_t got = ops->file_write(reader->world, reader->file, &part, 1, at);
+        e = got < 0 ? err_os((int)-got, STR("writing the newest group again")) : err_none();
+        at += record.n;
+    }
+    return e;
+}
+
+/* From here on what was read is on the disk, also what a killed process had not synced. */
+static struct err last_settle(struct replay *replay, struct reader *reader)
+{
+    struct err e = err_none();
+    if (!replay->local->status.damaged)
+        e = newest_write_again(replay, reader);
+    if (err_is(e))
+        return e;
+    int synced = reader->world->ops->file_sync(reader->world, reader->file);
+    return synced < 0 ? err_os(-synced, STR("syncing the log")) : err_none();
+}
+
 /* Where groups may lie in link i: up to where its successor says it ended. */
 static struct err link_replay(struct replay *replay, const struct chain *chain, size_t i,
                               struct log_position from)
@@ -462,11 +507,9 @@ static struct err link_replay(struct replay *replay, const struct chain *chain, 
         at->header.sequence == from.segment ? from.offset : (uint64_t)SEGMENT_HEADER_SIZE;
     uint64_t limit =
         last ? last_limit(local, at->segment) : chain->links[i - 1].header.previous_end;
-    /* What is read from now on is on the disk. */
-    int synced = last ? local->world->ops->file_sync(local->world, at->segment->file) : 0;
-    e = synced < 0 ? err_os(-synced, STR("syncing the log")) : err_none();
-    if (!err_is(e))
-        e = segment_replay(replay, &reader, begin, limit, last);
+    e = segment_replay(replay, &reader, begin, limit, last);
+    if (!err_is(e) && last)
+        e = last_settle(replay, &reader);
     free(reader.octets);
     if (err_is(e) || !last) {
         segment_unpin(&local->segments, at->segment);
