@@ -593,6 +593,23 @@ static void a_wrong_password_and_nobody_are_one(void **state)
     }
 }
 
+/* It read "login ... error=NONE". */
+static void a_log_in_that_went_well_has_no_error_in_the_log(void **state)
+{
+    (void)state;
+    house_enter(box, "bob@example.test");
+    struct str log = fake_log(house.rig.fake);
+    assert_true(str_find(log, STR(" login user=")) >= 0);
+    assert_true(str_find(log, STR("error=")) < 0);
+    struct msg answer;
+    struct msg question = {.kind = MSG_login,
+                           .login = {.user = STR("bob@example.test"), .password = STR("wrong")}};
+    assert_false(err_is(house_ask(box, question, &answer)));
+    log = fake_log(house.rig.fake);
+    assert_true(str_find(log, STR(" login_failed user=")) >= 0);
+    assert_true(str_find(log, STR("error=LOGIN_FAILED")) >= 0);
+}
+
 static void a_handle_is_its_edges_own(void **state)
 {
     (void)state;
@@ -897,6 +914,7 @@ int main(void)
         TEST(an_upload_has_the_size_it_has),
         TEST(an_upload_is_taken_too_early),
         TEST(a_wrong_password_and_nobody_are_one),
+        TEST(a_log_in_that_went_well_has_no_error_in_the_log),
         TEST(a_handle_is_its_edges_own),
         TEST(fetches_of_every_shape),
         TEST(nothing_goes_before_the_last_page),

@@ -122,9 +122,22 @@ static struct err login_add(struct request *request, const struct account *accou
     return err_none();
 }
 
-void serve_login(struct request *request)
+/* A log line of a log-in that went well has no error, not even the one named NONE. */
+static void login_log(const struct request *request, enum err_code error)
 {
     const struct msg_login *asked = &request->msg.login;
+    struct log *log = request->peer->core->log;
+    if (error == ERR_NONE)
+        log_event(log, LOG_INFO, "login", log_str("user", asked->user),
+                  log_str("client", asked->client));
+    else
+        log_event(log, LOG_INFO, "login_failed", log_str("user", asked->user),
+                  log_str("client", asked->client),
+                  log_str("error", str_from(err_row(error)->name)));
+}
+
+void serve_login(struct request *request)
+{
     struct peer *peer = request->peer;
     struct msg answer = {.kind = MSG_logged_in};
     struct account account;
@@ -137,9 +150,7 @@ void serve_login(struct request *request)
         answer.logged_in.address = login->address;
     }
     answer.logged_in.error = (uint16_t)e.code;
-    log_event(peer->core->log, LOG_INFO, err_is(e) ? "login_failed" : "login",
-              log_str("user", asked->user), log_str("client", asked->client),
-              log_str("error", str_from(err_row(e.code)->name)));
+    login_log(request, e.code);
     request_answer(request, &answer);
 }
 
