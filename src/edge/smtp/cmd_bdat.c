@@ -51,8 +51,10 @@ void smtp_bdat_run(struct smtp_session *s, struct smtp_arguments *args)
 static void chunk_over(struct smtp_session *s)
 {
     if (s->chunk_error != ERR_NONE) {
+        bool order = s->chunk_error == ERR_COMMAND_ORDER;
         s->state = s->chunk_back;
-        smtp_reply_error(s, s->chunk_error);
+        smtp_reply_error_text(s, s->chunk_error, 0,
+                              order ? smtp_order_missing(s, "BDAT") : str_null());
         return;
     }
     s->state = SMTP_CHUNKED;
