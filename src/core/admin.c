@@ -140,7 +140,7 @@ static const struct admin_command COMMANDS[] = {
     {"trace",
      "",
      "ID | --to ADDRESS | --from ADDRESS [--since 1h] [--limit N]",
-     "the story of a message, or of the newest to or from an address",
+     "the story of a message, or of the newest to or from an address ('<>': the null sender)",
      0,
      1,
      {{"--to", true}, {"--from", true}, {"--since", true}, {"--limit", true}},

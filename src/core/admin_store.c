@@ -177,6 +177,16 @@ static bool span_parse(struct str text, int64_t *span_r)
     return false;
 }
 
+/* "<>" and "" are the null sender, which is nobody's address. */
+static int trace_addr(struct admin_call *call, bool to, struct addr *addr_r)
+{
+    struct str text = admin_value(call, to ? "--to" : "--from");
+    if (to || (text.n && !str_eq(text, STR("<>"))))
+        return admin_addr(call, text, addr_r);
+    *addr_r = (struct addr){.kind = ADDR_NULL};
+    return ADMIN_OK;
+}
+
 static int trace_of_address(struct admin_call *call)
 {
     struct admin *admin = call->admin;
@@ -192,7 +202,7 @@ static int trace_of_address(struct admin_call *call)
                             since);
     if (most.p && (!str_to_u64(most, &limit) || limit == 0 || limit > TRACE_MESSAGES_MAX))
         return admin_refuse(call, ADMIN_USAGE, "expected a number from 1 to 10000, not", most);
-    int code = admin_addr(call, admin_value(call, to ? "--to" : "--from"), &addr);
+    int code = trace_addr(call, to, &addr);
     if (!code)
         code = admin_fail(call, trace_by_address(admin->engine, to ? TRACE_TO : TRACE_FROM, &addr,
                                                  now - span, now, limit, admin->arena, &messages,

@@ -331,7 +331,8 @@ static void traced(struct rig *rig, void *arg)
     trace_text(&event, TRACE_address, STR("bob@example.test"));
     trace_number(&event, TRACE_uid, 7);
     struct op_list ops = op_list_take(&arena, trace_ops_count(1, 1));
-    trace_ops(message_id_make(now, 5), &event, 1, NULL, &to, 1, &arena, &ops);
+    const struct addr null_path = {.kind = ADDR_NULL};
+    trace_ops(message_id_make(now, 5), &event, 1, &null_path, &to, 1, &arena, &ops);
     struct commit commit = {.ops = ops.ops, .op_count = ops.count};
     *(bool *)arg = !err_is(engine_commit_wait(rig->engine, &commit));
     arena_done(&arena);
@@ -352,6 +353,9 @@ static void a_trace_is_told_by_address(void **state)
     snprintf(line, sizeof(line), "trace %.*s", STR_FMT(id));
     assert_int_equal(typed(given, line), 0);
     assert_int_equal(typed(given, "trace --from bob@example.test"), ADMIN_UNAVAILABLE);
+    assert_true(str_starts(answer(given, "trace --from <>"), STR("Message ")));
+    assert_true(str_starts(answer(given, "trace --from  --limit 5"), STR("Message ")));
+    assert_int_equal(typed(given, "trace --to <>"), ADMIN_DATA);
 }
 
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, given_open, given_close)

@@ -46,7 +46,11 @@ void serve_refused(struct request *request)
     bool has_recipient =
         refused->recipient.n && !err_is(addr_parse(refused->recipient, arena, &recipient));
     if (!has_sender && !has_recipient)
-        return; /* Nobody could look for it; the log has it. */
+        return;                                      /* Nobody could look for it; the log has it. */
+    if (has_recipient && !refused->reverse_path.n) { /* RCPT comes behind MAIL: the null path */
+        sender = (struct addr){.kind = ADDR_NULL};
+        has_sender = true;
+    }
     struct trace_event event = refusal_event(refused, world_wall(core->world));
     struct op_list ops = op_list_take(arena, trace_ops_count(1, 1));
     trace_ops(core_message_id(core), &event, 1, has_sender ? &sender : NULL, &recipient,
@@ -71,8 +75,7 @@ static void trace_abandoned(struct core *core, struct transaction *transaction, 
     trace_text(&event, TRACE_sender, transaction->reverse_path);
     trace_text(&event, TRACE_text, why);
     struct op_list ops = op_list_take(arena, trace_ops_count(1, count));
-    trace_ops(transaction->message, &event, 1,
-              transaction->reverse_path.n ? &transaction->sender : NULL, recipients, count, arena,
+    trace_ops(transaction->message, &event, 1, &transaction->sender, recipients, count, arena,
               &ops);
     commit_ops(core, &ops);
 }

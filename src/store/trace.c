@@ -178,7 +178,7 @@ void trace_ops(uint64_t message, const struct trace_event *events, size_t count,
     int64_t time = events[0].time;
     struct trace_growth growth = trace_growth(time);
     events_add(&growth, message, events, count, arena, ops);
-    if (sender && sender->kind != ADDR_NULL)
+    if (sender)
         entry_add(ops, &growth, OP_PUT, address_key(TRACE_FROM, sender, time, message, arena),
                   STR(""));
     for (size_t i = 0; i < recipient_count; i++)

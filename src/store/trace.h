@@ -5,7 +5,7 @@
  * Partition TRACE/(day << 8)
  *   'i' message id, number -> events (OP_APPEND); a value has one event or more
  *   't' address hash, time, message id -> ''     recipients
- *   'f' address hash, time, message id -> ''     senders
+ *   'f' address hash, time, message id -> ''     senders, the null path among them
  * Partition TRACE/0
  *   'd' day -> {octets, entries} of that day (OP_ADD)
  *
@@ -65,8 +65,8 @@ void trace_number(struct trace_event *event, enum trace_field field, uint64_t nu
 
 /*
  * Adds to a commit: the events of one message (all on the day of the first), and for the addresses
- * given the entries by which it is found. sender may be NULL (none) or a null path. At most
- * trace_ops_count operations. Never yields.
+ * given the entries by which it is found. sender may be NULL: there is none, which a
+ * null path is not. At most trace_ops_count operations. Never yields.
  */
 void trace_ops(uint64_t message, const struct trace_event *events, size_t count,
                const struct addr *sender, const struct addr *recipients, size_t recipient_count,
