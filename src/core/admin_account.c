@@ -107,7 +107,7 @@ static json_t *account_object(struct admin_call *call, const struct account *acc
     json_put_text(object, "name", account->name);
     quota_put(object, account->quota);
     json_put_flag(object, "disabled", account->disabled);
-    json_put_flag(object, "no password", account->password.n == 0);
+    json_put_flag(object, "no_password", account->password.n == 0);
     return object;
 }
 

@@ -123,21 +123,21 @@ static void accounts_come_and_go(void **state)
     struct given *given = *state;
     village(given);
     assert_str(answer(given, "account list"),
-               STR("alice@example.test  quota: 2147483648, no password\n"
+               STR("alice@example.test  quota: 2147483648, no_password\n"
                    "bob@example.test  name: Bob\n"));
     assert_str(answer(given, "account set bob@example.test --name Robert --disable --quota 1K"),
                STR("changed account bob@example.test\n"));
     assert_str(answer(given, "account list example.test"),
-               STR("alice@example.test  quota: 2147483648, no password\n"
+               STR("alice@example.test  quota: 2147483648, no_password\n"
                    "bob@example.test  name: Robert, quota: 1024, disabled\n"));
     assert_true(str_find(answer(given, "account show alice@example.test"),
                          STR("limit            2147483648\n")) > 0);
     answer(given, "account set alice@example.test --quota none");
     assert_true(str_find(answer(given, "account show alice@example.test"),
-                         STR("quota            none\nno password      yes\n"
+                         STR("quota            none\nno_password      yes\n"
                              "limit            none\n")) > 0);
     answer(given, "account set alice@example.test --quota default");
-    assert_true(str_starts(answer(given, "account list"), STR("alice@example.test  no pass")));
+    assert_true(str_starts(answer(given, "account list"), STR("alice@example.test  no_pass")));
     assert_true(str_starts(answer(given, "account show bob@example.test"),
                            STR("account          bob@example.test\nname             Robert\n")));
     assert_true(str_starts(answer(given, "mailbox list bob@example.test"),
@@ -303,6 +303,7 @@ static void everything_speaks_json(void **state)
         if (!value)
             print_error("%s: %s: %.*s\n", lines[i], error.text, STR_FMT(buf_str(text)));
         assert_non_null(value);
+        assert_true(str_find(buf_str(text), STR("\"no password\"")) < 0);
         json_decref(value);
     }
 }

@@ -105,7 +105,7 @@ struct err trace_by_address(struct engine *engine, enum trace_direction directio
 
 /* One event in words: "2026-11-21 05:44:19.123456 Delivered to ...", no line end. */
 void trace_print(const struct trace_event *event, struct buf *to);
-/* One event as a JSON object. */
+/* One event as a JSON object; its time is RFC 3339, "2026-11-21T05:44:19.123456Z". */
 void trace_print_json(const struct trace_event *event, struct buf *to);
 
 /* --- Expiry ----------------------------------------------------------------------------------- */

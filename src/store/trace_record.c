@@ -173,16 +173,18 @@ static void value_print(const struct trace_value *value, struct buf *to)
         buf_put_escaped(to, value->text, TRACE_TEXT_MAX);
 }
 
-static void time_print(int64_t time, struct buf *to)
+/* "2026-11-21T05:57:03.123456Z"; in words a space stands for the T, and no Z. */
+static void time_print(int64_t time, bool words, struct buf *to)
 {
     struct buf text = BUF_INIT(64);
     date_print_rfc3339(&text, time / US_PER_SECOND);
     struct str seconds = buf_str(&text); /* 2026-11-21T05:57:03Z */
     struct str day = str_cut(&seconds, 'T');
     buf_put(to, day);
-    buf_putc(to, ' ');
+    buf_putc(to, words ? ' ' : 'T');
     buf_put(to, str_head(seconds, seconds.n ? seconds.n - 1 : 0));
     buf_printf(to, ".%06u", (unsigned)(time % US_PER_SECOND));
+    buf_put(to, words ? STR("") : STR("Z"));
     buf_done(&text);
 }
 
@@ -190,7 +192,7 @@ void trace_print(const struct trace_event *event, struct buf *to)
 {
     must((unsigned)event->kind < TRACE_KIND_COUNT);
     struct str rest = str_from(kinds[event->kind].sentence);
-    time_print(event->time, to);
+    time_print(event->time, true, to);
     buf_putc(to, ' ');
     while (rest.p) {
         buf_put(to, str_cut(&rest, '{'));
@@ -218,7 +220,7 @@ void trace_print_json(const struct trace_event *event, struct buf *to)
     must((unsigned)event->kind < TRACE_KIND_COUNT);
     json_t *object = json_object();
     struct buf time = BUF_INIT(64);
-    time_print(event->time, &time);
+    time_print(event->time, false, &time);
     json_object_set_new(object, "time", json_stringn(time.p, time.n));
     buf_done(&time);
     json_object_set_new(object, "event", json_string(kinds[event->kind].name));

@@ -89,6 +89,7 @@ static void a_message_tells_its_events(void **state)
     buf_clear(&text);
     trace_print_json(&events[0], &text);
     assert_true(str_find(buf_str(&text), STR("\"event\":\"delivered\"")) >= 0);
+    assert_true(str_find(buf_str(&text), STR("\"time\":\"2024-10-04T01:00:00.000000Z\"")) >= 0);
     buf_done(&text);
     assert_int_equal(
         trace_by_message(given->engine, message + 5, NOW, &given->arena, &events, &count).code,
