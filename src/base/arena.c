@@ -1,11 +1,12 @@
 /*
- * Blocks are taken from malloc and grow by doubling up to 64 KB, so that an idle session that needs
- * 300 bytes pays for 512 and a busy transaction does not call malloc per object. obstacks were
- * weighed: they cannot refuse at a cap.
+ * Blocks come from malloc, or from what an owner of many arenas keeps, and grow by doubling up to
+ * 64 KB, so that an idle session that needs 300 bytes pays for 512 and a busy transaction does not
+ * call malloc per object. obstacks were weighed: they cannot refuse at a cap.
  */
 #include "base/arena.h"
 
 #include "base/must.h"
+#include "base/spares.h"
 
 enum {
     FIRST_BLOCK = 512,
@@ -20,24 +21,29 @@ struct arena_block {
     _Alignas(max_align_t) char data[];
 };
 
-void arena_init(struct arena *arena, size_t cap)
+void arena_init_from(struct arena *arena, size_t cap, struct spares *spares)
 {
-    *arena = (struct arena){.cap = cap, .block_size = FIRST_BLOCK};
+    *arena = (struct arena){.cap = cap, .block_size = FIRST_BLOCK, .spares = spares};
 }
 
-static void blocks_free(struct arena_block *block)
+void arena_init(struct arena *arena, size_t cap)
+{
+    arena_init_from(arena, cap, NULL);
+}
+
+static void blocks_give(struct arena *arena, struct arena_block *block)
 {
     while (block) {
         struct arena_block *next = block->next;
-        free(block);
+        spares_give(arena->spares, block, sizeof(*block) + block->size);
         block = next;
     }
 }
 
 void arena_done(struct arena *arena)
 {
-    blocks_free(arena->blocks);
-    arena_init(arena, arena->cap);
+    blocks_give(arena, arena->blocks);
+    arena_init_from(arena, arena->cap, arena->spares);
 }
 
 void arena_reset(struct arena *arena)
@@ -47,7 +53,7 @@ void arena_reset(struct arena *arena)
         arena_done(arena);
         return;
     }
-    blocks_free(kept->next);
+    blocks_give(arena, kept->next);
     kept->next = NULL;
     kept->used = 0;
     arena->used = kept->size;
@@ -62,7 +68,7 @@ static struct arena_block *block_add(struct arena *arena, size_t need)
     size_t size = need > arena->block_size ? need : arena->block_size;
     if (size > room)
         size = room;
-    struct arena_block *block = malloc(sizeof(*block) + size);
+    struct arena_block *block = spares_take(arena->spares, sizeof(*block) + size);
     if (!block)
         return NULL;
     block->size = size;

@@ -14,17 +14,22 @@
 #include "base/str.h"
 
 struct arena_block;
+struct spares;
 
 struct arena {
     struct arena_block *blocks; /* newest first */
     size_t used;                /* bytes of all blocks together */
     size_t cap;                 /* bytes `used` never exceeds */
     size_t block_size;          /* usual size of a block */
+    struct spares *spares;      /* where blocks come from; NULL: malloc */
     bool over;
 };
 
 /* Opens an empty arena that may hold `cap` bytes; takes no memory until it is used. */
 void arena_init(struct arena *arena, size_t cap);
+/* One whose blocks are taken from `spares` and go back there: for arenas that live for one command.
+ * NULL: from malloc. */
+void arena_init_from(struct arena *arena, size_t cap, struct spares *spares);
 /* Gives all memory back. The arena is empty and usable afterwards. */
 void arena_done(struct arena *arena);
 /* As arena_done, but keeps one usual block, so that the next round does not call malloc. */

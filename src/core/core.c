@@ -7,6 +7,7 @@
 
 enum {
     PASSWORD_THREADS = 2,
+    SPARES_MOST = 16 << 20, /* octets kept for the next requests */
     MESSAGE_NUMBER_MASK = (1 << MESSAGE_ID_NUMBER_BITS) - 1,
 };
 
@@ -80,11 +81,13 @@ struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fi
                           .engine = engine,
                           .resent = resent};
     LIST_INIT(&core->peers);
+    spares_init(&core->spares, SPARES_MOST);
     TAILQ_INIT(&core->spare_requests);
     LIST_INIT(&core->spare_transactions);
     struct directory_settings none = {.plus = '\0'};
     directory_init(&core->directory, engine, core->world, &none);
     core->directory.loop = core->loop;
+    core->directory.spares = &core->spares;
     core_configure(core, conf);
     struct err e = resent_load(resent, engine);
     if (!err_is(e))
@@ -120,6 +123,7 @@ void core_close(struct core *core)
         free(request);
     }
     transactions_spare_free(core);
+    spares_done(&core->spares);
     core->magic = 0;
 }
 

@@ -19,6 +19,7 @@
 #include <sys/queue.h>
 
 #include "base/arena.h"
+#include "base/spares.h"
 #include "bus/link.h"
 #include "conf/conf.h"
 #include "core/resent.h"
@@ -59,6 +60,7 @@ struct core {
     size_t spare_request_count;
     LIST_HEAD(transaction_list, transaction) spare_transactions;
     size_t spare_transaction_count;
+    struct spares spares; /* memory of what lives for one request */
     uint64_t last_message;
     struct timer duty;
     struct fiber_start duty_start;

@@ -27,8 +27,8 @@ struct err delivery_init(struct delivery *delivery, struct core *core, struct ar
     delivery->copies = arena_take_array(arena, copies, sizeof(struct copy));
     delivery->left_out = arena_take_array(arena, copies, sizeof(struct copy));
     delivery->events = arena_take_array(arena, delivery->event_room, sizeof(struct trace_event));
-    size_t ops = copies * MAILBOX_DELIVERY_OPS +
-                 trace_ops_count(delivery->event_room, copies + events);
+    size_t ops =
+        copies * MAILBOX_DELIVERY_OPS + trace_ops_count(delivery->event_room, copies + events);
     delivery->ops = op_list_take(arena, ops);
     return arena_over(arena) ? err_make(ERR_NO_MEMORY) : err_none();
 }

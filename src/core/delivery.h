@@ -54,7 +54,8 @@ struct trace_event *delivery_event(struct delivery *delivery, enum trace_kind ki
 struct err delivery_put(struct delivery *delivery, struct message_head *head, uint64_t body_octets,
                         struct blob_put put, const struct copy *copies, size_t count);
 
-/* Nearly no message causes a notice, so their room is taken when one is to be made. ERR_NO_MEMORY */
+/* Nearly no message causes a notice, so their room is taken when one is to be made.
+ * ERR_NO_MEMORY. */
 struct err delivery_room_for_notices(struct delivery *delivery, size_t count);
 
 /* One notice for each list whose members were left out for their quota, to the list's owner. May

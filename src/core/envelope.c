@@ -40,7 +40,7 @@ static struct transaction *transaction_take(struct core *core)
         arena = transaction->arena;
     } else {
         transaction = malloc(sizeof(*transaction));
-        arena_init(&arena, TRANSACTION_ARENA);
+        arena_init_from(&arena, TRANSACTION_ARENA, &core->spares);
     }
     if (transaction)
         *transaction = (struct transaction){

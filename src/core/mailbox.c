@@ -139,19 +139,17 @@ static struct err source_make(struct request *request, const struct mailbox_mess
         source->total = head.summary.n;
         return err_none();
     }
-    struct buf prefix = BUF_INIT(ENGINE_HEAD_MAX);
+    struct buf prefix = buf_in(arena, ENGINE_HEAD_MAX);
     message_prefix(&head, message->recipient, &prefix);
-    source->front = buf_copy(&prefix, arena);
+    source->front = buf_built(&prefix);
     source->total = source->front.n + body_octets;
-    buf_done(&prefix);
     return source->front.p ? err_none() : err_make(ERR_NO_MEMORY);
 }
 
 static bool reading_is(const struct mailbox_login *login, uint32_t uid, blob_id blob)
 {
     const struct reading *reading = &login->reading;
-    return reading->prefix && reading->mailbox == login->open && reading->uid == uid &&
-           reading->blob == blob;
+    return reading->mailbox == login->open && reading->uid == uid && reading->blob == blob;
 }
 
 /* Whether the message is still there is looked at each time. */
@@ -176,26 +174,36 @@ static struct err source_open(struct request *request, const struct mailbox_logi
     return source->front.p ? err_none() : err_make(ERR_NO_MEMORY);
 }
 
+static bool reading_room(struct reading *reading, size_t octets)
+{
+    if (octets <= reading->prefix_room)
+        return true;
+    char *prefix = realloc(reading->prefix, octets);
+    if (!prefix)
+        return false;
+    reading->prefix = prefix;
+    reading->prefix_room = octets;
+    return true;
+}
+
 /* `more`: another piece is likely to be asked for. */
 static void reading_go_on(struct mailbox_login *login, uint32_t uid, const struct source *source,
                           bool more)
 {
+    struct reading *reading = &login->reading;
     if (more && reading_is(login, uid, source->blob))
         return;
-    free(login->reading.prefix);
-    login->reading = (struct reading){.prefix = NULL};
-    char *prefix = more ? malloc(source->front.n + 1) : NULL;
-    if (!prefix)
+    reading->blob = 0;
+    if (!more || !reading_room(reading, source->front.n))
         return;
     if (source->front.n)
-        memcpy(prefix, source->front.p, source->front.n);
-    login->reading = (struct reading){.mailbox = login->open,
-                                      .uid = uid,
-                                      .blob = source->blob,
-                                      .total = source->total,
-                                      .binary = source->binary,
-                                      .prefix = prefix,
-                                      .prefix_octets = source->front.n};
+        memcpy(reading->prefix, source->front.p, source->front.n);
+    reading->prefix_octets = source->front.n;
+    reading->mailbox = login->open;
+    reading->uid = uid;
+    reading->blob = source->blob;
+    reading->total = source->total;
+    reading->binary = source->binary;
 }
 
 /* The slabs that an edge offers, filled in order. */
@@ -275,7 +283,7 @@ static struct err fetch(struct request *request, struct mailbox_login *login,
 {
     struct source source = {.engine = NULL};
     struct arena arena;
-    arena_init(&arena, FETCH_ARENA);
+    arena_init_from(&arena, FETCH_ARENA, &request->peer->core->spares);
     struct err e = source_open(request, login, &arena, &source);
     if (!err_is(e)) {
         fetched->prefix = request->msg.fetch.part == FETCH_MESSAGE ? source.front.n : 0;

@@ -14,15 +14,15 @@ struct uid_set {
 };
 
 /* The message that a session reads piece by piece: what its head said, so that the head is read
- * once. Nothing between two messages. */
+ * once. Between two messages blob is 0. */
 struct reading {
     uint64_t mailbox;
     uint32_t uid;
     blob_id blob;
     uint64_t total;
     bool binary;
-    char *prefix;
-    size_t prefix_octets;
+    char *prefix; /* its memory stays for the next message */
+    size_t prefix_octets, prefix_room;
 };
 
 struct mailbox_login {

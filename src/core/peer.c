@@ -89,7 +89,7 @@ static struct request *request_take(struct core *core)
     }
     request = calloc(1, sizeof(*request));
     if (request)
-        arena_init(&request->arena, REQUEST_ARENA);
+        arena_init_from(&request->arena, REQUEST_ARENA, &core->spares);
     return request;
 }
 

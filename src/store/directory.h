@@ -51,6 +51,7 @@ struct directory {
     /* Others on it get their turns during long work (a list of 10,000, a large text); NULL, as
      * directory_init leaves it: there are none. */
     struct loop *loop;
+    struct spares *spares; /* memory of what lives for one call; NULL as above: malloc's */
 };
 
 void directory_init(struct directory *directory, struct engine *engine, struct world *world,

@@ -41,13 +41,12 @@ static void full_name_put(struct buf *to, struct str name)
 static struct err line_add(struct directory_lines *lines, struct str full_name, struct str address,
                            struct arena *arena)
 {
-    struct buf buf = BUF_INIT(LINE_MAX);
+    struct buf buf = buf_in(arena, LINE_MAX);
     full_name_put(&buf, full_name);
     buf_putc(&buf, '<');
     buf_put(&buf, address);
     buf_putc(&buf, '>');
-    struct str line = buf_copy(&buf, arena);
-    buf_done(&buf);
+    struct str line = buf_built(&buf);
     if (!line.p)
         return err_make(ERR_OVER_LIMIT);
     lines->lines[lines->count++] = line;
@@ -109,12 +108,11 @@ static bool text_is_mailbox(struct str text, struct arena *arena, struct addr *a
 /* The local part alone, folded as the directory's names are; str_null where it is none. */
 static struct str local_fold(struct str text, struct arena *arena)
 {
-    struct buf buf = BUF_INIT(ENGINE_KEY_MAX);
+    struct buf buf = buf_in(arena, ENGINE_KEY_MAX);
     struct addr addr;
     buf_put(&buf, text);
     buf_put(&buf, STR("@x.invalid"));
     bool good = !buf_over(&buf) && !err_is(addr_parse(buf_str(&buf), arena, &addr));
-    buf_done(&buf);
     return good ? name_local(name_of_addr(&addr, arena)) : str_null();
 }
 
@@ -221,11 +219,9 @@ static struct err verify_addr(struct draft *draft, const struct addr *addr, stru
         return err_make(ERR_MAILBOX_UNKNOWN);
     if (err_is(e))
         return e;
-    struct buf buf = BUF_INIT(ADDR_PATH_MAX);
-    addr_print(&buf, addr);
-    e = verify_found(draft, &found, buf_str(&buf), arena, lines);
-    buf_done(&buf);
-    return e;
+    struct buf written = buf_in(draft->arena, ADDR_PATH_MAX);
+    addr_print(&written, addr);
+    return verify_found(draft, &found, buf_str(&written), arena, lines);
 }
 
 static struct err verify_text(struct draft *draft, struct str text, struct arena *arena,
@@ -259,7 +255,7 @@ struct err directory_verify(struct directory *directory, struct str text, struct
     struct err e = lines_open(lines_r, DIRECTORY_CANDIDATES_MAX, arena);
     if (err_is(e))
         return e;
-    arena_init(&scratch, SCRATCH_MAX);
+    arena_init_from(&scratch, SCRATCH_MAX, directory->spares);
     draft_read(&draft, directory, &scratch);
     if (text_is_mailbox(text, &scratch, &addr))
         e = verify_addr(&draft, &addr, arena, lines_r);
@@ -329,7 +325,7 @@ struct err directory_expand(struct directory *directory, struct str text, struct
     struct err e = lines_open(lines_r, DIRECTORY_EXPAND_MAX, arena);
     if (err_is(e))
         return e;
-    arena_init(&scratch, SCRATCH_MAX);
+    arena_init_from(&scratch, SCRATCH_MAX, directory->spares);
     draft_read(&draft, directory, &scratch);
     e = expand_text(&draft, text, arena, lines_r);
     arena_done(&scratch);
@@ -371,7 +367,7 @@ struct err directory_login(struct directory *directory, struct str user, struct 
     struct arena scratch;
     struct draft draft;
     struct found found;
-    arena_init(&scratch, SCRATCH_MAX);
+    arena_init_from(&scratch, SCRATCH_MAX, directory->spares);
     draft_read(&draft, directory, &scratch);
     struct err e = login(&draft, user, &found);
     if (!err_is(e))
@@ -387,7 +383,7 @@ struct err directory_account_by_id(struct directory *directory, uint64_t id, str
     struct draft draft;
     struct found found;
     struct str name;
-    arena_init(&scratch, SCRATCH_MAX);
+    arena_init_from(&scratch, SCRATCH_MAX, directory->spares);
     draft_read(&draft, directory, &scratch);
     struct err e = draft_get(&draft, key_number('i', id, str_null(), &scratch), &name);
     if (!err_is(e))

@@ -263,7 +263,7 @@ struct err directory_change(struct directory *directory, struct arena *arena,
 struct err draft_walk_open(struct draft_walk *walk, struct draft *draft, struct str prefix)
 {
     *walk = (struct draft_walk){.draft = draft};
-    arena_init(&walk->page, PAGE_MEMORY);
+    arena_init_from(&walk->page, PAGE_MEMORY, draft->directory->spares);
     walk->until = key_end(prefix, draft->arena);
     walk->next = arena_str(draft->arena, prefix);
     return walk->until.p && walk->next.p ? err_none() : err_make(ERR_OVER_LIMIT);

@@ -168,7 +168,7 @@ struct err directory_resolve(struct directory *directory, const struct addr *add
     struct draft draft;
     const struct asked asked = {.addr = addr, .size = size, .arena = arena};
     struct resolved resolved = {.kind = RESOLVED_UNKNOWN, .refusal = err_make(ERR_MAILBOX_UNKNOWN)};
-    arena_init(&scratch, SCRATCH_MAX);
+    arena_init_from(&scratch, SCRATCH_MAX, directory->spares);
     draft_read(&draft, directory, &scratch);
     struct err e = resolve(&draft, &asked, &resolved);
     arena_done(&scratch);

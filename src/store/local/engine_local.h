@@ -171,7 +171,7 @@ struct local {
     struct task settle; /* calls `done` of what failed without a group */
     struct commit_list failed;
     struct group group;
-    struct spares spare_records;
+    struct spares spare_records; /* of commits; and room for readings */
     int64_t free_read_at;
     uint64_t free_octets;
 

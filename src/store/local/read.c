@@ -172,6 +172,7 @@ struct blob_reading {
     uint64_t at;
     char *to;
     size_t n;
+    char *room; /* for the body: a chunk, and the sums where they are not in the blob's header */
     bool nowait;
     /* ERR_NONE; ERR_TRY_LATER: it would have waited; ERR_STORE_DAMAGED ... */
     struct err err;
@@ -261,14 +262,10 @@ static struct err read_chunk(const struct blob_reading *reading, const struct bo
 
 static struct err read_chunks(const struct blob_reading *reading, const struct body_source *source)
 {
-    char *chunk = malloc(CHUNK_SIZE);
-    if (!chunk)
-        return err_make(ERR_NO_MEMORY);
     struct err e = err_none();
     uint64_t until = reading->at + reading->n;
     for (uint64_t i = reading->at / CHUNK_SIZE; i * CHUNK_SIZE < until && !err_is(e); i++)
-        e = read_chunk(reading, source, i, chunk);
-    free(chunk);
+        e = read_chunk(reading, source, i, reading->room);
     return e;
 }
 
@@ -277,16 +274,11 @@ static struct err read_body_file(const struct blob_reading *reading)
     uint64_t first = reading->at / CHUNK_SIZE;
     uint64_t count = chunk_count(reading->at + reading->n) - first;
     size_t n = count * CHUNK_SUM_SIZE;
-    char *sums = malloc(n);
-    if (!sums)
-        return err_make(ERR_NO_MEMORY);
+    char *sums = reading->room + CHUNK_SIZE;
     struct err e = read_octets(reading, reading->body_file, sums, n,
                                body_sums_at(reading->place.body) + first * CHUNK_SUM_SIZE);
     struct body_source source = {reading->body_file, 0, str_make(sums, n), first};
-    if (!err_is(e))
-        e = read_chunks(reading, &source);
-    free(sums);
-    return e;
+    return err_is(e) ? e : read_chunks(reading, &source);
 }
 
 static struct err read_body(const struct blob_reading *reading, const struct blob_header *header)
@@ -440,8 +432,14 @@ struct err local_blob_read(struct engine *engine, blob_id blob, uint64_t at, voi
         return e;
     if (n > reading.place.body || at > reading.place.body - n)
         return err_detail(ERR_OVER_LIMIT, STR("the range is not within the body"));
+    size_t room = CHUNK_SIZE + (n / CHUNK_SIZE + 2) * CHUNK_SUM_SIZE;
     reading.at = at;
     reading.to = to;
     reading.n = n;
-    return blob_read_anywhere(local, &reading);
+    reading.room = spares_take(&local->spare_records, room);
+    if (!reading.room)
+        return err_make(ERR_NO_MEMORY);
+    e = blob_read_anywhere(local, &reading);
+    spares_give(&local->spare_records, reading.room, room);
+    return e;
 }
