@@ -17,18 +17,22 @@ class Accept:
     size: int
     sessions: int
     each: int  # messages for each connection
+    one_by_one: bool = False
 
     @property
     def name(self):
-        return f"accept {size_name(self.size)}, {self.sessions}, {'reused' if self.each > 1 else 'each'}"
+        words = [f"accept {size_name(self.size)}", str(self.sessions), "reused" if self.each > 1 else "each"]
+        return ", ".join(words + ["one by one"] * self.one_by_one)
 
 
+# What a client without PIPELINING sees; it leaves the sink less of its lead.
+ONE_BY_ONE = [Accept(KB, 10, REUSED, True), Accept(KB, 100, REUSED, True)]
 FULL = [Accept(size, sessions, each) for size in (KB, 10 * KB, 100 * KB, 5 * MB) for sessions in (1, 10, 100)
-        for each in (1, REUSED)]
+        for each in (1, REUSED)] + ONE_BY_ONE
 FIRST = [Accept(size, sessions, each) for size in (KB, 10 * KB) for sessions in (10, 100) for each in (1, REUSED)]
 CORE = [Accept(KB, 1, 1), Accept(KB, 1, REUSED), *FIRST, Accept(100 * KB, 10, REUSED), Accept(100 * KB, 100, REUSED),
-        Accept(5 * MB, 10, REUSED)]
-ROOT_DISK = [Accept(KB, 10, 1), Accept(KB, 10, REUSED), Accept(KB, 100, REUSED), Accept(10 * KB, 10, REUSED)]
+        Accept(5 * MB, 10, REUSED), *ONE_BY_ONE]
+ROOT_DISK = [Accept(KB, 10, 1), Accept(KB, 10, REUSED), Accept(KB, 100, REUSED)]
 QUICK = [Accept(KB, 10, REUSED)]
 # Where all peers are compared in the core matrix, too; elsewhere Postfix stands for them.
 ALL_PEERS = {Accept(KB, 10, 1), Accept(KB, 10, REUSED), Accept(10 * KB, 10, REUSED)}
@@ -38,10 +42,12 @@ def run_cases(stage, cases, sometimes=(Exim, OpenSmtpd)):
     with contextlib.ExitStack() as stack:
         sink = stack.enter_context(Sink(stage.folder))
         servers = {kind: stack.enter_context(kind(stage.folder)) for kind in (Veredus, Postfix, *sometimes)}
+        cases_of_all = ALL_PEERS if stage.name == "journaled" else ()
         for case in cases:
-            others = sometimes if stage.size == "full" or case in ALL_PEERS else ()
+            others = sometimes if stage.size == "full" or case in cases_of_all else ()
             Contest(stage, case.name, [servers[kind] for kind in (Veredus, Postfix, *others)], sink=sink,
-                    size=case.size, sessions=case.sessions, each=case.each, accounts=100).run()
+                    size=case.size, sessions=case.sessions, each=case.each, accounts=100,
+                    one_by_one=case.one_by_one).run()
 
 
 def accept(stage):

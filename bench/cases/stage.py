@@ -21,12 +21,17 @@ class Stage:
         self.disk = measure.Disk(folder)
         self.rounds = 1 if size == "quick" else 3
         self.rows = []
+        self.repeats = {"quick": 0, "core": 60, "full": 300}[size]
         if size == "quick":
             self.disk.patience = 0.3
 
     def scaled(self, count, least=1):
         """Less of everything where only the bench itself is tried."""
         return max(least, count // 100) if self.size == "quick" else count
+
+    def may_repeat(self):
+        self.repeats -= 1
+        return self.repeats >= 0
 
     def say(self, text):
         print(f"{time.strftime('%H:%M:%S')} {self.name}: {text}", file=sys.stderr, flush=True)

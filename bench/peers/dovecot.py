@@ -1,11 +1,9 @@
 """Dovecot, with its own values but for names, folders, ports and limits: maildir, mail_fsync=optimized."""
-import pathlib
 import shutil
-import subprocess
 
 import peers.packages
 import peers.server
-from peers.server import DOMAIN, PASSWORD
+from peers.server import PASSWORD
 
 CONFIGURATION = """base_dir = {folder}/run
 state_dir = {folder}/run
@@ -62,13 +60,6 @@ class Dovecot(peers.server.Server):
     delivers = True
     stated = "Debian's values, maildir, mail_fsync=optimized"
 
-    def __init__(self, folder, purpose="local", accounts=100, group=None):
-        self.shared = group
-        super().__init__(folder, purpose, accounts)
-        if group:  # part of another server: counted with it
-            self.group.close()
-            self.group = group
-
     def configure(self):
         self.mail = self.make_folder(self.folder / "mail", "vmail")
         (self.folder / "run").mkdir()
@@ -77,13 +68,6 @@ class Dovecot(peers.server.Server):
 
     def command(self):
         return ["/usr/sbin/dovecot", "-F", "-c", self.folder / "dovecot.conf"]
-
-    def stop_alone(self):
-        """Only this server, where it shares its group."""
-        if self.process:
-            self.quit()
-            self.process.wait(peers.server.PATIENCE)
-            self.process = None
 
     def purge(self):
         for home in self.mail.iterdir():

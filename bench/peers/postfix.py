@@ -103,14 +103,14 @@ class PostfixDovecot(Postfix):
 
     def configure(self):
         super().configure()
-        self.dovecot = Dovecot(self.folder, self.purpose, self.accounts, group=self.group)
+        self.dovecot = Dovecot(self.folder, self.purpose, self.accounts, self.group)
 
     def start(self):
         self.dovecot.start()
         super().start()
 
     def stop(self):
-        self.dovecot.stop_alone()
+        self.dovecot.stop()
         super().stop()
 
     def purge(self):

@@ -44,13 +44,15 @@ class Server:
     delivers = False  # its acknowledgement means: in the mailbox
     stated = ""       # how it is configured, for the report
 
-    def __init__(self, folder, purpose="accept", accounts=100):
+    def __init__(self, folder, purpose="accept", accounts=100, group=None):
+        """group: of the server that this one is a part of, and is counted with."""
         self.folder = pathlib.Path(folder) / self.name
         self.purpose, self.accounts = purpose, accounts
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.folder.chmod(0o755)
-        self.group = measure.Group(self.name)
+        self.group = group or measure.Group(self.name)
+        self.is_part = group is not None
         self.process = None
         self.configure()
 
@@ -101,11 +103,13 @@ class Server:
             self.quit()
             self.process.wait(PATIENCE)
             self.process = None
-        self.group.wait_empty()
+        if not self.is_part:
+            self.group.wait_empty()
 
     def close(self):
         self.stop()
-        self.group.close()
+        if not self.is_part:
+            self.group.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self):
