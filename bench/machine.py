@@ -4,6 +4,7 @@ Everything runs in a private mount namespace. There the packages of the peers li
 installed, their users stand in a passwd file that only we see, and whatever is mounted goes away with the last of our
 processes. Of the machine itself nothing is changed.
 """
+import datetime
 import os
 import pathlib
 import shutil
@@ -127,6 +128,7 @@ def facts():
     memory = next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemTotal:"))
     release = next((line.partition("=")[2].strip().strip('"') for line in open("/etc/os-release")
                     if line.startswith("PRETTY_NAME=")), "unknown system")
-    return {"processors": os.cpu_count(), "model": model, "memory_gb": round(memory / 2**20),
+    return {"date": datetime.date.today().isoformat(), "journal": has_journal(WORK),
+            "processors": os.cpu_count(), "model": model, "memory_gb": round(memory / 2**20),
             "system": f"{release}, Linux {os.uname().release}",
             "commit": run("git", "-C", ROOT, "rev-parse", "--short", "HEAD").strip() if shutil.which("git") else "?"}

@@ -1,5 +1,4 @@
 """doc/performance.md, from the rows that were measured: medians, and beside each target whether it is met."""
-import datetime
 import statistics
 
 import machine
@@ -30,7 +29,7 @@ class Results:
         return above / below if above is not None and below else None
 
     def counts(self, case, server, disk="journaled"):
-        return all(row.get("counts", True) for row in self.of(case, server, disk))
+        return all(row.get("counts", True) and not row.get("disturbed") for row in self.of(case, server, disk))
 
     def cases(self, start, disk="journaled"):
         """Names of cases, in the order in which they were measured."""
@@ -206,15 +205,16 @@ HEAD = """# Performance
 Written by `bench/run` on {date} from what it measured; do not edit. `bench/run` measures again, `bench/run --help` says
 what else it can do.
 
-**The machine**: {processors} processors ({model}), {memory_gb} GB, {system}. Veredus at commit {commit}. The generator
-(`bench/load`) shares the processors with the server it drives; so does the sink.
+**The machine**: {processors} processors ({model}), {memory_gb} GB, {system}. Veredus at commit
+{commit}. The generator (`bench/load`) shares the processors with the server it drives.
 
 **How it is measured**: every server gets the same messages from the same generator with the same settings, in turns,
 round after round; figures are medians of {rounds} rounds. A timed run lasts at least 3 s. The generator pipelines MAIL,
 RCPT and DATA where PIPELINING is offered, as mail servers do, but in the rows "one by one". "each" is a connection for
 each message, "reused" 1,000 messages for each connection. The sink and Veredus get the same number of messages; {part}
 A row marked (*) does not count: a run was shorter than 3 s, or doubling the generator's processes raised the sink's rate
-by 5 % or more. After each case everything that Veredus acknowledged is read back by POP3 and compared octet by octet;
+by 5 % or more, or other work on the machine took half a processor or more. (Over all runs of the sink and of Veredus it
+took {others_middle:.2f} processors in the median, {others_most:.2f} at most, the kernel's own threads included.) After each case everything that Veredus acknowledged is read back by POP3 and compared octet by octet;
 rows exist only where nothing was missing. CPU is that of the server's processes alone (cgroup), in microseconds for each
 message; syncs are its calls of fsync and fdatasync, flushes those that reached the device.
 
@@ -226,27 +226,27 @@ passed on). {root} Data lie on the real disk, durability is on everywhere.
 {servers}
 """
 
+PART_OF_PEERS = """the slower
+peers get a tenth of it, but as many as last 3 s (`--full`: as many as the others)."""
+ROOT_JOURNAL = "This machine's root file system has a journal, too."
+ROOT_WITHOUT = "This machine's root file system has none: a sync is cheaper there, and\ncreating files dearer."
 SERVERS_HEAD = ["server", "version", "settings"]
 
 
-def head(results, kinds):
-    facts = machine.facts()
+def head(results, facts, kinds):
     full = any(row.get("size") == "full" for row in results.rows)
-    rounds = max((row.get("round", 0) + 1 for row in results.rows), default=0)
-    journal = machine.has_journal(machine.WORK)
+    others = sorted(row["others"] for row in results.rows if "others" in row and row["server"] in ("sink", "veredus"))
     return HEAD.format(
-        date=datetime.date.today().isoformat(), rounds=rounds, **facts,
-        part="so do the peers." if full else "the slower peers get a tenth of it, but as many as last 3 s "
-                                             "(`--full`: as many as the others).",
-        root="This machine's root file system has a journal, too." if journal else
-             "This machine's root file system has none: a sync is cheaper there, and creating files dearer.",
+        **facts, rounds=max((row.get("round", 0) + 1 for row in results.rows), default=0),
+        others_middle=others[len(others) // 2] if others else 0, others_most=others[-1] if others else 0,
+        part="so do the peers." if full else PART_OF_PEERS, root=ROOT_JOURNAL if facts["journal"] else ROOT_WITHOUT,
         servers=table(SERVERS_HEAD, [[kind.title, kind.version(), kind.stated] for kind in kinds]))
 
 
-def write(rows, kinds):
-    """kinds: classes of the servers."""
+def write(facts, rows, kinds):
+    """facts: of the machine, when it was measured; kinds: classes of the servers."""
     results = Results(rows)
-    parts = [head(results, kinds), "## What it must reach\n",
+    parts = [head(results, facts, kinds), "## What it must reach\n",
              table(["target", "measured", "limit", "met"], targets(results)),
              "## Accept to durable\n",
              f"![Rates as a share of the sink's]({PLOT.name})\n",

@@ -7,6 +7,7 @@ from peers.veredus import Veredus
 
 SATURATED = 1.05  # doubling the generator's processes may raise the sink's rate by less than this
 PROCESSES_MOST = 4
+TRIES = 3         # for a run that was disturbed
 DISTURBED = 0.5   # processors that something else took; the kernel's own threads are part of it
 PEER_PART = 10    # in the core matrix slow peers get this part of the messages, but as many as last 3 s
 STORE_MOST = 2 << 30  # octets of a store that is emptied between rounds
@@ -81,11 +82,13 @@ class Contest:
     # --- Rounds ---
 
     def one(self, server, processes):
-        """A run; again where other work on the machine was in its way, as long as the stage has time for that."""
-        while True:
-            found = self.once(server, processes)
-            if found["others"] < DISTURBED or self.is_slow(server) or not self.stage.may_repeat():
-                return found
+        """A run; again where other work on the machine was in its way, as long as the stage has time for that. The
+        least disturbed one is taken."""
+        runs = [self.once(server, processes)]
+        while runs[-1]["others"] >= DISTURBED and not self.is_slow(server) and len(runs) < TRIES and \
+                self.stage.may_repeat():
+            runs.append(self.once(server, processes))
+        return min(runs, key=lambda run: run["others"])
 
     def once(self, server, processes):
         count = self.counts[server]
