@@ -137,14 +137,14 @@ void letter_refused(struct oracle *oracle, struct letter *letter)
     oracle->refused++;
 }
 
-void letter_unknown(struct oracle *oracle, struct letter *letter, bool forgotten)
+void letter_unknown(struct oracle *oracle, struct letter *letter, int64_t since, bool forgotten)
 {
     oracle->unknown++;
     letter->was_unknown = true;
     if (letter->unknown && forgotten)
         letter->loose = true;
     if (letter->unknown == 0)
-        letter->unknown_at = world_mono(&oracle->fake->world);
+        letter->unknown_at = since;
     if (letter->unknown == 0 || letter->loose)
         letter->unknown++;
 }

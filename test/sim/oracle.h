@@ -14,7 +14,10 @@
  * A letter that is repeated after an unknown end is one letter still (RFC 1047): accepted then,
  * there is exactly one copy of all these attempts, unless the server could not know (`loose`): core
  * died in between and the edge of an attempt as well, the client came back before the server could
- * see that it had gone, or it had said more behind its message.
+ * see that it had gone, or after its window was over, or it had said more behind its message. The
+ * window runs from the server's end of the session, which a client whose connection was lost
+ * without a word does not see: at the earliest when all was said, where the edge died since, else
+ * when the edge gives a silent client up.
  *
  * Every message of an account that was seen once is remembered by its unique-id: it stays, is the
  * same, and is there until its removal was asked for; when that was acknowledged it is gone.
@@ -55,7 +58,7 @@ struct letter {
     uint64_t settled;   /* copies of what is over */
     uint64_t unknown;   /* attempts of unknown end since */
     bool loose;         /* they may be copies of their own */
-    int64_t unknown_at; /* the first of them ended */
+    int64_t unknown_at; /* the server may know since then that the first of them ended */
     bool was_unknown;   /* an attempt once was: its bytes are not sent a second time on purpose */
     struct witness witnesses[LETTER_ATTEMPTS]; /* of attempts of unknown end; the sender's */
     size_t witness_count;
@@ -105,7 +108,8 @@ struct letter *oracle_letter(struct oracle *oracle, int host, struct fake_random
 void letter_begun(struct oracle *oracle, struct letter *letter);
 void letter_accepted(struct oracle *oracle, struct letter *letter, bool forgotten);
 void letter_refused(struct oracle *oracle, struct letter *letter);
-void letter_unknown(struct oracle *oracle, struct letter *letter, bool forgotten);
+/* `since`: when the server may first have known that the session was over. */
+void letter_unknown(struct oracle *oracle, struct letter *letter, int64_t since, bool forgotten);
 uint64_t letter_least(const struct letter *letter);
 uint64_t letter_most(const struct letter *letter);
 

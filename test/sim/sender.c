@@ -14,6 +14,8 @@ enum {
     LINE_MOST = 300,
 };
 
+/* smtp.command_timeout: no edge gives up a client of a lost connection earlier. */
+#define GIVES_UP (300 * NS_PER_SECOND)
 #define PATIENCE (12 * 60 * NS_PER_SECOND)
 /* The server sees every lost connection by then, and still remembers it (smtp.resent_window). */
 #define RETURN_LEAST (120 * NS_PER_SECOND)
@@ -45,10 +47,14 @@ static void witness_greeted(struct host *host)
             *witness = (struct witness){.edge = slot, .edge_deaths = roles(host)[slot].deaths};
 }
 
+static bool edge_died(const struct host *host, const struct witness *witness)
+{
+    return witness->edge < 0 || roles(host)[witness->edge].deaths != witness->edge_deaths;
+}
+
 static bool is_forgotten(const struct host *host, const struct witness *witness)
 {
-    bool edge_died = witness->edge < 0 || roles(host)[witness->edge].deaths != witness->edge_deaths;
-    return edge_died && roles(host)[HOUSE_CORE].deaths != witness->core_deaths;
+    return edge_died(host, witness) && roles(host)[HOUSE_CORE].deaths != witness->core_deaths;
 }
 
 static bool forgotten(const struct host *host, const struct letter *letter)
@@ -128,6 +134,16 @@ static void retry_unknown(struct host *host, struct letter *letter, bool silent)
     }
 }
 
+/* Since when the server may know that the session of the message in question is over: the client of
+ * a connection that the network lost learns of it later. */
+static int64_t known_since(const struct host *host)
+{
+    int64_t now = sim_now(host->sim);
+    if (edge_died(host, &host->witness))
+        return host->question_at;
+    return now < host->question_at + GIVES_UP ? now : host->question_at + GIVES_UP;
+}
+
 /* The message whose reply did not come. */
 static void question_ended(struct host *host, bool silent)
 {
@@ -146,7 +162,7 @@ static void question_ended(struct host *host, bool silent)
         letter->loose = true;
     weather_at_drop(&host->sim->weather);
     witness_keep(host, letter);
-    letter_unknown(&host->sim->oracle, letter, forgotten(host, letter));
+    letter_unknown(&host->sim->oracle, letter, known_since(host), forgotten(host, letter));
     retry_unknown(host, letter, silent);
 }
 
@@ -180,8 +196,9 @@ static void leave(struct host *host, enum dialog_end how)
             how == DIALOG_CLOSES   ? "closes"
             : how == DIALOG_RESETS ? "resets"
                                    : "vanishes");
+    bool silent = how == DIALOG_VANISHES || fake_client_is_vanished(host->dialog.client);
     dialog_end(&host->dialog, how);
-    session_over(host, how == DIALOG_VANISHES);
+    session_over(host, silent);
 }
 
 /* After so long a silence the server has given the connection up, too. */
@@ -270,6 +287,7 @@ static void said_all(struct host *host)
     ask(host, ASKED_MESSAGE, 0);
     host->in_question = letter_now(host);
     host->question_end = host->dialog.said;
+    host->question_at = sim_now(host->sim);
     host->letter_at++;
     host->saying = SAY_BETWEEN;
 }

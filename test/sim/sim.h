@@ -105,6 +105,7 @@ struct host {
     struct witness witness;     /* of this session, and of the letter that was begun last */
     struct letter *in_question; /* all of it was said, and no reply came yet */
     uint64_t question_end;      /* its last octet, of those that were said */
+    int64_t question_at;        /* when it was said */
     struct letter *accepted;    /* the last one, until another reply shows that we went on */
     enum dropping dropping;
     uint64_t drop_at;

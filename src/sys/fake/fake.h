@@ -186,6 +186,8 @@ void fake_client_finish(struct fake_client *client);
 void fake_client_reset(struct fake_client *client);
 /* Power off: nothing is sent or taken any more, and the server is not told. */
 void fake_client_vanish(struct fake_client *client);
+/* The network lost it, or it vanished: the server is told nothing more. */
+bool fake_client_is_vanished(const struct fake_client *client);
 enum fake_client_state {
     FAKE_CLIENT_OPEN,
     FAKE_CLIENT_ENDED, /* the server finished, and every byte was read */

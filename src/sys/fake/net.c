@@ -539,6 +539,11 @@ void fake_client_vanish(struct fake_client *client)
     client->conn->vanished = true;
 }
 
+bool fake_client_is_vanished(const struct fake_client *client)
+{
+    return client->conn->vanished;
+}
+
 enum fake_client_state fake_client_state(const struct fake_client *client)
 {
     const struct conn *conn = client->conn;
