@@ -3,6 +3,9 @@
  * first RCPT looks ahead in what has already arrived. What is read ahead changes nothing: each
  * command is parsed and judged again when its turn comes, and takes an answer only if it asks the
  * very question that was answered. A RCPT that does not parse is left out; it fails by itself.
+ *
+ * A packet does not hold the longest 1,000 addresses: what is too much for one message is asked in
+ * pieces, in the same transaction. Between two of them core may change; then no answer counts.
  */
 #include "edge/smtp/resolve.h"
 
@@ -10,7 +13,10 @@
 #include "edge/smtp/commands.h"
 
 enum {
-    SHORTEST_RCPT = 13 /* RCPT TO:<a@b>, without CR LF */
+    SHORTEST_RCPT = 13, /* RCPT TO:<a@b>, without CR LF */
+    /* Octets of the addresses in one message: the other half of a packet is room for the envelope
+     * and for what an address takes beside its octets. */
+    PIECE_OCTETS = BUS_PACKET_MAX / 2,
 };
 
 struct question {
@@ -78,9 +84,19 @@ static struct err question_make(struct smtp_session *s, struct str address,
     return err_none();
 }
 
+/* How many recipients from `first` on go into one message; one at least. */
+static size_t piece_count(const struct question *question, size_t first)
+{
+    size_t octets = question->at[first].text.n, count = 1;
+    while (first + count < question->count &&
+           octets + question->at[first + count].text.n <= PIECE_OCTETS)
+        octets += question->at[first + count++].text.n;
+    return count;
+}
+
 /* May yield. */
-static struct err ask(struct smtp_session *s, const struct question *question,
-                      struct msg_resolved *resolved_r)
+static struct err ask_piece(struct smtp_session *s, struct msg_address *at, size_t count,
+                            struct msg_resolved *resolved_r)
 {
     struct smtp_mail *mail = s->mail;
     struct msg answer, msg = {.kind = MSG_resolve,
@@ -91,16 +107,52 @@ static struct err ask(struct smtp_session *s, const struct question *question,
                                   .helo = smtp_helo(s),
                                   .reverse_path = mail->reverse_path,
                                   .size = mail->size,
-                                  .recipients = question->at,
-                                  .recipients_count = question->count,
+                                  .recipients = at,
+                                  .recipients_count = count,
                               }};
     struct err e = edge_ask(s->base.edge, &msg, &mail->arena, &answer);
     if (err_is(e))
         return e;
-    if (answer.kind != MSG_resolved || answer.resolved.answers_count != question->count)
+    if (answer.kind != MSG_resolved || answer.resolved.answers_count != count)
         return err_make(ERR_TRY_LATER);
     *resolved_r = answer.resolved;
     return err_none();
+}
+
+/* May yield. All recipients of a question, by one core, in one transaction. */
+static struct err ask_pieces(struct smtp_session *s, const struct question *question,
+                             struct msg_resolved *resolved_r)
+{
+    struct err e = err_none();
+    struct msg_answer *answers =
+        arena_take_array(&s->mail->arena, question->count, sizeof *answers);
+    if (!answers)
+        return err_make(ERR_OVER_LIMIT);
+    uint64_t core = 0;
+    for (size_t at = 0; at < question->count;) {
+        size_t count = piece_count(question, at);
+        e = ask_piece(s, question->at + at, count, resolved_r);
+        if (at == 0)
+            core = s->base.edge->core_since;
+        if (!err_is(e) && s->base.edge->core_since != core)
+            e = err_make(ERR_TRY_LATER);
+        if (err_is(e))
+            return e;
+        memcpy(answers + at, resolved_r->answers, count * sizeof *answers);
+        at += count;
+    }
+    resolved_r->answers = answers;
+    resolved_r->answers_count = question->count;
+    return e;
+}
+
+/* May yield. */
+static struct err ask(struct smtp_session *s, const struct question *question,
+                      struct msg_resolved *resolved_r)
+{
+    if (piece_count(question, 0) == question->count)
+        return ask_piece(s, question->at, question->count, resolved_r);
+    return ask_pieces(s, question, resolved_r);
 }
 
 static struct err answers_keep(struct smtp_session *s, const struct question *question,

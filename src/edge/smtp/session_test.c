@@ -273,6 +273,63 @@ static void at_the_end_sessions_are_told(void **state)
     off_stage();
 }
 
+enum {
+    RECIPIENTS = 1000,
+};
+
+/* The longest path RFC 5321 allows, for each recipient. */
+static void long_recipients(struct fake_client *client)
+{
+    char labels[226] = "";
+    memset(labels, 'd', sizeof labels - 1);
+    labels[62] = labels[125] = labels[188] = '.';
+    say(client, STR("HELO c.example\r\nMAIL FROM:<a@b.example>\r\n"));
+    for (int i = 0; i < RECIPIENTS; i++) {
+        char line[300];
+        int n = snprintf(line, sizeof line, "RCPT TO:<number-%03d@%s.long.example.test>\r\n", i,
+                         labels);
+        assert_int_equal(n, strlen("RCPT TO:<>\r\n") + 254);
+        assert_true(str_starts(say(client, str_make(line, (size_t)n)), STR("250 ")));
+    }
+    assert_true(str_starts(say(client, STR("DATA\r\n")), STR("354 ")));
+}
+
+/* They once were one message, which no packet holds: every such mail got 451 behind a restart. */
+static void the_longest_recipients_are_named_to_the_next_core(void **state)
+{
+    (void)state;
+    on_stage("", NULL, 1);
+    struct fake_client *client = stage_connect(&stage, false, LOCAL);
+    long_recipients(client);
+    stage_core_die(&stage);
+    stage_core_start(&stage);
+    size_t before = stage.core.resolves;
+    assert_true(str_starts(say(client, STR("text\r\n.\r\n")), STR("250 2.0.0 ")));
+    assert_int_equal(stage.core.recipients, RECIPIENTS);
+    assert_int_equal(stage.core.resolves - before, 4);
+    fake_client_done(client);
+    off_stage();
+}
+
+static void half_of_a_question_is_no_answer(void **state)
+{
+    (void)state;
+    on_stage("", NULL, 1);
+    struct fake_client *client = stage_connect(&stage, false, LOCAL);
+    long_recipients(client);
+    stage_core_die(&stage);
+    stage_core_start(&stage);
+    stage.core.silent_resolve = stage.core.resolves + 3;
+    assert_int_equal(say(client, STR("text\r\n.\r\n")).n, 0);
+    stage_core_die(&stage);
+    stage_core_start(&stage);
+    stage_receive(client, &replies);
+    assert_true(str_starts(buf_str(&replies), STR("451 ")));
+    assert_int_equal(stage.core.messages, 0);
+    fake_client_done(client);
+    off_stage();
+}
+
 /* --- Bad weather ----------------------------------------------------------------------------- */
 
 enum {
@@ -430,6 +487,8 @@ int main(void)
         cmocka_unit_test(slabs_that_run_out_push_back),
         cmocka_unit_test(a_client_that_does_not_read_is_dropped),
         cmocka_unit_test(at_the_end_sessions_are_told),
+        cmocka_unit_test(the_longest_recipients_are_named_to_the_next_core),
+        cmocka_unit_test(half_of_a_question_is_no_answer),
         cmocka_unit_test(nothing_is_promised_or_kept_wrongly_in_bad_weather),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

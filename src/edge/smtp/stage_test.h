@@ -2,10 +2,11 @@
  * A stage for tests and fuzzers: an edge in the fake world, and at the other end of its link a core
  * that answers by rule and remembers what it was given. The rules:
  *
- *   resolve  domain example.test is ours, or none for postmaster. By local part: nobody... -> 550,
- *            moved -> 551 and a path, forward -> 251, full -> 452, disabled -> 550, later -> 451;
- *            all others, route, quotes and case included, are accepted. Other domains: 550 5.7.1.
- *   verify   bob -> 250 with name and mailbox, j -> 553 with two candidates, staff -> a list, moved
+ *   resolve  domains example.test and *.long.example.test are ours, or none for postmaster. By
+ * local part: nobody... -> 550, moved -> 551 and a path, forward -> 251, full -> 452, disabled ->
+ * 550, later -> 451; all others, route, quotes and case included, are accepted. Other domains:
+ * 550 5.7.1. verify   bob -> 250 with name and mailbox, j -> 553 with two candidates, staff -> a
+ * list, moved
  *            -> 551, zhang -> a name in UTF-8; all others 550
  *   commit   every message is kept (the last one can be looked at); a recipient "quota" of LMTP
  * gets QUOTA_FULL; `commit_error` refuses the next message as a whole
@@ -51,6 +52,7 @@ struct stage_core {
     bool commit_lost;                     /* ... and had no effect */
     struct stage_try tries[STAGE_TOKENS]; /* commits that had an effect; the oldest go first */
 
+    size_t silent_resolve; /* the resolve of this number is not answered; 0: all are */
     size_t resolves, commits, messages, forgets, refusals, upload_pieces;
     uint64_t seen, unseen; /* how many, and the last that was unseen */
     uint64_t last_unseen;
