@@ -100,10 +100,7 @@ static void limit_put(json_t *object, uint64_t octets)
 static json_t *account_object(struct admin_call *call, const struct account *account)
 {
     json_t *object = json_object();
-    struct addr addr;
-    json_put_text(object, "account", account->address);
-    if (!err_is(addr_parse(account->address, call->admin->arena, &addr)))
-        json_put_display(object, &addr);
+    admin_put_name(call, object, "account", account->address);
     json_put_text(object, "name", account->name);
     quota_put(object, account->quota);
     json_put_flag(object, "disabled", account->disabled);
@@ -119,18 +116,9 @@ static int account_done(struct admin_call *call, const char *done, struct str ad
         return admin_done(call, done, "account", address);
     json_t *object = json_object();
     json_put_text(object, "done", str_from(done));
-    json_put_text(object, "account", address);
+    admin_put_name(call, object, "account", address);
     json_put_text(object, "password", made);
     return admin_show(call, object);
-}
-
-static struct str address_of(struct admin_call *call, const struct addr *addr)
-{
-    struct buf buf = BUF_INIT(ADDR_PATH_MAX);
-    directory_name_print(&buf, addr);
-    struct str text = buf_copy(&buf, call->admin->arena);
-    buf_done(&buf);
-    return text;
 }
 
 static int fields_take(struct admin_call *call, struct account *account, unsigned *fields)
@@ -161,7 +149,7 @@ int admin_account_add(struct admin_call *call)
     if (!code)
         code = admin_fail(call,
                           directory_account_add(admin->directory, &addr, &account, admin->arena));
-    return code ? code : account_done(call, "added", address_of(call, &addr), made);
+    return code ? code : account_done(call, "added", admin_stored(call, &addr), made);
 }
 
 int admin_account_set(struct admin_call *call)
@@ -186,7 +174,7 @@ int admin_account_set(struct admin_call *call)
     if (!code)
         code = admin_fail(
             call, directory_account_set(admin->directory, &addr, &account, fields, admin->arena));
-    return code ? code : account_done(call, "changed", address_of(call, &addr), made);
+    return code ? code : account_done(call, "changed", admin_stored(call, &addr), made);
 }
 
 static int account_find(struct admin_call *call, struct account *account_r)
@@ -235,7 +223,7 @@ int admin_account_remove(struct admin_call *call)
     int code = admin_addr(call, call->words[0], &addr);
     if (!code)
         code = admin_fail(call, directory_account_remove(admin->directory, &addr, admin->arena));
-    return code ? code : admin_done(call, "removed", "account", address_of(call, &addr));
+    return code ? code : admin_done(call, "removed", "account", admin_stored(call, &addr));
 }
 
 int admin_mailbox_list(struct admin_call *call)

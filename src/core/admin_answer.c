@@ -138,15 +138,33 @@ void json_put_time(json_t *object, const char *name, int64_t time)
     json_put_text(object, name, str_from(text));
 }
 
-void json_put_display(json_t *object, const struct addr *addr)
+json_t *admin_address(const struct admin_call *call, struct str address)
 {
-    struct buf plain = BUF_INIT(ADMIN_LINE_MAX), shown = BUF_INIT(ADMIN_LINE_MAX);
-    addr_print(&plain, addr);
-    addr_print_display(&shown, addr);
-    if (!str_eq(buf_str(&plain), buf_str(&shown)))
-        json_put_text(object, "display", buf_str(&shown));
-    buf_done(&plain);
+    struct buf shown = BUF_INIT(ADMIN_LINE_MAX);
+    addr_text_display(&shown, address);
+    json_t *value = json_text(call->admin->json ? address : buf_str(&shown));
     buf_done(&shown);
+    return value;
+}
+
+void admin_put_name(const struct admin_call *call, json_t *object, const char *name,
+                    struct str address)
+{
+    struct buf shown = BUF_INIT(ADMIN_LINE_MAX);
+    addr_text_display(&shown, address);
+    json_put(object, name, admin_address(call, address));
+    if (call->admin->json && !str_eq(buf_str(&shown), address))
+        json_put_text(object, "display", buf_str(&shown));
+    buf_done(&shown);
+}
+
+struct str admin_stored(const struct admin_call *call, const struct addr *addr)
+{
+    struct buf buf = BUF_INIT(ADDR_PATH_MAX);
+    directory_name_print(&buf, addr);
+    struct str text = buf_copy(&buf, call->admin->arena);
+    buf_done(&buf);
+    return text;
 }
 
 /* --- As text --- */
@@ -266,12 +284,12 @@ int admin_done(struct admin_call *call, const char *done, const char *what, stru
     if (call->admin->json) {
         json_t *object = json_object();
         json_put_text(object, "done", str_from(done));
-        json_put_text(object, what, about);
+        admin_put_name(call, object, what, about);
         return admin_show(call, object);
     }
     struct buf text = BUF_INIT(8 * ABOUT_MAX);
     buf_printf(&text, "%s %s ", done, what);
-    buf_put(&text, about);
+    addr_text_display(&text, about);
     buf_putc(&text, '\n');
     return answer_put(call, &text);
 }

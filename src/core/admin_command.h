@@ -106,8 +106,17 @@ void json_put_flag(json_t *object, const char *name, bool flag);
 /* Microseconds since 1970 as "2026-11-21T05:44:19Z". */
 void json_put_time(json_t *object, const char *name, int64_t time);
 json_t *json_text(struct str text);
-/* "display", where an address looks different with its U-labels. */
-void json_put_display(json_t *object, const struct addr *addr);
+
+/*
+ * Addresses and domains, as they are stored. People are shown U-labels (addr_text_display),
+ * programs what is stored.
+ */
+json_t *admin_address(const struct admin_call *call, struct str address);
+/* What an object is about; JSON has "display" beside it, where people are shown something else. */
+void admin_put_name(const struct admin_call *call, json_t *object, const char *name,
+                    struct str address);
+/* The form that is stored. */
+struct str admin_stored(const struct admin_call *call, const struct addr *addr);
 
 /* --- The commands --- */
 

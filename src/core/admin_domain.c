@@ -1,10 +1,10 @@
 /* domain add|show|list|remove */
 #include "core/admin_command.h"
 
-static json_t *domain_object(const struct domain *domain)
+static json_t *domain_object(const struct admin_call *call, const struct domain *domain)
 {
     json_t *object = json_object();
-    json_put_text(object, "domain", domain->name);
+    admin_put_name(call, object, "domain", domain->name);
     json_put_time(object, "created", domain->created);
     return object;
 }
@@ -28,12 +28,13 @@ int admin_domain_show(struct admin_call *call)
     if (!code)
         code =
             admin_fail(call, directory_domain_show(admin->directory, name, admin->arena, &domain));
-    return code ? code : admin_show(call, domain_object(&domain));
+    return code ? code : admin_show(call, domain_object(call, &domain));
 }
 
 static struct err domain_item(void *arg, const struct domain *domain)
 {
-    admin_list_item(arg, domain_object(domain));
+    struct admin_list *list = arg;
+    admin_list_item(list, domain_object(list->call, domain));
     return err_none();
 }
 

@@ -39,11 +39,12 @@ int admin_names(struct admin_call *call, enum name_kind kind,
     return admin_list_close(&naming.list, e);
 }
 
-static json_t *texts_array(const struct str *texts, size_t count)
+static json_t *addresses_array(const struct admin_call *call, const struct str *addresses,
+                               size_t count)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(array, json_text(texts[i]));
+        json_array_append_new(array, admin_address(call, addresses[i]));
     return array;
 }
 
@@ -56,16 +57,16 @@ static int remove_by(struct admin_call *call, const char *what,
     int code = admin_addr(call, first_word(call), &addr);
     if (!code)
         code = admin_fail(call, remove(admin->directory, &addr, admin->arena));
-    return code ? code : admin_done(call, "removed", what, first_word(call));
+    return code ? code : admin_done(call, "removed", what, admin_stored(call, &addr));
 }
 
 /* --- Aliases --- */
 
-static json_t *alias_object(const struct alias *alias)
+static json_t *alias_object(const struct admin_call *call, const struct alias *alias)
 {
     json_t *object = json_object();
-    json_put_text(object, "alias", alias->address);
-    json_put(object, "to", texts_array(alias->targets, alias->target_count));
+    admin_put_name(call, object, "alias", alias->address);
+    json_put(object, "to", addresses_array(call, alias->targets, alias->target_count));
     return object;
 }
 
@@ -84,7 +85,7 @@ static int alias_put(struct admin_call *call, const char *done,
     if (!code)
         code =
             admin_fail(call, put(admin->directory, &addr, targets, call->count - 1, admin->arena));
-    return code ? code : admin_done(call, done, "alias", first_word(call));
+    return code ? code : admin_done(call, done, "alias", admin_stored(call, &addr));
 }
 
 int admin_alias_add(struct admin_call *call)
@@ -108,15 +109,14 @@ int admin_alias_show(struct admin_call *call)
             admin_fail(call, directory_alias_show(admin->directory, &addr, admin->arena, &alias));
     if (code)
         return code;
-    json_t *object = alias_object(&alias);
+    json_t *object = alias_object(call, &alias);
     json_put_time(object, "created", alias.created);
     return admin_show(call, object);
 }
 
 static json_t *alias_of(struct admin_call *call, const struct name *name)
 {
-    (void)call;
-    return alias_object(&name->alias);
+    return alias_object(call, &name->alias);
 }
 
 int admin_alias_list(struct admin_call *call)
@@ -131,12 +131,12 @@ int admin_alias_remove(struct admin_call *call)
 
 /* --- Lists --- */
 
-static json_t *list_object(const struct mailing_list *list)
+static json_t *list_object(const struct admin_call *call, const struct mailing_list *list)
 {
     json_t *object = json_object();
-    json_put_text(object, "list", list->address);
+    admin_put_name(call, object, "list", list->address);
     json_put_text(object, "name", list->name);
-    json_put_text(object, "owner", list->owner);
+    json_put(object, "owner", admin_address(call, list->owner));
     json_put_flag(object, "expandable", list->expandable);
     return object;
 }
@@ -180,7 +180,7 @@ int admin_list_add(struct admin_call *call)
                           directory_list_add(admin->directory, &addr, &list, &owner, admin->arena));
     if (!code)
         code = members_change(call, &addr);
-    return code ? code : admin_done(call, "added", "list", first_word(call));
+    return code ? code : admin_done(call, "added", "list", admin_stored(call, &addr));
 }
 
 static int list_fields_take(struct admin_call *call, struct mailing_list *list, struct addr *owner,
@@ -215,7 +215,7 @@ int admin_list_set(struct admin_call *call)
             call, directory_list_set(admin->directory, &addr, &list, &owner, fields, admin->arena));
     if (!code)
         code = members_change(call, &addr);
-    return code ? code : admin_done(call, "changed", "list", first_word(call));
+    return code ? code : admin_done(call, "changed", "list", admin_stored(call, &addr));
 }
 
 int admin_list_show(struct admin_call *call)
@@ -233,16 +233,15 @@ int admin_list_show(struct admin_call *call)
             call, directory_members(admin->directory, &list, admin->arena, &members, &count));
     if (code)
         return code;
-    json_t *object = list_object(&list);
+    json_t *object = list_object(call, &list);
     json_put_time(object, "created", list.created);
-    json_put(object, "members", texts_array(members, count));
+    json_put(object, "members", addresses_array(call, members, count));
     return admin_show(call, object);
 }
 
 static json_t *list_of(struct admin_call *call, const struct name *name)
 {
-    (void)call;
-    return list_object(&name->list);
+    return list_object(call, &name->list);
 }
 
 int admin_list_list(struct admin_call *call)
@@ -257,11 +256,11 @@ int admin_list_remove(struct admin_call *call)
 
 /* --- Moved users --- */
 
-static json_t *moved_object(const struct moved *moved)
+static json_t *moved_object(const struct admin_call *call, const struct moved *moved)
 {
     json_t *object = json_object();
-    json_put_text(object, "moved", moved->address);
-    json_put_text(object, moved->forward ? "forward" : "refer", moved->to);
+    admin_put_name(call, object, "moved", moved->address);
+    json_put(object, moved->forward ? "forward" : "refer", admin_address(call, moved->to));
     return object;
 }
 
@@ -280,7 +279,7 @@ static int moved_put(struct admin_call *call, const char *done,
         code = admin_addr(call, admin_value(call, forward ? "--forward" : "--refer"), &to);
     if (!code)
         code = admin_fail(call, put(admin->directory, &addr, &to, forward, admin->arena));
-    return code ? code : admin_done(call, done, "moved", first_word(call));
+    return code ? code : admin_done(call, done, "moved", admin_stored(call, &addr));
 }
 
 int admin_moved_add(struct admin_call *call)
@@ -304,15 +303,14 @@ int admin_moved_show(struct admin_call *call)
             admin_fail(call, directory_moved_show(admin->directory, &addr, admin->arena, &moved));
     if (code)
         return code;
-    json_t *object = moved_object(&moved);
+    json_t *object = moved_object(call, &moved);
     json_put_time(object, "created", moved.created);
     return admin_show(call, object);
 }
 
 static json_t *moved_of(struct admin_call *call, const struct name *name)
 {
-    (void)call;
-    return moved_object(&name->moved);
+    return moved_object(call, &name->moved);
 }
 
 int admin_moved_list(struct admin_call *call)

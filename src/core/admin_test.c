@@ -205,6 +205,47 @@ static void groups_are_changed_and_shown(void **state)
     assert_str(answer(given, "list list"), STR(""));
 }
 
+/* They were shown as xn--fsqu00a. */
+static void people_are_shown_u_labels(void **state)
+{
+    struct given *given = *state;
+    assert_str(answer(given, "domain add XN--FSQU00A.test"), STR("added domain 例子.test\n"));
+    assert_true(str_starts(answer(given, "domain list"), STR("例子.test  created: ")));
+    assert_true(
+        str_starts(answer(given, "domain show 例子.test"), STR("domain           例子.test\n")));
+    assert_str(answer(given, "account add 用户@例子.test --no-password"),
+               STR("added account 用户@例子.test\n"));
+    assert_str(answer(given, "account list"), STR("用户@例子.test  no_password\n"));
+    assert_str(answer(given, "alias add @xn--fsqu00a.test 用户@xn--fsqu00a.test"),
+               STR("added alias @例子.test\n"));
+    assert_str(answer(given, "alias list"), STR("@例子.test  to: 用户@例子.test\n"));
+    assert_str(answer(given, "moved add old@xn--fsqu00a.test --refer old@xn--fsqu00a.test.test"),
+               STR("added moved old@例子.test\n"));
+    assert_str(answer(given, "moved list"), STR("old@例子.test  refer: old@例子.test.test\n"));
+    assert_str(answer(given, "list add l@例子.test --owner 用户@例子.test"),
+               STR("added list l@例子.test\n"));
+    assert_str(answer(given, "list list"), STR("l@例子.test  owner: 用户@例子.test\n"));
+    assert_true(str_find(answer(given, "export"), STR("xn--")) < 0);
+}
+
+static void programs_are_told_what_is_stored(void **state)
+{
+    struct given *given = *state;
+    given->json = true;
+    assert_str(answer(given, "domain add 例子.test"),
+               STR("{\"done\":\"added\",\"domain\":\"xn--fsqu00a.test\","
+                   "\"display\":\"例子.test\"}\n"));
+    assert_str(answer(given, "account add bob@例子.test --no-password"),
+               STR("{\"done\":\"added\",\"account\":\"bob@xn--fsqu00a.test\","
+                   "\"display\":\"bob@例子.test\"}\n"));
+    assert_str(answer(given, "alias add @例子.test bob@例子.test"),
+               STR("{\"done\":\"added\",\"alias\":\"@xn--fsqu00a.test\","
+                   "\"display\":\"@例子.test\"}\n"));
+    assert_str(answer(given, "alias list"),
+               STR("[\n{\"alias\":\"@xn--fsqu00a.test\",\"display\":\"@例子.test\","
+                   "\"to\":[\"bob@xn--fsqu00a.test\"]}\n]\n"));
+}
+
 static void what_is_typed_wrong_is_said(void **state)
 {
     struct given *given = *state;
@@ -364,10 +405,16 @@ static void a_trace_is_told_by_address(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_STORE(accounts_come_and_go),           WITH_STORE(passwords_are_kept_or_made_up),
-        WITH_STORE(groups_are_changed_and_shown),   WITH_STORE(what_is_typed_wrong_is_said),
-        WITH_STORE(a_text_is_exported_and_applied), WITH_STORE(everything_speaks_json),
-        WITH_STORE(a_whole_store_is_found_whole),   WITH_STORE(a_trace_is_told_by_address),
+        WITH_STORE(accounts_come_and_go),
+        WITH_STORE(passwords_are_kept_or_made_up),
+        WITH_STORE(groups_are_changed_and_shown),
+        WITH_STORE(people_are_shown_u_labels),
+        WITH_STORE(programs_are_told_what_is_stored),
+        WITH_STORE(what_is_typed_wrong_is_said),
+        WITH_STORE(a_text_is_exported_and_applied),
+        WITH_STORE(everything_speaks_json),
+        WITH_STORE(a_whole_store_is_found_whole),
+        WITH_STORE(a_trace_is_told_by_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,6 +22,7 @@ enum {
     LOCAL_WRITTEN_MAX = 4 * ADDR_LOCAL_MAX,
     DOMAIN_WRITTEN_MAX = 2 * ADDR_DOMAIN_MAX,
     MAPPED_MAX = 16, /* UTF-8 octets a single character may become when its case is folded */
+    IDNA_FLAGS = IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL,
 };
 
 static const char IPV6_TAG[] = "IPv6:";
@@ -194,8 +195,7 @@ static struct err name_map(struct str text, struct arena *arena, struct str *nam
     memcpy(written, text.p, text.n);
     written[text.n] = '\0';
     uint8_t *mapped = NULL;
-    int rc =
-        idn2_lookup_u8((const uint8_t *)written, &mapped, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+    int rc = idn2_lookup_u8((const uint8_t *)written, &mapped, IDNA_FLAGS);
     if (rc != IDN2_OK)
         return bad("the domain is not a valid internationalised name");
     *name_r = arena_str(arena, str_from((const char *)mapped));
@@ -442,6 +442,15 @@ void addr_print(struct buf *buf, const struct addr *addr)
     buf_put(buf, addr->domain);
 }
 
+static bool leads_back(const char *shown, struct str domain)
+{
+    uint8_t *back = NULL;
+    bool same = idn2_lookup_u8((const uint8_t *)shown, &back, IDNA_FLAGS) == IDN2_OK &&
+                str_eq(str_from((const char *)back), domain);
+    idn2_free(back);
+    return same;
+}
+
 static void domain_print_display(struct buf *buf, struct str domain)
 {
     char name[ADDR_DOMAIN_MAX + 1];
@@ -452,7 +461,7 @@ static void domain_print_display(struct buf *buf, struct str domain)
         if (idn2_to_unicode_8z8z(name, &shown, 0) != IDN2_OK)
             shown = NULL;
     }
-    buf_put(buf, shown ? str_from(shown) : domain);
+    buf_put(buf, shown && leads_back(shown, domain) ? str_from(shown) : domain);
     idn2_free(shown);
 }
 
@@ -465,6 +474,15 @@ void addr_print_display(struct buf *buf, const struct addr *addr)
     local_print(buf, addr->local);
     buf_putc(buf, '@');
     domain_print_display(buf, addr->domain);
+}
+
+void addr_text_display(struct buf *buf, struct str text)
+{
+    size_t at = text.n;
+    while (at > 0 && text.p[at - 1] != '@')
+        at--;
+    buf_put(buf, str_head(text, at));
+    domain_print_display(buf, str_from_index(text, at));
 }
 
 bool addr_needs_utf8(const struct addr *addr)

@@ -73,6 +73,12 @@ struct err host_parse(struct str text, struct arena *arena, struct str *host_r);
 void addr_print(struct buf *buf, const struct addr *addr);
 /* The same for people: U-labels where the domain has them. */
 void addr_print_display(struct buf *buf, const struct addr *addr);
+/*
+ * The same for what was printed already: an address, "@domain" or a domain, in the form that is
+ * stored. The one place that decides whether a name is shown with U-labels: where they lead back to
+ * the same name.
+ */
+void addr_text_display(struct buf *buf, struct str text);
 
 /* True where no ASCII form exists, so that sending to it takes a peer with SMTPUTF8. */
 bool addr_needs_utf8(const struct addr *addr);

@@ -319,6 +319,29 @@ static void display_shows_u_labels(void **state)
     assert_str(buf_str(&given->buf), STR("用户@例子.test"));
 }
 
+static void what_is_stored_is_shown_with_u_labels(void **state)
+{
+    struct given *given = *state;
+    static const struct {
+        struct str stored, shown;
+    } rows[] = {
+        {STR_INIT("用户@xn--fsqu00a.xn--0zwm56d"), STR_INIT("用户@例子.测试")},
+        {STR_INIT("\"a@xn--fsqu00a\"@xn--fsqu00a.test"), STR_INIT("\"a@xn--fsqu00a\"@例子.test")},
+        {STR_INIT("@xn--fsqu00a.test"), STR_INIT("@例子.test")},
+        {STR_INIT("xn--fsqu00a.test"), STR_INIT("例子.test")},
+        {STR_INIT("bob@example.test"), STR_INIT("bob@example.test")},
+        {STR_INIT("bob@[127.0.0.1]"), STR_INIT("bob@[127.0.0.1]")},
+        {STR_INIT("bob@xn--a.test"), STR_INIT("bob@xn--a.test")},
+        {STR_INIT("bob@XN--FSQU00A.test"), STR_INIT("bob@XN--FSQU00A.test")},
+        {STR_INIT(""), STR_INIT("")},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        buf_clear(&given->buf);
+        addr_text_display(&given->buf, rows[i].stored);
+        assert_str(buf_str(&given->buf), rows[i].shown);
+    }
+}
+
 static void tags_are_split_behind_the_first_octet(void **state)
 {
     (void)state;
@@ -395,6 +418,7 @@ int main(void)
         given_test(utf8_is_told_as_written),
         given_test(keys_fold_what_is_one_mailbox),
         given_test(display_shows_u_labels),
+        given_test(what_is_stored_is_shown_with_u_labels),
         given_test(overlong_input_is_refused),
         cmocka_unit_test(tags_are_split_behind_the_first_octet),
         cmocka_unit_test(a_full_arena_is_not_a_syntax_error),

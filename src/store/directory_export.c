@@ -29,39 +29,18 @@ static struct err put_out(struct export *export, struct buf *piece)
     return over ? err_make(ERR_NO_MEMORY) : err_none();
 }
 
-/* With U-labels where they lead back to the same address. */
-static void address_quote(struct export *export, struct buf *to, struct str address)
+static void address_quote(struct buf *to, struct str address)
 {
     struct buf shown = BUF_INIT(4 * ADDR_PATH_MAX);
-    struct addr addr, again;
-    if (address.n && address.p[0] != '@' && !err_is(addr_parse(address, &export->arena, &addr)))
-        addr_print_display(&shown, &addr);
-    bool same = shown.n && !buf_over(&shown) &&
-                !err_is(addr_parse(buf_str(&shown), &export->arena, &again)) &&
-                str_eq(addr.domain, again.domain) && str_eq(addr.local, again.local);
-    text_quote(to, same ? buf_str(&shown) : address);
+    addr_text_display(&shown, address);
+    text_quote(to, buf_over(&shown) ? address : buf_str(&shown));
     buf_done(&shown);
 }
 
-/* The same for a domain, by way of an address in it. */
-static void domain_quote(struct export *export, struct buf *to, struct str domain)
-{
-    const struct addr addr = {.local = STR("x"), .domain = domain, .kind = ADDR_DOMAIN};
-    struct buf shown = BUF_INIT(4 * ADDR_PATH_MAX);
-    struct str again = str_null(), rest;
-    addr_print_display(&shown, &addr);
-    rest = buf_str(&shown);
-    str_cut(&rest, '@');
-    bool same = rest.n && !buf_over(&shown) && !err_is(host_parse(rest, &export->arena, &again)) &&
-                str_eq(again, domain);
-    text_quote(to, same ? rest : domain);
-    buf_done(&shown);
-}
-
-static void head_put(struct export *export, struct buf *to, const char *kind, struct str address)
+static void head_put(struct buf *to, const char *kind, struct str address)
 {
     buf_printf(to, "\n%s ", kind);
-    address_quote(export, to, address);
+    address_quote(to, address);
     buf_put(to, STR(" {\n"));
 }
 
@@ -74,16 +53,16 @@ static void text_put(struct buf *to, const char *name, struct str text)
     buf_putc(to, '\n');
 }
 
-static void address_put(struct export *export, struct buf *to, const char *name, struct str address)
+static void address_put(struct buf *to, const char *name, struct str address)
 {
     buf_printf(to, "    %s = ", name);
-    address_quote(export, to, address);
+    address_quote(to, address);
     buf_putc(to, '\n');
 }
 
-static void account_put(struct export *export, struct buf *to, const struct account *account)
+static void account_put(struct buf *to, const struct account *account)
 {
-    head_put(export, to, "account", account->address);
+    head_put(to, "account", account->address);
     text_put(to, "name", account->name);
     text_put(to, "password", account->password);
     if (account->quota) {
@@ -95,31 +74,31 @@ static void account_put(struct export *export, struct buf *to, const struct acco
         buf_put(to, STR("    disabled = yes\n"));
 }
 
-static void alias_put(struct export *export, struct buf *to, const struct alias *alias)
+static void alias_put(struct buf *to, const struct alias *alias)
 {
-    head_put(export, to, "alias", alias->address);
+    head_put(to, "alias", alias->address);
     for (size_t i = 0; i < alias->target_count; i++)
-        address_put(export, to, "to", alias->targets[i]);
+        address_put(to, "to", alias->targets[i]);
 }
 
 static struct err list_put(struct export *export, struct buf *to, const struct mailing_list *list)
 {
     struct str *members;
     size_t count = 0;
-    head_put(export, to, "list", list->address);
+    head_put(to, "list", list->address);
     text_put(to, "name", list->name);
-    address_put(export, to, "owner", list->owner);
+    address_put(to, "owner", list->owner);
     buf_printf(to, "    expandable = %s\n", list->expandable ? "yes" : "no");
     struct err e = directory_members(export->directory, list, &export->arena, &members, &count);
     for (size_t i = 0; !err_is(e) && i < count; i++)
-        address_put(export, to, "member", members[i]);
+        address_put(to, "member", members[i]);
     return e;
 }
 
-static void moved_put(struct export *export, struct buf *to, const struct moved *moved)
+static void moved_put(struct buf *to, const struct moved *moved)
 {
-    head_put(export, to, "moved", moved->address);
-    address_put(export, to, moved->forward ? "forward" : "refer", moved->to);
+    head_put(to, "moved", moved->address);
+    address_put(to, moved->forward ? "forward" : "refer", moved->to);
 }
 
 static struct err name_put(void *arg, const struct name *name)
@@ -130,16 +109,16 @@ static struct err name_put(void *arg, const struct name *name)
     arena_reset(&export->arena);
     switch (name->kind) {
     case NAME_ACCOUNT:
-        account_put(export, &piece, &name->account);
+        account_put(&piece, &name->account);
         break;
     case NAME_ALIAS:
-        alias_put(export, &piece, &name->alias);
+        alias_put(&piece, &name->alias);
         break;
     case NAME_LIST:
         e = list_put(export, &piece, &name->list);
         break;
     case NAME_MOVED:
-        moved_put(export, &piece, &name->moved);
+        moved_put(&piece, &name->moved);
         break;
     }
     buf_put(&piece, STR("}\n"));
@@ -153,9 +132,8 @@ static struct err domain_put(void *arg, const struct domain *domain)
 {
     struct export *export = arg;
     struct buf piece = BUF_INIT(PIECE_MAX);
-    arena_reset(&export->arena);
     buf_put(&piece, STR("\ndomain "));
-    domain_quote(export, &piece, domain->name);
+    address_quote(&piece, domain->name);
     buf_put(&piece, STR(" {\n}\n"));
     return put_out(export, &piece);
 }

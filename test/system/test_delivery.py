@@ -251,7 +251,9 @@ def test_vrfy(smtp):
 def test_vrfy_of_a_name_that_needs_utf8(smtp):
     smtp.expect("VRFY 用户@例子.测试", 252)
     found = smtp.expect("VRFY 用户@例子.测试 SMTPUTF8", 250)
-    assert "用户" in found.text
+    assert found.text.endswith("<用户@例子.测试>")
+    ascii_only = smtp.expect("VRFY jsmith@例子.测试", 250)
+    assert ascii_only.text.endswith("<jsmith@xn--fsqu00a.xn--0zwm56d>")
 
 
 def test_expn(smtp):

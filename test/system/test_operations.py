@@ -280,6 +280,16 @@ def test_directory_commands_in_json(server):
     server.cli("alias", "remove", "json@example.test")
 
 
+def test_people_are_shown_domains_as_they_are_written(server):
+    assert "xn--" not in server.cli("domain", "list").stdout + server.cli("account", "list").stdout
+    assert server.cli("account", "show", "用户@xn--fsqu00a.xn--0zwm56d").stdout.split()[1] == "用户@例子.测试"
+    domains = json.loads(server.cli("domain", "list", json=True).stdout)
+    accounts = json.loads(server.cli("account", "list", json=True).stdout)
+    assert {each["domain"]: each.get("display") for each in domains}["xn--fsqu00a.xn--0zwm56d"] == "例子.测试"
+    shown = {each["account"]: each.get("display") for each in accounts}
+    assert shown["用户@xn--fsqu00a.xn--0zwm56d"] == "用户@例子.测试" and shown["bob@example.test"] is None
+
+
 def test_loops_and_targets_elsewhere_are_refused(server):
     server.cli("alias", "add", "one@example.test", "bob@example.test")
     server.cli("alias", "add", "two@example.test", "one@example.test")

@@ -34,9 +34,15 @@ static bool over_limits(const struct smtp_session *s, struct str address)
 }
 
 /* `path`: in addr_print form. */
+/* With U-labels for who reads UTF-8, where they leave room for the rest of the reply. */
 static void reply_moved(struct smtp_session *s, int code, struct str path)
 {
-    char room[ADDR_PATH_MAX + 2];
+    char shown_room[SMTP_REPLY_MAX / 2];
+    struct buf shown = {.p = shown_room, .cap = sizeof shown_room, .max = sizeof shown_room};
+    addr_text_display(&shown, path);
+    if (s->mail->utf8 && !buf_over(&shown))
+        path = buf_str(&shown);
+    char room[SMTP_REPLY_MAX];
     struct buf bracketed = {.p = room, .cap = sizeof room, .max = sizeof room};
     buf_putc(&bracketed, '<');
     buf_put(&bracketed, path);

@@ -30,6 +30,25 @@ static bool may_ask(const struct smtp_session *s)
            conf_networks_hold(&conf->smtp.verify_from, edge_session_client(&s->base));
 }
 
+/* "Name <address>" with U-labels; as it was where those are too long for a reply. */
+static struct str line_display(struct str line, struct arena *arena)
+{
+    struct buf buf = BUF_INIT(SMTP_REPLY_MAX);
+    if (!str_ends(line, STR(">")))
+        return line;
+    addr_text_display(&buf, str_head(line, line.n - 1));
+    buf_putc(&buf, '>');
+    struct str shown = buf_copy(&buf, arena);
+    buf_done(&buf);
+    return shown.p ? shown : line;
+}
+
+static void lines_display(struct msg_verified *verified, struct arena *arena)
+{
+    for (size_t i = 0; i < verified->lines_count; i++)
+        verified->lines[i].text = line_display(verified->lines[i].text, arena);
+}
+
 static bool all_ascii(const struct msg_verified *verified)
 {
     for (size_t i = 0; i < verified->lines_count; i++) {
@@ -83,6 +102,8 @@ static void ask(struct smtp_session *s, const struct smtp_arguments *args, bool 
                                          .client = edge_session_client(&s->base),
                                          .text = args->verify.text}};
     struct err e = arena ? edge_ask(edge, &msg, arena, &answer) : err_make(ERR_NO_MEMORY);
+    if (!err_is(e) && answer.kind == MSG_verified && args->verify.utf8)
+        lines_display(&answer.verified, arena);
     if (err_is(e) || answer.kind != MSG_verified)
         smtp_reply_error(s, err_is(e) ? e.code : ERR_TRY_LATER);
     else if (!args->verify.utf8 && !all_ascii(&answer.verified)) /* RFC 6531 3.7.4.2 */
