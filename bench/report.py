@@ -186,7 +186,8 @@ def targets(results):
     at_most("good clients' p99 beside dripping ones, times",
             results.median("good clients beside dripping ones", "veredus", "times"), 2, times)
     for field, what in (("pss_each", "PSS"), ("anonymous_each", "RssAnon")):
-        at_most(f"idle connection: {what}, octets", results.median("idle connections", "veredus", field), 4 * KB, number)
+        held = results.median("idle connections", "veredus", field)
+        at_most(f"idle connection: {what}, octets", held, 4 * KB, number)
     for kind in GROWING:
         stored = [case for case in results.cases(kind) if results.of(case, "veredus")]
         if len(stored) > 1:
@@ -212,11 +213,13 @@ what else it can do.
 round after round; figures are medians of {rounds} rounds. A timed run lasts at least 3 s. The generator pipelines MAIL,
 RCPT and DATA where PIPELINING is offered, as mail servers do, but in the rows "one by one". "each" is a connection for
 each message, "reused" 1,000 messages for each connection. The sink and Veredus get the same number of messages; {part}
-A row marked (*) does not count: a run was shorter than 3 s, or doubling the generator's processes raised the sink's rate
-by 5 % or more, or other work on the machine took half a processor or more. (Over all runs of the sink and of Veredus it
-took {others_middle:.2f} processors in the median, {others_most:.2f} at most, the kernel's own threads included.) After each case everything that Veredus acknowledged is read back by POP3 and compared octet by octet;
-rows exist only where nothing was missing. CPU is that of the server's processes alone (cgroup), in microseconds for each
-message; syncs are its calls of fsync and fdatasync, flushes those that reached the device.
+A row marked (*) does not count: a run was shorter than 3 s, or doubling the generator's processes raised the sink's
+rate by 5 % or more, or other work on the machine took half a processor or more. (Over all runs of the sink and of Veredus it
+took {others_middle:.2f} processors in the median, {others_most:.2f} at most, the kernel's own threads included.)
+
+After each case everything that Veredus acknowledged is read back by POP3 and compared octet by octet; rows exist only
+where nothing was missing. CPU is that of the server's processes alone (cgroup), in microseconds for each message; syncs
+are its calls of fsync and fdatasync, flushes those that reached the device.
 
 **File systems**: the quoted figures are those of an ext4 *with a journal* (a file in a loop device, direct I/O, flushes
 passed on). {root} Data lie on the real disk, durability is on everywhere.

@@ -12,8 +12,10 @@ MESSAGES = 20000
 PEER_MESSAGES = 2000
 SESSIONS = 10
 EACH = 200
-RECYCLING = 60  # seconds in which a store has to free segments whose mail is gone
 SEGMENT = 64 << 20
+SEGMENTS = 8    # that are filled and emptied
+KEPT = 4        # segments that a store keeps to write them again
+RECYCLING = 30  # seconds it has for that
 
 
 def whole(stage, name, server, messages, recipients, numbers, accounts=100):
@@ -29,16 +31,18 @@ def whole(stage, name, server, messages, recipients, numbers, accounts=100):
     stage.add(name, server, messages=messages, octets_each=SIZE, times=cost["written"] / SIZE, **{**found, **cost})
 
 
-def recycle(stage, server, messages):
-    """Mail comes and goes until the store has segments that were written before."""
+def recycle(stage, server):
+    """Mail comes, goes, and comes again, until the store has segments that were written before: it looks for dead
+    mail when it has filled a segment."""
     numbers = Numbers()
-    generator.run("smtp", server.port, messages=messages, first=numbers.take(messages), size=SIZE, sessions=SESSIONS,
-                  each=EACH)
+    settings = {"size": SIZE, "sessions": SESSIONS, "each": EACH}
+    segment = stage.scaled(SEGMENT // SIZE + 1)
+    generator.run("smtp", server.port, messages=SEGMENTS * segment, first=numbers.take(SEGMENTS * segment), **settings)
     generator.run("pop3", server.pop3, password="pw", remove=True, window=50, sessions=4)
-    wanted = messages * SIZE // SEGMENT
-    end = time.monotonic() + (RECYCLING if stage.size != "quick" else 1)
-    while server.status()["segments_free"] < wanted and time.monotonic() < end:
-        time.sleep(0.5)
+    generator.run("smtp", server.port, messages=segment, first=numbers.take(segment), **settings)
+    end = time.monotonic() + stage.scaled(RECYCLING, 0.1)
+    while server.status()["segments_free"] < KEPT and time.monotonic() < end:
+        time.sleep(0.2)
     return numbers, server.status()["segments_free"]
 
 
@@ -53,8 +57,8 @@ def writing(stage):
             few = stage.scaled(PEER_MESSAGES // (1 if recipients == 1 else 10), 10)
             whole(stage, name, server, few, recipients, Numbers())
     with Veredus(stage.folder) as server:
-        numbers, free = recycle(stage, server, messages * 2)
-        whole(stage, f"written for 10 KB, 1 recipient, {free} segments recycled", server, messages, 1, numbers)
+        numbers, free = recycle(stage, server)
+        whole(stage, f"written for 10 KB, 1 recipient, {free} segments written before", server, messages, 1, numbers)
     accounts = stage.scaled(100000)
     with Veredus(stage.folder, accounts=accounts) as server:
         whole(stage, f"written for 10 KB, 1 recipient, {accounts} accounts", server, messages, 1, Numbers(), accounts)

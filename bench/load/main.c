@@ -19,6 +19,8 @@ enum {
     MILLISECOND = 1000000,
 };
 
+static const int64_t HOLD_PATIENCE = 5000000000; /* ns */
+
 int64_t load_now(void)
 {
     struct timespec now;
@@ -185,11 +187,13 @@ static pid_t start(const struct load_share *share, const int gate[2])
     _exit(run_share(share) ? 0 : 1);
 }
 
-/* Waits until every connection stands or failed, says so, and holds them until stdin ends. */
+/* Waits until every connection stands or failed, or a while has brought no further one; says how
+ * many stand, and holds them until stdin ends. */
 static void hold(const struct load *load, const struct load_result *results, const pid_t *children)
 {
-    uint64_t held = 0, failed = 0;
-    while (held + failed < load->sessions) {
+    uint64_t held = 0, failed = 0, settled = 0;
+    int64_t changed_at = load_now();
+    while (held + failed < load->sessions && load_now() - changed_at < HOLD_PATIENCE) {
         struct timespec pause = {.tv_nsec = 10 * MILLISECOND};
         nanosleep(&pause, NULL);
         held = failed = 0;
@@ -197,6 +201,9 @@ static void hold(const struct load *load, const struct load_result *results, con
             held += results[i].held;
             failed += results[i].failed;
         }
+        if (held + failed > settled)
+            changed_at = load_now();
+        settled = held + failed;
     }
     printf("{\"held\": %llu, \"failed\": %llu}\n", (unsigned long long)held,
            (unsigned long long)failed);
