@@ -11,15 +11,16 @@ enum {
 
 /* --- Errors --- */
 
-static int exit_of(const struct admin_call *call, enum err_code code)
+static int exit_of(enum err_code code)
 {
-    bool domain = strcmp(call->command->noun, "domain") == 0;
     switch ((unsigned)code) {
     case ERR_NONE:
         return ADMIN_OK;
     case ERR_NOT_FOUND:
     case ERR_MAILBOX_UNKNOWN:
-        return domain ? ADMIN_NO_HOST : ADMIN_NO_USER;
+        return ADMIN_NO_USER;
+    case ERR_DOMAIN_UNKNOWN:
+        return ADMIN_NO_HOST;
     case ERR_EXISTS:
     case ERR_IN_USE:
         return ADMIN_CANNOT_CREATE;
@@ -68,7 +69,7 @@ int admin_fail(struct admin_call *call, struct err e)
 {
     if (!err_is(e))
         return ADMIN_OK;
-    int code = exit_of(call, e.code);
+    int code = exit_of(e.code);
     struct buf words = BUF_INIT(4 * ABOUT_MAX);
     buf_put(&words, e.detail.n ? e.detail : str_from(err_row(e.code)->text));
     if (e.os)

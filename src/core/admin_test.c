@@ -149,7 +149,9 @@ static void accounts_come_and_go(void **state)
     assert_int_equal(typed(given, "account add alice@example.test"), ADMIN_CANNOT_CREATE);
     assert_int_equal(typed(given, "domain remove example.test"), ADMIN_CANNOT_CREATE);
     assert_int_equal(typed(given, "domain show else.test"), ADMIN_NO_HOST);
-    assert_int_equal(typed(given, "account list else.test"), ADMIN_NO_USER);
+    assert_int_equal(typed(given, "account list else.test"), ADMIN_NO_HOST);
+    assert_int_equal(typed(given, "account add x@else.test"), ADMIN_NO_HOST);
+    assert_int_equal(typed(given, "domain remove else.test"), ADMIN_NO_HOST);
 }
 
 /* A password is never among the words, and never in the answer unless it was made up. */

@@ -187,7 +187,7 @@ struct err directory_account_by_id(struct directory *directory, uint64_t id, str
 struct err directory_name_parse(struct str text, struct arena *arena, struct addr *addr_r);
 void directory_name_print(struct buf *to, const struct addr *addr);
 
-/* Errors of all: EXISTS, NOT_FOUND (also: the domain is not ours), NAME_REFUSED (S29, O02:
+/* Errors of all: EXISTS, NOT_FOUND, DOMAIN_UNKNOWN (it is not ours), NAME_REFUSED (S29, O02:
  * look-alike of an existing name, mixed scripts, invisible characters, names that are paths or
  * commands elsewhere), IN_USE (something else leads there), ALIAS_LOOP, USAGE, OVER_LIMIT. `domain`
  * as host_parse gives it. Targets, owners, members and forwards must be addresses here (else

@@ -52,7 +52,7 @@ static struct err empty_check(struct draft *draft, struct str domain)
 
 static struct err no_domain(struct draft *draft, struct str domain)
 {
-    return err_detail(ERR_NOT_FOUND, detail_of(draft, "no such domain: ", domain));
+    return err_detail(ERR_DOMAIN_UNKNOWN, detail_of(draft, "no such domain: ", domain));
 }
 
 struct err domain_unstage(struct draft *draft, struct str domain)

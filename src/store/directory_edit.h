@@ -16,12 +16,12 @@ struct str address_of(struct draft *draft, const struct addr *addr);
 
 /* --- Domains --- */
 struct err domain_stage(struct draft *draft, struct str domain);
-/* ERR_NOT_FOUND, ERR_IN_USE */
+/* ERR_DOMAIN_UNKNOWN, ERR_IN_USE */
 struct err domain_unstage(struct draft *draft, struct str domain);
 
 /* --- Names of any kind --- */
 
-/* May this be a new name? EXISTS, NOT_FOUND (domain), NAME_REFUSED. *name_r: domain '@' local. */
+/* May this be a new name? EXISTS, DOMAIN_UNKNOWN, NAME_REFUSED. *name_r: domain '@' local. */
 struct err name_check_new(struct draft *draft, const struct addr *addr, struct str *name_r);
 /* A name that is there and of this kind; NOT_FOUND otherwise. */
 struct err name_get_kind(struct draft *draft, const struct addr *addr, enum name_kind kind,

@@ -134,7 +134,8 @@ struct err name_check_new(struct draft *draft, const struct addr *addr, struct s
     struct found found;
     struct err e = domain_get(draft, addr->domain, &domain);
     if (e.code == ERR_NOT_FOUND)
-        return err_detail(ERR_NOT_FOUND, detail_of(draft, "add the domain first: ", addr->domain));
+        return err_detail(ERR_DOMAIN_UNKNOWN,
+                          detail_of(draft, "add the domain first: ", addr->domain));
     if (err_is(e))
         return e;
     struct str name = name_of_addr(addr, draft->arena);
