@@ -237,15 +237,22 @@ static int name_refuse(struct admin_call *call, struct str why, struct str text)
     return code;
 }
 
+/* "example.test." is how tools of the DNS print a domain (RFC 1034 3.1); mail has no such form (RFC
+ * 5321 4.1.2), so the dot is the operator's alone. */
+static struct str root_drop(struct str text)
+{
+    return text.n > 1 && str_ends(text, STR(".")) ? str_head(text, text.n - 1) : text;
+}
+
 int admin_addr(struct admin_call *call, struct str text, struct addr *addr_r)
 {
-    struct err e = directory_name_parse(text, call->admin->arena, addr_r);
+    struct err e = directory_name_parse(root_drop(text), call->admin->arena, addr_r);
     return e.code == ERR_ADDRESS_SYNTAX ? name_refuse(call, e.detail, text) : admin_fail(call, e);
 }
 
 int admin_domain_name(struct admin_call *call, struct str text, struct str *domain_r)
 {
-    struct err e = host_parse(text, call->admin->arena, domain_r);
+    struct err e = host_parse(root_drop(text), call->admin->arena, domain_r);
     return e.code == ERR_ADDRESS_SYNTAX ? name_refuse(call, e.detail, text) : admin_fail(call, e);
 }
 

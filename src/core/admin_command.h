@@ -67,7 +67,8 @@ struct admin_command {
 struct str admin_value(const struct admin_call *call, const char *option);
 bool admin_has(const struct admin_call *call, const char *option);
 
-/* Parses an address, domain, quota or time; says what is wrong on error. 0 or the exit code. */
+/* Parses an address, domain, quota or time; says what is wrong on error. 0 or the exit code. A
+ * domain may end in the dot of the root. */
 int admin_addr(struct admin_call *call, struct str text, struct addr *addr_r);
 int admin_domain_name(struct admin_call *call, struct str text, struct str *domain_r);
 int admin_quota(struct admin_call *call, struct str text, uint64_t *quota_r);

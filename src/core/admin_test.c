@@ -154,6 +154,22 @@ static void accounts_come_and_go(void **state)
     assert_int_equal(typed(given, "domain remove else.test"), ADMIN_NO_HOST);
 }
 
+/* As dig and host print it. */
+static void a_domain_may_end_in_the_dot_of_the_root(void **state)
+{
+    struct given *given = *state;
+    assert_str(answer(given, "domain add example.test."), STR("added domain example.test\n"));
+    assert_str(answer(given, "account add bob@example.test. --no-password"),
+               STR("added account bob@example.test\n"));
+    assert_str(answer(given, "alias add @example.test. bob@example.test."),
+               STR("added alias @example.test\n"));
+    assert_int_equal(typed(given, "account list example.test."), ADMIN_OK);
+    assert_int_equal(typed(given, "domain add other.test.."), ADMIN_DATA);
+    assert_str(buf_str(&given->err), STR("veredus: the domain is malformed: \"other.test..\"\n"));
+    assert_int_equal(typed(given, "domain add ."), ADMIN_DATA);
+    assert_int_equal(typed(given, "account add bob@."), ADMIN_DATA);
+}
+
 /* A password is never among the words, and never in the answer unless it was made up. */
 static void passwords_are_kept_or_made_up(void **state)
 {
@@ -409,6 +425,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_STORE(accounts_come_and_go),
         WITH_STORE(passwords_are_kept_or_made_up),
+        WITH_STORE(a_domain_may_end_in_the_dot_of_the_root),
         WITH_STORE(groups_are_changed_and_shown),
         WITH_STORE(people_are_shown_u_labels),
         WITH_STORE(programs_are_told_what_is_stored),
