@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "conf/conf.h"
+#include "sys/world.h"
 
 /* Exit codes: sysexits(3). */
 enum {
@@ -30,6 +31,8 @@ enum {
     CLI_PATH_MAX = 4096,
 };
 
+#define CLI_PATIENCE (60 * NS_PER_SECOND) /* without a word from core: then it hangs */
+
 struct cli {
     struct arena arena;
     struct str file;   /* the configuration file, from the root folder on */
@@ -38,6 +41,7 @@ struct cli {
     bool json;
     struct str words[CLI_ARGUMENTS_MAX]; /* the command, without options of ours */
     size_t word_count;
+    int64_t patience; /* CLI_PATIENCE, less in tests */
     struct buf input; /* what the command reads: a file's text, a password */
 };
 
@@ -52,7 +56,8 @@ int cli_input(struct cli *cli);
 void cli_out(struct str text);
 void cli_say(struct str text); /* a line on standard error, "veredus: " in front */
 
-/* Through core; false: nobody serves the control socket. *exit_r: of the command. */
+/* Through core; false: nobody serves the control socket. *exit_r: of the command, or 75 where core
+ * went away or hangs (nothing was heard from it for `patience`). */
 bool cli_online(struct cli *cli, int *exit_r);
 /* With the store opened here. The exit code. */
 int cli_offline(struct cli *cli);

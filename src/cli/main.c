@@ -197,7 +197,7 @@ int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "role") == 0)
         return role_main(argv[2]);
-    struct cli cli = {.word_count = 0};
+    struct cli cli = {.patience = CLI_PATIENCE};
     int code = cli_arguments(&cli, argc, argv);
     if (!code)
         code = command_run(&cli);

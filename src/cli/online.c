@@ -1,6 +1,8 @@
 /*
  * A command through core: one link over the control socket, one question. Core checks who we are by
- * the socket's peer credentials; the socket's mode keeps everybody else out before that.
+ * the socket's peer credentials; the socket's mode keeps everybody else out before that. While a
+ * command runs core says something every CONTROL_PULSE, so silence means that it hangs, however
+ * long a command may take.
  */
 #include "cli/cli.h"
 
@@ -15,13 +17,28 @@ struct conversation {
     struct fiber_pool *fibers;
     struct link link;
     bool linked;
+    struct timer silence; /* moved on by whatever core says */
+    bool hangs;
     int exit_code;
 };
+
+static void silence_begin(struct conversation *talk)
+{
+    timer_set(&talk->loop, &talk->silence, talk->loop.now + talk->cli->patience);
+}
+
+static void silence_over(struct timer *timer)
+{
+    struct conversation *talk = timer->arg;
+    talk->hangs = true;
+    if (talk->linked)
+        link_cut(&talk->link, err_make(ERR_TOO_SLOW));
+}
 
 static void text_got(struct link *link, const struct msg *msg, int passed)
 {
     must(passed < 0);
-    (void)link;
+    silence_begin(link->arg);
     if (msg->kind != MSG_admin_text)
         return;
     struct str text = msg->admin_text.text;
@@ -43,6 +60,8 @@ static struct err input_send(struct conversation *talk)
 {
     struct str rest = buf_str(&talk->cli->input);
     while (rest.n) {
+        if (!talk->linked)
+            return err_make(ERR_BUS_BROKEN);
         struct str piece = str_head(rest, ADMIN_INPUT_PIECE);
         struct msg msg = {.kind = MSG_admin_input, .admin_input = {.octets = piece}};
         struct err e = link_send(&talk->link, &msg);
@@ -52,6 +71,7 @@ static struct err input_send(struct conversation *talk)
         }
         if (err_is(e))
             return e;
+        silence_begin(talk);
         rest = str_from_index(rest, piece.n);
     }
     return err_none();
@@ -79,13 +99,25 @@ static struct err command_ask(struct conversation *talk)
     return e;
 }
 
+static void no_answer_say(const struct conversation *talk)
+{
+    if (talk->hangs)
+        fprintf(stderr,
+                "veredus: the server hangs: nothing was heard from it for %lld s; nothing is known "
+                "about the command\n",
+                (long long)(talk->cli->patience / NS_PER_SECOND));
+    else
+        cli_say(STR("the server ended the connection; nothing is known about the command"));
+}
+
 static void talk_run(void *arg)
 {
     struct conversation *talk = arg;
     if (err_is(command_ask(talk))) {
-        cli_say(STR("the server ended the connection; nothing is known about the command"));
+        no_answer_say(talk);
         talk->exit_code = EXIT_TEMPORARY;
     }
+    timer_clear(&talk->loop, &talk->silence);
     loop_stop(&talk->loop);
 }
 
@@ -101,6 +133,8 @@ bool cli_online(struct cli *cli, int *exit_r)
     must(talk.fibers);
     must(link_init(&talk.link, &talk.loop, handle, ROLE_CLI, ROLE_CORE, &owner, &talk) == 0);
     talk.linked = true;
+    talk.silence = (struct timer){.run = silence_over, .arg = &talk};
+    silence_begin(&talk);
     struct fiber_start start = {.run = talk_run, .arg = &talk};
     fiber_run(talk.fibers, &start);
     loop_run(&talk.loop);

@@ -94,6 +94,32 @@ static void command_out(void *arg, struct str text, bool to_stderr)
     }
 }
 
+/* --- Signs of life --- */
+
+struct pulse {
+    struct timer timer;
+    struct request *request;
+};
+
+/* Whoever does not read needs no sign; the pieces of the answer wait for it as well. */
+static void pulse_beat(struct timer *timer)
+{
+    struct pulse *pulse = timer->arg;
+    struct peer *peer = pulse->request->peer;
+    struct msg msg = {.kind = MSG_admin_text,
+                      .admin_text = {.call = pulse->request->msg.admin.call, .text = STR("")}};
+    if (!peer->gone)
+        (void)link_send(&peer->link, &msg);
+    timer_set(peer->core->loop, timer, peer->core->loop->now + CONTROL_PULSE);
+}
+
+static void pulse_begin(struct pulse *pulse, struct request *request)
+{
+    struct loop *loop = request->peer->core->loop;
+    *pulse = (struct pulse){.timer = {.run = pulse_beat, .arg = pulse}, .request = request};
+    timer_set(loop, &pulse->timer, loop->now + CONTROL_PULSE);
+}
+
 void serve_admin_input(struct request *request)
 {
     struct peer *peer = request->peer;
@@ -107,6 +133,8 @@ void serve_admin(struct request *request)
     struct peer *peer = request->peer;
     struct core *core = peer->core;
     struct arena arena;
+    struct pulse pulse;
+    pulse_begin(&pulse, request);
     arena_init(&arena, ADMIN_ARENA);
     struct str *words = arena_take_array(&arena, asked->arguments_count, sizeof(*words));
     struct msg answer = {.kind = MSG_admin_done, .admin_done = {.exit_code = 75}};
@@ -131,5 +159,6 @@ void serve_admin(struct request *request)
     str_wipe(buf_str(&peer->admin_input));
     buf_done(&peer->admin_input);
     arena_done(&arena);
+    timer_clear(core->loop, &pulse.timer);
     request_answer(request, &answer);
 }

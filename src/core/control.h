@@ -12,6 +12,9 @@ enum {
     CONTROL_PEERS_MAX = 64 /* commands at a time; more wait in the socket's queue */
 };
 
+/* While a command works in silence core sends an empty piece of its answer as often as this. */
+#define CONTROL_PULSE (10 * NS_PER_SECOND)
+
 struct control {
     struct core *core;
     struct watch watch;

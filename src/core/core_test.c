@@ -3,6 +3,7 @@
  */
 #include "base/test.h"
 
+#include "core/control.h"
 #include "core/core_rig_test.h"
 #include "store/trace.h"
 
@@ -835,6 +836,33 @@ static void as_many_go_at_once_as_a_session_may_mark(void **state)
     assert_true(is_told(first, "Removed from INBOX of bob@example.test (UID 1) by POP3"));
 }
 
+/* --- Commands --- */
+
+/* Else the operator's end would take core for one that hangs. */
+static void a_command_that_takes_long_shows_that_it_lives(void **state)
+{
+    (void)state;
+    struct fake_world *fake = house.rig.fake;
+    struct edge_end *cli = house_edge(&house, ROLE_CLI);
+    struct msg_text_line words[] = {
+        {.text = STR("account")}, {.text = STR("add")}, {.text = STR("erin@example.test")}};
+    struct msg question = {.kind = MSG_admin, .admin = {.arguments = words, .arguments_count = 3}};
+    struct asking asking;
+    int64_t begun = world_mono(&fake->world);
+    fake_world_settings(fake)->job_most = 1000 * NS_PER_SECOND;
+    house_ask_begin(&asking, cli, question);
+    while (!asking.done && fake_step(fake, INT64_MAX / 2))
+        ;
+    int64_t took = world_mono(&fake->world) - begun;
+    assert_true(asking.done);
+    assert_int_equal(asking.answer.admin_done.exit_code, 0);
+    assert_true(took > CONTROL_PULSE);
+    assert_int_equal(cli->pulses, took / CONTROL_PULSE);
+    fake_world_settings(fake)->job_most = 0;
+    house_pass(&house, 2 * CONTROL_PULSE);
+    assert_int_equal(cli->pulses, took / CONTROL_PULSE);
+}
+
 /* --- Ends --- */
 
 static void an_edge_goes_with_commits_in_flight(void **state)
@@ -913,6 +941,7 @@ int main(void)
         TEST(an_upload_is_dropped_in_the_middle),
         TEST(an_upload_has_the_size_it_has),
         TEST(an_upload_is_taken_too_early),
+        TEST(a_command_that_takes_long_shows_that_it_lives),
         TEST(a_wrong_password_and_nobody_are_one),
         TEST(a_log_in_that_went_well_has_no_error_in_the_log),
         TEST(a_handle_is_its_edges_own),
