@@ -28,14 +28,17 @@ static void doomed_remove(struct local *local)
 static struct err frozen_write(struct local *local)
 {
     doomed_remove(local);
-    struct index_change *changes = calloc(local->frozen.count + 1, sizeof(*changes));
-    if (!changes)
-        return err_make(ERR_NO_MEMORY);
-    size_t count = 0;
-    for (struct row *row = overlay_seek(&local->frozen, STR("")); row; row = overlay_next(row))
-        changes[count++] = (struct index_change){row_key(row), row_value(row)};
-    must(count == local->frozen.count);
-    struct err e = local->index->ops->write(local->index, changes, count, local->frozen_to);
+    size_t count = local->frozen.count;
+    const struct row **rows = calloc(count + 1, sizeof(*rows));
+    struct index_change *changes = calloc(count + 1, sizeof(*changes));
+    struct err e = err_make(ERR_NO_MEMORY);
+    if (rows && changes) {
+        overlay_rows(&local->frozen, rows);
+        for (size_t i = 0; i < count; i++)
+            changes[i] = (struct index_change){row_key(rows[i]), row_value(rows[i])};
+        e = local->index->ops->write(local->index, changes, count, local->frozen_to);
+    }
+    free(rows);
     free(changes);
     return e;
 }

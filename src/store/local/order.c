@@ -174,6 +174,15 @@ static struct err let_go_of_ownerless(struct order *order)
 
 /* --- Entries --------------------------------------------------------------------------------- */
 
+/* It has an owner now, as each blob that arrives gets one: no need to walk for one at the end. If
+ * that goes again, the blob is touched again. Only the first few are looked at. */
+static void untouch(struct order *order, blob_id blob)
+{
+    for (size_t i = 0; i < order->touched_count && i < TOUCHED_INLINE; i++)
+        if (order->touched[i] == blob)
+            order->touched[i] = order->touched[--order->touched_count];
+}
+
 static struct err own(struct order *order, blob_id blob, const struct op *op, struct str key,
                       bool owns)
 {
@@ -181,7 +190,10 @@ static struct err own(struct order *order, blob_id blob, const struct op *op, st
         return err_none();
     struct index_key owner = key_owner(blob, op->partition, key);
     struct err e = put(order, &owner, owns ? STR("") : str_null());
-    return err_is(e) || owns ? e : touch(order, blob);
+    if (err_is(e) || !owns)
+        return err_is(e) ? e : touch(order, blob);
+    untouch(order, blob);
+    return e;
 }
 
 /* What the entry refers to now; *found_r says whether there is one. */

@@ -1,9 +1,22 @@
 /*
- * Red-black trees, each row a piece of memory. A skip list or a sorted array would scan a little
- * faster; but rows come one at a time in any order, go in whole trees, and moving a row from one
- * stage's tree to the next must not allocate, because by then the group is durable and cannot fail.
+ * A hash table for finding and a tree for walking, because a delivery finds twenty keys and walks
+ * nowhere: rows come into the tree when the next walk needs them, and those that nobody walks over
+ * are put in order once, by the applier's thread. Only when a mailbox is read beside a stream of
+ * deliveries does each row pay for both.
+ *
+ * Keys are not chosen by strangers: numbers we gave out, digests, names in the directory.
+ *
+ * Moving rows from one stage's overlay to the next must not fail, because by then the group is
+ * durable: it takes no memory, but for a larger table, and without that the old one does.
  */
 #include "store/local/overlay.h"
+
+#include "base/crc.h"
+
+enum {
+    ROWS_A_SLOT = 2,
+    GROWS_BY = 8,
+};
 
 static int row_order(const struct row *a, const struct row *b)
 {
@@ -11,11 +24,23 @@ static int row_order(const struct row *a, const struct row *b)
 }
 
 /* Not RB_GENERATE_STATIC: its __unused is a word only BSD's libc knows. */
-RB_GENERATE_INTERNAL(row_tree, row, link, row_order, __attribute__((unused)) static)
+RB_GENERATE_INTERNAL(row_tree, row, tree, row_order, __attribute__((unused)) static)
+
+static void no_rows(struct overlay *overlay)
+{
+    memset(overlay->few, 0, sizeof(overlay->few));
+    overlay->slots = overlay->few;
+    overlay->slot_count = OVERLAY_FEW;
+    RB_INIT(&overlay->ordered);
+    TAILQ_INIT(&overlay->unordered);
+    overlay->count = 0;
+    overlay->octets = 0;
+}
 
 void overlay_init(struct overlay *overlay, struct spares *spares)
 {
-    *overlay = (struct overlay){.rows = RB_INITIALIZER(&overlay->rows), .spares = spares};
+    overlay->spares = spares;
+    no_rows(overlay);
     STAILQ_INIT(&overlay->doomed);
 }
 
@@ -29,38 +54,101 @@ static void row_give_back(struct overlay *overlay, struct row *row)
     spares_give(overlay->spares, row, row_octets(row));
 }
 
-static void row_take_out(struct overlay *overlay, struct row *row)
+/* --- The table --- */
+
+static uint32_t key_hash(struct str key)
 {
-    RB_REMOVE(row_tree, &overlay->rows, row);
-    overlay->count--;
-    overlay->octets -= row_octets(row);
+    return crc32c(0, key);
+}
+
+/* Where the row of this key hangs, or would. */
+static struct row **place_of(const struct overlay *overlay, struct str key, uint32_t hash)
+{
+    struct row **place = &overlay->slots[hash & (overlay->slot_count - 1)];
+    while (*place && ((*place)->hash != hash || !str_eq(row_key(*place), key)))
+        place = &(*place)->chain;
+    return place;
+}
+
+static void slots_give_back(struct overlay *overlay)
+{
+    if (overlay->slots != overlay->few)
+        spares_give(overlay->spares, overlay->slots, overlay->slot_count * sizeof(*overlay->slots));
+}
+
+/* Where there is no memory the chains get longer. */
+static void slots_grow(struct overlay *overlay)
+{
+    size_t count = overlay->slot_count * GROWS_BY;
+    struct row **slots = spares_take(overlay->spares, count * sizeof(struct row *));
+    if (!slots)
+        return;
+    memset(slots, 0, count * sizeof(struct row *));
+    for (size_t i = 0; i < overlay->slot_count; i++) {
+        struct row *row, *next;
+        for (row = overlay->slots[i]; row; row = next) {
+            struct row **slot = &slots[row->hash & (count - 1)];
+            next = row->chain;
+            row->chain = *slot;
+            *slot = row;
+        }
+    }
+    slots_give_back(overlay);
+    overlay->slots = slots;
+    overlay->slot_count = count;
+}
+
+/* --- Rows in and out --- */
+
+static void order_leave(struct overlay *overlay, struct row *row)
+{
+    if (row->ordered)
+        RB_REMOVE(row_tree, &overlay->ordered, row);
+    else
+        TAILQ_REMOVE(&overlay->unordered, row, list);
 }
 
 static void row_put_in(struct overlay *overlay, struct row *row)
 {
-    struct row *old = RB_INSERT(row_tree, &overlay->rows, row);
+    struct row **place = place_of(overlay, row_key(row), row->hash);
+    struct row *old = *place;
     if (old) {
-        row_take_out(overlay, old);
-        row_give_back(overlay, old);
-        (void)RB_INSERT(row_tree, &overlay->rows, row);
+        order_leave(overlay, old);
+        overlay->count--;
+        overlay->octets -= row_octets(old);
     }
-    overlay->count++;
+    row->chain = old ? old->chain : NULL;
+    *place = row;
+    if (old)
+        row_give_back(overlay, old);
+    row->ordered = false;
+    TAILQ_INSERT_TAIL(&overlay->unordered, row, list);
     overlay->octets += row_octets(row);
+    if (++overlay->count > ROWS_A_SLOT * overlay->slot_count)
+        slots_grow(overlay);
 }
 
-void overlay_clear(struct overlay *overlay)
+static void doomed_drop(struct overlay *overlay)
 {
-    struct row *row, *next;
-    for (row = RB_MIN(row_tree, &overlay->rows); row; row = next) {
-        next = RB_NEXT(row_tree, &overlay->rows, row);
-        row_take_out(overlay, row);
-        row_give_back(overlay, row);
-    }
     while (!STAILQ_EMPTY(&overlay->doomed)) {
         struct doomed *doomed = STAILQ_FIRST(&overlay->doomed);
         STAILQ_REMOVE_HEAD(&overlay->doomed, link);
         spares_give(overlay->spares, doomed, sizeof(*doomed));
     }
+}
+
+void overlay_clear(struct overlay *overlay)
+{
+    for (size_t i = 0; i < overlay->slot_count; i++) {
+        struct row *row, *next;
+        for (row = overlay->slots[i]; row; row = next) {
+            next = row->chain;
+            row_give_back(overlay, row);
+        }
+    }
+    slots_give_back(overlay);
+    no_rows(overlay);
+    doomed_drop(overlay);
 }
 
 struct row *overlay_put_parts(struct overlay *overlay, struct str key, const struct str *parts,
@@ -73,6 +161,7 @@ struct row *overlay_put_parts(struct overlay *overlay, struct str key, const str
     struct row *row = spares_take(overlay->spares, sizeof(*row) + key.n + value);
     if (!row)
         return NULL;
+    row->hash = key_hash(key);
     row->key_n = (uint32_t)key.n;
     row->value_n = (uint32_t)value;
     row->removed = count == 0;
@@ -102,69 +191,90 @@ bool overlay_doom(struct overlay *overlay, blob_id blob)
     return true;
 }
 
-static void overlay_take_all(struct overlay *to, struct overlay *from)
+/* --- Whole overlays --- */
+
+static void take_all(struct overlay *to, struct overlay *from)
 {
-    RB_ROOT(&to->rows) = RB_ROOT(&from->rows);
+    slots_give_back(to);
+    no_rows(to);
+    if (from->slots == from->few) {
+        memcpy(to->few, from->few, sizeof(to->few));
+    } else {
+        to->slots = from->slots;
+        to->slot_count = from->slot_count;
+    }
+    RB_ROOT(&to->ordered) = RB_ROOT(&from->ordered);
+    TAILQ_CONCAT(&to->unordered, &from->unordered, list);
     to->count = from->count;
     to->octets = from->octets;
-    RB_INIT(&from->rows);
-    from->count = 0;
-    from->octets = 0;
+    no_rows(from);
 }
 
 void overlay_move(struct overlay *to, struct overlay *from)
 {
     STAILQ_CONCAT(&to->doomed, &from->doomed);
     if (to->count == 0) {
-        overlay_take_all(to, from);
+        take_all(to, from);
         return;
     }
-    struct row *row, *next;
-    for (row = RB_MIN(row_tree, &from->rows); row; row = next) {
-        next = RB_NEXT(row_tree, &from->rows, row);
-        row_take_out(from, row);
-        row_put_in(to, row);
+    for (size_t i = 0; i < from->slot_count; i++) {
+        struct row *row, *next;
+        for (row = from->slots[i]; row; row = next) {
+            next = row->chain;
+            row_put_in(to, row);
+        }
     }
+    slots_give_back(from);
+    no_rows(from);
 }
 
 void overlay_keep_only(struct overlay *overlay, struct str prefix)
 {
-    struct overlay kept;
-    overlay_init(&kept, overlay->spares);
-    struct row *row, *next;
-    for (row = RB_MIN(row_tree, &overlay->rows); row; row = next) {
-        next = RB_NEXT(row_tree, &overlay->rows, row);
-        if (!str_starts(row_key(row), prefix))
-            continue;
-        row_take_out(overlay, row);
-        row_put_in(&kept, row);
+    for (size_t i = 0; i < overlay->slot_count; i++) {
+        struct row **place = &overlay->slots[i], *row;
+        while ((row = *place)) {
+            if (str_starts(row_key(row), prefix)) {
+                place = &row->chain;
+                continue;
+            }
+            *place = row->chain;
+            order_leave(overlay, row);
+            overlay->count--;
+            overlay->octets -= row_octets(row);
+            row_give_back(overlay, row);
+        }
     }
-    overlay_clear(overlay);
-    overlay_move(overlay, &kept);
+    doomed_drop(overlay);
 }
+
+/* --- Looking --- */
 
 struct row *overlay_find(const struct overlay *overlay, struct str key)
 {
-    struct row *row = RB_ROOT(&overlay->rows);
-    while (row) {
-        int order = str_cmp(key, row_key(row));
-        if (order == 0)
-            return row;
-        row = order < 0 ? RB_LEFT(row, link) : RB_RIGHT(row, link);
-    }
-    return NULL;
+    return overlay->count ? *place_of(overlay, key, key_hash(key)) : NULL;
 }
 
-struct row *overlay_seek(const struct overlay *overlay, struct str from)
+static void put_in_order(struct overlay *overlay)
 {
-    struct row *row = RB_ROOT(&overlay->rows), *best = NULL;
+    struct row *row;
+    while ((row = TAILQ_FIRST(&overlay->unordered))) {
+        TAILQ_REMOVE(&overlay->unordered, row, list);
+        row->ordered = true;
+        must(!RB_INSERT(row_tree, &overlay->ordered, row));
+    }
+}
+
+struct row *overlay_seek(struct overlay *overlay, struct str from)
+{
+    put_in_order(overlay);
+    struct row *row = RB_ROOT(&overlay->ordered), *best = NULL;
     while (row) {
         int order = str_cmp(from, row_key(row));
         if (order == 0)
             return row;
         if (order < 0)
             best = row;
-        row = order < 0 ? RB_LEFT(row, link) : RB_RIGHT(row, link);
+        row = order < 0 ? RB_LEFT(row, tree) : RB_RIGHT(row, tree);
     }
     return best;
 }
@@ -173,6 +283,23 @@ struct row *overlay_next(struct row *row)
 {
     return row_tree_RB_NEXT(row);
 }
+
+static int row_pointer_order(const void *a, const void *b)
+{
+    return row_order(*(const struct row *const *)a, *(const struct row *const *)b);
+}
+
+void overlay_rows(const struct overlay *overlay, const struct row **rows)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < overlay->slot_count; i++)
+        for (const struct row *row = overlay->slots[i]; row; row = row->chain)
+            rows[count++] = row;
+    must(count == overlay->count);
+    qsort(rows, count, sizeof(*rows), row_pointer_order);
+}
+
+/* --- Layers --- */
 
 bool layers_get(const struct layers *layers, struct str key, struct str *value_r)
 {

@@ -1,6 +1,6 @@
 /*
- * The overlay: rows that are newer than the index, in an ordered tree, tombstones included; and
- * struct layers, several overlays above one index view read as if they were one map.
+ * The overlay: rows that are newer than the index, tombstones included; and struct layers, several
+ * overlays above one index view read as if they were one map.
  *
  * Every stage of a commit is an overlay of its own: what a commit changes, what its group changes,
  * what is durable and waits for the applier, what the applier writes just now. So nothing has to be
@@ -9,7 +9,7 @@
  *
  * Memory: each row by itself, owned by its overlay, from the spares the overlay was given; it goes
  * back to those of the overlay it is in at its end. A frozen overlay is read by the applier's
- * thread; nobody changes it meanwhile.
+ * thread (overlay_rows); the loop may find and walk in it meanwhile, but changes nothing.
  */
 #ifndef STORE_LOCAL_OVERLAY_H
 #define STORE_LOCAL_OVERLAY_H
@@ -21,14 +21,21 @@
 #include "store/local/index.h"
 
 struct row {
-    RB_ENTRY(row) link;
+    struct row *chain; /* the next one of its slot */
+    union {
+        RB_ENTRY(row) tree;    /* once it is ordered */
+        TAILQ_ENTRY(row) list; /* until then */
+    };
+    uint32_t hash;
     uint32_t key_n;
     uint32_t value_n;
     bool removed; /* a tombstone: hides the row in the layers below */
+    bool ordered;
     char octets[];
 };
 
 RB_HEAD(row_tree, row);
+TAILQ_HEAD(row_list, row);
 
 /* A body file whose blob has no owner any more. */
 struct doomed {
@@ -38,8 +45,16 @@ struct doomed {
 
 STAILQ_HEAD(doomed_list, doomed);
 
+enum {
+    OVERLAY_FEW = 16 /* slots that cost no memory of their own */
+};
+
 struct overlay {
-    struct row_tree rows;
+    struct row **slots; /* a hash table of all rows */
+    size_t slot_count;  /* a power of two */
+    struct row *few[OVERLAY_FEW];
+    struct row_tree ordered; /* those that were there when somebody walked last */
+    struct row_list unordered;
     size_t count;
     uint64_t octets; /* of memory */
     struct doomed_list doomed;
@@ -74,8 +89,11 @@ static inline struct str row_value(const struct row *row)
 }
 
 struct row *overlay_find(const struct overlay *overlay, struct str key);
-struct row *overlay_seek(const struct overlay *overlay, struct str from); /* first >= from */
+/* The first row >= from. What came since the last walk is put in order first. */
+struct row *overlay_seek(struct overlay *overlay, struct str from);
 struct row *overlay_next(struct row *row);
+/* All rows, in key order, into an array of overlay->count. */
+void overlay_rows(const struct overlay *overlay, const struct row **rows);
 
 enum {
     LAYERS_MAX = 4
@@ -83,7 +101,7 @@ enum {
 
 /* Overlays, newest first, above an index view (NULL: none). */
 struct layers {
-    const struct overlay *overlays[LAYERS_MAX];
+    struct overlay *overlays[LAYERS_MAX];
     size_t count;
     struct index *index;
     struct index_view *view;
