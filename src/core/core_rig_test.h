@@ -102,6 +102,8 @@ static inline void house_crash(struct house *house)
         rig_bury(peer);
     rig_bury(house->resent);
     rig_bury(TAILQ_FIRST(&house->core.spare_requests));
+    rig_bury(LIST_FIRST(&house->core.spare_transactions));
+    spares_done(&house->core.spares);
     rig_crash(&house->rig);
     house->resent = NULL;
     house_settle(house);
