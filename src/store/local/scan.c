@@ -74,7 +74,8 @@ static uint64_t find_header(struct scan *scan, uint64_t from, uint64_t group,
     for (uint64_t at = from; at + RECORD_HEADER_SIZE <= scan->end; at += RECORD_ALIGN) {
         if (header_at(scan, at, header_r) && header_r->group >= group)
             return at;
-        if (err_is(scan->err))
+        /* Reading failed, or a file that grows with its records ended: it may be far from `end`. */
+        if (look(scan, at, RECORD_HEADER_SIZE).n < RECORD_HEADER_SIZE)
             return 0;
     }
     return 0;
