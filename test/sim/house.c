@@ -177,6 +177,22 @@ static void link_up(struct house *house, enum house_slot slot)
 
 /* --- Core ------------------------------------------------------------------------------------ */
 
+static void found(void *arg, struct str what, bool mended)
+{
+    (void)mended;
+    wrong(arg, "fsck:", what);
+}
+
+/* On an engine that committed nothing yet: only there it compares everything. */
+static struct err examine(struct core_room *room)
+{
+    uint64_t findings;
+    struct err e = local_fsck(room->engine, false, found, room->house, &findings);
+    if (err_is(e))
+        wrong(room->house, "fsck fails:", str_from(err_row(e.code)->name));
+    return e;
+}
+
 static struct err store_begin(struct core_room *room)
 {
     struct house *house = room->house;
@@ -190,6 +206,8 @@ static void core_begin(void *arg)
 {
     struct core_room *room = arg;
     struct err e = store_begin(room);
+    if (!err_is(e) && room->house->examines)
+        e = examine(room);
     if (!err_is(e))
         e = core_open(&room->core, &room->loop, room->fibers, &room->log, &room->house->conf,
                       room->engine, room->resent);
@@ -469,8 +487,10 @@ void house_reopen_core(struct house *house)
     core_end(house);
     if (house->core)
         return;
+    house->examines = true;
     core_start(house);
     wait_for_start(house);
+    house->examines = false;
 }
 
 void house_close(struct house *house)

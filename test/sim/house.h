@@ -42,6 +42,7 @@ struct house {
     struct local_settings settings;
     struct index *index; /* NULL: to be made */
     bool index_is_lost;  /* at every restart: it is rebuilt from the log */
+    bool examines;       /* fsck before core serves; what it finds is wrong */
     struct house_role roles[HOUSE_SLOTS];
     struct core_room *core;               /* the role's memory; NULL: dead */
     struct edge_room *edges[HOUSE_SLOTS]; /* the same; [HOUSE_CORE] is NULL */
@@ -67,7 +68,7 @@ void house_look(struct house *house);
 
 /* Runs `run` on a fiber of core and comes back when it returned. False: it did not. */
 bool house_do(struct house *house, void (*run)(struct core *core, void *arg), void *arg);
-/* Ends core in the orderly way and starts it again on what is on the disk. */
+/* Ends core in the orderly way and starts it again on what is on the disk, behind an fsck. */
 void house_reopen_core(struct house *house);
 
 /* Is every role there, and core serving? */

@@ -1,17 +1,19 @@
 /*
  * sim: the whole server in one process, judged from outside (sim.h).
  *
- *     sim [--seed S] [--seeds N] [--seconds T] [--hash] [--verbose]
+ *     sim [--from S] [--seeds N] [--seconds T] [--plan P] [--hash]
+ *     sim --seed S [--plan P] [--verbose] [--shrink]
  *
  * Runs N seeds from S on (at most T seconds), and the first of them twice, whose runs must be the
  * same bit for bit. What is violated is printed with its seed; `sim --seed S --verbose` shows that
- * run in readable form.
+ * run in readable form, `sim --seed S --shrink` looks for a smaller one and prints its plan.
  */
-#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include "shrink.h"
 #include "sim.h"
 
 enum {
@@ -37,73 +39,117 @@ static void tell_seed(int signal_number)
     raise(signal_number);
 }
 
-struct totals {
-    uint64_t seeds, sessions, accepted, unknown, repeated, read, removed, deaths, power_cuts;
-    uint64_t violated;
+struct options {
+    uint64_t seed, seeds, seconds;
+    struct str plan;
+    bool hash, verbose, shrink;
 };
 
-static struct sim_result run(uint64_t seed, bool verbose, struct totals *totals)
+struct totals {
+    struct sim_result sum;
+    uint64_t seeds, violated;
+};
+
+static void sum_up(struct totals *totals, const struct sim_result *result)
+{
+    struct sim_result *sum = &totals->sum;
+    totals->seeds++;
+    totals->violated += result->violated;
+    sum->sessions += result->sessions;
+    sum->accepted += result->accepted;
+    sum->unknown += result->unknown;
+    sum->repeated += result->repeated;
+    sum->read += result->read;
+    sum->removed += result->removed;
+    sum->troubles += result->troubles;
+    sum->deaths += result->deaths;
+    sum->power_cuts += result->power_cuts;
+}
+
+static struct sim_plan plan_of(const struct options *options, uint64_t seed)
+{
+    struct sim_plan plan = plan_make(seed);
+    (void)plan_parse(&plan, options->plan);
+    return plan;
+}
+
+static struct sim_result run(const struct options *options, uint64_t seed, struct totals *totals)
 {
     struct buf report = BUF_INIT(REPORT_MAX);
+    struct sim_plan plan = plan_of(options, seed);
     snprintf(seed_line, sizeof(seed_line), "sim: the seed was %llu\n", (unsigned long long)seed);
-    struct sim_result result = sim_run(seed, verbose, &report);
+    struct sim_result result = sim_run(seed, &plan, options->verbose, &report);
     if (result.violated)
         printf("seed %llu:\n%.*s", (unsigned long long)seed, STR_FMT(buf_str(&report)));
     buf_done(&report);
-    totals->seeds++;
-    totals->sessions += result.sessions;
-    totals->accepted += result.accepted;
-    totals->unknown += result.unknown;
-    totals->repeated += result.repeated;
-    totals->read += result.read;
-    totals->removed += result.removed;
-    totals->deaths += result.deaths;
-    totals->power_cuts += result.power_cuts;
-    totals->violated += result.violated;
+    sum_up(totals, &result);
     return result;
 }
 
-static void totals_print(const struct totals *totals, double seconds)
+static double cpu_seconds(void)
 {
-    printf(
-        "%llu seeds, %llu sessions (%.0f a second): %llu messages accepted, %llu of unknown end, "
-        "%llu repeated, %llu read, %llu removed; %llu roles died, %llu power cuts; "
-        "%llu seeds violated something\n",
-        (unsigned long long)totals->seeds, (unsigned long long)totals->sessions,
-        (double)totals->sessions / seconds, (unsigned long long)totals->accepted,
-        (unsigned long long)totals->unknown, (unsigned long long)totals->repeated,
-        (unsigned long long)totals->read, (unsigned long long)totals->removed,
-        (unsigned long long)totals->deaths, (unsigned long long)totals->power_cuts,
-        (unsigned long long)totals->violated);
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-struct options {
-    uint64_t seed, seeds, seconds;
-    bool hash, verbose;
-};
+static void totals_print(const struct totals *totals)
+{
+    const struct sim_result *sum = &totals->sum;
+    double seconds = cpu_seconds();
+    printf("%llu seeds, %llu sessions in %.2f CPU seconds (%.0f a second)\n",
+           (unsigned long long)totals->seeds, (unsigned long long)sum->sessions, seconds,
+           (double)sum->sessions / seconds);
+    printf("messages: %llu accepted, %llu of unknown end, %llu repeated, %llu read, %llu removed\n",
+           (unsigned long long)sum->accepted, (unsigned long long)sum->unknown,
+           (unsigned long long)sum->repeated, (unsigned long long)sum->read,
+           (unsigned long long)sum->removed);
+    printf("faults: %llu troubles, %llu roles died, %llu power cuts\n",
+           (unsigned long long)sum->troubles, (unsigned long long)sum->deaths,
+           (unsigned long long)sum->power_cuts);
+    printf("%llu seeds violated something\n", (unsigned long long)totals->violated);
+}
+
+static bool option_take(struct options *options, int option)
+{
+    struct sim_plan any = {0};
+    switch (option) {
+    case 's':
+        return str_to_u64(str_from(optarg), &options->seed);
+    case 'n':
+        return str_to_u64(str_from(optarg), &options->seeds);
+    case 't':
+        return str_to_u64(str_from(optarg), &options->seconds);
+    case 'p':
+        options->plan = str_from(optarg);
+        return plan_parse(&any, options->plan);
+    case 'h':
+        return options->hash = true;
+    case 'v':
+        return options->verbose = true;
+    case 'k':
+        return options->shrink = true;
+    default:
+        return false;
+    }
+}
 
 static bool options_parse(int argc, char **argv, struct options *options)
 {
-    static const struct option known[] = {
-        {"seed", required_argument, NULL, 's'},    {"seeds", required_argument, NULL, 'n'},
-        {"seconds", required_argument, NULL, 't'}, {"hash", no_argument, NULL, 'h'},
-        {"verbose", no_argument, NULL, 'v'},       {NULL, 0, NULL, 0}};
+    static const struct option known[] = {{"seed", required_argument, NULL, 's'},
+                                          {"from", required_argument, NULL, 's'},
+                                          {"seeds", required_argument, NULL, 'n'},
+                                          {"plan", required_argument, NULL, 'p'},
+                                          {"seconds", required_argument, NULL, 't'},
+                                          {"hash", no_argument, NULL, 'h'},
+                                          {"verbose", no_argument, NULL, 'v'},
+                                          {"shrink", no_argument, NULL, 'k'},
+                                          {NULL, 0, NULL, 0}};
     int option;
     bool fine = true;
-    while (fine && (option = getopt_long(argc, argv, "", known, NULL)) != -1) {
-        if (option == 's')
-            fine = str_to_u64(str_from(optarg), &options->seed);
-        else if (option == 'n')
-            fine = str_to_u64(str_from(optarg), &options->seeds);
-        else if (option == 't')
-            fine = str_to_u64(str_from(optarg), &options->seconds);
-        else if (option == 'h')
-            options->hash = true;
-        else if (option == 'v')
-            options->verbose = true;
-        else
-            fine = false;
-    }
+    while (fine && (option = getopt_long(argc, argv, "", known, NULL)) != -1)
+        fine = option_take(options, option);
     return fine && optind == argc;
 }
 
@@ -118,27 +164,52 @@ static double seconds_passed(void)
     return (double)(now.tv_sec - begun.tv_sec) + (double)(now.tv_nsec - begun.tv_nsec) / 1e9;
 }
 
+static int make_smaller(const struct options *options)
+{
+    struct sim_plan plan = plan_of(options, options->seed);
+    struct buf text = BUF_INIT(PLAN_TEXT_MAX);
+    size_t runs;
+    bool fails = shrink(options->seed, &plan, &runs);
+    plan_print(&plan, &text);
+    if (fails)
+        printf("after %zu runs: sim --seed %llu --plan %.*s\n", runs,
+               (unsigned long long)options->seed, STR_FMT(buf_str(&text)));
+    else
+        printf("seed %llu violates nothing\n", (unsigned long long)options->seed);
+    buf_done(&text);
+    return fails ? 1 : 0;
+}
+
+static int run_all(const struct options *options)
+{
+    struct totals totals = {.seeds = 0};
+    seconds_passed();
+    for (uint64_t i = 0; i < options->seeds && seconds_passed() < (double)options->seconds; i++) {
+        uint64_t seed = options->seed + i;
+        struct sim_result result = run(options, seed, &totals);
+        if (options->hash)
+            printf("seed %llu hash %016llx\n", (unsigned long long)seed,
+                   (unsigned long long)result.hash);
+        if (i == 0 && options->seeds > 1 && run(options, seed, &totals).hash != result.hash) {
+            printf("seed %llu: two runs differ\n", (unsigned long long)seed);
+            totals.violated++;
+        }
+    }
+    totals_print(&totals);
+    return totals.violated ? 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {.seed = 1, .seeds = 1, .seconds = UINT32_MAX};
     if (!options_parse(argc, argv, &options)) {
-        fprintf(stderr, "usage: sim [--seed S] [--seeds N] [--seconds T] [--hash] [--verbose]\n");
+        fprintf(stderr, "usage: sim [--from S] [--seeds N] [--seconds T] [--plan P] [--hash]\n"
+                        "       sim --seed S [--plan P] [--verbose] [--shrink]\n");
         return 64;
     }
     signal(SIGABRT, tell_seed);
     signal(SIGSEGV, tell_seed);
-    struct totals totals = {.seeds = 0};
-    seconds_passed();
-    for (uint64_t i = 0; i < options.seeds && seconds_passed() < (double)options.seconds; i++) {
-        struct sim_result result = run(options.seed + i, options.verbose, &totals);
-        if (options.hash)
-            printf("seed %llu hash %016llx\n", (unsigned long long)(options.seed + i),
-                   (unsigned long long)result.hash);
-        if (i == 0 && options.seeds > 1 && run(options.seed, false, &totals).hash != result.hash) {
-            printf("seed %llu: two runs differ\n", (unsigned long long)options.seed);
-            totals.violated++;
-        }
-    }
-    totals_print(&totals, seconds_passed());
-    return totals.violated ? 1 : 0;
+    if (options.shrink)
+        return make_smaller(&options);
+    return run_all(&options);
 }

@@ -59,7 +59,8 @@ static void role_died(struct fake_world *fake, int role, void *arg)
     house_role_died(&sim->house, role);
 }
 
-/* --- The plan -------------------------------------------------------------------------------- */
+/* --- What the plan leaves open
+ * -------------------------------------------------------------------------------- */
 
 static size_t letter_size(struct sim *sim)
 {
@@ -71,20 +72,6 @@ static size_t letter_size(struct sim *sim)
     if (kind < 90)
         return sim_below(sim, 40000);
     return kind < 98 ? sim_below(sim, 200 * 1024) : 250 * 1024 + sim_below(sim, 150 * 1024);
-}
-
-static void plan_make(struct sim *sim)
-{
-    struct sim_plan *plan = &sim->plan;
-    uint64_t kind = sim_below(sim, 8);
-    plan->tiny = sim_below(sim, 8) == 0;
-    plan->letters = plan->tiny ? 12 : 60;
-    plan->readings = plan->tiny ? 3 : 10;
-    plan->drops = kind != 0;
-    plan->kills = kind >= 3;
-    plan->edges_live = kind == 3 || kind == 5;
-    plan->disk = kind == 2 || kind >= 5;
-    plan->power = kind == 4 || kind >= 6;
 }
 
 static void house_plan(struct sim *sim)
@@ -276,15 +263,14 @@ static void inspect_store(struct sim *sim)
 
 /* --- A run ----------------------------------------------------------------------------------- */
 
-static void sim_open(struct sim *sim, uint64_t seed, bool verbose)
+static void sim_open(struct sim *sim, uint64_t seed, const struct sim_plan *plan, bool verbose)
 {
-    *sim = (struct sim){.seed = seed, .verbose = verbose};
+    *sim = (struct sim){.seed = seed, .plan = *plan, .verbose = verbose};
     sim->disk = fake_disk_open(NULL);
     sim->fake = fake_world_open(seed, NULL);
     fake_world_random(sim->fake, "plan", &sim->random);
     fake_log_watch(sim->fake, log_line, sim);
     fake_role_watch(sim->fake, role_died, sim);
-    plan_make(sim);
     oracle_open(&sim->oracle, sim->fake, sim->plan.letters + HOSTS);
     recorder_open(&sim->recorder, sim->fake, house_wrong, sim);
     house_plan(sim);
@@ -310,8 +296,10 @@ static void work_give(struct sim *sim)
         fake_event_set(sim->fake, &sim->hosts[i].wake, sim_now(sim));
     for (int i = 0; i < READERS; i++) {
         reader_open(&sim->readers[i], sim);
-        sim->readers[i].sessions_left = sim->plan.readings;
-        reader_start(&sim->readers[i], sim_now(sim) + (int64_t)sim_below(sim, NS_PER_SECOND / 10));
+        sim->readers[i].sessions_left = (int)sim->plan.readings;
+        if (sim->plan.readings)
+            reader_start(&sim->readers[i],
+                         sim_now(sim) + (int64_t)sim_below(sim, NS_PER_SECOND / 10));
     }
     weather_open(&sim->weather, sim);
 }
@@ -339,6 +327,7 @@ static struct sim_result result_of(const struct sim *sim)
                                 .repeated = sim->oracle.repeated,
                                 .read = sim->oracle.read,
                                 .removed = sim->oracle.removed,
+                                .troubles = sim->weather.troubles,
                                 .power_cuts = sim->house.power_cuts,
                                 .violated = sim->oracle.violated};
     for (int i = 0; i < HOUSE_SLOTS; i++)
@@ -346,11 +335,12 @@ static struct sim_result result_of(const struct sim *sim)
     return result;
 }
 
-struct sim_result sim_run(uint64_t seed, bool verbose, struct buf *report)
+struct sim_result sim_run(uint64_t seed, const struct sim_plan *plan, bool verbose,
+                          struct buf *report)
 {
     struct sim *sim = malloc(sizeof(*sim));
     must(sim);
-    sim_open(sim, seed, verbose);
+    sim_open(sim, seed, plan, verbose);
     work_give(sim);
     work(sim);
     sim->calm = true;

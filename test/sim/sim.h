@@ -2,7 +2,8 @@
  * The simulator: core, three edges, their clients, the weather, all made from one seed.
  *
  *     main.c      options; runs seeds and says what went wrong
- *     run.c       one run: its plan, its end, the final inspection
+ *     plan.c      how wild a run is; shrink.c: how little of it still fails
+ *     run.c       one run: its beginning, its end, the final inspection
  *     house.c     the server
  *     weather.c   what goes wrong: kills, power cuts, disks, networks
  *     sender.c    hosts that send letters by SMTP
@@ -20,6 +21,7 @@
 #include "dialog.h"
 #include "house.h"
 #include "oracle.h"
+#include "plan.h"
 #include "recorder.h"
 
 enum {
@@ -30,15 +32,6 @@ enum {
 };
 
 struct sim;
-
-/* How wild a run is; made from the seed. */
-struct sim_plan {
-    size_t letters;
-    int readings; /* sessions of each reader */
-    bool tiny;    /* letters are small: the network moves single octets */
-    bool kills, power, disk, drops;
-    bool edges_live; /* it is core that is killed: what the edges know must do */
-};
 
 /* --- SMTP ------------------------------------------------------------------------------------ */
 
@@ -181,7 +174,7 @@ struct weather {
     struct fake_random random;
     struct fake_event next;
     struct fake_event strike, disk_mended;
-    int troubles; /* that are left */
+    uint32_t troubles; /* that came */
     struct fake_fault fault;
     bool fault_is_set;
 };
@@ -213,11 +206,13 @@ struct sim {
 };
 
 struct sim_result {
-    uint64_t hash, sessions, accepted, unknown, repeated, read, removed, deaths, power_cuts;
+    uint64_t hash, sessions, accepted, unknown, repeated, read, removed;
+    uint64_t troubles, deaths, power_cuts;
     bool violated;
 };
 
-struct sim_result sim_run(uint64_t seed, bool verbose, struct buf *report);
+struct sim_result sim_run(uint64_t seed, const struct sim_plan *plan, bool verbose,
+                          struct buf *report);
 
 /* A line of the readable log. */
 void sim_say(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));

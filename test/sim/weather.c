@@ -8,7 +8,7 @@
 #include <errno.h>
 
 enum {
-    TROUBLES_MOST = 30 /* in one run */
+    STREAM_NAME = 24
 };
 
 enum trouble {
@@ -139,18 +139,29 @@ static void happen(struct weather *weather, enum trouble trouble)
     }
 }
 
+/* Each draws from a stream of its own: when one is spared, the others stay what they are. */
+static void draw_anew(struct weather *weather)
+{
+    char name[STREAM_NAME];
+    snprintf(name, sizeof(name), "trouble %u", weather->troubles);
+    fake_world_random(weather->sim->fake, name, &weather->random);
+}
+
 static void trouble_comes(struct fake_world *fake, struct fake_event *event)
 {
     struct weather *weather = event->arg;
+    const struct sim_plan *plan = &weather->sim->plan;
     enum trouble trouble;
+    draw_anew(weather);
     do
         trouble = (enum trouble)below(weather, TROUBLES);
-    while (!may_happen(&weather->sim->plan, trouble));
-    happen(weather, trouble);
+    while (!may_happen(plan, trouble));
     /* Most of it while much is under way, some when hosts come back minutes later. */
     int64_t pause =
         (int64_t)below(weather, below(weather, 6) == 0 ? 100 * NS_PER_SECOND : 60 * NS_PER_MS);
-    if (--weather->troubles > 0)
+    if (!(plan->spared & 1u << weather->troubles))
+        happen(weather, trouble);
+    if (++weather->troubles < plan->troubles)
         fake_event_set(fake, event, sim_now(weather->sim) + pause);
 }
 
@@ -180,8 +191,7 @@ void weather_open(struct weather *weather, struct sim *sim)
     weather->strike = (struct fake_event){.run = strike, .arg = weather};
     weather->disk_mended = (struct fake_event){.run = disk_mended, .arg = weather};
     network_change(weather);
-    weather->troubles = (int)below(weather, TROUBLES_MOST);
-    if (weather->troubles)
+    if (sim->plan.troubles)
         fake_event_set(sim->fake, &weather->next,
                        sim_now(sim) + (int64_t)below(weather, 20 * NS_PER_MS));
 }
