@@ -176,6 +176,19 @@ static void the_window_ends(void **state)
     assert_int_equal(stored(), 2);
 }
 
+/* Not only when what is past its time is looked for. */
+static void the_window_ends_at_its_end(void **state)
+{
+    (void)state;
+    uint64_t first = send(mx).message;
+    unseen(mx, first);
+    fake_wall_jump(house.rig.fake, WINDOW / 1000 - 2 * US_PER_SECOND);
+    assert_int_equal(send(mx).message, first);
+    unseen(mx, first);
+    fake_wall_jump(house.rig.fake, WINDOW / 1000);
+    assert_false(send(mx).repeated);
+}
+
 static void a_clock_set_back_keeps_nothing_for_ever(void **state)
 {
     (void)state;
@@ -477,6 +490,7 @@ int main(void)
         TEST(two_repetitions_at_once_are_two),
         TEST(another_client_envelope_or_body_is_another),
         TEST(the_window_ends),
+        TEST(the_window_ends_at_its_end),
         TEST(a_clock_set_back_keeps_nothing_for_ever),
         TEST(window_nought_is_off),
         TEST(an_edge_that_dies_saw_nothing),

@@ -11,7 +11,7 @@ static struct edge_end *mx, *box;
 static int house_up(void **state)
 {
     (void)state;
-    house_open(&house, "hostname = mx.example.test\n", 1);
+    house_open(&house, "hostname = mx.example.test\nsmtp { message_size = 4096 }\n", 1);
     mx = house_edge(&house, ROLE_MX);
     box = house_edge(&house, ROLE_BOX);
     return 0;
@@ -68,6 +68,18 @@ static void a_declared_size_counts_at_rcpt(void **state)
     assert_int_equal(carol_for(1025), ERR_QUOTA_FULL);
 }
 
+static void the_last_octet_of_a_quota(void **state)
+{
+    (void)state;
+    house_deliver(mx, 1, "carol@example.test", STR("x\r\n"), 1);
+    struct msg_mailbox_rows rows = house_rows(box, house_enter(box, "carol@example.test"), 0);
+    assert_int_equal(rows.rows_count, 1);
+    uint64_t left = 1024 - rows.rows[0].size;
+    assert_int_equal(carol_for(left - 1), ERR_NONE);
+    assert_int_equal(carol_for(left), ERR_NONE);
+    assert_int_equal(carol_for(left + 1), ERR_QUOTA_FULL_LATER);
+}
+
 static const char *const BOB_AND_CAROL[] = {"bob@example.test", "carol@example.test"};
 
 /* Offers 2 KB, of whose size nothing was said, to the last `count` of bob and carol. */
@@ -122,14 +134,34 @@ static void a_recipient_keeps_the_copy_that_a_list_would_leave_out(void **state)
     assert_int_equal(house_count(box, "alice@example.test"), 1);
 }
 
+/* The edge looks first; core believes it nothing. */
+static void the_size_of_a_message_is_looked_at_again(void **state)
+{
+    (void)state;
+    static const char *const bob = "bob@example.test";
+    static char body[4097];
+    memset(body, 'x', sizeof(body));
+    for (size_t n = 4095; n <= 4097; n++) {
+        struct offer offer;
+        struct msg answer;
+        resolve_sized(n, TRANSMISSION_ESMTP, 0, 1, &bob);
+        offer_make(&offer, mx, n, str_make(body, n), 1, n);
+        assert_false(err_is(house_ask(mx, offer.msg, &answer)));
+        assert_int_equal(answer.committed.error, n > 4096 ? ERR_MESSAGE_TOO_LARGE : ERR_NONE);
+    }
+    assert_int_equal(house_count(box, "bob@example.test"), 2);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, house_up, house_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_declared_size_counts_at_rcpt),
+        TEST(the_last_octet_of_a_quota),
         TEST(no_room_at_the_end_of_the_message),
         TEST(a_recipient_keeps_the_copy_that_a_list_would_leave_out),
+        TEST(the_size_of_a_message_is_looked_at_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

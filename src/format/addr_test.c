@@ -246,6 +246,25 @@ static void path_limit_counts_the_brackets(void **state)
     buf_done(&text);
 }
 
+/* The address alone would be short enough. */
+static void path_limit_counts_the_route(void **state)
+{
+    struct given *given = *state;
+    struct buf text = BUF_INIT(1000);
+    for (size_t n = ADDR_PATH_MAX - 1; n <= ADDR_PATH_MAX + 1; n++) {
+        buf_clear(&text);
+        buf_put(&text, STR("<@"));
+        for (size_t i = 0; i < n - 9; i++)
+            buf_putc(&text, i % 50 == 49 ? '.' : 'a');
+        buf_put(&text, STR(":a@b.c>"));
+        assert_int_equal(text.n, n);
+        struct str rest;
+        assert_int_equal(str_eq(path_text(given, false, buf_str(&text), &rest), STR("!")),
+                         n > ADDR_PATH_MAX);
+    }
+    buf_done(&text);
+}
+
 /* S10: a shell in the reverse-path of CVE-2020-7247. */
 static void shell_in_a_path_is_a_syntax_error(void **state)
 {
@@ -413,6 +432,7 @@ int main(void)
         given_test(domain_limits_hold),
         given_test(paths_are_read),
         given_test(path_limit_counts_the_brackets),
+        given_test(path_limit_counts_the_route),
         given_test(shell_in_a_path_is_a_syntax_error),
         given_test(other_syntaxes_mean_nothing),
         given_test(utf8_is_told_as_written),

@@ -144,6 +144,7 @@ static void parameters_are_put_together(void **state)
         {STR_INIT("a; filename*0=a; filename*0=b; filename*1=c"), STR_INIT("ac")},
         {STR_INIT("a; filename*1=a; filename=b"), STR_INIT("b")},
         {STR_INIT("a; filename*0=a; filename*99999999999999999999=b"), STR_INIT("a")},
+        {STR_INIT("a; filename*0=a; filename*99999999=b; filename*1=c"), STR_INIT("ac")},
         {STR_INIT("a; filename*0=a; filename*=b"), STR_INIT("b")},
         {STR_INIT("a; filename*=utf-8''a%00%zz%4"), STR_INIT("a" R "%zz%4")},
         {STR_INIT("a; filename*x=b; filename**=c; filenames=d"), STR_INIT("!")},

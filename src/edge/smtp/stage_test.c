@@ -24,6 +24,7 @@ static const struct rule {
     {STR_INIT("nobody"), ERR_MAILBOX_UNKNOWN, 550, STR_INIT("")},
     {STR_INIT("moved"), ERR_MAILBOX_MOVED, 551, STR_INIT("m@elsewhere.example")},
     {STR_INIT("abroad"), ERR_MAILBOX_MOVED, 551, STR_INIT("用户@elsewhere.example")},
+    {STR_INIT("forged"), ERR_MAILBOX_MOVED, 551, STR_INIT("m@x.example\r\n250 OK\x7f")},
     {STR_INIT("forward"), ERR_NONE, 251, STR_INIT("f@elsewhere.example")},
     {STR_INIT("full"), ERR_QUOTA_FULL_LATER, 452, STR_INIT("")},
     {STR_INIT("disabled"), ERR_MAILBOX_DISABLED, 550, STR_INIT("")},
