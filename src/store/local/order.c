@@ -20,7 +20,7 @@ enum {
 struct order {
     const struct layers *layers;
     struct overlay *rows;
-    struct store_counts counts;
+    struct store_counts counts, counts_before;
     /* Blobs that may be without an owner at the end. */
     blob_id *touched;
     size_t touched_count, touched_cap;
@@ -56,15 +56,26 @@ static struct err counts_load(struct order *order)
     struct index_key key = key_counts();
     struct str value;
     order->counts = (struct store_counts){.blob_next = 1};
-    if (!get(order, &key, &value))
-        return err_none();
-    return value_counts_decode(value, &order->counts) ? err_none() : not_ours();
+    if (get(order, &key, &value) && !value_counts_decode(value, &order->counts))
+        return not_ours();
+    order->counts_before = order->counts;
+    return err_none();
 }
 
+static bool counts_same(const struct store_counts *a, const struct store_counts *b)
+{
+    return a->blob_next == b->blob_next && a->entries == b->entries && a->blobs == b->blobs &&
+           a->external == b->external;
+}
+
+/* A commit that changes none of them writes no row: the empty one that closes a torn tail has no
+ * rows when it is written, and must have none when it is read. */
 static struct err counts_save(struct order *order)
 {
     struct index_key key = key_counts();
     unsigned char value[VALUE_COUNTS_SIZE];
+    if (counts_same(&order->counts, &order->counts_before))
+        return err_none();
     value_counts_encode(&order->counts, value);
     return put(order, &key, str_make(value, sizeof(value)));
 }
