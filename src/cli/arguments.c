@@ -10,7 +10,8 @@ static const char default_file[] = VEREDUS_CONF;
 
 void cli_out(struct str text)
 {
-    fwrite(text.p, 1, text.n, stdout);
+    if (text.n)
+        fwrite(text.p, 1, text.n, stdout);
 }
 
 void cli_say(struct str text)
