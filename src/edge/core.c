@@ -55,6 +55,7 @@ static void welcomed(struct edge *edge, const struct msg_welcome *welcome, int p
         log_err(edge->log, "core", err_detail(ERR_BUS_BROKEN, STR("no usable slab pool")));
         if (slabs)
             slabs_retire(slabs);
+        link_cut(edge->core, err_detail(ERR_BUS_BROKEN, STR("no usable slab pool")));
         return;
     }
     edge->slabs = slabs;
@@ -98,6 +99,8 @@ static void ended(struct link *link, struct err why)
     core_gone(edge);
     link_done(link);
     free(link);
+    if (edge->core_lost)
+        edge->core_lost(edge);
 }
 
 static const struct link_owner owner = {.got = got, .ended = ended};

@@ -28,6 +28,7 @@ enum {
     EDGE_SCRATCH_KEPT = 64,       /* unused scratch arenas that keep a block */
 };
 #define EDGE_CORE_WAIT (5 * NS_PER_SECOND)    /* a command waits so long for core to be there */
+#define EDGE_CORE_ALONE NS_PER_SECOND         /* without a link to core: when to ask for one */
 #define EDGE_COMMIT_WAIT (60 * NS_PER_SECOND) /* a message whose outcome is not known */
 #define EDGE_ACCEPT_PAUSE (NS_PER_SECOND / 4) /* when there are no descriptors left */
 #define EDGE_STOP_WAIT (8 * NS_PER_SECOND)    /* at the end; the parent kills after 10 s */
@@ -129,6 +130,8 @@ struct edge {
     uint64_t core_since; /* counts welcomes: what an earlier core was told is void */
     struct slabs *slabs; /* NULL while core is not up */
     struct edge_waiters waiters;
+    void (*core_lost)(struct edge *edge); /* NULL, or told when the link ended */
+    void *arg;                            /* core_lost's */
 
     struct edge_sessions sessions;
     uint64_t session_count, session_total;

@@ -8,8 +8,28 @@ enum {
 
 struct edge_role {
     const struct edge_kind *kind;
+    struct role *role;
     struct edge edge;
+    struct timer alone; /* without a link to core */
 };
+
+static void alone(struct edge *edge)
+{
+    struct edge_role *own = edge->arg;
+    timer_set(&own->role->loop, &own->alone, own->role->loop.now + EDGE_CORE_ALONE);
+}
+
+/* Where core died, the parent links the next one and has nothing to do. Else it must be told: it
+ * does not see the links that it made. */
+static void still_alone(struct timer *timer)
+{
+    struct edge_role *own = timer->arg;
+    struct msg msg = {.kind = MSG_unlinked};
+    if (own->edge.core || own->role->state != ROLE_SERVES || own->role->parent_gone)
+        return;
+    (void)link_send(&own->role->parent, &msg); /* or the next time */
+    alone(&own->edge);
+}
 
 static struct err prepare(struct role *role)
 {
@@ -18,6 +38,10 @@ static struct err prepare(struct role *role)
                              role->instance, role->conf);
     if (err_is(e))
         return e;
+    own->role = role;
+    own->alone = (struct timer){.run = still_alone, .arg = own};
+    own->edge.arg = own;
+    own->edge.core_lost = alone;
     return err_make(own->kind->open(&own->edge) ? ERR_NONE : ERR_NO_MEMORY);
 }
 
@@ -52,6 +76,8 @@ static void peer(struct role *role, enum bus_role peer, uint32_t instance, int h
     struct err e = edge_core_attach(&own->edge, handle);
     if (err_is(e))
         log_err(&role->log, "core", e);
+    if (!own->edge.core)
+        alone(&own->edge);
 }
 
 static void begin_listening(struct role *role, enum listen_protocol protocol, struct str address,
@@ -66,6 +92,8 @@ static void begin_listening(struct role *role, enum listen_protocol protocol, st
 static void stop(struct role *role)
 {
     struct edge_role *own = role->arg;
+    timer_clear(&role->loop, &own->alone);
+    own->edge.core_lost = NULL;
     edge_stop(&own->edge);
     if (own->edge.session_count > 0) /* the process takes them along */
         return;

@@ -65,6 +65,8 @@ void child_kill(struct child *child)
         process_kill(child->pid);
 }
 
+static void peer_relink(struct child *edge);
+
 static void got(struct link *link, const struct msg *msg, int passed)
 {
     struct child *child = link->arg;
@@ -72,6 +74,8 @@ static void got(struct link *link, const struct msg *msg, int passed)
     if (msg->kind == MSG_ready && child->state == CHILD_BEGINS) {
         child->state = CHILD_SERVES;
         house_ready(child->house, child, msg->ready.unenforced);
+    } else if (msg->kind == MSG_unlinked) {
+        peer_relink(child);
     } else if (child->state != CHILD_STOPS) {
         link_cut(link, err_detail(ERR_BUS_BROKEN, STR("out of turn")));
     }
@@ -131,6 +135,18 @@ static void peers_link(struct child *child)
         if (other->linked && (other->role == ROLE_CORE) != (child->role == ROLE_CORE))
             pair_link(other, child);
     }
+}
+
+/* A link may end though both its ends live: one of them had no memory for a message, say. Core that
+ * died, or begins, is linked when it starts. */
+static void peer_relink(struct child *edge)
+{
+    struct child *core = &edge->house->children[0];
+    if (core->state != CHILD_SERVES || edge->state == CHILD_STOPS)
+        return;
+    log_event(&edge->house->log, LOG_WARN, "role_linked_anew",
+              log_str("name", str_from(edge->name)), log_u64("instance", edge->instance));
+    pair_link(core, edge);
 }
 
 static bool serves(enum bus_role role, enum listen_protocol protocol)

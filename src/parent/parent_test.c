@@ -26,6 +26,7 @@ enum {
     LISTENERS = 4,
     ARENA = 65536,
     TEXT = 256 * 1024,
+    HOPS_CUT = 33, /* says to core: cut the first link at its first question */
     WAIT_MS = 10,
     WAITS_MOST = 2500,
 };
@@ -41,6 +42,10 @@ struct small_core {
 static void core_got(struct link *link, const struct msg *msg, int passed)
 {
     struct small_core *core = link->arg;
+    if (core->count == 1 && core->role->conf->smtp.hops == HOPS_CUT) {
+        link_done(link);
+        return;
+    }
     struct buf text = BUF_INIT(ARENA);
     struct msg_text_line line;
     (void)passed;
@@ -115,8 +120,10 @@ static void edge_core_ended(struct link *link, struct err why)
 {
     struct small_edge *edge = link->arg;
     (void)why;
+    struct msg unlinked = {.kind = MSG_unlinked};
     edge->linked = false;
     link_done(link);
+    link_send(&edge->role->parent, &unlinked);
 }
 
 static void edge_peer(struct role *role, enum bus_role peer, uint32_t instance, int handle)
@@ -449,6 +456,20 @@ static void core_that_died_is_replaced_and_linked_to_the_same_edges(void **state
     assert_int_not_equal(after.core, before.core);
 }
 
+/* An edge whose link ended though core lived was without core for good. */
+static void a_link_that_broke_between_living_roles_is_made_anew(void **state)
+{
+    struct answer cut;
+    config_write(*state, "hops = 33");
+    struct server *server = begun(state);
+    assert_true(ask(server, &cut));
+    assert_int_equal(cut.core, 0);
+    wait_logged(server, "role_linked_anew name=mx", 1);
+    struct answer after = answered(server);
+    assert_int_equal(after.mx, cut.mx);
+    assert_int_equal(times_logged(server, "role_ended"), 0);
+}
+
 static void a_role_that_dies_often_waits_longer(void **state)
 {
     struct server *server = begun(state);
@@ -624,6 +645,7 @@ int main(int argc, char **argv)
         TEST(it_starts_links_and_stops),
         TEST(an_edge_that_died_is_replaced_and_linked),
         TEST(core_that_died_is_replaced_and_linked_to_the_same_edges),
+        TEST(a_link_that_broke_between_living_roles_is_made_anew),
         TEST(a_role_that_dies_often_waits_longer),
         TEST(a_reload_reaches_every_role),
         TEST(a_bad_file_is_refused_and_the_old_stays),
