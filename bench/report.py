@@ -134,7 +134,7 @@ SECTIONS = (
     ("Dripping clients", "good clients",
      "200 clients at a quarter of the maximal rate, beside 10,000 that send one octet a second.",
      {"dripping": ("dripping", 0), "p99 alone ms": ("alone_p99_ms", 2), "p99 beside them ms": ("p99_ms", 2),
-      "times": ("times", 2)}),
+      "times": ("times", 2), "refused": ("refused", 0)}),
     ("Start", "start ",
      "With the page cache dropped. Veredus has the messages in mailboxes, the others in the queue.",
      {"stored": ("stored", 0), "to the banner ms": ("banner_ms", 0), "to the first 250 ms": ("accepted_ms", 0)}),
@@ -185,6 +185,8 @@ def targets(results):
             results.median("latency at half the rate", "veredus", "of_sync"), 3, times)
     at_most("good clients' p99 beside dripping ones, times",
             results.median("good clients beside dripping ones", "veredus", "times"), 2, times)
+    at_most("good clients' messages refused beside dripping ones",
+            results.median("good clients beside dripping ones", "veredus", "refused"), 0, number)
     for field, what in (("pss_each", "PSS"), ("anonymous_each", "RssAnon")):
         held = results.median("idle connections", "veredus", field)
         at_most(f"idle connection: {what}, octets", held, 4 * KB, number)

@@ -17,7 +17,8 @@
 
 enum {
     LOAD_PROCESSES_MAX = 64,
-    LOAD_FAILURES_MAX = 1000, /* connections that fail before a process gives up */
+    LOAD_FAILURES_MAX = 1000, /* connections that fail before a process gives up, */
+    LOAD_REFUSALS_MAX = 200,  /* and messages that are refused */
     LOAD_DOMAIN_MAX = 64,
 };
 

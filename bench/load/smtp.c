@@ -66,13 +66,18 @@ static bool is_lmtp(const struct session *session)
     return session->sender->load->mode == LOAD_LMTP;
 }
 
+static bool may_go_on(const struct load_result *result)
+{
+    return result->failed <= LOAD_FAILURES_MAX && result->refused <= LOAD_REFUSALS_MAX;
+}
+
 /* --- Connections ------------------------------------------------------------------------------ */
 
 static void dial(struct session *session)
 {
     struct sender *sender = session->sender;
     session->step = STEP_CLOSED;
-    if (sender->next >= sender->to || sender->result->failed > LOAD_FAILURES_MAX)
+    if (sender->next >= sender->to || !may_go_on(sender->result))
         return;
     session->done = 0;
     if (conn_open(&session->conn, sender->epoll, sender->load->port, 0))
@@ -319,10 +324,10 @@ bool load_send(const struct load_share *share)
     message_lines_init(&sender.lines, share->load->size);
     share->result->begun = sender.begun;
     open_all(&sender);
-    while (sender.unfinished > 0 && share->result->failed <= LOAD_FAILURES_MAX)
+    while (sender.unfinished > 0 && may_go_on(share->result))
         conn_turn(sender.epoll, begin_due(&sender));
     close_all(&sender);
     message_lines_done(&sender.lines);
     close(sender.epoll);
-    return share->result->failed <= LOAD_FAILURES_MAX;
+    return may_go_on(share->result);
 }
