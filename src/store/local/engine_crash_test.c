@@ -562,8 +562,23 @@ static void short_end(struct run *run)
     run_done(run);
 }
 
+/* What comes after the kill, before it all has to be there. */
+enum after_kill {
+    NOTHING,
+    POWER_CUT,
+    LIFE_AND_POWER_CUT, /* the next process goes on with what the killed one had not synced */
+};
+
+static void life_and_power_cut(struct run *run)
+{
+    start(run, false);
+    start_fresh_trials(run);
+    assert_true(rig_do(&run->rig, work_run, run));
+    rig_crash(&run->rig);
+}
+
 /* False: it came to its end before that call. */
-static bool killed_at(struct run *run, uint64_t n, bool power_cut)
+static bool killed_at(struct run *run, uint64_t n, enum after_kill after)
 {
     struct rig *rig = &run->rig;
     short_init(run, 1000 + n);
@@ -572,8 +587,10 @@ static bool killed_at(struct run *run, uint64_t n, bool power_cut)
     if (!alive && rig->loop)
         rig_kill(rig);
     rig->kill_at = 0;
-    if (power_cut)
+    if (after == POWER_CUT)
         fake_disk_crash(rig->disk, fake_pick_random(&rig->random), FAKE_TEAR_ANY);
+    if (after == LIFE_AND_POWER_CUT)
+        life_and_power_cut(run);
     short_end(run);
     return !alive;
 }
@@ -584,7 +601,8 @@ static void killed_at_every_call(void **state)
     struct run *run = malloc(sizeof(*run));
     assert_non_null(run);
     uint64_t n = 1;
-    while (killed_at(run, n, false) && killed_at(run, n, true) && n < CALLS_MAX)
+    while (killed_at(run, n, NOTHING) && killed_at(run, n, POWER_CUT) &&
+           killed_at(run, n, LIFE_AND_POWER_CUT) && n < CALLS_MAX)
         n++;
     assert_true(n > 60 && n < CALLS_MAX);
     free(run);

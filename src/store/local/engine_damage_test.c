@@ -213,6 +213,46 @@ static void first_is_damaged(struct rig *rig, void *arg)
     assert_int_equal(engine_blob_read(rig->engine, 2, 0, octets, BODY).code, ERR_NONE);
 }
 
+static void first_head_is_damaged(struct rig *rig, void *arg)
+{
+    (void)arg;
+    struct arena arena;
+    struct str head;
+    arena_init(&arena, 1000);
+    assert_int_equal(engine_blob_head(rig->engine, 1, &arena, &head).code, ERR_STORE_DAMAGED);
+    assert_int_equal(engine_blob_head(rig->engine, 2, &arena, &head).code, ERR_NONE);
+    arena_done(&arena);
+}
+
+/* Where the first head lies. */
+static uint64_t head_find(struct rig *rig)
+{
+    static const char head[] = "the head";
+    char octets[sizeof(head) - 1];
+    for (uint64_t at = SEGMENT_HEADER_SIZE;; at++) {
+        assert_int_equal(
+            fake_disk_peek(rig->disk, STR("log/0000000000000001.seg"), octets, sizeof(octets), at),
+            sizeof(octets));
+        if (memcmp(octets, head, sizeof(octets)) == 0)
+            return at;
+    }
+}
+
+static void a_flipped_bit_in_a_head_is_never_given_out(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 11);
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, two_bodies, NULL));
+    rig_close(&rig);
+    flip(&rig, head_find(&rig) + 3);
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, first_head_is_damaged, NULL));
+    rig_close(&rig);
+    rig_done(&rig);
+}
+
 static void a_flipped_bit_in_a_body_is_never_given_out(void **state)
 {
     (void)state;
@@ -317,6 +357,7 @@ int main(void)
         cmocka_unit_test(two_torn_tails_are_no_damage),
         cmocka_unit_test(a_first_group_that_is_torn_leaves_nothing_to_find),
         cmocka_unit_test(an_invalid_record_before_valid_ones_is_damage),
+        cmocka_unit_test(a_flipped_bit_in_a_head_is_never_given_out),
         cmocka_unit_test(a_flipped_bit_in_a_body_is_never_given_out),
         cmocka_unit_test(any_flipped_bit_is_found),
     };
