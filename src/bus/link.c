@@ -143,6 +143,12 @@ static bool out_queue(struct link *link)
     return true;
 }
 
+/* The kernel has no memory for a packet: the link is as whole as before. */
+static bool is_not_now(ssize_t failed)
+{
+    return failed == -EAGAIN || failed == -ENOBUFS || failed == -ENOMEM;
+}
+
 /* True: gone. False: not now, or never (the link is cut then). */
 static bool packet_send(struct link *link, struct str packet, int pass)
 {
@@ -152,7 +158,7 @@ static bool packet_send(struct link *link, struct str packet, int pass)
         link->packets_out++;
         return true;
     }
-    if (sent != -EAGAIN && sent != -ENOBUFS && sent != -ENOMEM)
+    if (!is_not_now(sent))
         link_cut(link, err_os((int)-sent, STR("sending to another role")));
     return false;
 }
@@ -407,7 +413,7 @@ static bool packet_receive(struct link *link)
         link_cut(link, err_detail(ERR_PEER_GONE, STR("the other end was closed")));
     else if (n == -EMSGSIZE || n == -EBADMSG)
         link_cut(link, err_detail(ERR_BUS_BROKEN, STR("no packet of ours")));
-    else if (n != -EAGAIN)
+    else if (!is_not_now(n))
         link_cut(link, err_os((int)-n, STR("receiving from another role")));
     return false;
 }

@@ -1,5 +1,6 @@
 #include "base/test.h"
 
+#include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -506,6 +507,37 @@ static void who_takes_its_place_leaves_first(void **state)
     assert_int_equal(end.packets_before, 1);
 }
 
+struct poor_kernel {
+    struct world_ops ops; /* first: found again by the world's */
+    const struct world_ops *under;
+    int fails; /* so many times */
+};
+
+static ssize_t poor_recv(struct world *world, int handle, void *to, size_t cap, int *passed_r)
+{
+    struct poor_kernel *kernel = (struct poor_kernel *)(uintptr_t)world->ops;
+    if (kernel->fails-- > 0)
+        return -ENOMEM;
+    return kernel->under->packet_recv(world, handle, to, cap, passed_r);
+}
+
+/* The link was cut, and its edge was without core. */
+static void a_kernel_without_memory_for_a_packet_cuts_no_link(void **state)
+{
+    struct given *given = *state;
+    struct world *world = given->loop.world;
+    struct poor_kernel kernel = {*world->ops, world->ops, 1};
+    struct msg msg = {.kind = MSG_forget, .forget = {.transaction = 1}};
+    kernel.ops.packet_recv = poor_recv;
+    world->ops = &kernel.ops;
+    assert_int_equal(link_send(&given->edge.link, &msg).code, ERR_NONE);
+    settle(given);
+    world->ops = kernel.under;
+    assert_true(kernel.fails < 0);
+    assert_int_equal(given->core.got, 1);
+    assert_int_equal(given->core.ended, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -521,6 +553,7 @@ int main(void)
         TEST(back_pressure_has_a_limit_and_an_end),
         TEST(a_message_has_a_largest_size),
         TEST(octets_are_wiped_once_they_were_sent),
+        TEST(a_kernel_without_memory_for_a_packet_cuts_no_link),
         BARE(noise_cuts_the_link),
         BARE(a_packet_that_is_too_long_cuts_the_link),
         BARE(a_message_of_another_role_cuts_the_link),
