@@ -41,10 +41,12 @@ void dialog_push(struct dialog *dialog)
     size_t n;
     do {
         struct str rest = str_from_index(buf_str(&dialog->out), dialog->out_at);
+        if (dialog->drip)
+            rest = str_head(rest, dialog->drip);
         n = rest.n ? fake_client_send(dialog->client, rest) : 0;
         dialog->out_at += n;
         dialog->spoken += n;
-    } while (n > 0);
+    } while (n > 0 && !dialog->drip);
     if (dialog_is_pushed(dialog)) {
         buf_clear(&dialog->out);
         dialog->out_at = 0;

@@ -20,6 +20,7 @@ struct dialog {
     size_t out_at;   /* octets of `out` that were sent */
     uint64_t said;   /* octets said in all */
     uint64_t spoken; /* of these, sent */
+    size_t drip;     /* the most that one push sends; 0: all that there is */
 };
 
 /* How a client leaves. */

@@ -282,6 +282,7 @@ static void edge_start(struct house *house, enum house_slot slot)
     bool box = slot == HOUSE_BOX;
     role->role = fake_role_open(house->fake, box ? "box" : "mx");
     int listener = fake_listen(house->fake, role->role, box ? "pop3" : "smtp");
+    int lmtp = box ? -1 : fake_listen(house->fake, role->role, "lmtp");
     role_enter(house, slot);
     struct edge_room *room = calloc(1, sizeof(*room));
     must(room && loop_init(&room->loop, &house->fake->world) == 0);
@@ -292,6 +293,8 @@ static void edge_start(struct house *house, enum house_slot slot)
                            (uint32_t)slot, &house->conf)));
     protocols_open(&room->edge, box);
     struct err e = edge_listen(&room->edge, box ? LISTEN_POP3 : LISTEN_SMTP, listener, STR("here"));
+    if (!box && !err_is(e))
+        e = edge_listen(&room->edge, LISTEN_LMTP, lmtp, STR("here"));
     must(!err_is(e));
     house->edges[slot] = room;
     if (role_leave(house, slot))
@@ -349,6 +352,15 @@ bool house_do(struct house *house, void (*run)(struct core *core, void *arg), vo
     fiber_run(house->core->fibers, &errand.start);
     role_leave(house, HOUSE_CORE);
     return wait_until(house, &errand.done);
+}
+
+uint64_t house_sessions(const struct house *house)
+{
+    uint64_t sessions = 0;
+    for (int slot = HOUSE_MX_1; slot < HOUSE_SLOTS; slot++)
+        if (house->edges[slot])
+            sessions += house->edges[slot]->edge.session_count;
+    return sessions;
 }
 
 bool house_is_up(const struct house *house)

@@ -4,7 +4,10 @@
  */
 #include "oracle.h"
 
+#include <openssl/evp.h>
+
 #include "base/must.h"
+#include "format/message_id.h"
 
 enum {
     LINE_MOST = 200,
@@ -64,14 +67,32 @@ static void line_make(struct letter *letter, struct fake_random *random, size_t 
     must(buf_put(&letter->octets, str_make(line, n)));
 }
 
+#define BINARY_HEADER "MIME-Version: 1.0\r\nContent-Type: application/octet-stream\r\n"
+#define ENCODED_BINARY "Content-Transfer-Encoding: binary\r\n\r\n"
+#define ENCODED_BASE64 "Content-Transfer-Encoding: base64\r\n\r\n"
+
+static void binary_make(struct letter *letter, struct fake_random *random, size_t size)
+{
+    must(buf_put(&letter->octets, STR(BINARY_HEADER ENCODED_BINARY)));
+    char *room = buf_room(&letter->octets, size);
+    must(room);
+    fake_random_fill(random, room, size);
+    buf_added(&letter->octets, size);
+}
+
 static void octets_make(struct letter *letter, struct fake_random *random, size_t size)
 {
     struct buf *octets = &letter->octets;
     buf_init(octets, LETTER_SIZE_MAX);
     if (size == 0)
         return;
-    buf_printf(octets, "Subject: letter %llu\r\nFrom: <a@sender.test>\r\n\r\n",
-               (unsigned long long)letter->number);
+    buf_printf(octets, "Subject: letter %llu%s\r\nFrom: <a@sender.test>\r\n",
+               (unsigned long long)letter->number, letter->utf8 ? " — grüße" : "");
+    if (letter->binary) {
+        binary_make(letter, random, size);
+        return;
+    }
+    must(buf_put(octets, STR("\r\n")));
     while (octets->n < size) {
         size_t n = fake_random_below(random, 4) == 0 ? fake_random_below(random, LINE_MOST + 1)
                                                      : 60 + fake_random_below(random, 20);
@@ -88,8 +109,12 @@ static void addresses_choose(struct letter *letter, struct fake_random *random)
     letter->address_count = counts[fake_random_below(random, sizeof(counts) / sizeof(*counts))];
     for (size_t i = 0; i < letter->address_count; i++) {
         letter->addresses[i] = fake_random_below(random, PEOPLE_ADDRESSES);
-        letter->accounts |= people_addresses[letter->addresses[i]].accounts;
+        const struct people_address *address = &people_addresses[letter->addresses[i]];
+        letter->accounts |= address->accounts | address->perhaps;
+        letter->certain |= address->full ? 0 : address->accounts;
+        letter->utf8 = letter->utf8 || address->utf8;
     }
+    letter->together = letter->accounts;
 }
 
 struct letter *oracle_letter(struct oracle *oracle, int host, struct fake_random *random,
@@ -101,6 +126,8 @@ struct letter *oracle_letter(struct oracle *oracle, int host, struct fake_random
     letter->host = host;
     letter->eight_bit = fake_random_below(random, 3) == 0;
     letter->chunked = fake_random_below(random, 3) == 0;
+    letter->binary = letter->chunked && size > 0 && fake_random_below(random, 3) == 0;
+    letter->utf8 = fake_random_below(random, 8) == 0;
     octets_make(letter, random, size);
     addresses_choose(letter, random);
     oracle->letters[oracle->letter_count++] = letter;
@@ -119,14 +146,39 @@ void letter_begun(struct oracle *oracle, struct letter *letter)
         letter->loose = true;
 }
 
-void letter_accepted(struct oracle *oracle, struct letter *letter, bool forgotten)
+/* What may be said of a repetition: it is the earlier attempts' one copy, wherever that went. */
+static struct reach reach_joined(const struct letter *letter, const struct reach *reach)
 {
+    struct reach joined = *reach;
+    if (letter->unknown) {
+        joined.sure &= letter->unknown_reach.sure;
+        joined.perhaps |= reach->sure | letter->unknown_reach.perhaps;
+    }
+    joined.perhaps |= joined.sure;
+    return joined;
+}
+
+/* The same message to other recipients is another message. */
+static void is_loose(struct letter *letter, const struct reach *reach, bool forgotten)
+{
+    if (letter->unknown && (forgotten || letter->unknown_reach.taken != reach->taken))
+        letter->loose = true;
+}
+
+void letter_accepted(struct oracle *oracle, struct letter *letter, const struct reach *reach,
+                     bool forgotten)
+{
+    struct reach joined = reach_joined(letter, reach);
     oracle->accepted++;
     if (letter->unknown)
         oracle->repeated++;
-    if (letter->unknown && forgotten)
-        letter->loose = true;
+    is_loose(letter, reach, forgotten);
     letter->settled++;
+    letter->together &= reach->sure;
+    for (int i = 0; i < PEOPLE_ACCOUNTS; i++) {
+        letter->least[i] += joined.sure >> i & 1;
+        letter->most[i] += joined.perhaps >> i & 1;
+    }
     if (!letter->loose) /* else what the unknown ones left stays open */
         letter->unknown = 0;
 }
@@ -137,26 +189,30 @@ void letter_refused(struct oracle *oracle, struct letter *letter)
     oracle->refused++;
 }
 
-void letter_unknown(struct oracle *oracle, struct letter *letter, int64_t since, bool forgotten)
+void letter_unknown(struct oracle *oracle, struct letter *letter, const struct reach *reach,
+                    int64_t since, bool forgotten)
 {
+    struct reach joined = reach_joined(letter, reach);
     oracle->unknown++;
     letter->was_unknown = true;
-    if (letter->unknown && forgotten)
-        letter->loose = true;
+    is_loose(letter, reach, forgotten);
+    letter->together &= reach->sure;
     if (letter->unknown == 0)
         letter->unknown_at = since;
     if (letter->unknown == 0 || letter->loose)
         letter->unknown++;
+    letter->unknown_reach = joined;
 }
 
-uint64_t letter_least(const struct letter *letter)
+uint64_t letter_least(const struct letter *letter, int account)
 {
-    return letter->settled;
+    return letter->least[account];
 }
 
-uint64_t letter_most(const struct letter *letter)
+uint64_t letter_most(const struct letter *letter, int account)
 {
-    return letter->settled + letter->unknown;
+    bool open = letter->unknown_reach.perhaps & 1u << account;
+    return letter->most[account] + (open ? letter->unknown : 0);
 }
 
 /* --- Listings -------------------------------------------------------------------------------- */
@@ -238,50 +294,112 @@ static struct letter *letter_named(struct oracle *oracle, struct str path)
     return oracle->letters[number - 1];
 }
 
-static bool octets_equal(const struct letter *letter, struct str body)
+/* POP3 ends the last line where the message does not. */
+static bool text_equal(struct str octets, struct str body)
 {
-    struct str octets = buf_str(&letter->octets);
     if (str_eq(body, octets))
         return true;
-    /* POP3 ends the last line where the message does not. */
     bool ended = octets.n == 0 || str_ends(octets, STR("\r\n"));
     return !ended && body.n == octets.n + 2 && str_starts(body, octets) &&
            str_ends(body, STR("\r\n"));
 }
 
-struct letter *oracle_letter_of(struct oracle *oracle, int account, struct str text)
+/* Lines of base64, by OpenSSL, so that it is not our own code that is asked. */
+static bool base64_equal(struct str octets, struct str text)
+{
+    struct buf joined = BUF_INIT(2 * LETTER_SIZE_MAX);
+    while (text.n) {
+        struct str line = str_cut(&text, '\n');
+        bool cr = str_ends(line, STR("\r"));
+        must(buf_put(&joined, str_head(line, line.n - cr)));
+    }
+    unsigned char *decoded = malloc(joined.n + 1);
+    must(decoded);
+    int n = EVP_DecodeBlock(decoded, (const unsigned char *)joined.p, (int)joined.n);
+    bool equal = n >= 0 && (size_t)n >= octets.n && (size_t)n < octets.n + 3 &&
+                 memcmp(decoded, octets.p, octets.n) == 0;
+    free(decoded);
+    buf_done(&joined);
+    return equal;
+}
+
+static bool octets_equal(const struct letter *letter, struct str body)
+{
+    struct str octets = buf_str(&letter->octets);
+    if (!letter->binary || body.n == octets.n)
+        return text_equal(octets, body);
+    ssize_t at = str_find(octets, STR(ENCODED_BINARY));
+    must(at >= 0);
+    size_t end = (size_t)at + STR(ENCODED_BASE64).n;
+    return str_starts(body, str_head(octets, (size_t)at)) &&
+           str_starts(str_from_index(body, (size_t)at), STR(ENCODED_BASE64)) &&
+           base64_equal(str_from_index(octets, end), str_from_index(body, end));
+}
+
+/* The 13 characters behind `words`. */
+static uint64_t id_behind(struct str text, struct str words)
+{
+    uint64_t id = 0;
+    ssize_t at = str_find(text, words);
+    if (at >= 0)
+        (void)message_id_parse(
+            str_head(str_from_index(text, (size_t)at + words.n), MESSAGE_ID_TEXT), &id);
+    return id;
+}
+
+static struct found notice_find(struct oracle *oracle, int account, struct str text)
+{
+    struct found found = {.is_notice = true};
+    found.message = id_behind(text, STR("Its id, for the administrator: "));
+    if (account != PEOPLE_OWNER || !found.message ||
+        str_find(text, STR("Subject: Your list " PEOPLE_FULL_LIST ": a member's mailbox is full")) <
+            0 ||
+        str_find(text, STR("\r\n  ivan@example.test\r\n")) < 0)
+        oracle_wrong(oracle, "account %d holds a strange notice: %.*s", account,
+                     STR_FMT(str_head(text, 900)));
+    return found;
+}
+
+struct found oracle_find(struct oracle *oracle, int account, struct str text)
 {
     struct str rest = text;
     struct str path = str_trim(field_cut(&rest, STR("Return-Path:")));
     struct str to = str_trim(field_cut(&rest, STR("Delivered-To:")));
+    if (str_eq(path, STR("<>")))
+        return notice_find(oracle, account, text);
     struct str received = field_cut(&rest, STR("Received:"));
     struct letter *letter = path.p ? letter_named(oracle, path) : NULL;
+    struct found found = {.letter = letter};
     if (!letter || !to.p || !received.p) {
         oracle_wrong(oracle, "account %d holds a message nobody sent: %.*s", account,
                      STR_FMT(str_head(text, 300)));
-        return NULL;
+        return (struct found){.letter = NULL};
     }
+    found.message = id_behind(received, STR(" id "));
     if (!(letter->accounts & 1u << account))
         oracle_wrong(oracle, "letter %llu is in account %d, where it does not belong",
                      (unsigned long long)letter->number, account);
     if (!octets_equal(letter, rest))
         oracle_wrong(oracle, "letter %llu in account %d: %zu octets came back changed (%zu sent)",
                      (unsigned long long)letter->number, account, rest.n, letter->octets.n);
-    return letter;
+    if (!found.message)
+        oracle_wrong(oracle, "letter %llu in account %d has no id: %.*s",
+                     (unsigned long long)letter->number, account, STR_FMT(received));
+    return found;
 }
 
 void oracle_read(struct oracle *oracle, int account, struct str id, struct str text)
 {
-    struct letter *letter = oracle_letter_of(oracle, account, text);
+    struct found found = oracle_find(oracle, account, text);
     struct known *known = known_find(oracle, account, id);
-    if (!letter || !known)
+    if ((!found.letter && !found.is_notice) || !known)
         return;
     oracle->read++;
-    if (known->letter && known->letter != letter)
-        oracle_wrong(oracle, "account %d: %s was letter %llu and is letter %llu", account,
-                     known->id, (unsigned long long)known->letter->number,
-                     (unsigned long long)letter->number);
-    known->letter = letter;
+    if (known->message && (known->letter != found.letter || known->message != found.message))
+        oracle_wrong(oracle, "account %d: %s was one message and is another", account, known->id);
+    known->letter = found.letter;
+    known->is_notice = found.is_notice;
+    known->message = found.message;
 }
 
 void oracle_removal(struct oracle *oracle, int account, struct str id, enum known_state state)
@@ -305,6 +423,8 @@ static void copies_count(struct oracle *oracle, int account, uint64_t first_list
         struct known *known = &list->at[i];
         if (known->seen_in < first_listing && known->state == KNOWN_LIVES)
             oracle_wrong(oracle, "account %d: %s is lost", account, known->id);
+        if (known->is_notice)
+            continue;
         if (known->letter)
             copies[known->letter->number - 1]++;
         else
@@ -314,14 +434,96 @@ static void copies_count(struct oracle *oracle, int account, uint64_t first_list
 
 static void letter_judge(struct oracle *oracle, struct letter *letter, int account, uint64_t copies)
 {
-    bool ours = letter->accounts & 1u << account;
-    uint64_t least = ours ? letter_least(letter) : 0, most = ours ? letter_most(letter) : 0;
+    uint64_t least = letter_least(letter, account), most = letter_most(letter, account);
     oracle->checked++;
     if (copies < least || copies > most)
         oracle_wrong(
             oracle, "letter %llu (%zu octets): %llu copies in account %d, must be %llu to %llu",
             (unsigned long long)letter->number, letter->octets.n, (unsigned long long)copies,
             account, (unsigned long long)least, (unsigned long long)most);
+}
+
+/* --- Conservation ---------------------------------------------------------------------------- */
+
+/* What came of one message that was accepted. */
+struct outcome {
+    uint64_t message;
+    const struct letter *letter;
+    uint32_t accounts; /* that have or had a copy */
+    uint64_t notices;
+};
+
+static int outcome_order(const void *a, const void *b)
+{
+    const struct outcome *one = a, *other = b;
+    return one->message < other->message ? -1 : one->message > other->message;
+}
+
+/* One row for each message that an account knows; then those of one message are joined. */
+static size_t outcomes_collect(struct oracle *oracle, struct outcome *rows)
+{
+    size_t count = 0, joined = 0;
+    for (int account = 0; account < PEOPLE_ACCOUNTS; account++) {
+        const struct known_list *list = &oracle->accounts[account];
+        for (size_t i = 0; i < list->count; i++)
+            rows[count++] = (struct outcome){.message = list->at[i].message,
+                                             .letter = list->at[i].letter,
+                                             .accounts = list->at[i].is_notice ? 0 : 1u << account,
+                                             .notices = list->at[i].is_notice};
+    }
+    qsort(rows, count, sizeof(*rows), outcome_order);
+    for (size_t i = 0; i < count; i++) {
+        struct outcome *last = joined ? &rows[joined - 1] : NULL;
+        if (!last || last->message != rows[i].message) {
+            rows[joined++] = rows[i];
+            continue;
+        }
+        if (last->accounts & rows[i].accounts)
+            oracle_wrong(oracle, "an account has a message twice");
+        if (last->letter && rows[i].letter && last->letter != rows[i].letter)
+            oracle_wrong(oracle, "letters %llu and %llu have one id",
+                         (unsigned long long)last->letter->number,
+                         (unsigned long long)rows[i].letter->number);
+        last->accounts |= rows[i].accounts;
+        last->notices += rows[i].notices;
+        last->letter = last->letter ? last->letter : rows[i].letter;
+    }
+    return joined;
+}
+
+static bool is_for_full_list(const struct letter *letter)
+{
+    for (size_t i = 0; letter && i < letter->address_count; i++)
+        if (people_addresses[letter->addresses[i]].perhaps)
+            return true;
+    return false;
+}
+
+/* A member of the list has the message, or its owner the notice: one of them, once. */
+static void outcome_judge(struct oracle *oracle, const struct outcome *outcome)
+{
+    bool copy = outcome->accounts & 1u << PEOPLE_MEMBER;
+    uint64_t owed = is_for_full_list(outcome->letter) && !copy;
+    oracle->notices += outcome->notices;
+    if (outcome->letter && outcome->notices != owed)
+        oracle_wrong(oracle, "letter %llu: %llu notices that a member is full, must be %llu",
+                     (unsigned long long)outcome->letter->number,
+                     (unsigned long long)outcome->notices, (unsigned long long)owed);
+    if (!outcome->letter)
+        oracle_wrong(oracle, "a notice about a message that nobody has");
+}
+
+static void conservation_judge(struct oracle *oracle)
+{
+    size_t count = 1;
+    for (int account = 0; account < PEOPLE_ACCOUNTS; account++)
+        count += oracle->accounts[account].count;
+    struct outcome *rows = calloc(count, sizeof(*rows));
+    must(rows);
+    count = outcomes_collect(oracle, rows);
+    for (size_t i = 0; i < count && !oracle->violated; i++)
+        outcome_judge(oracle, &rows[i]);
+    free(rows);
 }
 
 void oracle_judge(struct oracle *oracle, uint64_t first_listing)
@@ -337,7 +539,7 @@ void oracle_judge(struct oracle *oracle, uint64_t first_listing)
         for (size_t i = 0; i < oracle->letter_count; i++) {
             struct letter *letter = oracle->letters[i];
             letter_judge(oracle, letter, account, copies[i]);
-            if (!(letter->accounts & 1u << account))
+            if (!(letter->together & 1u << account))
                 continue;
             if (first[i] != UINT64_MAX && first[i] != copies[i])
                 oracle_wrong(oracle, "letter %llu: %llu copies in account %d, %llu in another",
@@ -348,6 +550,8 @@ void oracle_judge(struct oracle *oracle, uint64_t first_listing)
     }
     free(copies);
     free(first);
+    if (!oracle->violated)
+        conservation_judge(oracle);
 }
 
 uint64_t oracle_hash(const struct oracle *oracle, uint64_t hash)

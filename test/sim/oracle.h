@@ -3,9 +3,9 @@
  *
  * A letter is a message with bytes of its own, from one host, to some addresses. It is named by its
  * reverse-path (<mNUMBER@sender.test>), which the server gives back as Return-Path. Each attempt
- * to send it ends in one of the states of enum attempt_end, and from these follows how many copies
- * every account it leads to must hold: as many as `least`, at most `most`, and the same number in
- * each.
+ * to send it ends in one of these ways, from which follows how many copies every account it leads
+ * to must hold: as many as `least`, at most `most`, and the same number in each account that every
+ * attempt was sure to reach.
  *
  *   accepted   a 250 was read: one copy more
  *   refused    a reply said no, or the client never said all of it: none
@@ -18,6 +18,9 @@
  * window runs from the server's end of the session, which a client whose connection was lost
  * without a word does not see: at the earliest when all was said, where the edge died since, else
  * when the edge gives a silent client up.
+ *
+ * What an accepted message owes does not get lost on the way: each recipient has its copy or, where
+ * it is a list's member whose mailbox is full, the list's owner has the notice that says so.
  *
  * Every message of an account that was seen once is remembered by its unique-id: it stays, is the
  * same, and is there until its removal was asked for; when that was acknowledged it is gone.
@@ -44,20 +47,34 @@ struct witness {
     uint64_t edge_deaths; /* when it took the connection */
 };
 
+/* Whom an attempt reaches if it is accepted; bits as in people.h. */
+struct reach {
+    uint32_t sure;
+    uint32_t perhaps;
+    uint32_t taken; /* bit i: recipient i of the letter was */
+};
+
 struct letter {
     uint64_t number; /* from 1 */
     int host;
     struct buf octets;
     bool eight_bit;
     bool chunked; /* by BDAT; then its last line may lack a line end */
+    bool binary;  /* BINARYMIME: any octets, served in base64 */
+    bool utf8;    /* SMTPUTF8 */
     size_t addresses[LETTER_ADDRESSES];
     size_t address_count;
-    uint32_t accounts; /* bits, as in people.h */
+    uint32_t accounts; /* that it may lead to; bits, as in people.h */
+    uint32_t certain;  /* of these, those that nothing but trouble keeps it from */
 
     int attempts;
-    uint64_t settled;   /* copies of what is over */
-    uint64_t unknown;   /* attempts of unknown end since */
-    bool loose;         /* they may be copies of their own */
+    uint64_t settled;                /* times it was accepted */
+    uint64_t least[PEOPLE_ACCOUNTS]; /* copies of what is over */
+    uint64_t most[PEOPLE_ACCOUNTS];  /* the same */
+    uint32_t together;               /* accounts that every attempt reached for sure */
+    uint64_t unknown;                /* attempts of unknown end since */
+    struct reach unknown_reach;      /* theirs: sure for all, perhaps for any */
+    bool loose;                      /* they may be copies of their own */
     int64_t unknown_at; /* the server may know since then that the first of them ended */
     bool was_unknown;   /* an attempt once was: its bytes are not sent a second time on purpose */
     struct witness witnesses[LETTER_ATTEMPTS]; /* of attempts of unknown end; the sender's */
@@ -73,7 +90,8 @@ enum known_state {
 struct known {
     char id[UNIQUE_ID_MAX + 1];
     struct letter *letter; /* NULL: only listed so far */
-    uint64_t size;         /* as listed */
+    bool is_notice;        /* that a list's member is full */
+    uint64_t message;      /* the id it was accepted under */
     enum known_state state;
     uint64_t seen_in; /* number of the newest listing that had it */
     uint64_t gone_at; /* listings that had begun when its removal was acknowledged */
@@ -90,7 +108,7 @@ struct oracle {
     size_t letter_count;
     struct known_list accounts[PEOPLE_ACCOUNTS];
     uint64_t listings;
-    uint64_t accepted, refused, unknown, repeated, read, removed, checked;
+    uint64_t accepted, refused, unknown, repeated, read, removed, notices, checked;
     bool violated;
     struct buf text; /* what was violated */
 };
@@ -106,12 +124,14 @@ struct letter *oracle_letter(struct oracle *oracle, int host, struct fake_random
 /* --- Attempts. `forgotten`: of an earlier one of unknown end no witness is left --------------- */
 
 void letter_begun(struct oracle *oracle, struct letter *letter);
-void letter_accepted(struct oracle *oracle, struct letter *letter, bool forgotten);
+void letter_accepted(struct oracle *oracle, struct letter *letter, const struct reach *reach,
+                     bool forgotten);
 void letter_refused(struct oracle *oracle, struct letter *letter);
 /* `since`: when the server may first have known that the session was over. */
-void letter_unknown(struct oracle *oracle, struct letter *letter, int64_t since, bool forgotten);
-uint64_t letter_least(const struct letter *letter);
-uint64_t letter_most(const struct letter *letter);
+void letter_unknown(struct oracle *oracle, struct letter *letter, const struct reach *reach,
+                    int64_t since, bool forgotten);
+uint64_t letter_least(const struct letter *letter, int account);
+uint64_t letter_most(const struct letter *letter, int account);
 
 /* --- What a reader saw ----------------------------------------------------------------------- */
 
@@ -122,8 +142,15 @@ void oracle_read(struct oracle *oracle, int account, struct str id, struct str t
 /* The state of these unique-ids when their removal is asked, acknowledged, or not known. */
 void oracle_removal(struct oracle *oracle, int account, struct str id, enum known_state state);
 
-/* `text`: the message as served. The letter it is, or NULL, and told. */
-struct letter *oracle_letter_of(struct oracle *oracle, int account, struct str text);
+/* What a message says of itself. */
+struct found {
+    struct letter *letter; /* NULL: a notice, or nothing that anybody sent, which is told */
+    bool is_notice;
+    uint64_t message; /* the id it was accepted under, or that the notice is about */
+};
+
+/* `text`: the message as served. */
+struct found oracle_find(struct oracle *oracle, int account, struct str text);
 
 /* After a listing of every account in which each message was read: is everything there, once? */
 void oracle_judge(struct oracle *oracle, uint64_t first_listing);

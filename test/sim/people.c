@@ -16,38 +16,41 @@ enum {
     ERIN = 1 << 4,
     FRANK = 1 << 5,
     GRACE = 1 << 6,
+    IVAN = 1 << PEOPLE_MEMBER,
     TEAM = ALICE | CAROL | DAVE,
 };
 
 const struct str people_accounts[PEOPLE_ACCOUNTS] = {
     STR_INIT("alice@example.test"), STR_INIT("bob@example.test"),  STR_INIT("carol@example.test"),
     STR_INIT("dave@example.test"),  STR_INIT("erin@example.test"), STR_INIT("frank@example.test"),
-    STR_INIT("grace@else.test"),
+    STR_INIT("grace@else.test"),    STR_INIT("ivan@example.test"),
 };
 
 const struct people_address people_addresses[PEOPLE_ADDRESSES] = {
-    {STR_INIT("alice@example.test"), 250, ALICE},
-    {STR_INIT("Bob+tag@Example.Test"), 250, BOB},
-    {STR_INIT("carol@example.test"), 250, CAROL},
-    {STR_INIT("\"dave\"@example.test"), 250, DAVE},
-    {STR_INIT("erin@example.test"), 250, ERIN},
-    {STR_INIT("@relay.test:frank@example.test"), 250, FRANK},
-    {STR_INIT("grace@else.test"), 250, GRACE},
-    {STR_INIT("Postmaster"), 250, ALICE},
-    {STR_INIT("sales@example.test"), 250, TEAM | BOB},
-    {STR_INIT("team@example.test"), 250, TEAM},
-    {STR_INIT("all@example.test"), 250, TEAM | ERIN | FRANK},
-    {STR_INIT("old@example.test"), 251, ALICE},
-    {STR_INIT("whoever@catch.test"), 250, ERIN},
-    {STR_INIT("gone@example.test"), 551, 0},
-    {STR_INIT("nobody@example.test"), 550, 0},
-    {STR_INIT("somebody@elsewhere.test"), 550, 0},
+    {.path = STR_INIT("alice@example.test"), .reply = 250, .accounts = ALICE},
+    {.path = STR_INIT("Bob+tag@Example.Test"), .reply = 250, .accounts = BOB},
+    {.path = STR_INIT("carol@example.test"), .reply = 250, .accounts = CAROL},
+    {.path = STR_INIT("\"dave\"@example.test"), .reply = 250, .accounts = DAVE},
+    {.path = STR_INIT("erin@example.test"), .reply = 250, .accounts = ERIN},
+    {.path = STR_INIT("@relay.test:frank@example.test"), .reply = 250, .accounts = FRANK},
+    {.path = STR_INIT("grace@else.test"), .reply = 250, .accounts = GRACE},
+    {.path = STR_INIT("Postmaster"), .reply = 250, .accounts = ALICE},
+    {.path = STR_INIT("sales@example.test"), .reply = 250, .accounts = TEAM | BOB},
+    {.path = STR_INIT("team@example.test"), .reply = 250, .accounts = TEAM},
+    {.path = STR_INIT("all@example.test"), .reply = 250, .accounts = TEAM | ERIN | FRANK},
+    {.path = STR_INIT("old@example.test"), .reply = 251, .accounts = ALICE},
+    {.path = STR_INIT("whoever@catch.test"), .reply = 250, .accounts = ERIN},
+    {.path = STR_INIT("ivan@example.test"), .reply = 250, .accounts = IVAN, .full = true},
+    {.path = STR_INIT(PEOPLE_FULL_LIST), .reply = 250, .accounts = CAROL, .perhaps = IVAN},
+    {.path = STR_INIT("jürgen@example.test"), .reply = 250, .accounts = FRANK, .utf8 = true},
+    {.path = STR_INIT("heidi@example.test"), .reply = 550},
+    {.path = STR_INIT("gone@example.test"), .reply = 551},
+    {.path = STR_INIT("nobody@example.test"), .reply = 550},
+    {.path = STR_INIT("somebody@elsewhere.test"), .reply = 550},
 };
 
-#define ACCOUNT(address)                                                                           \
-    "account \"" address                                                                           \
-    "\" { password = \"$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$+H4vXYFWoXb2B34RuwJIpQ\"" \
-    " }\n"
+#define HASH "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$+H4vXYFWoXb2B34RuwJIpQ"
+#define ACCOUNT(address) "account \"" address "\" { password = \"" HASH "\" }\n"
 
 static const struct str directory_text = STR_INIT(
     "domain \"example.test\" { }\n"
@@ -56,6 +59,16 @@ static const struct str directory_text = STR_INIT(
         "carol@example.test") ACCOUNT("dave@example.test") ACCOUNT("erin@example.test")
         ACCOUNT("frank@example.test") ACCOUNT(
             "grace@else.test") "account \"heidi@example.test\" { disabled = yes }\n"
+                               "account \"ivan@example.test\" {\n"
+                               "    quota = 30K\n"
+                               "    password = \"" HASH "\"\n"
+                               "}\n"
+                               "alias \"jürgen@example.test\" { to = \"frank@example.test\" }\n"
+                               "list \"" PEOPLE_FULL_LIST "\" {\n"
+                               "    owner = \"bob@example.test\"\n"
+                               "    member = \"carol@example.test\"\n"
+                               "    member = \"ivan@example.test\"\n"
+                               "}\n"
                                "alias \"sales@example.test\" {\n"
                                "    to = \"team@example.test\"\n"
                                "    to = \"bob@example.test\"\n"

@@ -15,9 +15,10 @@ enum {
 
 struct sim_plan {
     uint32_t letters;
-    uint32_t readings; /* sessions of each reader */
-    uint32_t troubles; /* events of the weather */
-    uint32_t spared;   /* bit i: the i-th of them does not happen */
+    uint32_t readings;  /* sessions of each reader */
+    uint32_t strangers; /* sessions of each of those who mean no good */
+    uint32_t troubles;  /* events of the weather */
+    uint32_t spared;    /* bit i: the i-th of them does not happen */
     /* Yes or no. */
     uint32_t tiny; /* letters are small: the network moves single octets */
     uint32_t kills, power, disk, drops;
@@ -31,8 +32,8 @@ struct plan_row {
 };
 
 enum {
-    PLAN_SPARED = 9, /* the row of `spared` */
-    PLAN_ROWS = 10
+    PLAN_SPARED = 10, /* the row of `spared` */
+    PLAN_ROWS = 11
 };
 
 extern const struct plan_row plan_rows[PLAN_ROWS];

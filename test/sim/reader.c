@@ -8,7 +8,7 @@
 
 enum {
     LINE_MOST = 200,
-    TEXT_MOST = LETTER_SIZE_MAX + (64 << 10),
+    TEXT_MOST = 2 * LETTER_SIZE_MAX, /* in base64 */
 };
 
 #define PATIENCE (12 * 60 * NS_PER_SECOND)
@@ -320,6 +320,8 @@ static void changed(struct fake_client *client, void *arg)
     (void)client;
     struct reader *reader = arg;
     struct str line;
+    if (reader->freezes && reader->dialog.spoken >= reader->drop_at)
+        return; /* a window of zero, until the server or the reader has enough */
     fake_event_set(reader->sim->fake, &reader->limit, sim_now(reader->sim) + PATIENCE);
     dialog_pull(&reader->dialog);
     dialog_push(&reader->dialog);
@@ -338,7 +340,7 @@ static void changed(struct fake_client *client, void *arg)
     }
     if (!reader->dialog.client)
         return;
-    if (reader->drops && reader->dialog.spoken >= reader->drop_at)
+    if (reader->drops && !reader->freezes && reader->dialog.spoken >= reader->drop_at)
         session_over(reader, reader->drop_how);
     else if (dialog_is_over(&reader->dialog) ||
              (reader->step == STEP_END && reader->asked_count == 0))
@@ -353,7 +355,8 @@ static void session_plan(struct reader *reader)
     reader->asked_first = reader->asked_count = 0;
     reader->row_at = 0;
     reader->step = STEP_USER;
-    reader->in_text = reader->logged_in = reader->finished = reader->drops = false;
+    reader->in_text = reader->logged_in = reader->finished = false;
+    reader->drops = reader->freezes = false;
     reader->pipelines = sim_below(sim, 2);
     buf_init(&reader->text, TEXT_MOST);
     if (reader->inspects)
@@ -363,6 +366,7 @@ static void session_plan(struct reader *reader)
     reader->quits = sim_below(sim, 5) != 0;
     reader->drop_how = (enum dialog_end)sim_below(sim, 3);
     reader->drops = sim->plan.drops && sim_below(sim, 4) == 0;
+    reader->freezes = reader->drops && sim_below(sim, 4) == 0;
     reader->drop_at = sim_below(sim, 300);
 }
 

@@ -1,6 +1,8 @@
 /*
  * A commit's record is known by its first octets (doc/format.md): one part of a write, `VREC`, and
- * behind the header the tag that core gave it: token, message id, key (core/resent.h).
+ * behind the header the tag that core gave it: token, message id, key (core/resent.h). A commit of
+ * which some recipients were refused has no tag (core/accept.c): it is known by the message id in
+ * its trace's keys.
  */
 #include "recorder.h"
 
@@ -15,6 +17,7 @@ enum {
     TAG_AT = RECORD_HEADER_SIZE + 4, /* behind its length */
     MESSAGE_AT = TAG_AT + TRY_TOKEN_SIZE,
     RECORD_LEAST = TAG_AT + TRY_TAG_SIZE,
+    NAMELESS_MOST = 8192, /* octets that are kept of one */
 };
 
 struct recorded {
@@ -22,6 +25,15 @@ struct recorded {
     uint64_t message;
     uint64_t node; /* the file it was written to */
     bool synced;
+};
+
+/* A record without a tag: its first octets. */
+struct nameless {
+    TAILQ_ENTRY(nameless) link;
+    uint64_t node;
+    bool synced;
+    size_t n;
+    char octets[];
 };
 
 /* --- The log -------------------------------------------------------------------------------------
@@ -45,13 +57,40 @@ static struct recorded *find(struct recorder *recorder, uint64_t message)
     return recorded;
 }
 
+static void keep_nameless(struct recorder *recorder, const struct fake_call *call,
+                          struct str record)
+{
+    if (!str_starts(record, STR("VREC")))
+        return;
+    struct str octets = str_head(record, NAMELESS_MOST);
+    struct nameless *nameless = malloc(sizeof(*nameless) + octets.n);
+    must(nameless);
+    *nameless = (struct nameless){.node = call->node, .n = octets.n};
+    memcpy(nameless->octets, octets.p, octets.n);
+    TAILQ_INSERT_HEAD(&recorder->nameless, nameless, link);
+}
+
+static const struct nameless *nameless_of(const struct recorder *recorder, uint64_t message)
+{
+    const struct nameless *nameless;
+    unsigned char key[8];
+    key_put_u64(key, message);
+    TAILQ_FOREACH (nameless, &recorder->nameless, link)
+        if (str_find(str_make(nameless->octets, nameless->n),
+                     str_make((const char *)key, sizeof(key))) >= 0)
+            return nameless;
+    return NULL;
+}
+
 static void written(struct recorder *recorder, const struct fake_call *call)
 {
     for (int i = 0; i < call->count; i++) {
         uint64_t message;
         struct str record = str_make(call->parts[i].iov_base, call->parts[i].iov_len);
-        if (!is_commit_of_core(record, &message))
+        if (!is_commit_of_core(record, &message)) {
+            keep_nameless(recorder, call, record);
             continue;
+        }
         struct recorded *recorded = find(recorder, message);
         if (recorded && recorded->synced)
             continue; /* a copy that compaction moves */
@@ -72,6 +111,10 @@ static void synced(struct recorder *recorder, const struct fake_call *call)
         if (recorded->node == call->node)
             recorded->synced = true;
     }
+    struct nameless *nameless;
+    TAILQ_FOREACH (nameless, &recorder->nameless, link)
+        if (nameless->node == call->node)
+            nameless->synced = true;
 }
 
 /* --- The replies ---------------------------------------------------------------------------------
@@ -84,10 +127,13 @@ static void promised(struct recorder *recorder, struct str text)
     if (!message_id_parse(id, &message))
         return; /* cut by the network: it was looked at when it was said whole */
     struct recorded *recorded = find(recorder, message);
+    const struct nameless *nameless = recorded ? NULL : nameless_of(recorder, message);
     recorder->replies++;
-    if (!recorded)
+    if (nameless ? nameless->synced : recorded && recorded->synced)
+        return;
+    if (!recorded && !nameless)
         recorder->wrong(recorder->arg, "a reply promises what was never written:", id);
-    else if (!recorded->synced)
+    else
         recorder->wrong(recorder->arg, "a reply leaves before the sync of its record:", id);
 }
 
@@ -129,6 +175,7 @@ void recorder_open(struct recorder *recorder, struct fake_world *fake,
                    void (*wrong)(void *arg, const char *what, struct str detail), void *arg)
 {
     *recorder = (struct recorder){.wrong = wrong, .arg = arg};
+    TAILQ_INIT(&recorder->nameless);
     recorder->hook = (struct fake_hook){.before = before, .after = after, .arg = recorder};
     fake_hook_add(fake, &recorder->hook);
 }
@@ -140,5 +187,10 @@ void recorder_close(struct recorder *recorder, struct fake_world *fake)
     HASH_ITER (hh, recorder->records, recorded, next) {
         HASH_DEL(recorder->records, recorded);
         free(recorded);
+    }
+    struct nameless *nameless;
+    while ((nameless = TAILQ_FIRST(&recorder->nameless))) {
+        TAILQ_REMOVE(&recorder->nameless, nameless, link);
+        free(nameless);
     }
 }

@@ -7,12 +7,17 @@
 #ifndef SIM_RECORDER_H
 #define SIM_RECORDER_H
 
+#include <sys/queue.h>
+
 #include "sys/fake/call.h"
+
+TAILQ_HEAD(nameless_list, nameless);
 
 struct recorder {
     struct fake_hook hook;
     struct recorded *records; /* hash by message id */
-    uint64_t replies;         /* that were looked at */
+    struct nameless_list nameless;
+    uint64_t replies; /* that were looked at */
     void (*wrong)(void *arg, const char *what, struct str detail);
     void *arg;
 };

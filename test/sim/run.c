@@ -96,6 +96,9 @@ static bool is_done(const struct sim *sim)
     for (int i = 0; i < READERS; i++)
         if (!sim->readers[i].idle)
             return false;
+    for (int i = 0; i < STRANGERS; i++)
+        if (!sim->strangers[i].idle)
+            return false;
     return true;
 }
 
@@ -129,6 +132,8 @@ static void settle(struct sim *sim)
         if (end != FAKE_STOPPED && end != FAKE_UNTIL)
             oracle_wrong(&sim->oracle, "somebody spins in calm weather");
     }
+    if (!sim->oracle.violated && house_sessions(&sim->house) > 0)
+        oracle_wrong(&sim->oracle, "a session without a client does not end");
 }
 
 /* In calm weather the server does its work, whatever was before: each host brings one letter more,
@@ -145,7 +150,7 @@ static void last_letters(struct sim *sim)
     }
     work(sim);
     for (int i = 0; i < HOSTS && !sim->oracle.violated; i++)
-        if (last[i]->accounts && last[i]->settled == 0)
+        if (last[i]->certain && last[i]->settled == 0)
             oracle_wrong(&sim->oracle, "letter %llu is not taken in calm weather",
                          (unsigned long long)last[i]->number);
 }
@@ -211,7 +216,7 @@ static void store_message(struct store_look *look, struct core *core, const stru
         oracle_wrong(&sim->oracle, "the store cannot read account %d, uid %u: %s", number, uid,
                      err_row(e.code)->name);
     else
-        oracle_letter_of(&sim->oracle, number, buf_str(&text));
+        oracle_find(&sim->oracle, number, buf_str(&text));
     buf_done(&text);
 }
 
@@ -301,6 +306,8 @@ static void work_give(struct sim *sim)
             reader_start(&sim->readers[i],
                          sim_now(sim) + (int64_t)sim_below(sim, NS_PER_SECOND / 10));
     }
+    for (int i = 0; i < STRANGERS; i++)
+        stranger_open(&sim->strangers[i], sim, i, sim->plan.strangers);
     weather_open(&sim->weather, sim);
 }
 
@@ -310,6 +317,8 @@ static void sim_close(struct sim *sim)
         host_close(&sim->hosts[i]);
     for (int i = 0; i < READERS; i++)
         reader_close(&sim->readers[i]);
+    for (int i = 0; i < STRANGERS; i++)
+        stranger_close(&sim->strangers[i]);
     if (!sim->oracle.violated)
         house_close(&sim->house);
     recorder_close(&sim->recorder, sim->fake);

@@ -12,6 +12,7 @@
 enum {
     CHUNK_MOST = 40000,
     LINE_MOST = 300,
+    DRIP_OCTETS = 8000, /* of a session that drips, at most */
 };
 
 /* smtp.command_timeout: no edge gives up a client of a lost connection earlier. */
@@ -71,6 +72,39 @@ static void witness_keep(const struct host *host, struct letter *letter)
         letter->witness_count = 0;
     if (letter->witness_count < LETTER_ATTEMPTS)
         letter->witnesses[letter->witness_count++] = host->witness;
+}
+
+/* --- Whom it reaches ------------------------------------------------------------------------- */
+
+static const struct people_address *address_taken(const struct host *host,
+                                                  const struct letter *letter, size_t at)
+{
+    return &people_addresses[letter->addresses[host->question.taken[at]]];
+}
+
+/* By LMTP a mailbox without room refuses its own copy only, whatever the others get. */
+static struct reach reach_of(const struct host *host, const struct letter *letter)
+{
+    struct reach reach = {.sure = 0};
+    for (size_t i = 0; i < host->question.taken_count; i++) {
+        const struct people_address *address = address_taken(host, letter, i);
+        bool told = host->outcomes_taken & 1u << i;
+        reach.taken |= 1u << host->question.taken[i];
+        if (i < host->outcomes && !told)
+            continue;
+        if (told || !(host->lmtp && (address->full || host->outcomes)))
+            reach.sure |= address->accounts;
+        reach.perhaps |= address->accounts | address->perhaps;
+    }
+    return reach;
+}
+
+static bool any_full(const struct host *host, const struct letter *letter)
+{
+    for (size_t i = 0; i < host->question.taken_count; i++)
+        if (address_taken(host, letter, i)->full)
+            return true;
+    return false;
 }
 
 /* --- What is due ----------------------------------------------------------------------------- */
@@ -158,11 +192,17 @@ static void question_ended(struct host *host, bool silent)
     }
     sim_say(host->sim, "host %d: letter %llu unknown", host->number,
             (unsigned long long)letter->number);
-    if (host->runs_ahead)
+    /* A message that some recipients were refused is not recognised (core/accept.c). */
+    if (host->runs_ahead || (host->lmtp && any_full(host, letter)))
         letter->loose = true;
+    struct reach reach = reach_of(host, letter);
     weather_at_drop(&host->sim->weather);
+    if (host->outcomes_good) { /* it knows enough, and does not come back for the others */
+        letter_accepted(&host->sim->oracle, letter, &reach, forgotten(host, letter));
+        return;
+    }
     witness_keep(host, letter);
-    letter_unknown(&host->sim->oracle, letter, known_since(host), forgotten(host, letter));
+    letter_unknown(&host->sim->oracle, letter, &reach, known_since(host), forgotten(host, letter));
     retry_unknown(host, letter, silent);
 }
 
@@ -180,6 +220,7 @@ static void attempt_ended(struct host *host)
 static void session_over(struct host *host, bool silent)
 {
     fake_event_clear(host->sim->fake, &host->limit);
+    fake_event_clear(host->sim->fake, &host->drip);
     question_ended(host, silent);
     attempt_ended(host);
     for (; host->letter_at < host->letter_count; host->letter_at++)
@@ -252,16 +293,28 @@ static void say(struct host *host, const char *format, ...)
     buf_done(&line);
 }
 
+/* Some guess, and some lie. */
+static size_t size_said(struct host *host, const struct letter *letter)
+{
+    if (sim_below(host->sim, 8) == 0)
+        return sim_below(host->sim, 2 * letter->octets.n + 100);
+    return letter->octets.n;
+}
+
 static void say_mail(struct host *host)
 {
     struct letter *letter = letter_now(host);
     host->spoiled = host->mail_refused = false;
-    host->taken = 0;
+    host->taken_count = 0;
     host->witness.core_deaths = roles(host)[HOUSE_CORE].deaths;
     letter_begun(&host->sim->oracle, letter);
     if (host->extended)
-        say(host, "MAIL FROM:<m%llu@sender.test> SIZE=%zu%s", (unsigned long long)letter->number,
-            letter->octets.n, letter->eight_bit ? " BODY=8BITMIME" : "");
+        say(host, "MAIL FROM:<m%llu@sender.test> SIZE=%zu%s%s", (unsigned long long)letter->number,
+            size_said(host, letter),
+            letter->binary      ? " BODY=BINARYMIME"
+            : letter->eight_bit ? " BODY=8BITMIME"
+                                : "",
+            letter->utf8 ? " SMTPUTF8" : "");
     else
         say(host, "MAIL FROM:<m%llu@sender.test>", (unsigned long long)letter->number);
     ask(host, ASKED_MAIL, 0);
@@ -286,6 +339,10 @@ static void said_all(struct host *host)
 {
     ask(host, ASKED_MESSAGE, 0);
     host->in_question = letter_now(host);
+    memcpy(host->question.taken, host->taken, sizeof(host->taken));
+    host->question.taken_count = host->taken_count;
+    host->outcomes = host->outcomes_good = 0;
+    host->outcomes_taken = 0;
     host->question_end = host->dialog.said;
     host->question_at = sim_now(host->sim);
     host->letter_at++;
@@ -380,21 +437,25 @@ static bool may_say(const struct host *host)
     return false;
 }
 
-static bool chunks(const struct host *host)
+static bool needs_extensions(const struct host *host)
 {
     for (size_t i = 0; i < host->letter_count; i++)
-        if (host->letters[i]->chunked)
+        if (host->letters[i]->chunked || host->letters[i]->utf8)
             return true;
-    return false;
+    return host->lmtp;
 }
 
 static void say_next(struct host *host)
 {
     switch (host->saying) {
     case SAY_HELLO:
-        host->extended = chunks(host) || sim_below(host->sim, 8) != 0;
+        host->extended = needs_extensions(host) || sim_below(host->sim, 8) != 0;
         host->pipelines = host->extended && sim_below(host->sim, 2);
-        say(host, "%s host%d.sender.test", host->extended ? "EHLO" : "HELO", host->number);
+        say(host, "%s host%d.sender.test",
+            host->lmtp       ? "LHLO"
+            : host->extended ? "EHLO"
+                             : "HELO",
+            host->number);
         ask(host, ASKED_HELLO, 0);
         host->saying = letter_now(host) ? SAY_MAIL : SAY_QUIT;
         break;
@@ -453,31 +514,63 @@ static void give_up_letter(struct host *host)
     host->saying = letter_now(host) ? SAY_MAIL : SAY_QUIT;
 }
 
+/* "452 4.2.2" or "552 5.2.2": the mailbox is full. */
+static bool is_about_quota(int code, struct str line)
+{
+    return (code == 452 && str_find(line, STR("4.2.2")) >= 0) ||
+           (code == 552 && str_find(line, STR("5.2.2")) >= 0);
+}
+
 static void heard_rcpt(struct host *host, size_t at, int code, struct str line)
 {
     const struct people_address *address = &people_addresses[letter_now(host)->addresses[at]];
-    if (code == address->reply)
-        host->taken += address->accounts != 0;
+    if (code == address->reply && code / 100 == 2)
+        host->taken[host->taken_count++] = at;
+    else if (code == address->reply || (address->full && is_about_quota(code, line)))
+        return;
     else if (code / 100 == 4 || (code == 503 && host->mail_refused))
         host->spoiled = true;
     else
         wrong_reply(host, "RCPT", line);
 }
 
+static void message_is_taken(struct host *host)
+{
+    struct letter *letter = host->in_question;
+    struct reach reach = reach_of(host, letter);
+    host->in_question = NULL;
+    letter_accepted(&host->sim->oracle, letter, &reach, forgotten(host, letter));
+    host->accepted = letter;
+    if (host->dropping == DROP_AFTER_ACCEPTED)
+        drop_soon(host);
+}
+
+/* The replies of LMTP come one behind the other; the last one decides what becomes of the letter.
+ */
 static void heard_message(struct host *host, int code, struct str line)
 {
     struct letter *letter = host->in_question;
-    host->in_question = NULL;
+    bool quota =
+        is_about_quota(code, line) &&
+        (host->lmtp ? address_taken(host, letter, host->outcomes)->full : any_full(host, letter));
     if (code == 250) {
-        letter_accepted(&host->sim->oracle, letter, forgotten(host, letter));
-        host->accepted = letter;
-        if (host->dropping == DROP_AFTER_ACCEPTED)
-            drop_soon(host);
-    } else {
-        if (code / 100 != 4)
-            wrong_reply(host, "a message", line);
-        try_later(host, letter);
+        host->outcomes_good++;
+        host->outcomes_taken |= host->lmtp ? 1u << host->outcomes : UINT32_MAX;
+    } else if (code / 100 != 4 && !quota) {
+        wrong_reply(host, "a message", line);
     }
+    host->outcomes++;
+    if (host->lmtp && host->outcomes < host->question.taken_count)
+        return;
+    if (host->outcomes_good) {
+        message_is_taken(host);
+        return;
+    }
+    host->in_question = NULL;
+    if (quota)
+        letter_refused(&host->sim->oracle, letter);
+    else
+        try_later(host, letter);
 }
 
 /* The transaction is complete: the same bytes once more are another message. */
@@ -492,7 +585,7 @@ static void went_on(struct host *host)
 
 static void heard_data(struct host *host, int code, struct str line)
 {
-    bool willing = host->taken > 0 && !host->spoiled;
+    bool willing = host->taken_count > 0 && !host->spoiled;
     if (code == 354 && willing)
         return;
     if (code == 354) {
@@ -500,14 +593,14 @@ static void heard_data(struct host *host, int code, struct str line)
         return;
     }
     host->spoiled = host->spoiled || code / 100 == 4;
-    if (!host->spoiled && (host->taken > 0 || (code != 554 && code != 503)))
+    if (!host->spoiled && (host->taken_count > 0 || (code != 554 && code != 503)))
         wrong_reply(host, "DATA", line);
     give_up_letter(host);
 }
 
 static void heard_chunk(struct host *host, int code, struct str line)
 {
-    if (code != 250 && code / 100 != 4 && host->taken > 0 && !host->spoiled)
+    if (code != 250 && code / 100 != 4 && host->taken_count > 0 && !host->spoiled)
         wrong_reply(host, "BDAT", line);
     if (code / 100 == 4)
         host->spoiled = true;
@@ -559,7 +652,14 @@ static void heard(struct host *host, struct asked asked, int code, struct str li
 static bool is_hopeless(const struct host *host)
 {
     bool commits = host->saying == SAY_DATA || host->saying == SAY_CHUNK;
-    return commits && host->asked_count == 0 && (host->spoiled || host->taken == 0);
+    return commits && host->asked_count == 0 && (host->spoiled || host->taken_count == 0);
+}
+
+/* By LMTP, and others follow. */
+static bool is_one_of_several(const struct host *host, struct asked asked)
+{
+    return asked.kind == ASKED_MESSAGE && host->lmtp &&
+           host->outcomes + 1 < host->question.taken_count;
 }
 
 static void replies_read(struct host *host)
@@ -580,8 +680,10 @@ static void replies_read(struct host *host)
             return;
         }
         struct asked asked = host->asked[host->asked_first];
-        host->asked_first = (host->asked_first + 1) % ASKED_MAX;
-        host->asked_count--;
+        if (!is_one_of_several(host, asked)) {
+            host->asked_first = (host->asked_first + 1) % ASKED_MAX;
+            host->asked_count--;
+        }
         heard(host, asked, (int)code, line);
     }
 }
@@ -605,8 +707,19 @@ static void go_on(struct host *host)
             say_next(host);
         dialog_push(&host->dialog);
     }
+    if (host->dialog.client && !dialog_is_pushed(&host->dialog) && host->dialog.drip)
+        fake_event_set(host->sim->fake, &host->drip,
+                       sim_now(host->sim) + (int64_t)sim_below(host->sim, 4 * NS_PER_MS));
     if (host->dialog.client)
         drop_if_due(host);
+}
+
+static void drip_falls(struct fake_world *fake, struct fake_event *event)
+{
+    (void)fake;
+    struct host *host = event->arg;
+    dialog_push(&host->dialog);
+    go_on(host);
 }
 
 static void changed(struct fake_client *client, void *arg)
@@ -641,6 +754,15 @@ static void drops_plan(struct host *host)
     host->drop_at = sim_below(sim, octets);
 }
 
+static void drip_plan(struct host *host)
+{
+    size_t octets = 0;
+    for (size_t i = 0; i < host->letter_count; i++)
+        octets += host->letters[i]->octets.n;
+    if (octets < DRIP_OCTETS && sim_below(host->sim, 8) == 0)
+        host->dialog.drip = 1 + sim_below(host->sim, 100);
+}
+
 static void wake(struct fake_world *fake, struct fake_event *event)
 {
     struct host *host = event->arg;
@@ -654,13 +776,16 @@ static void wake(struct fake_world *fake, struct fake_event *event)
     host->in_question = host->accepted = NULL;
     host->runs_ahead = sim_below(host->sim, 8) == 0;
     drops_plan(host);
-    if (!dialog_open(&host->dialog, fake, "smtp", host->address, changed, host)) {
+    host->lmtp = sim_below(host->sim, 4) == 0;
+    if (!dialog_open(&host->dialog, fake, host->lmtp ? "lmtp" : "smtp", host->address, changed,
+                     host)) {
         session_over(host, false);
         return;
     }
     host->sim->sessions++;
     sim_say(host->sim, "host %d: connects", host->number);
     ask(host, ASKED_GREETING, 0);
+    drip_plan(host);
     patience(host);
 }
 
@@ -671,6 +796,7 @@ void host_open(struct host *host, struct sim *sim, int number)
     buf_printf(&text, "192.0.2.%d", number + 1);
     host->wake = (struct fake_event){.run = wake, .arg = host};
     host->limit = (struct fake_event){.run = limit_reached, .arg = host};
+    host->drip = (struct fake_event){.run = drip_falls, .arg = host};
 }
 
 void host_close(struct host *host)

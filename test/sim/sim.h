@@ -6,7 +6,8 @@
  *     run.c       one run: its beginning, its end, the final inspection
  *     house.c     the server
  *     weather.c   what goes wrong: kills, power cuts, disks, networks
- *     sender.c    hosts that send letters by SMTP
+ *     sender.c    hosts that send letters by SMTP and LMTP
+ *     stranger.c  those who send octets that no good client sends, or none, or read nothing
  *     reader.c    people who read and remove them by POP3
  *     oracle.c    what must hold, judged from outside
  *     recorder.c  that no reply leaves before the sync it promises
@@ -27,6 +28,7 @@
 enum {
     HOSTS = 6,
     READERS = 3,
+    STRANGERS = 2,
     SESSION_LETTERS = 3, /* most of one session */
     ASKED_MAX = 64,      /* commands whose replies are awaited */
 };
@@ -93,13 +95,22 @@ struct host {
     bool pipelines, runs_ahead; /* runs_ahead: says the next thing behind a message at once */
     bool extended;
     bool mail_refused;
-    bool spoiled;               /* a recipient that should be taken was not */
-    size_t taken;               /* recipients that were */
-    struct witness witness;     /* of this session, and of the letter that was begun last */
-    struct letter *in_question; /* all of it was said, and no reply came yet */
-    uint64_t question_end;      /* its last octet, of those that were said */
-    int64_t question_at;        /* when it was said */
-    struct letter *accepted;    /* the last one, until another reply shows that we went on */
+    bool lmtp;                      /* each recipient has a reply of its own */
+    bool spoiled;                   /* a recipient that should be taken was not */
+    size_t taken[LETTER_ADDRESSES]; /* recipients that were, in their order */
+    size_t taken_count;
+    struct {
+        size_t taken[LETTER_ADDRESSES];
+        size_t taken_count;
+    } question;                     /* of the message in question */
+    size_t outcomes, outcomes_good; /* replies to it so far */
+    uint32_t outcomes_taken;        /* bit i: taken[i] was told that it has it */
+    struct fake_event drip;         /* more is said then */
+    struct witness witness;         /* of this session, and of the letter that was begun last */
+    struct letter *in_question;     /* all of it was said, and no reply came yet */
+    uint64_t question_end;          /* its last octet, of those that were said */
+    int64_t question_at;            /* when it was said */
+    struct letter *accepted;        /* the last one, until another reply shows that we went on */
     enum dropping dropping;
     uint64_t drop_at;
     enum dialog_end drop_how;
@@ -114,6 +125,30 @@ void host_open(struct host *host, struct sim *sim, int number);
 void host_close(struct host *host);
 /* The letter is to be sent at `at`. */
 void host_give(struct host *host, struct letter *letter, int64_t at);
+
+/* --- Strangers ------------------------------------------------------------------------------- */
+
+struct stranger_row;
+
+struct stranger {
+    struct sim *sim;
+    struct fake_event wake, drip, limit;
+    uint32_t sessions_left;
+    bool idle;
+    char address[16];
+
+    /* The session. */
+    struct dialog dialog;
+    const struct stranger_row *row;
+    bool first;      /* the first part was said, behind the greeting */
+    bool second;     /* the second part was said */
+    bool answered;   /* the row's code was heard, or that the server has troubles */
+    bool deaf;       /* reads nothing */
+    uint64_t deaths; /* of roles, when it began */
+};
+
+void stranger_open(struct stranger *stranger, struct sim *sim, int number, uint32_t sessions);
+void stranger_close(struct stranger *stranger);
 
 /* --- POP3 ------------------------------------------------------------------------------------ */
 
@@ -157,6 +192,7 @@ struct reader {
     uint64_t listing;
     uint64_t stat_count, stat_octets;
     bool pipelines, removes, logged_in, quits, finished, drops;
+    bool freezes;     /* reads nothing more once it said drop_at octets */
     uint64_t drop_at; /* octets said */
     enum dialog_end drop_how;
     struct buf text; /* of the message that is read */
@@ -200,6 +236,7 @@ struct sim {
     struct weather weather;
     struct host hosts[HOSTS];
     struct reader readers[READERS];
+    struct stranger strangers[STRANGERS];
     uint64_t sessions;
     uint64_t inspection; /* its first listing */
     bool calm;
