@@ -191,6 +191,7 @@ struct drawing {
     struct changes changes;
     uint32_t at;
     uint64_t k;
+    bool whole; /* everything is kept */
     bool by_mask;
     struct fake_random random;
     uint64_t style;
@@ -212,6 +213,8 @@ static void drawing_init(struct drawing *drawing, const struct history *history,
 /* `nth` of the open changes. */
 static enum fate fate_of(struct drawing *drawing, uint32_t nth, bool tearable)
 {
+    if (drawing->whole)
+        return KEPT;
     if (drawing->by_mask)
         return drawing->k >> nth & 1 ? KEPT : LOST;
     if (drawing->style == 0)
@@ -361,22 +364,35 @@ static bool files_fill(struct drawing *drawing, const struct node *nodes)
     return ok;
 }
 
-bool image_build(const struct history *history, uint32_t at, uint64_t k, uint64_t seed,
-                 const char *path)
+static bool drawing_build(struct drawing *drawing, const char *path)
 {
-    struct drawing drawing;
-    uint32_t count = history->record->objects;
+    uint32_t count = drawing->history->record->objects;
     struct node *nodes = calloc(count, sizeof(*nodes));
     must(nodes);
     for (uint32_t i = 0; i < count; i++)
         nodes[i].folder = nodes[i].file = NOBODY;
-    drawing_init(&drawing, history, at, k, seed);
-    names_settle(&drawing, nodes, count);
-    bool ok = tree_build(nodes, count, path) && files_fill(&drawing, nodes);
+    names_settle(drawing, nodes, count);
+    bool ok = tree_build(nodes, count, path) && files_fill(drawing, nodes);
     for (uint32_t i = 0; i < count; i++)
         if (nodes[i].file >= 0)
             close(nodes[i].file);
-    changes_done(&drawing.changes);
+    changes_done(&drawing->changes);
     free(nodes);
     return ok;
+}
+
+bool image_build(const struct history *history, uint32_t at, uint64_t k, uint64_t seed,
+                 const char *path)
+{
+    struct drawing drawing;
+    drawing_init(&drawing, history, at, k, seed);
+    return drawing_build(&drawing, path);
+}
+
+bool image_build_whole(const struct history *history, const char *path)
+{
+    struct drawing drawing;
+    drawing_init(&drawing, history, history->count, 0, 0);
+    drawing.whole = true;
+    return drawing_build(&drawing, path);
 }

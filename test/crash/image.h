@@ -52,6 +52,9 @@ const struct cut *history_state(const struct history *history, uint64_t state, u
 bool image_build(const struct history *history, uint32_t at, uint64_t k, uint64_t seed,
                  const char *path);
 
+/* The same with everything kept, up to the end: the folder as its process left it. */
+bool image_build_whole(const struct history *history, const char *path);
+
 static inline struct str event_octets(const struct disk_event *event)
 {
     return str_make(event + 1, (size_t)event->n);

@@ -53,20 +53,40 @@ static void judge_run(struct store *store)
     store_close(store);
 }
 
+static struct judging *judging_new(bool repair)
+{
+    static struct judging judging;
+    judging = (struct judging){.repair = repair};
+    buf_init(&judging.why, WHY_ROOM);
+    judging.store.arg = &judging;
+    return &judging;
+}
+
+static void judging_end(struct judging *judging, struct verdict *verdict)
+{
+    verdict->right = judging->right;
+    (void)snprintf(verdict->why, WHY_ROOM, "%.*s", STR_FMT(buf_str(&judging->why)));
+    verdict->ended = true;
+    buf_done(&judging->why);
+}
+
 void judge_state(const struct workload *workload, const struct history *history, uint32_t at,
                  uint64_t k, uint64_t seed, const char *path, struct verdict *verdict)
 {
-    static struct judging judging;
-    judging = (struct judging){.repair = workload->base == BASE_DAMAGED};
-    buf_init(&judging.why, WHY_ROOM);
-    trials_read(&judging.trials, history, at);
-    judging.store.arg = &judging;
+    struct judging *judging = judging_new(workload->base == BASE_DAMAGED);
+    trials_read(&judging->trials, history, at);
     if (image_build(history, at, k, seed, path))
-        store_run(&judging.store, path, judge_run);
+        store_run(&judging->store, path, judge_run);
     else
-        buf_printf(&judging.why, "the image could not be built");
-    verdict->right = judging.right;
-    (void)snprintf(verdict->why, WHY_ROOM, "%.*s", STR_FMT(buf_str(&judging.why)));
-    verdict->ended = true;
-    buf_done(&judging.why);
+        buf_printf(&judging->why, "the image could not be built");
+    judging_end(judging, verdict);
+}
+
+void judge_store(const struct trials *trials, bool repair, const char *path,
+                 struct verdict *verdict)
+{
+    struct judging *judging = judging_new(repair);
+    judging->trials = *trials;
+    store_run(&judging->store, path, judge_run);
+    judging_end(judging, verdict);
 }

@@ -22,4 +22,8 @@ struct verdict {
 void judge_state(const struct workload *workload, const struct history *history, uint32_t at,
                  uint64_t k, uint64_t seed, const char *path, struct verdict *verdict);
 
+/* The same for the store in `path`, as it lies there, with what `trials` knows. */
+void judge_store(const struct trials *trials, bool repair, const char *path,
+                 struct verdict *verdict);
+
 #endif

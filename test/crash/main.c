@@ -3,6 +3,8 @@
  *
  *     crash [--seed S] [--states N] [--seconds T] [--workload NAME] [--scratch FOLDER] [--verbose]
  *     crash --replay FILE
+ *     crash --live FOLDER --notes FILE [--notes-at N] --workload NAME --seed S
+ *     crash --judge FOLDER --notes FILE [--notes-at N]
  *
  * From seed S on, every workload (workload.c) is run over the real engine while everything that is
  * done to its folder, LMDB's part included, is recorded (test/interpose/disk_record.h). Of each
@@ -11,6 +13,9 @@
  *
  * A state that is wrong is kept: its record, with which state it was, goes to a file of the working
  * folder; --replay judges it again, and leaves the image to be looked at.
+ *
+ * --live and --judge are the two ends of blocks.py: a workload on a file system whose blocks are
+ * recorded, and the judging of what such a disk then holds.
  *
  * Every workload and every judging is a process of its own: an engine that fails by must() is a
  * finding, and no state knows of another. The records are shared memory.
@@ -35,6 +40,7 @@ enum {
     FOLDER_DEPTH = 8, /* descriptors while a folder is removed */
     STATE_TIME = 60,  /* seconds: what takes longer hangs */
     VIOLATIONS_MAX = 5,
+    CUTS_TRIED = 5,
     SHARE = 2000, /* states of one record at most, so that seeds change */
 };
 
@@ -45,6 +51,9 @@ struct options {
     const char *only;
     const char *scratch;
     const char *replay;
+    const char *live, *judge; /* a store's folder */
+    const char *notes;
+    uint64_t notes_at;
     bool verbose;
 };
 
@@ -203,6 +212,27 @@ static bool workload_recorded(struct run *run, const struct workload *workload, 
     return false;
 }
 
+/* Nothing was missed: made from the record, the folder is as the workload left it. LMDB's lock file
+ * alone is written through a map. */
+static bool record_is_whole(struct run *run, const struct history *history)
+{
+    int signal_number;
+    char again[PATH_ROOM + 8];
+    (void)snprintf(again, sizeof(again), "%s.again", run->path);
+    pid_t pid = child();
+    if (pid == 0) {
+        if (image_build_whole(history, again))
+            execlp("diff", "diff", "-rq", "--exclude=lock.mdb", run->path, again, NULL);
+        _exit(1);
+    }
+    bool whole = child_ended(pid, &signal_number);
+    remove_all(again);
+    if (!whole)
+        printf("the record is not what was done\n");
+    run->violations += !whole;
+    return whole;
+}
+
 /* A cut of the earlier record: any, or (to be damaged) the end, with all that is open kept. */
 static struct workload_from from_choose(const struct workload *workload,
                                         const struct history *history, uint64_t seed)
@@ -244,19 +274,33 @@ static bool base_recorded(struct run *run, const struct workload *workload, uint
     return true;
 }
 
+/* Judges at most `most` states of one run of it. */
+static void workload_judge(struct run *run, const struct workload *workload, uint64_t seed,
+                           const struct workload_from *from, uint64_t most)
+{
+    struct history history;
+    if (!workload_recorded(run, workload, seed, run->record, from))
+        return;
+    history_of(&history, run->record);
+    run->records++;
+    if (record_is_whole(run, &history))
+        record_judge(run, workload, seed, &history, most);
+    history_done(&history);
+}
+
+/* What begins behind a cut does so behind several: which one it is matters more than how it goes
+ * on. */
 static void workload_try(struct run *run, const struct workload *workload, uint64_t seed,
                          uint64_t most)
 {
-    struct history earlier = {0}, history;
-    struct workload_from from = {0};
-    bool ok = base_recorded(run, workload, seed, &earlier);
-    if (ok && workload->base != BASE_NOTHING)
-        from = from_choose(workload, &earlier, seed);
-    if (ok && workload_recorded(run, workload, seed, run->record, from.history ? &from : NULL)) {
-        history_of(&history, run->record);
-        run->records++;
-        record_judge(run, workload, seed, &history, most);
-        history_done(&history);
+    struct history earlier = {0};
+    if (workload->base == BASE_NOTHING) {
+        workload_judge(run, workload, seed, NULL, most);
+    } else if (base_recorded(run, workload, seed, &earlier)) {
+        for (uint64_t i = 0; i < CUTS_TRIED && !out_of_time(run); i++) {
+            struct workload_from from = from_choose(workload, &earlier, seed * CUTS_TRIED + i);
+            workload_judge(run, workload, seed * CUTS_TRIED + i, &from, most / CUTS_TRIED + 1);
+        }
     }
     history_done(&earlier);
 }
@@ -325,6 +369,38 @@ static void replay(struct run *run)
     }
 }
 
+/* --- On a disk of which others make states -----------------------------------------------------
+ */
+
+static int live(const struct options *options)
+{
+    int notes = open(options->notes, O_WRONLY | O_DIRECT | O_CLOEXEC);
+    for (unsigned i = 0; i < workload_count && notes >= 0; i++)
+        if (options->only && strcmp(options->only, workloads[i].name) == 0)
+            return workload_live(&workloads[i], options->seed, options->live, notes,
+                                 options->notes_at)
+                       ? 0
+                       : 1;
+    (void)fprintf(stderr, "crash: no such workload, or notes cannot be written\n");
+    return 64;
+}
+
+static int judge(const struct options *options)
+{
+    static struct trials trials;
+    static struct verdict verdict;
+    int notes = open(options->notes, O_RDONLY | O_CLOEXEC);
+    if (notes < 0) {
+        (void)fprintf(stderr, "crash: %s: %s\n", options->notes, strerrordesc_np(errno));
+        return 64;
+    }
+    trials_read_blocks(&trials, notes, options->notes_at);
+    close(notes);
+    judge_store(&trials, false, options->judge, &verdict);
+    printf("%u trials were noted: %s\n", trials.count, verdict.right ? "right" : verdict.why);
+    return verdict.right ? 0 : 1;
+}
+
 /* --- Beginning ---------------------------------------------------------------------------------
  */
 
@@ -344,6 +420,8 @@ static void options_read(struct options *options, int argc, char **argv)
         {"seed", required_argument, NULL, 's'},    {"states", required_argument, NULL, 'n'},
         {"seconds", required_argument, NULL, 't'}, {"workload", required_argument, NULL, 'w'},
         {"scratch", required_argument, NULL, 'd'}, {"replay", required_argument, NULL, 'r'},
+        {"live", required_argument, NULL, 'l'},    {"judge", required_argument, NULL, 'j'},
+        {"notes", required_argument, NULL, 'o'},   {"notes-at", required_argument, NULL, 'a'},
         {"verbose", no_argument, NULL, 'v'},       {NULL, 0, NULL, 0},
     };
     *options = (struct options){.seed = 1, .states = 2000, .scratch = "/dev/shm"};
@@ -360,6 +438,14 @@ static void options_read(struct options *options, int argc, char **argv)
             options->scratch = optarg;
         else if (c == 'r')
             options->replay = optarg;
+        else if (c == 'l')
+            options->live = optarg;
+        else if (c == 'j')
+            options->judge = optarg;
+        else if (c == 'o')
+            options->notes = optarg;
+        else if (c == 'a')
+            options->notes_at = number_of(optarg);
         else if (c == 'v')
             options->verbose = true;
         else
@@ -372,6 +458,8 @@ int main(int argc, char **argv)
     static struct run run;
     char folder[PATH_ROOM - 8];
     options_read(&run.options, argc, argv);
+    if ((run.options.live || run.options.judge) && run.options.notes)
+        return run.options.live ? live(&run.options) : judge(&run.options);
     (void)snprintf(folder, sizeof(folder), "%s/veredus-crash-XXXXXX", run.options.scratch);
     if (!mkdtemp(folder)) {
         (void)fprintf(stderr, "crash: %s: %s\n", folder, strerrordesc_np(errno));

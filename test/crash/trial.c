@@ -5,6 +5,8 @@
  */
 #include "trial.h"
 
+#include <unistd.h>
+
 #include "base/must.h"
 
 struct model {
@@ -35,6 +37,17 @@ void trials_read(struct trials *trials, const struct history *history, uint32_t 
     for (uint32_t i = 0; i < at; i++)
         if (history->events[i]->kind == DISK_NOTE)
             note_read(trials, event_octets(history->events[i]));
+}
+
+void trials_read_blocks(struct trials *trials, int file, uint64_t at)
+{
+    struct note note;
+    memset(trials, 0, sizeof(*trials));
+    while (pread(file, &note, sizeof(note), (off_t)at) == (ssize_t)sizeof(note) &&
+           note.trial.number > 0) {
+        note_read(trials, str_make(&note, sizeof(note)));
+        at += NOTE_BLOCK;
+    }
 }
 
 uint32_t trials_begin_at(const struct history *history)

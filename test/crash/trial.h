@@ -20,7 +20,8 @@
 enum {
     BOXES = 3,
     TRIALS_MAX = 2048,
-    HEAD_ROOM = 24
+    HEAD_ROOM = 24,
+    NOTE_BLOCK = 4096 /* where notes are blocks of a device */
 };
 
 enum trial_kind {
@@ -63,6 +64,8 @@ struct trials {
 
 /* What the notes before event `at` say. */
 void trials_read(struct trials *trials, const struct history *history, uint32_t at);
+/* The same from a file of blocks, up to the first that holds no note. */
+void trials_read_blocks(struct trials *trials, int file, uint64_t at);
 /* The event behind the note that says so; 0: there is none. */
 uint32_t trials_begin_at(const struct history *history);
 

@@ -64,6 +64,8 @@ struct work {
     struct wait over;
     struct fiber_start starts[WRITERS_MAX];
     struct trials trials; /* of the base */
+    int notes;            /* -1: into the record */
+    off_t notes_at;
     bool ok;
 };
 
@@ -72,10 +74,22 @@ static bool chance(struct work *work, unsigned of_hundred)
     return fake_random_below(&work->random, HUNDRED) < of_hundred;
 }
 
-static void note(const struct trial *trial)
+/* A block each, past every cache: so it has its place among what the file system writes. */
+static void note_write(struct work *work, const struct note *note)
+{
+    static _Alignas(NOTE_BLOCK) unsigned char block[NOTE_BLOCK];
+    memcpy(block, note, sizeof(*note));
+    must(pwrite(work->notes, block, NOTE_BLOCK, work->notes_at) == NOTE_BLOCK);
+    work->notes_at += NOTE_BLOCK;
+}
+
+static void note(struct work *work, const struct trial *trial)
 {
     struct note note = {.trial = *trial};
-    disk_record_note(&note, sizeof(note));
+    if (work->notes >= 0)
+        note_write(work, &note);
+    else
+        disk_record_note(&note, sizeof(note));
 }
 
 /* --- One trial -------------------------------------------------------------------------------- */
@@ -246,7 +260,7 @@ static void trial_answered(struct work *work, struct attempt *attempt, struct er
         if (op->stamp)
             trial->modseq[box] = op->modseq;
     }
-    note(trial);
+    note(work, trial);
 }
 
 static void trial_run(struct work *work)
@@ -257,7 +271,7 @@ static void trial_run(struct work *work)
     if (attempt.trial.kind == TRIAL_DELIVER)
         body_make(work, &attempt);
     ops_make(work, &attempt);
-    note(&attempt.trial);
+    note(work, &attempt.trial);
     trial_answered(work, &attempt, engine_commit_wait(work->store.engine, &attempt.commit));
     free(attempt.body.iov_base);
 }
@@ -295,7 +309,7 @@ static bool base_settle(struct work *work)
         (void)fprintf(stderr, "the start of a workload: %.*s\n", STR_FMT(buf_str(&why)));
     for (uint32_t i = 0; i < work->trials.count && ok; i++) {
         uint32_t number = work->trials.order[i];
-        note(&work->trials.list[number]);
+        note(work, &work->trials.list[number]);
         if (number >= work->number_next)
             work->number_next = number + 1;
         for (unsigned box = 0; box < BOXES; box++) {
@@ -455,18 +469,23 @@ static void notes_begin(struct work *work)
     disk_record_note(&begins, sizeof(begins));
 }
 
+static void work_init(struct work *work, const struct workload *workload, uint64_t seed)
+{
+    *work = (struct work){.workload = workload, .number_next = 1, .notes = -1};
+    fake_random_init(&work->random, seed, workload->name);
+    local_settings_default(&work->store.settings);
+    work->store.settings.segment_size = STORE_SEGMENT;
+    work->store.settings.least_free = 0;
+    work->store.settings.prefill = fake_random_below(&work->random, 2) == 0;
+    work->store.settings.overlay_soft = 1000 + fake_random_below(&work->random, OVERLAY);
+    work->store.arg = work;
+}
+
 bool workload_run(const struct workload *workload, uint64_t seed, struct disk_record *record,
                   const char *path, const struct workload_from *from)
 {
     static struct work work;
-    work = (struct work){.workload = workload, .number_next = 1};
-    fake_random_init(&work.random, seed, workload->name);
-    local_settings_default(&work.store.settings);
-    work.store.settings.segment_size = STORE_SEGMENT;
-    work.store.settings.least_free = 0;
-    work.store.settings.prefill = fake_random_below(&work.random, 2) == 0;
-    work.store.settings.overlay_soft = 1000 + fake_random_below(&work.random, OVERLAY);
-    work.store.arg = &work;
+    work_init(&work, workload, seed);
     if (from && !image_build(from->history, from->at, from->k, from->seed, path))
         return false;
     if (!from && mkdir(path, 0700) < 0)
@@ -480,4 +499,15 @@ bool workload_run(const struct workload *workload, uint64_t seed, struct disk_re
     store_run(&work.store, path, work_run);
     disk_record_end();
     return work.ok && !record->over;
+}
+
+bool workload_live(const struct workload *workload, uint64_t seed, const char *path, int notes,
+                   uint64_t notes_at)
+{
+    static struct work work;
+    work_init(&work, workload, seed);
+    work.notes = notes;
+    work.notes_at = (off_t)notes_at;
+    store_run(&work.store, path, work_run);
+    return work.ok;
 }

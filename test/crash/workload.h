@@ -42,4 +42,9 @@ struct workload_from {
 bool workload_run(const struct workload *workload, uint64_t seed, struct disk_record *record,
                   const char *path, const struct workload_from *from);
 
+/* The same, recorded by nobody: on a disk whose blocks are (blocks.py). Notes go to `notes`, a
+ * device or file opened past the cache, from `notes_at` on: a NOTE_BLOCK each. */
+bool workload_live(const struct workload *workload, uint64_t seed, const char *path, int notes,
+                   uint64_t notes_at);
+
 #endif
