@@ -118,6 +118,10 @@ static struct err login_add(struct request *request, const struct account *accou
         return err_make(ERR_NO_MEMORY);
     }
     HASH_ADD(hh, peer->logins, handle, sizeof(login->handle), login);
+    if (!HASH_ADDED(login)) {
+        login_release(login);
+        return err_make(ERR_NO_MEMORY);
+    }
     *login_r = login;
     return err_none();
 }

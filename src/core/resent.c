@@ -235,6 +235,8 @@ static void try_remember(struct resent *resent, struct try_token token, uint64_t
     }
     *try = (struct known_try){.token = token, .message = message, .key = key, .earlier = earlier};
     HASH_ADD(hh, resent->tries, token, sizeof(token), try);
+    if (!HASH_ADDED(try))
+        return; /* as above; the arena has it */
     TAILQ_INSERT_TAIL(&resent->order, try, order);
     resent->try_count++;
 }
@@ -449,6 +451,10 @@ static struct unseen_message *unseen_keep(struct resent *resent, struct resent_k
             return NULL;
         *unseen = (struct unseen_message){.key = key};
         HASH_ADD(hh, resent->unseen, key, sizeof(key), unseen);
+        if (!HASH_ADDED(unseen)) {
+            free(unseen);
+            return NULL;
+        }
     }
     unseen->token = token;
     unseen->message = message;

@@ -59,6 +59,10 @@ void serve_upload_open(struct request *request)
     }
     slot->number = number;
     HASH_ADD(hh, peer->uploads, number, sizeof(slot->number), slot);
+    if (!HASH_ADDED(slot)) {
+        free(slot);
+        peer_cut(peer, err_make(ERR_NO_MEMORY));
+    }
 }
 
 static struct err slabs_write(struct request *request, struct upload_slot *slot)
