@@ -1,10 +1,13 @@
-/* Property: what decodes encodes to the same octets and can be printed; whoever sent it may. */
+/* Properties: what decodes encodes to the same octets and can be printed; whoever sent it may;
+ * memory is linear. */
 #include "base/must.h"
 #include "bus/messages.h"
 
 enum {
     ARENA = 4 * 1024 * 1024,
-    PRINTED = 64 * 1024
+    PRINTED = 64 * 1024,
+    MEMORY_TIMES = 16, /* a record of a list, beside what it is on the wire */
+    MEMORY_MORE = 1 << 17,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -39,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         struct arena arena;
         arena_init(&arena, ARENA);
         packet_check(str_make(data, n), sender, &arena);
+        must(arena.used <= MEMORY_TIMES * n + MEMORY_MORE);
         arena_done(&arena);
     }
     return 0;

@@ -7,6 +7,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
+enum {
+    MEMORY_TIMES = 8,      /* copies of the text in the arena */
+    MEMORY_MORE = 1 << 14, /* its first block */
+};
+
 static void key_check(const struct addr *addr, struct arena *arena)
 {
     struct buf key = BUF_INIT(4096), again = BUF_INIT(4096);
@@ -40,6 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         buf_clear(&printed);
         addr_print_display(&printed, &one);
     }
+    must(arena.used <= MEMORY_TIMES * n + MEMORY_MORE);
     buf_done(&printed);
     arena_done(&arena);
     return 0;

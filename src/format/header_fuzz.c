@@ -1,12 +1,18 @@
 /*
  * Properties: fields follow each other without a gap; they are those of the summary; reading a list
- * ends, its groups are balanced, and what was copied is no longer than the text.
+ * ends, its groups are balanced, and what was copied is no longer than the text; memory is linear.
  */
 #include "base/must.h"
 #include "format/header.h"
 #include "format/summary.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+enum {
+    /* What is taken from the arena, the summary included. */
+    MEMORY_TIMES = 200,
+    MEMORY_MORE = 1 << 20,
+};
 
 static void fields_check(struct str text, struct arena *arena)
 {
@@ -62,6 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     list_check(text, &arena);
     if (!err_is(header_from_check(text, 1, 0, &arena, &author)))
         must(author.local.n && author.domain.n);
+    must(arena.used <= MEMORY_TIMES * n + MEMORY_MORE);
     header_unfold(text, &unfolded);
     must(unfolded.n <= n);
     buf_done(&unfolded);

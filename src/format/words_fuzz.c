@@ -1,12 +1,20 @@
 /*
  * Properties: what is decoded is UTF-8 without controls and not much longer than the input; what is
- * encoded reads back; base64 and quoted-printable read back what they wrote, however it was cut.
+ * encoded reads back; base64 and quoted-printable read back what they wrote, and read whatever they
+ * are given as the same, however it was cut; memory is linear.
  */
 #include "base/must.h"
 #include "format/encodings.h"
 #include "format/words.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+enum {
+    /* What is taken from the arena: some copies of the text, a parameter for each of its octets at
+     * worst, and the list of RFC 2231's segments once. */
+    MEMORY_TIMES = 100,
+    MEMORY_MORE = 1 << 18,
+};
 
 /* A converter that gives back what it gets, malformed as it may be. */
 static bool echo(void *context, struct str charset, struct str bytes, struct buf *buf)
@@ -97,6 +105,35 @@ static void quoted_printable_check(struct str text, size_t step)
     buf_done(&back);
 }
 
+/* What is no base64 and no quoted-printable either: the same whatever the cuts. */
+static void decoders_check(struct str text, size_t step)
+{
+    struct buf one = BUF_INIT(1 << 20), two = BUF_INIT(1 << 20);
+    struct base64_decode base64, base64_cut;
+    struct quoted_printable_decode quoted, quoted_cut;
+    base64_decode_init(&base64);
+    base64_decode_init(&base64_cut);
+    base64_decode_feed(&base64, text, &one);
+    for (struct str rest = text; rest.n; rest = str_from_index(rest, step))
+        base64_decode_feed(&base64_cut, str_head(rest, step), &two);
+    base64_decode_end(&base64, &one);
+    base64_decode_end(&base64_cut, &two);
+    must(str_eq(buf_str(&one), buf_str(&two)) && base64.malformed == base64_cut.malformed);
+    must(one.n <= text.n);
+    buf_clear(&one);
+    buf_clear(&two);
+    quoted_printable_decode_init(&quoted);
+    quoted_printable_decode_init(&quoted_cut);
+    quoted_printable_decode_feed(&quoted, text, &one);
+    for (struct str rest = text; rest.n; rest = str_from_index(rest, step))
+        quoted_printable_decode_feed(&quoted_cut, str_head(rest, step), &two);
+    quoted_printable_decode_end(&quoted, &one);
+    quoted_printable_decode_end(&quoted_cut, &two);
+    must(str_eq(buf_str(&one), buf_str(&two)) && quoted.malformed == quoted_cut.malformed);
+    buf_done(&one);
+    buf_done(&two);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     if (n == 0 || n > 16384)
@@ -109,6 +146,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     params_check(text, &arena);
     base64_check(text, step);
     quoted_printable_check(text, step);
+    decoders_check(text, step);
+    must(arena.used <= MEMORY_TIMES * text.n + MEMORY_MORE);
     arena_done(&arena);
     return 0;
 }
