@@ -19,14 +19,20 @@ enum {
 
 #define STEP_MOST (3600 * NS_PER_SECOND) /* for what the driver waits for */
 
-static const struct str configuration = STR_INIT("hostname = mx.example.test\n"
-                                                 "postmaster = alice@example.test\n"
-                                                 "smtp {\n"
-                                                 "    message_size = 1M\n"
-                                                 "}\n"
-                                                 "pop3 {\n"
-                                                 "    plain_text_from = { \"192.0.2.0/24\" }\n"
-                                                 "}\n");
+#define CONFIGURATION(postmaster, limits)                                                          \
+    "hostname = mx.example.test\n"                                                                 \
+    "postmaster = " postmaster "\n"                                                                \
+    "smtp {\n"                                                                                     \
+    "    message_size = 1M\n" limits "}\n"                                                         \
+    "pop3 {\n"                                                                                     \
+    "    plain_text_from = { \"192.0.2.0/24\" }\n"                                                 \
+    "}\n"
+
+/* As people_changes has them; a reload goes from one to the other. */
+static const struct str configurations[] = {
+    STR_INIT(CONFIGURATION("alice@example.test", "")),
+    STR_INIT(CONFIGURATION("bob@example.test", "    messages = 7\n    recipients = 100\n")),
+};
 
 struct early_peer {
     int handle;
@@ -209,7 +215,7 @@ static void core_begin(void *arg)
     if (!err_is(e) && room->house->examines)
         e = examine(room);
     if (!err_is(e))
-        e = core_open(&room->core, &room->loop, room->fibers, &room->log, &room->house->conf,
+        e = core_open(&room->core, &room->loop, room->fibers, &room->log, room->house->conf,
                       room->engine, room->resent);
     room->failed = e;
     fake_stop(room->house->fake);
@@ -290,7 +296,7 @@ static void edge_start(struct house *house, enum house_slot slot)
     must(room->fibers);
     log_init(&room->log, &house->fake->world, box ? "box" : "mx");
     must(!err_is(edge_open(&room->edge, &room->loop, room->fibers, &room->log, bus_role_of(slot),
-                           (uint32_t)slot, &house->conf)));
+                           (uint32_t)slot, house->conf)));
     protocols_open(&room->edge, box);
     struct err e = edge_listen(&room->edge, box ? LISTEN_POP3 : LISTEN_SMTP, listener, STR("here"));
     if (!box && !err_is(e))
@@ -313,20 +319,24 @@ static void start(struct fake_world *fake, struct fake_event *event)
 
 /* --- The driver asks ------------------------------------------------------------------------- */
 
-struct errand {
-    struct fiber_start start;
-    struct core_room *room;
-    void (*run)(struct core *, void *);
-    void *arg;
-    bool done;
-};
-
 static void errand_run(void *arg)
 {
-    struct errand *errand = arg;
+    struct house_errand *errand = arg;
     errand->run(&errand->room->core, errand->arg);
     errand->done = true;
     fake_stop(errand->room->house->fake);
+}
+
+bool house_errand(struct house *house, struct house_errand *errand)
+{
+    if (!house->core || !house->core->serving)
+        return false;
+    errand->room = house->core;
+    errand->start = (struct fiber_start){.run = errand_run, .arg = errand};
+    role_enter(house, HOUSE_CORE);
+    fiber_run(house->core->fibers, &errand->start);
+    role_leave(house, HOUSE_CORE);
+    return true;
 }
 
 /* Runs the world until *done, which somebody sets who then stops it. */
@@ -344,14 +354,23 @@ static bool wait_until(struct house *house, const bool *done)
 
 bool house_do(struct house *house, void (*run)(struct core *core, void *arg), void *arg)
 {
-    if (!house->core || !house->core->serving)
-        return false;
-    struct errand errand = {.room = house->core, .run = run, .arg = arg};
-    errand.start = (struct fiber_start){.run = errand_run, .arg = &errand};
-    role_enter(house, HOUSE_CORE);
-    fiber_run(house->core->fibers, &errand.start);
-    role_leave(house, HOUSE_CORE);
-    return wait_until(house, &errand.done);
+    struct house_errand errand = {.run = run, .arg = arg};
+    return house_errand(house, &errand) && wait_until(house, &errand.done);
+}
+
+void house_configure(struct house *house, size_t which)
+{
+    house->conf = &house->confs[which];
+    if (house->core && house->core->serving && role_enter(house, HOUSE_CORE)) {
+        core_configure(&house->core->core, house->conf);
+        role_leave(house, HOUSE_CORE);
+    }
+    for (int slot = HOUSE_MX_1; slot < HOUSE_SLOTS; slot++) {
+        if (!house->edges[slot] || !role_enter(house, slot))
+            continue;
+        edge_configure(&house->edges[slot]->edge, house->conf);
+        role_leave(house, slot);
+    }
 }
 
 uint64_t house_sessions(const struct house *house)
@@ -462,8 +481,10 @@ static void configure(struct house *house)
 {
     struct conf_trouble trouble = {.text = BUF_INIT(CONF_TEXT)};
     arena_init(&house->conf_arena, CONF_ARENA);
-    must(!err_is(conf_parse(configuration, STR("simulator"), STR("/"), &house->conf_arena,
-                            &house->conf, &trouble)));
+    for (size_t i = 0; i < sizeof(configurations) / sizeof(configurations[0]); i++)
+        must(!err_is(conf_parse(configurations[i], STR("simulator"), STR("/"), &house->conf_arena,
+                                &house->confs[i], &trouble)));
+    house->conf = &house->confs[0];
     buf_done(&trouble.text);
 }
 

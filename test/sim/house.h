@@ -11,6 +11,7 @@
 
 #include "core/core.h"
 #include "edge/edge.h"
+#include "people.h"
 #include "store/local/local.h"
 #include "sys/fake/call.h"
 
@@ -38,7 +39,8 @@ struct house {
     struct fake_disk *disk;
     struct fake_random random;
     struct arena conf_arena;
-    struct conf conf;
+    struct conf confs[PEOPLE_STATES]; /* all outlive every role */
+    const struct conf *conf;          /* that new roles begin with */
     struct local_settings settings;
     struct index *index; /* NULL: to be made */
     bool index_is_lost;  /* at every restart: it is rebuilt from the log */
@@ -68,6 +70,22 @@ void house_look(struct house *house);
 
 /* Runs `run` on a fiber of core and comes back when it returned. False: it did not. */
 bool house_do(struct house *house, void (*run)(struct core *core, void *arg), void *arg);
+/* A run on a fiber of core that nobody waits for. The struct is the caller's until `done`, or until
+ * core has died. */
+struct house_errand {
+    struct fiber_start start;
+    struct core_room *room;
+    void (*run)(struct core *core, void *arg);
+    void *arg;
+    bool done;
+};
+
+/* False: core does not serve. */
+bool house_errand(struct house *house, struct house_errand *errand);
+
+/* A reload: every role gets this configuration, and those that begin from now on. */
+void house_configure(struct house *house, size_t which);
+
 /* Ends core in the orderly way and starts it again on what is on the disk, behind an fsck. */
 void house_reopen_core(struct house *house);
 

@@ -33,6 +33,7 @@ void oracle_close(struct oracle *oracle)
     for (size_t i = 0; i < PEOPLE_ACCOUNTS; i++)
         free(oracle->accounts[i].at);
     free(oracle->letters);
+    free(oracle->outcomes);
     buf_done(&oracle->text);
 }
 
@@ -103,6 +104,15 @@ static void octets_make(struct letter *letter, struct fake_random *random, size_
         must(buf_put(octets, STR("no end of line")));
 }
 
+/* In any of its states. */
+static uint32_t change_accounts(const struct people_address *address)
+{
+    uint32_t accounts = 0;
+    for (size_t i = 0; address->change && i < PEOPLE_STATES; i++)
+        accounts |= people_changes[address->change - 1].states[i].accounts;
+    return accounts;
+}
+
 static void addresses_choose(struct letter *letter, struct fake_random *random)
 {
     static const size_t counts[] = {1, 1, 1, 2, 3, LETTER_ADDRESSES};
@@ -110,7 +120,7 @@ static void addresses_choose(struct letter *letter, struct fake_random *random)
     for (size_t i = 0; i < letter->address_count; i++) {
         letter->addresses[i] = fake_random_below(random, PEOPLE_ADDRESSES);
         const struct people_address *address = &people_addresses[letter->addresses[i]];
-        letter->accounts |= address->accounts | address->perhaps;
+        letter->accounts |= address->accounts | address->perhaps | change_accounts(address);
         letter->certain |= address->full ? 0 : address->accounts;
         letter->utf8 = letter->utf8 || address->utf8;
     }
@@ -252,8 +262,12 @@ void oracle_listed(struct oracle *oracle, int account, struct str id, uint64_t l
         return;
     }
     struct known *known = known_find(oracle, account, id);
-    if (!known)
+    if (!known) {
         known = known_add(oracle, account, id);
+        if (account == PEOPLE_LEAVER && listing <= oracle->left_at)
+            *known = (struct known){.state = KNOWN_GONE, .gone_at = listing};
+        memcpy(known->id, id.p, id.n);
+    }
     if (known->state == KNOWN_GONE && listing > known->gone_at)
         oracle_wrong(oracle, "account %d: %s was acknowledged as removed and is back", account,
                      known->id);
@@ -412,6 +426,27 @@ void oracle_removal(struct oracle *oracle, int account, struct str id, enum know
     known->state = state;
 }
 
+void oracle_account_leaves(struct oracle *oracle, int account)
+{
+    uint32_t others = ~(1u << account);
+    for (size_t i = 0; i < oracle->letter_count; i++) {
+        struct letter *letter = oracle->letters[i];
+        letter->least[account] = 0;
+        letter->unknown_reach.sure &= others;
+        letter->together &= others;
+    }
+}
+
+void oracle_account_left(struct oracle *oracle, int account)
+{
+    struct known_list *list = &oracle->accounts[account];
+    oracle->left_at = oracle->listings;
+    for (size_t i = 0; i < list->count; i++) {
+        list->at[i].state = KNOWN_GONE;
+        list->at[i].gone_at = oracle->listings;
+    }
+}
+
 /* --- Judgment -------------------------------------------------------------------------------- */
 
 /* Copies by letter of one account: what is there, and what was removed at a reader's wish. */
@@ -427,7 +462,7 @@ static void copies_count(struct oracle *oracle, int account, uint64_t first_list
             continue;
         if (known->letter)
             copies[known->letter->number - 1]++;
-        else
+        else if (account != PEOPLE_LEAVER || known->state != KNOWN_GONE)
             oracle_wrong(oracle, "account %d: %s was never read", account, known->id);
     }
 }
@@ -445,14 +480,6 @@ static void letter_judge(struct oracle *oracle, struct letter *letter, int accou
 
 /* --- Conservation ---------------------------------------------------------------------------- */
 
-/* What came of one message that was accepted. */
-struct outcome {
-    uint64_t message;
-    const struct letter *letter;
-    uint32_t accounts; /* that have or had a copy */
-    uint64_t notices;
-};
-
 static int outcome_order(const void *a, const void *b)
 {
     const struct outcome *one = a, *other = b;
@@ -465,11 +492,14 @@ static size_t outcomes_collect(struct oracle *oracle, struct outcome *rows)
     size_t count = 0, joined = 0;
     for (int account = 0; account < PEOPLE_ACCOUNTS; account++) {
         const struct known_list *list = &oracle->accounts[account];
-        for (size_t i = 0; i < list->count; i++)
+        for (size_t i = 0; i < list->count; i++) {
+            if (!list->at[i].message)
+                continue; /* it left unread */
             rows[count++] = (struct outcome){.message = list->at[i].message,
                                              .letter = list->at[i].letter,
                                              .accounts = list->at[i].is_notice ? 0 : 1u << account,
                                              .notices = list->at[i].is_notice};
+        }
     }
     qsort(rows, count, sizeof(*rows), outcome_order);
     for (size_t i = 0; i < count; i++) {
@@ -523,7 +553,9 @@ static void conservation_judge(struct oracle *oracle)
     count = outcomes_collect(oracle, rows);
     for (size_t i = 0; i < count && !oracle->violated; i++)
         outcome_judge(oracle, &rows[i]);
-    free(rows);
+    free(oracle->outcomes);
+    oracle->outcomes = rows;
+    oracle->outcome_count = count;
 }
 
 void oracle_judge(struct oracle *oracle, uint64_t first_listing)

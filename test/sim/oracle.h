@@ -108,6 +108,9 @@ struct oracle {
     size_t letter_count;
     struct known_list accounts[PEOPLE_ACCOUNTS];
     uint64_t listings;
+    uint64_t left_at; /* listings that had begun when PEOPLE_LEAVER was gone the last time */
+    struct outcome *outcomes; /* of each message that was accepted, from the judgment on */
+    size_t outcome_count;
     uint64_t accepted, refused, unknown, repeated, read, removed, notices, checked;
     bool violated;
     struct buf text; /* what was violated */
@@ -151,6 +154,18 @@ struct found {
 
 /* `text`: the message as served. */
 struct found oracle_find(struct oracle *oracle, int account, struct str text);
+
+/* An account's removal begins, and is acknowledged: its mail must not come back. */
+void oracle_account_leaves(struct oracle *oracle, int account);
+void oracle_account_left(struct oracle *oracle, int account);
+
+/* What came of one message that was accepted. */
+struct outcome {
+    uint64_t message;
+    const struct letter *letter;
+    uint32_t accounts; /* that have or had a copy */
+    uint64_t notices;
+};
 
 /* After a listing of every account in which each message was read: is everything there, once? */
 void oracle_judge(struct oracle *oracle, uint64_t first_listing);

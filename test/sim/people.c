@@ -17,13 +17,14 @@ enum {
     FRANK = 1 << 5,
     GRACE = 1 << 6,
     IVAN = 1 << PEOPLE_MEMBER,
+    HENRY = 1 << PEOPLE_LEAVER,
     TEAM = ALICE | CAROL | DAVE,
 };
 
 const struct str people_accounts[PEOPLE_ACCOUNTS] = {
     STR_INIT("alice@example.test"), STR_INIT("bob@example.test"),  STR_INIT("carol@example.test"),
     STR_INIT("dave@example.test"),  STR_INIT("erin@example.test"), STR_INIT("frank@example.test"),
-    STR_INIT("grace@else.test"),    STR_INIT("ivan@example.test"),
+    STR_INIT("grace@else.test"),    STR_INIT("ivan@example.test"), STR_INIT("henry@example.test"),
 };
 
 const struct people_address people_addresses[PEOPLE_ADDRESSES] = {
@@ -34,7 +35,10 @@ const struct people_address people_addresses[PEOPLE_ADDRESSES] = {
     {.path = STR_INIT("erin@example.test"), .reply = 250, .accounts = ERIN},
     {.path = STR_INIT("@relay.test:frank@example.test"), .reply = 250, .accounts = FRANK},
     {.path = STR_INIT("grace@else.test"), .reply = 250, .accounts = GRACE},
-    {.path = STR_INIT("Postmaster"), .reply = 250, .accounts = ALICE},
+    {.path = STR_INIT("Postmaster"), .change = 1},
+    {.path = STR_INIT("turn@example.test"), .change = 2},
+    {.path = STR_INIT("ring@example.test"), .change = 3},
+    {.path = STR_INIT("henry@example.test"), .change = 4},
     {.path = STR_INIT("sales@example.test"), .reply = 250, .accounts = TEAM | BOB},
     {.path = STR_INIT("team@example.test"), .reply = 250, .accounts = TEAM},
     {.path = STR_INIT("all@example.test"), .reply = 250, .accounts = TEAM | ERIN | FRANK},
@@ -49,15 +53,56 @@ const struct people_address people_addresses[PEOPLE_ADDRESSES] = {
     {.path = STR_INIT("somebody@elsewhere.test"), .reply = 550},
 };
 
-#define HASH "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$+H4vXYFWoXb2B34RuwJIpQ"
 #define ACCOUNT(address) "account \"" address "\" { password = \"" HASH "\" }\n"
+
+#define HASH "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$+H4vXYFWoXb2B34RuwJIpQ"
+
+const struct people_change people_changes[PEOPLE_CHANGES] = {
+    {STR_INIT("Postmaster"),
+     2,
+     {{.reply = 250, .accounts = ALICE}, {.reply = 250, .accounts = BOB}}},
+    {STR_INIT("turn@example.test"),
+     3,
+     {{.reply = 250,
+       .accounts = BOB,
+       .commands = {"alias add turn@example.test bob@example.test",
+                    "alias set turn@example.test bob@example.test"}},
+      {.reply = 250,
+       .accounts = CAROL | DAVE,
+       .commands = {"alias add turn@example.test carol@example.test dave@example.test",
+                    "alias set turn@example.test carol@example.test dave@example.test"}},
+      {.reply = 550, .commands = {"alias remove turn@example.test"}}}},
+    {STR_INIT("ring@example.test"),
+     3,
+     {{.reply = 250,
+       .accounts = DAVE | ERIN,
+       .commands = {"list add ring@example.test --owner alice@example.test "
+                    "--member dave@example.test --member erin@example.test",
+                    "list set ring@example.test --member erin@example.test"}},
+      {.reply = 250,
+       .accounts = DAVE,
+       .commands = {"list set ring@example.test --drop erin@example.test",
+                    "list add ring@example.test --owner alice@example.test "
+                    "--member dave@example.test"}},
+      {.reply = 550, .commands = {"list remove ring@example.test"}}}},
+    {STR_INIT("henry@example.test"),
+     3,
+     {{.reply = 250,
+       .accounts = HENRY,
+       .commands = {"account add henry@example.test --password-hash " HASH,
+                    "account set henry@example.test --enable"}},
+      {.reply = 550,
+       .commands = {"account set henry@example.test --disable",
+                    "account add henry@example.test --disabled --password-hash " HASH}},
+      {.reply = 550, .removes = true, .commands = {"account remove henry@example.test"}}}},
+};
 
 static const struct str directory_text = STR_INIT(
     "domain \"example.test\" { }\n"
     "domain \"else.test\" { }\n"
     "domain \"catch.test\" { }\n" ACCOUNT("alice@example.test") ACCOUNT("bob@example.test") ACCOUNT(
         "carol@example.test") ACCOUNT("dave@example.test") ACCOUNT("erin@example.test")
-        ACCOUNT("frank@example.test") ACCOUNT(
+        ACCOUNT("frank@example.test") ACCOUNT("henry@example.test") ACCOUNT(
             "grace@else.test") "account \"heidi@example.test\" { disabled = yes }\n"
                                "account \"ivan@example.test\" {\n"
                                "    quota = 30K\n"
@@ -81,6 +126,12 @@ static const struct str directory_text = STR_INIT(
                                "    member = \"carol@example.test\"\n"
                                "    member = \"dave@example.test\"\n"
                                "    member = \"heidi@example.test\"\n"
+                               "}\n"
+                               "alias \"turn@example.test\" { to = \"bob@example.test\" }\n"
+                               "list \"ring@example.test\" {\n"
+                               "    owner = \"alice@example.test\"\n"
+                               "    member = \"dave@example.test\"\n"
+                               "    member = \"erin@example.test\"\n"
                                "}\n"
                                "list \"all@example.test\" {\n"
                                "    owner = \"bob@example.test\"\n"

@@ -9,10 +9,14 @@
 #include "core/core.h"
 
 enum {
-    PEOPLE_ACCOUNTS = 8, /* that a reader may log in to */
-    PEOPLE_ADDRESSES = 20,
+    PEOPLE_ACCOUNTS = 9, /* that a reader may log in to */
+    PEOPLE_ADDRESSES = 23,
     PEOPLE_OWNER = 1,  /* bob owns the list that has a member with a quota, */
     PEOPLE_MEMBER = 7, /* ivan */
+    PEOPLE_LEAVER = 8, /* henry comes and goes */
+    PEOPLE_CHANGES = 4,
+    PEOPLE_STATES = 3,
+    PEOPLE_COMMANDS = 2,
 };
 
 #define PEOPLE_PASSWORD "secret"
@@ -24,10 +28,27 @@ struct people_address {
     int reply;         /* to RCPT, when nothing is wrong with the server */
     uint32_t accounts; /* bit i: delivered to people_accounts[i] */
     uint32_t perhaps;  /* bit i: to this one, or its list's owner is told that it is full */
+    int change;        /* 1 + its place in people_changes, whose states hold instead */
     bool full;         /* may be refused for its quota */
     bool utf8;         /* needs SMTPUTF8 */
 };
 
+/* An address that the clerk changes. */
+struct people_state {
+    int reply;
+    uint32_t accounts;
+    bool removes;                          /* PEOPLE_LEAVER with all his mail */
+    const char *commands[PEOPLE_COMMANDS]; /* that lead there, the next where one fails; none: it
+                                              is a configuration of the house */
+};
+
+struct people_change {
+    struct str path;
+    size_t count;
+    struct people_state states[PEOPLE_STATES]; /* at first it is in the first one */
+};
+
+extern const struct people_change people_changes[PEOPLE_CHANGES];
 extern const struct str people_accounts[PEOPLE_ACCOUNTS];
 extern const struct people_address people_addresses[PEOPLE_ADDRESSES];
 

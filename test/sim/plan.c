@@ -7,6 +7,7 @@
 const struct plan_row plan_rows[PLAN_ROWS] = {
     {"letters", offsetof(struct sim_plan, letters)},
     {"readings", offsetof(struct sim_plan, readings)},
+    {"changes", offsetof(struct sim_plan, changes)},
     {"strangers", offsetof(struct sim_plan, strangers)},
     {"troubles", offsetof(struct sim_plan, troubles)},
     {"kills", offsetof(struct sim_plan, kills)},
@@ -28,6 +29,7 @@ struct sim_plan plan_make(uint64_t seed)
         .tiny = tiny,
         .letters = tiny ? 12 : 60,
         .readings = tiny ? 3 : 10,
+        .changes = (uint32_t)fake_random_below(&random, 12),
         .strangers = tiny ? 1 : 6,
         .troubles = (uint32_t)fake_random_below(&random, PLAN_TROUBLES_MOST),
         .drops = kind != 0,

@@ -16,6 +16,7 @@ enum {
 struct sim_plan {
     uint32_t letters;
     uint32_t readings;  /* sessions of each reader */
+    uint32_t changes;   /* of the directory and the configuration */
     uint32_t strangers; /* sessions of each of those who mean no good */
     uint32_t troubles;  /* events of the weather */
     uint32_t spared;    /* bit i: the i-th of them does not happen */
@@ -32,8 +33,8 @@ struct plan_row {
 };
 
 enum {
-    PLAN_SPARED = 10, /* the row of `spared` */
-    PLAN_ROWS = 11
+    PLAN_SPARED = 11, /* the row of `spared` */
+    PLAN_ROWS = 12
 };
 
 extern const struct plan_row plan_rows[PLAN_ROWS];

@@ -256,6 +256,8 @@ static void heard_no(struct reader *reader, enum reader_asked kind, struct str l
     bool later = str_find(line, STR("[SYS/TEMP]")) >= 0;
     bool removed = kind == READ_RETR && str_find(line, STR("[SYS/PERM]")) >= 0;
     bool troubled = reader->sim->house.roles[HOUSE_CORE].deaths > 0 || reader->sim->plan.disk;
+    if (reader->account == PEOPLE_LEAVER && !reader->inspects)
+        return;
     if (kind == READ_WRONG_LOGIN || (removed && !reader->inspects) || (later && troubled))
         return;
     if (kind == READ_DELE || kind == READ_QUIT || reader->sim->house.roles[HOUSE_CORE].deaths)

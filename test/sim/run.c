@@ -7,6 +7,7 @@
 
 #include "base/must.h"
 #include "store/message_head.h"
+#include "store/trace.h"
 
 enum {
     LAST_LETTER = 3000, /* octets */
@@ -96,6 +97,8 @@ static bool is_done(const struct sim *sim)
     for (int i = 0; i < READERS; i++)
         if (!sim->readers[i].idle)
             return false;
+    if (!sim->clerk.idle)
+        return false;
     for (int i = 0; i < STRANGERS; i++)
         if (!sim->strangers[i].idle)
             return false;
@@ -182,6 +185,62 @@ static void inspect_by_pop3(struct sim *sim)
         oracle_judge(&sim->oracle, sim->inspection);
 }
 
+/* --- The trace is the log: it says of each message what became of every copy -------------------
+ */
+
+static int account_named(struct str address)
+{
+    for (int i = 0; i < PEOPLE_ACCOUNTS; i++)
+        if (str_eq(people_accounts[i], address))
+            return i;
+    return -1;
+}
+
+struct told {
+    uint64_t accepted, notices;
+    uint32_t delivered;
+};
+
+static void trace_told(struct sim *sim, const struct trace_event *event, struct told *told)
+{
+    told->accepted += event->kind == TRACED_accepted;
+    told->notices += event->kind == TRACED_quota_notice;
+    for (size_t i = 0; event->kind == TRACED_delivered && i < event->value_count; i++) {
+        if (event->values[i].field != TRACE_account)
+            continue;
+        int account = account_named(event->values[i].text);
+        /* A notice is delivered too, and told as such. */
+        if (account >= 0)
+            told->delivered |= 1u << account;
+        else
+            oracle_wrong(&sim->oracle, "the trace has a copy for nobody");
+    }
+}
+
+/* An account that left took its copies with it. */
+static void trace_look(struct sim *sim, struct core *core, const struct outcome *outcome)
+{
+    struct arena arena;
+    struct trace_event *events;
+    size_t count = 0;
+    struct told told = {.accepted = 0};
+    uint32_t shown = ~(1u << PEOPLE_LEAVER | (outcome->notices ? 1u << PEOPLE_OWNER : 0));
+    arena_init(&arena, 1 << 20);
+    struct err e = trace_by_message(core->engine, outcome->message, world_wall(&sim->fake->world),
+                                    &arena, &events, &count);
+    for (size_t i = 0; !err_is(e) && i < count; i++)
+        trace_told(sim, &events[i], &told);
+    arena_done(&arena);
+    if (err_is(e) || told.accepted != 1 || told.notices != outcome->notices ||
+        (told.delivered & shown) != (outcome->accounts & shown))
+        oracle_wrong(&sim->oracle,
+                     "letter %llu: the trace has accounts %x and %llu notices, there are %x and "
+                     "%llu",
+                     (unsigned long long)outcome->letter->number, told.delivered,
+                     (unsigned long long)told.notices, outcome->accounts,
+                     (unsigned long long)outcome->notices);
+}
+
 struct store_look {
     struct sim *sim;
     struct arena arena;
@@ -251,6 +310,9 @@ static void store_look(struct core *core, void *arg)
         store_account(look, core, i);
         arena_done(&look->arena);
     }
+    const struct oracle *oracle = &look->sim->oracle;
+    for (size_t i = 0; i < oracle->outcome_count && !oracle->violated; i++)
+        trace_look(look->sim, core, &oracle->outcomes[i]);
 }
 
 static void inspect_store(struct sim *sim)
@@ -308,6 +370,7 @@ static void work_give(struct sim *sim)
     }
     for (int i = 0; i < STRANGERS; i++)
         stranger_open(&sim->strangers[i], sim, i, sim->plan.strangers);
+    clerk_open(&sim->clerk, sim, sim->plan.changes);
     weather_open(&sim->weather, sim);
 }
 
@@ -319,6 +382,7 @@ static void sim_close(struct sim *sim)
         reader_close(&sim->readers[i]);
     for (int i = 0; i < STRANGERS; i++)
         stranger_close(&sim->strangers[i]);
+    clerk_close(&sim->clerk);
     if (!sim->oracle.violated)
         house_close(&sim->house);
     recorder_close(&sim->recorder, sim->fake);
@@ -355,6 +419,8 @@ struct sim_result sim_run(uint64_t seed, const struct sim_plan *plan, bool verbo
     sim->calm = true;
     weather_calm(&sim->weather);
     wait_for_roles(sim);
+    clerk_settle(&sim->clerk);
+    work(sim);
     settle(sim);
     last_letters(sim);
     inspect_by_pop3(sim);

@@ -82,8 +82,29 @@ static const struct people_address *address_taken(const struct host *host,
     return &people_addresses[letter->addresses[host->question.taken[at]]];
 }
 
+/* Where the address leads: to all of these in each state it may have been in since it was named, or
+ * in some. What a message of unknown end still does is in no state that we know. */
+static struct reach address_reach(const struct host *host, const struct people_address *address,
+                                  uint64_t named, bool is_known)
+{
+    struct reach reach = {.sure = address->accounts,
+                          .perhaps = address->accounts | address->perhaps};
+    if (!address->change)
+        return reach;
+    const struct people_change *change = &people_changes[address->change - 1];
+    uint32_t states = clerk_states(&host->sim->clerk, address->change - 1, named);
+    reach.sure = is_known ? UINT32_MAX : 0;
+    for (size_t i = 0; i < change->count; i++) {
+        if (is_known && !(states & 1u << i))
+            continue;
+        reach.sure &= change->states[i].accounts;
+        reach.perhaps |= change->states[i].accounts;
+    }
+    return reach;
+}
+
 /* By LMTP a mailbox without room refuses its own copy only, whatever the others get. */
-static struct reach reach_of(const struct host *host, const struct letter *letter)
+static struct reach reach_of(const struct host *host, const struct letter *letter, bool is_known)
 {
     struct reach reach = {.sure = 0};
     for (size_t i = 0; i < host->question.taken_count; i++) {
@@ -92,11 +113,27 @@ static struct reach reach_of(const struct host *host, const struct letter *lette
         reach.taken |= 1u << host->question.taken[i];
         if (i < host->outcomes && !told)
             continue;
+        struct reach one =
+            address_reach(host, address, host->question.named[host->question.taken[i]], is_known);
         if (told || !(host->lmtp && (address->full || host->outcomes)))
-            reach.sure |= address->accounts;
-        reach.perhaps |= address->accounts | address->perhaps;
+            reach.sure |= one.sure;
+        reach.perhaps |= one.perhaps;
     }
     return reach;
+}
+
+/* The replies that it may give, in the states it may be in. */
+static bool is_reply_of(const struct host *host, const struct people_address *address,
+                        uint64_t named, int code)
+{
+    if (!address->change)
+        return code == address->reply;
+    const struct people_change *change = &people_changes[address->change - 1];
+    uint32_t states = clerk_states(&host->sim->clerk, address->change - 1, named);
+    for (size_t i = 0; i < change->count; i++)
+        if (states & 1u << i && change->states[i].reply == code)
+            return true;
+    return false;
 }
 
 static bool any_full(const struct host *host, const struct letter *letter)
@@ -195,7 +232,7 @@ static void question_ended(struct host *host, bool silent)
     /* A message that some recipients were refused is not recognised (core/accept.c). */
     if (host->runs_ahead || (host->lmtp && any_full(host, letter)))
         letter->loose = true;
-    struct reach reach = reach_of(host, letter);
+    struct reach reach = reach_of(host, letter, host->outcomes_good > 0);
     weather_at_drop(&host->sim->weather);
     if (host->outcomes_good) { /* it knows enough, and does not come back for the others */
         letter_accepted(&host->sim->oracle, letter, &reach, forgotten(host, letter));
@@ -326,6 +363,7 @@ static void say_rcpt(struct host *host)
 {
     struct letter *letter = letter_now(host);
     size_t at = host->saying_at++;
+    host->named[at] = host->sim->fake->steps;
     say(host, "RCPT TO:<%.*s>", STR_FMT(people_addresses[letter->addresses[at]].path));
     ask(host, ASKED_RCPT, at);
     if (host->saying_at < letter->address_count)
@@ -340,6 +378,7 @@ static void said_all(struct host *host)
     ask(host, ASKED_MESSAGE, 0);
     host->in_question = letter_now(host);
     memcpy(host->question.taken, host->taken, sizeof(host->taken));
+    memcpy(host->question.named, host->named, sizeof(host->named));
     host->question.taken_count = host->taken_count;
     host->outcomes = host->outcomes_good = 0;
     host->outcomes_taken = 0;
@@ -524,9 +563,10 @@ static bool is_about_quota(int code, struct str line)
 static void heard_rcpt(struct host *host, size_t at, int code, struct str line)
 {
     const struct people_address *address = &people_addresses[letter_now(host)->addresses[at]];
-    if (code == address->reply && code / 100 == 2)
+    bool fits = is_reply_of(host, address, host->named[at], code);
+    if (fits && code / 100 == 2)
         host->taken[host->taken_count++] = at;
-    else if (code == address->reply || (address->full && is_about_quota(code, line)))
+    else if (fits || (address->full && is_about_quota(code, line)))
         return;
     else if (code / 100 == 4 || (code == 503 && host->mail_refused))
         host->spoiled = true;
@@ -537,7 +577,7 @@ static void heard_rcpt(struct host *host, size_t at, int code, struct str line)
 static void message_is_taken(struct host *host)
 {
     struct letter *letter = host->in_question;
-    struct reach reach = reach_of(host, letter);
+    struct reach reach = reach_of(host, letter, true);
     host->in_question = NULL;
     letter_accepted(&host->sim->oracle, letter, &reach, forgotten(host, letter));
     host->accepted = letter;

@@ -12,6 +12,7 @@
  *     oracle.c    what must hold, judged from outside
  *     recorder.c  that no reply leaves before the sync it promises
  *     people.c    the directory
+ *     clerk.c     who changes it, and reloads the configuration, meanwhile
  *
  * Hosts and readers work one session after the other, each in its own time; when all have done what
  * they were given and the weather has calmed down, every mailbox is read, and the oracle judges.
@@ -19,6 +20,7 @@
 #ifndef SIM_SIM_H
 #define SIM_SIM_H
 
+#include "clerk.h"
 #include "dialog.h"
 #include "house.h"
 #include "oracle.h"
@@ -99,9 +101,11 @@ struct host {
     bool spoiled;                   /* a recipient that should be taken was not */
     size_t taken[LETTER_ADDRESSES]; /* recipients that were, in their order */
     size_t taken_count;
+    uint64_t named[LETTER_ADDRESSES]; /* the step in which recipient i was */
     struct {
         size_t taken[LETTER_ADDRESSES];
         size_t taken_count;
+        uint64_t named[LETTER_ADDRESSES];
     } question;                     /* of the message in question */
     size_t outcomes, outcomes_good; /* replies to it so far */
     uint32_t outcomes_taken;        /* bit i: taken[i] was told that it has it */
@@ -234,6 +238,7 @@ struct sim {
     struct oracle oracle;
     struct recorder recorder;
     struct weather weather;
+    struct clerk clerk;
     struct host hosts[HOSTS];
     struct reader readers[READERS];
     struct stranger strangers[STRANGERS];
