@@ -274,33 +274,49 @@ static bool base_recorded(struct run *run, const struct workload *workload, uint
     return true;
 }
 
-/* Judges at most `most` states of one run of it. */
-static void workload_judge(struct run *run, const struct workload *workload, uint64_t seed,
+/* Judges at most `most` states of one run of it. False: there is no record. */
+static bool workload_judge(struct run *run, const struct workload *workload, uint64_t seed,
                            const struct workload_from *from, uint64_t most)
 {
     struct history history;
     if (!workload_recorded(run, workload, seed, run->record, from))
-        return;
+        return false;
     history_of(&history, run->record);
     run->records++;
     if (record_is_whole(run, &history))
         record_judge(run, workload, seed, &history, most);
     history_done(&history);
+    return true;
 }
 
-/* What begins behind a cut does so behind several: which one it is matters more than how it goes
- * on. */
+/* What was recorded last is what the next one begins behind. */
+static void record_is_earlier(struct run *run, struct history *earlier)
+{
+    struct disk_record *record = run->record;
+    run->record = run->earlier;
+    run->earlier = record;
+    history_done(earlier);
+    history_of(earlier, run->earlier);
+}
+
+/* What begins behind a cut does so behind several, for which one it is matters more than how it
+ * goes on; and every second time the next cut is one of its own, so that cuts follow cuts. */
 static void workload_try(struct run *run, const struct workload *workload, uint64_t seed,
                          uint64_t most)
 {
     struct history earlier = {0};
+    bool ok = true;
     if (workload->base == BASE_NOTHING) {
-        workload_judge(run, workload, seed, NULL, most);
-    } else if (base_recorded(run, workload, seed, &earlier)) {
-        for (uint64_t i = 0; i < CUTS_TRIED && !out_of_time(run); i++) {
-            struct workload_from from = from_choose(workload, &earlier, seed * CUTS_TRIED + i);
-            workload_judge(run, workload, seed * CUTS_TRIED + i, &from, most / CUTS_TRIED + 1);
-        }
+        (void)workload_judge(run, workload, seed, NULL, most);
+        return;
+    }
+    if (!base_recorded(run, workload, seed, &earlier))
+        return;
+    for (uint64_t i = 0; i < CUTS_TRIED && ok && !out_of_time(run); i++) {
+        struct workload_from from = from_choose(workload, &earlier, seed * CUTS_TRIED + i);
+        ok = workload_judge(run, workload, seed * CUTS_TRIED + i, &from, most / CUTS_TRIED + 1);
+        if (ok && workload->base == BASE_CUT && i % 2 == 1)
+            record_is_earlier(run, &earlier);
     }
     history_done(&earlier);
 }

@@ -40,7 +40,8 @@ const struct workload workloads[] = {
     {"refuse", .writers = 4, .commits = 50, .body = 3000, .expunges = 20, .fails = true},
     {"mix", .writers = 5, .commits = 120, .body = 9000, .uploads = 4, .flags = 12, .expunges = 35,
      .applies = 4, .checkpoints = 2, .compactions = 3},
-    {"start", .writers = 2, .commits = 12, .body = 3000, .expunges = 20, .base = BASE_CUT},
+    {"start", .writers = 3, .commits = 16, .body = 4000, .flags = 10, .expunges = 30, .applies = 8,
+     .checkpoints = 4, .compactions = 6, .base = BASE_CUT},
     {"repair", .base = BASE_DAMAGED},
 };
 const unsigned workload_count = sizeof(workloads) / sizeof(workloads[0]);
