@@ -1,5 +1,7 @@
 #include "base/test.h"
 
+#include <errno.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/crc.h"
@@ -267,6 +269,20 @@ static void every_error_has_a_whole_row(void **state)
     assert_ptr_equal(err_row((enum err_code)9999), err_row(ERR_TRY_LATER));
 }
 
+/* A file of our own store that could not be opened refused a message with 550. */
+static void no_errno_refuses_a_message_for_good(void **state)
+{
+    (void)state;
+    for (int os = 1; os < 134; os++) {
+        const struct err told = err_told(err_os(os, STR("a file of ours")));
+        const struct err_row *row = err_row(told.code);
+        assert_true(row->smtp / 100 == 4 && row->retry == LATER);
+    }
+    assert_int_equal(err_told(err_make(ERR_NOT_ALLOWED)).code, ERR_NOT_ALLOWED);
+    assert_int_equal(err_told(err_os(ENOSPC, STR("file"))).code, ERR_DISK_FULL);
+    assert_int_equal(err_told(err_none()).code, ERR_NONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +303,7 @@ int main(void)
         cmocka_unit_test(crc32c_matches_rfc_3720),
         cmocka_unit_test(sha256_matches_fips_180),
         cmocka_unit_test(every_error_has_a_whole_row),
+        cmocka_unit_test(no_errno_refuses_a_message_for_good),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

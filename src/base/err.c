@@ -42,3 +42,10 @@ struct err err_os(int os, struct str what)
 {
     return (struct err){.code = code_of(os), .os = os, .detail = what};
 }
+
+struct err err_told(struct err e)
+{
+    if (e.os && err_row(e.code)->retry == NEVER)
+        e.code = ERR_OS;
+    return e;
+}

@@ -70,4 +70,8 @@ static inline struct err err_detail(enum err_code code, struct str detail)
  * everything else -> OS. `what` names the call or the file. */
 struct err err_os(int os, struct str what);
 
+/* As whoever asked us may hear it: what befell our own files, an errno, is no answer about their
+ * message, so where its row would refuse for good it becomes OS. Other errors stay as they are. */
+struct err err_told(struct err e);
+
 #endif

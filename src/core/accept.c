@@ -336,9 +336,9 @@ void serve_commit(struct request *request)
         }
         transaction_release(transaction);
     }
-    answer.committed.error = (uint16_t)e.code;
+    answer.committed.error = (uint16_t)err_told(e).code;
     if (err_is(e))
-        outcomes_set(request, &answer.committed, &request->arena, e);
+        outcomes_set(request, &answer.committed, &request->arena, err_told(e));
     request_answer(request, &answer);
     if (e.code == ERR_BUS_BROKEN)
         peer_cut(peer, e);

@@ -175,6 +175,7 @@ static struct err recipient_add(struct transaction *transaction, const struct ad
 
 static void refuse(struct msg_answer *answer, struct err e)
 {
+    e = err_told(e);
     answer->error = (uint16_t)e.code;
     answer->reply = (uint16_t)err_row(e.code)->smtp;
 }

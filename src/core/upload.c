@@ -115,7 +115,7 @@ void serve_upload_data(struct request *request)
         if (err_is(e) || slot->dropped)
             slot_free(peer, slot);
     }
-    answer.upload_taken.error = (uint16_t)e.code;
+    answer.upload_taken.error = (uint16_t)err_told(e).code;
     request_answer(request, &answer);
     if (e.code == ERR_BUS_BROKEN)
         peer_cut(peer, e);
