@@ -121,7 +121,7 @@ void link_done(struct link *link)
     out_wipe(link);
     buf_done(&link->out);
     arena_done(&link->arena);
-    explicit_bzero(link->in, BUS_PACKET_MAX);
+    explicit_bzero(link->in, link->in_most); /* no more: pages that nobody touched stay untouched */
     free(link->in);
 }
 
@@ -407,8 +407,11 @@ static bool packet_receive(struct link *link)
     int passed = -1;
     ssize_t n =
         world->ops->packet_recv(world, link->watch.handle, link->in, BUS_PACKET_MAX, &passed);
-    if (n > 0)
+    if (n > 0) {
+        if ((size_t)n > link->in_most)
+            link->in_most = (size_t)n;
         return packet_take(link, (size_t)n, passed);
+    }
     if (n == 0)
         link_cut(link, err_detail(ERR_PEER_GONE, STR("the other end was closed")));
     else if (n == -EMSGSIZE || n == -EBADMSG)

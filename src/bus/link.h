@@ -55,6 +55,7 @@ struct link {
     struct task flush;           /* at the end of a turn with something to send */
     struct task end;             /* after a cut */
     char *in;                    /* BUS_PACKET_MAX octets */
+    size_t in_most;              /* of them were ever written */
     struct arena arena;          /* lists of the message in `got` */
     struct buf out;              /* the packet being filled */
     struct link_packets queue;   /* full ones, and those the socket would not take yet */
