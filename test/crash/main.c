@@ -41,6 +41,7 @@ enum {
     STATE_TIME = 60,  /* seconds: what takes longer hangs */
     VIOLATIONS_MAX = 5,
     CUTS_TRIED = 5,
+    SHARE_TIMED = 150,
     SHARE = 2000, /* states of one record at most, so that seeds change */
 };
 
@@ -327,17 +328,34 @@ static bool goes_on(const struct run *run)
            run->violations < VIOLATIONS_MAX;
 }
 
-/* The same share for each workload, a few hundred states of it at a time. */
+static bool is_chosen(const struct options *options, const struct workload *workload)
+{
+    return !options->only || strcmp(options->only, workload->name) == 0;
+}
+
+static unsigned how_many_chosen(const struct options *options)
+{
+    unsigned chosen = 0;
+    for (unsigned i = 0; i < workload_count; i++)
+        chosen += is_chosen(options, &workloads[i]);
+    return chosen;
+}
+
+/* States of one record: the same share for each workload. Where time is short the records are many
+ * and of each are few. */
+static uint64_t share_of_each(const struct run *run)
+{
+    uint64_t share = run->options.states / how_many_chosen(&run->options) + 1;
+    uint64_t most = run->options.seconds > 0 ? SHARE_TIMED : SHARE;
+    return share < most ? share : most;
+}
+
 static void run_all(struct run *run)
 {
-    uint64_t share = run->options.states / workload_count + 1;
-    if (share > SHARE)
-        share = SHARE;
-    if (run->options.seconds > 0 && share > 150)
-        share = 150;
+    uint64_t share = share_of_each(run);
     for (uint64_t seed = run->options.seed; goes_on(run); seed++)
         for (unsigned i = 0; i < workload_count && goes_on(run); i++)
-            if (!run->options.only || strcmp(run->options.only, workloads[i].name) == 0)
+            if (is_chosen(&run->options, &workloads[i]))
                 workload_try(run, &workloads[i], seed, share);
 }
 
@@ -466,6 +484,10 @@ static void options_read(struct options *options, int argc, char **argv)
             options->verbose = true;
         else
             exit(64);
+    }
+    if (how_many_chosen(options) == 0) {
+        (void)fprintf(stderr, "crash: no workload is called %s\n", options->only);
+        exit(64);
     }
 }
 
