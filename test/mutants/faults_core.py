@@ -100,7 +100,8 @@ FAULTS = [
     Fault("seen_message_is_a_repetition", "the same message twice in one session is kept once",
           "unit resent",
           RESENT, "    if (unseen && unseen->message == open->message)\n        unseen_drop(resent, unseen, settling);\n",
-          "    if (!unseen)\n        unseen_keep(resent, open->key, open->token, open->message, INT64_MAX);\n"),
+          "    (void)settling;\n    if (!unseen)\n"
+          "        unseen_keep(resent, open->key, open->token, open->message, world_wall(resent->world) + 1000000);\n"),
     Fault("lost_answer_is_committed_again", "an edge whose answer was lost sends the message again without asking",
           "unit smtp_transcripts",
           "src/edge/smtp/commit.c", "        return ask_what_became(s, committed_r);",
