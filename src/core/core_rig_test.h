@@ -340,6 +340,7 @@ static inline struct msg_resolved house_resolve(struct edge_end *edge, uint64_t 
                            .resolve = {.transaction = transaction,
                                        .transmission = TRANSMISSION_ESMTP,
                                        .client = STR("192.0.2.1"),
+                                       .server = STR("192.0.2.25"),
                                        .helo = STR("c.example"),
                                        .reverse_path = STR("x@c.example"),
                                        .recipients = list,

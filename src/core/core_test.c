@@ -63,6 +63,9 @@ static void recipients_are_who_they_are(void **state)
         {"nobody@example.test", ERR_MAILBOX_UNKNOWN, 550},
         {"bob@else.example", ERR_RELAY_DENIED, 550},
         {"bob%else.example@example.test", ERR_MAILBOX_UNKNOWN, 550},
+        {"postmaster@[192.0.2.25]", ERR_NONE, 250},
+        {"bob@[192.0.2.25]", ERR_MAILBOX_UNKNOWN, 550},
+        {"postmaster@[192.0.2.26]", ERR_RELAY_DENIED, 550},
         {"dave@example.test", ERR_MAILBOX_DISABLED, 550},
         {"old@example.test", ERR_MAILBOX_MOVED, 551},
     };

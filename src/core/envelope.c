@@ -199,7 +199,8 @@ static void resolve_one(struct core *core, struct transaction *transaction,
     struct resolved resolved = {.refusal = err_none()};
     struct err e = text.p ? recipient_parse(text, arena, &addr) : err_make(ERR_TOO_MANY_RECIPIENTS);
     if (!err_is(e))
-        e = directory_resolve(&core->directory, &addr, question->size, arena, &resolved);
+        e = directory_resolve(&core->directory, &addr, question->size, question->server, arena,
+                              &resolved);
     if (!err_is(e))
         e = resolved.refusal;
     if (!err_is(e))

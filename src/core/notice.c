@@ -118,8 +118,8 @@ static struct err owner_copies(struct delivery *delivery, struct str owner, stru
     *count_r = 0;
     struct err e = addr_parse(owner, delivery->arena, &addr);
     if (!err_is(e))
-        e = directory_resolve(&delivery->core->directory, &addr, NOTICE_OCTETS, delivery->arena,
-                              &resolved);
+        e = directory_resolve(&delivery->core->directory, &addr, NOTICE_OCTETS, str_null(),
+                              delivery->arena, &resolved);
     if (err_is(e))
         return e;
     *copies_r = resolved.copies;

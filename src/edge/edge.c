@@ -95,6 +95,7 @@ bool edge_session_begin(struct edge_session *session, struct edge *edge,
                                      .client = client,
                                      .port = peer->port,
                                      .listen = listen};
+    memcpy(session->server, peer->server, sizeof session->server);
     edge->session_count++;
     edge->session_total++;
     TAILQ_INSERT_TAIL(&edge->sessions, session, link);

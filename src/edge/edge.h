@@ -39,7 +39,7 @@ struct edge_session;
 /* A client address that has sessions here. */
 struct edge_client {
     RB_ENTRY(edge_client) link;
-    char text[46];
+    char text[IP_TEXT];
     uint32_t sessions;
 };
 
@@ -79,7 +79,8 @@ struct edge_session {
     const struct edge_protocol *protocol;
     const struct conf *conf; /* the one it began with */
     struct edge_client *client;
-    uint16_t port; /* the client's */
+    uint16_t port;        /* the client's */
+    char server[IP_TEXT]; /* our address that it connected to; empty on a unix socket */
     enum listen_protocol listen;
 };
 

@@ -8,7 +8,8 @@
  * name has an empty local part, written "@domain".
  *
  * A name is looked for as it is; then without its tag (bob+tag is bob's); then, for postmaster, as
- * the server's postmaster, also at the name of the host itself; then as the domain's catch-all.
+ * the server's postmaster, also at the name or address of the host itself; then as the domain's
+ * catch-all.
  *
  * All calls with a struct directory may yield, but directory_init. Results live in the arena that
  * was given. A change is one commit (an `apply` of more than 8,192 entries is several, each sound)
@@ -110,7 +111,7 @@ struct moved {
 enum resolved_kind {
     RESOLVED_ACCOUNTS, /* one or more copies */
     RESOLVED_MOVED,    /* moved_to: 551 */
-    RESOLVED_UNKNOWN,  /* our domain, nobody there */
+    RESOLVED_UNKNOWN,  /* our domain or address, nobody there */
     RESOLVED_RELAY,    /* not our domain */
 };
 
@@ -144,10 +145,12 @@ struct resolved {
     bool forwarded;      /* the address itself is a moved user whose mail we forward: 251 */
 };
 
-/* `size`: octets of the message, as far as they are known; or 0. ERR_OVER_LIMIT where the limits
- * above are passed; errors of the engine. Unknown is no error. */
+/* `size`: octets of the message, as far as they are known; or 0. `server`: our IP address that the
+ * client connected to, as text, or str_null: at its literal is the postmaster and nobody else (RFC
+ * 1123 5.2.17), and it is no place to relay to. ERR_OVER_LIMIT where the limits above are passed;
+ * errors of the engine. Unknown is no error. */
 struct err directory_resolve(struct directory *directory, const struct addr *addr, uint64_t size,
-                             struct arena *arena, struct resolved *resolved_r);
+                             struct str server, struct arena *arena, struct resolved *resolved_r);
 
 /* Lines "Full Name <mailbox@domain>", in the order of the addresses. */
 struct directory_lines {

@@ -37,6 +37,7 @@ TAILQ_HEAD(staged_list, staged);
 struct draft {
     struct directory *directory;
     struct arena *arena;
+    struct str server;       /* our address that the asking client connected to; or str_null */
     struct staged_tree tree; /* by partition and key */
     struct staged_list list; /* in the order they were staged first */
     struct staged_list needs;

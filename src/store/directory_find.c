@@ -108,11 +108,22 @@ static struct err find_postmaster(struct draft *draft, struct found *found_r)
     return e.code == ERR_NOT_FOUND ? find_first_account(draft, found_r) : e;
 }
 
-/* The host answers by its own name whether or not anybody gets mail there (RFC 5321 4.5.1). */
-static bool is_host(const struct draft *draft, struct str domain)
+bool is_at_server(const struct draft *draft, const struct addr *addr)
+{
+    if (addr->kind != ADDR_LITERAL)
+        return false;
+    struct str number = str_make(addr->domain.p + 1, addr->domain.n - 2);
+    if (str_starts(number, STR("IPv6:")))
+        number = str_from_index(number, 5);
+    return str_eq(number, draft->server);
+}
+
+/* The host answers by its own name and address whether or not anybody gets mail there (RFC 5321
+ * 4.5.1, RFC 1123 5.2.17). */
+static bool is_host(const struct draft *draft, const struct addr *addr)
 {
     struct str hostname = draft->directory->settings.hostname;
-    return hostname.n && str_eq_nocase(domain, hostname);
+    return (hostname.n && str_eq_nocase(addr->domain, hostname)) || is_at_server(draft, addr);
 }
 
 static struct err find_catch_all(struct draft *draft, const struct addr *addr,
@@ -137,7 +148,7 @@ struct err name_find(struct draft *draft, const struct addr *addr, struct found 
         return e;
     bool postmaster = str_eq_nocase(addr->local, STR("postmaster"));
     e = domain_get(draft, addr->domain, &domain);
-    if (e.code == ERR_NOT_FOUND && postmaster && is_host(draft, addr->domain))
+    if (e.code == ERR_NOT_FOUND && postmaster && is_host(draft, addr))
         return find_postmaster(draft, found_r);
     if (err_is(e))
         return e;

@@ -17,6 +17,9 @@ struct err name_get(struct draft *draft, struct str name, struct found *found_r)
 /* Is the domain ours? ERR_NOT_FOUND. */
 struct err domain_get(struct draft *draft, struct str domain, struct domain *domain_r);
 
+/* Is it at the literal of the address that the client connected to? */
+bool is_at_server(const struct draft *draft, const struct addr *addr);
+
 /* The name that answers for an address, by the order in directory.h. ERR_NOT_FOUND. */
 struct err name_find(struct draft *draft, const struct addr *addr, struct found *found_r);
 

@@ -18,7 +18,8 @@ struct given {
     struct directory directory;
     struct arena arena;
     struct world world;
-    uint64_t size; /* of messages that resolved_of asks for */
+    uint64_t size;     /* of messages that resolved_of asks for */
+    struct str server; /* that its clients connected to */
 };
 
 static int64_t given_wall(struct world *world)
@@ -165,8 +166,8 @@ __attribute__((unused)) static struct resolved resolved_of(struct given *given, 
     struct resolved resolved = {0};
     if (!str_eq(address, STR("postmaster")))
         must(!err_is(addr_of(given, address, &addr)));
-    struct err e =
-        directory_resolve(&given->directory, &addr, given->size, &given->arena, &resolved);
+    struct err e = directory_resolve(&given->directory, &addr, given->size, given->server,
+                                     &given->arena, &resolved);
     if (err_is(e))
         resolved.refusal = e;
     return resolved;

@@ -153,6 +153,8 @@ static struct err resolve(struct draft *draft, const struct asked *asked, struct
     if (e.code != ERR_NOT_FOUND || addr->kind == ADDR_LOCAL_ONLY)
         return e.code == ERR_NOT_FOUND ? err_none() : e;
     e = domain_get(draft, addr->domain, &domain);
+    if (e.code == ERR_NOT_FOUND && is_at_server(draft, addr))
+        return err_none();
     if (e.code == ERR_NOT_FOUND) {
         resolved->kind = RESOLVED_RELAY;
         resolved->refusal = err_make(ERR_RELAY_DENIED);
@@ -162,7 +164,7 @@ static struct err resolve(struct draft *draft, const struct asked *asked, struct
 }
 
 struct err directory_resolve(struct directory *directory, const struct addr *addr, uint64_t size,
-                             struct arena *arena, struct resolved *resolved_r)
+                             struct str server, struct arena *arena, struct resolved *resolved_r)
 {
     struct arena scratch;
     struct draft draft;
@@ -170,6 +172,7 @@ struct err directory_resolve(struct directory *directory, const struct addr *add
     struct resolved resolved = {.kind = RESOLVED_UNKNOWN, .refusal = err_make(ERR_MAILBOX_UNKNOWN)};
     arena_init_from(&scratch, SCRATCH_MAX, directory->spares);
     draft_read(&draft, directory, &scratch);
+    draft.server = server;
     struct err e = resolve(&draft, &asked, &resolved);
     arena_done(&scratch);
     if (!err_is(e))

@@ -61,6 +61,23 @@ static void the_host_has_a_postmaster(void **state)
     assert_str(copies_of(given, STR("postmaster@else.test")), STR("RELAY_DENIED"));
 }
 
+/* RFC 1123 5.2.17: it was refused as relaying, the postmaster with it. */
+static void the_address_of_the_host_has_a_postmaster(void **state)
+{
+    struct given *given = village(state);
+    assert_str(copies_of(given, STR("postmaster@[192.0.2.25]")), STR("RELAY_DENIED"));
+    given->server = STR("192.0.2.25");
+    assert_str(copies_of(given, STR("Postmaster@[192.0.2.25]")), STR("Postmaster@[192.0.2.25]"));
+    assert_str(copies_of(given, STR("bob@[192.0.2.25]")), STR("MAILBOX_UNKNOWN"));
+    assert_str(copies_of(given, STR("postmaster@[192.0.2.26]")), STR("RELAY_DENIED"));
+    assert_str(copies_of(given, STR("bob@[192.0.2.26]")), STR("RELAY_DENIED"));
+    given->server = STR("2001:db8::25");
+    assert_str(copies_of(given, STR("postmaster@[ipv6:2001:DB8:0::25]")),
+               STR("postmaster@[IPv6:2001:db8::25]"));
+    assert_str(copies_of(given, STR("bob@[IPv6:2001:db8::25]")), STR("MAILBOX_UNKNOWN"));
+    assert_str(copies_of(given, STR("postmaster@[192.0.2.25]")), STR("RELAY_DENIED"));
+}
+
 static void a_tag_is_its_owners(void **state)
 {
     struct given *given = village(state);
@@ -739,6 +756,7 @@ int main(void)
         WITH_DIRECTORY(postmaster_is_always_somebody),
         WITH_DIRECTORY(a_catch_all_catches_the_rest),
         WITH_DIRECTORY(the_host_has_a_postmaster),
+        WITH_DIRECTORY(the_address_of_the_host_has_a_postmaster),
         WITH_DIRECTORY(quotas_and_disabling_show),
         WITH_DIRECTORY(a_star_is_no_catch_all_and_case_makes_no_second_target),
         WITH_DIRECTORY(disguised_names_are_refused),

@@ -40,19 +40,31 @@ ssize_t real_send(struct world *world, int handle, const struct iovec *parts, in
     }
 }
 
-static void peer_ip(struct peer_address *peer, int family, const void *address, in_port_t port)
+/* The port; 0 and no text where it is no IP address. */
+static uint16_t ip_text(const struct sockaddr_storage *address, char to[IP_TEXT])
 {
-    inet_ntop(family, address, peer->text, sizeof(peer->text));
-    peer->port = ntohs(port);
+    const struct sockaddr_in *ip = (const struct sockaddr_in *)address;
+    const struct sockaddr_in6 *ip6 = (const struct sockaddr_in6 *)address;
+    if (address->ss_family == AF_INET) {
+        inet_ntop(AF_INET, &ip->sin_addr, to, IP_TEXT);
+        return ntohs(ip->sin_port);
+    }
+    if (address->ss_family != AF_INET6)
+        return 0;
+    if (IN6_IS_ADDR_V4MAPPED(&ip6->sin6_addr))
+        inet_ntop(AF_INET, &ip6->sin6_addr.s6_addr[12], to, IP_TEXT);
+    else
+        inet_ntop(AF_INET6, &ip6->sin6_addr, to, IP_TEXT);
+    return ntohs(ip6->sin6_port);
 }
 
-static void peer_ip6(struct peer_address *peer, const struct sockaddr_in6 *from)
+/* A listener on all addresses does not know which one of them was meant: the connection does. */
+static void peer_server(struct peer_address *peer, int handle)
 {
-    const struct in6_addr *address = &from->sin6_addr;
-    if (IN6_IS_ADDR_V4MAPPED(address))
-        peer_ip(peer, AF_INET, &address->s6_addr[12], from->sin6_port);
-    else
-        peer_ip(peer, AF_INET6, address, from->sin6_port);
+    struct sockaddr_storage here = {.ss_family = AF_UNSPEC};
+    socklen_t n = sizeof(here);
+    if (getsockname(handle, (struct sockaddr *)&here, &n) == 0)
+        ip_text(&here, peer->server);
 }
 
 static void peer_unix(struct peer_address *peer, int handle)
@@ -76,16 +88,13 @@ static void peer_describe(struct peer_address *peer, int handle,
                           const struct sockaddr_storage *from)
 {
     *peer = (struct peer_address){.uid = -1, .pid = -1};
-    if (from->ss_family == AF_INET) {
-        const struct sockaddr_in *ip = (const struct sockaddr_in *)from;
-        peer_ip(peer, AF_INET, &ip->sin_addr, ip->sin_port);
-        no_delay(handle);
-    } else if (from->ss_family == AF_INET6) {
-        peer_ip6(peer, (const struct sockaddr_in6 *)from);
-        no_delay(handle);
-    } else if (from->ss_family == AF_UNIX) {
+    if (from->ss_family == AF_UNIX) {
         peer_unix(peer, handle);
+        return;
     }
+    peer->port = ip_text(from, peer->text);
+    peer_server(peer, handle);
+    no_delay(handle);
 }
 
 /* accept(2): what befell the connection before it was taken is reported here, and is not ours. */

@@ -107,6 +107,7 @@ static void accept_says_who_is_there(void **state)
     socklen_t n = sizeof(ip);
     getsockname(client, (struct sockaddr *)&ip, &n);
     assert_int_equal(peer.port, ntohs(ip.sin_port));
+    assert_str(str_from(peer.server), STR("127.0.0.1"));
     assert_true(peer.uid == -1 && peer.pid == -1);
     assert_true(fcntl(taken, F_GETFL) & O_NONBLOCK);
     assert_true(fcntl(taken, F_GETFD) & FD_CLOEXEC);
@@ -135,6 +136,7 @@ static void a_mapped_address_is_shown_as_ipv4(void **state)
     int taken = ops->accept(world, listener, &peer);
     assert_true(taken >= 0);
     assert_str(str_from(peer.text), STR("127.0.0.1"));
+    assert_str(str_from(peer.server), STR("127.0.0.1"));
     close(taken);
     close(client);
     close(listener);
@@ -150,6 +152,7 @@ static void accept_names_the_user_of_a_unix_socket(void **state)
     int taken = ops->accept(world, listener, &peer);
     assert_true(taken >= 0);
     assert_str(str_from(peer.text), STR(""));
+    assert_str(str_from(peer.server), STR(""));
     assert_int_equal(peer.uid, geteuid());
     assert_int_equal(peer.pid, getpid());
     close(taken);

@@ -27,11 +27,16 @@ struct watch;
 struct lane;
 struct job;
 
+enum {
+    IP_TEXT = 46 /* octets of an IP address as text, with its NUL */
+};
+
 /* The other end of a network connection, as text: "192.0.2.1", "2001:db8::1", "" for a unix socket.
  * An IPv4-mapped IPv6 address is given as IPv4. */
 struct peer_address {
-    char text[46];
+    char text[IP_TEXT];
     uint16_t port;
+    char server[IP_TEXT]; /* our own address that it connected to, in the same form */
     /* Unix sockets: who is there; -1 elsewhere. */
     int64_t uid;
     int64_t pid;

@@ -5,7 +5,7 @@
 bool dialog_open(struct dialog *dialog, struct fake_world *fake, const char *listener,
                  const char *address, void (*changed)(struct fake_client *, void *), void *arg)
 {
-    struct peer_address peer = {.port = 40000, .uid = -1, .pid = -1};
+    struct peer_address peer = {.port = 40000, .server = "192.0.2.25", .uid = -1, .pid = -1};
     struct buf text = {.p = peer.text, .cap = sizeof(peer.text), .max = sizeof(peer.text) - 1};
     buf_printf(&text, "%s", address);
     *dialog = (struct dialog){.client = fake_connect(fake, listener, &peer),

@@ -299,6 +299,15 @@ def test_S19_nothing_is_relayed(smtp, sender, recipient):
     assert smtp.command("DATA").code in (503, 554)
 
 
+def test_S19_at_the_address_of_the_server_is_its_postmaster_alone(smtp):
+    smtp.expect("MAIL FROM:<>", 250)
+    smtp.expect("RCPT TO:<v@[127.0.0.1]>", 550, "5.1.1")
+    smtp.expect("RCPT TO:<postmaster@[127.0.0.2]>", 550, "5.7.1")
+    smtp.expect("RCPT TO:<postmaster@[IPv6:::1]>", 550, "5.7.1")
+    smtp.expect("RCPT TO:<Postmaster@[127.0.0.1]>", 250)
+    assert smtp.data(message("to the address")).code == 250
+
+
 # --- S22 ---
 
 def test_S22_who_may_not_ask_learns_nothing():

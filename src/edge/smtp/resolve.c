@@ -104,6 +104,7 @@ static struct err ask_piece(struct smtp_session *s, struct msg_address *at, size
                                   .transaction = mail->number,
                                   .transmission = (uint8_t)smtp_transmission(s),
                                   .client = edge_session_client(&s->base),
+                                  .server = str_from(s->base.server),
                                   .helo = smtp_helo(s),
                                   .reverse_path = mail->reverse_path,
                                   .size = mail->size,

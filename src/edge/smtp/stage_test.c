@@ -31,7 +31,14 @@ static const struct rule {
     {STR_INIT("later"), ERR_TRY_LATER, 451, STR_INIT("")},
 };
 
-static struct msg_answer rule_for(struct str address)
+/* "[192.0.2.1]" of an IPv4 address. */
+static bool is_literal_of(struct str domain, struct str server)
+{
+    return domain.n == server.n + 2 && domain.p[0] == '[' &&
+           str_eq(str_make(domain.p + 1, server.n), server);
+}
+
+static struct msg_answer rule_for(struct str address, struct str server)
 {
     ssize_t at = str_last_index(address, '@');
     struct str local = str_head(address, at < 0 ? address.n : (size_t)at);
@@ -40,6 +47,10 @@ static struct msg_answer rule_for(struct str address)
                 str_ends(domain, STR(".long.example.test"));
     if (local.n > 0 && local.p[0] == '"')
         local = str_from_index(local, 1);
+    if (is_literal_of(domain, server) && str_eq_nocase(local, STR("postmaster")))
+        return (struct msg_answer){.reply = 250};
+    if (is_literal_of(domain, server))
+        return (struct msg_answer){.error = ERR_MAILBOX_UNKNOWN, .reply = 550};
     if (!ours)
         return (struct msg_answer){.error = ERR_RELAY_DENIED, .reply = 550};
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
@@ -64,7 +75,7 @@ static void resolve(struct stage_core *core, const struct msg_resolve *resolve)
     must(resolved->answers);
     for (size_t i = 0; i < resolve->recipients_count; i++) {
         struct str address = resolve->recipients[i].text;
-        resolved->answers[i] = rule_for(address);
+        resolved->answers[i] = rule_for(address, resolve->server);
         /* The token tells commit whether this one is over quota. */
         bool quota = str_starts(address, STR("quota"));
         resolved->answers[i].token = (uint32_t)(2 * (core->resolves * 1000 + i) + quota);
@@ -451,6 +462,7 @@ struct fake_client *stage_connect(struct stage *stage, bool lmtp, const char *ad
 {
     struct peer_address peer = {.port = 4711, .uid = -1, .pid = -1};
     memcpy(peer.text, address, strnlen(address, sizeof peer.text - 1));
+    memcpy(peer.server, STAGE_ADDRESS, sizeof STAGE_ADDRESS);
     struct fake_client *client = fake_connect(stage->fake, lmtp ? "lmtp" : "smtp", &peer);
     must(client);
     stage_settle(stage);

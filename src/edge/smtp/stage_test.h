@@ -5,8 +5,9 @@
  *   resolve  domains example.test and *.long.example.test are ours, or none for postmaster. By
  * local part: nobody... -> 550, moved -> 551 and a path, forward -> 251, full -> 452, disabled ->
  * 550, later -> 451; all others, route, quotes and case included, are accepted. Other domains:
- * 550 5.7.1. verify   bob -> 250 with name and mailbox, j -> 553 with two candidates, staff -> a
- * list, moved
+ * 550 5.7.1; at the literal of STAGE_ADDRESS, to which clients connect, is the postmaster alone:
+ * else 550 5.1.1. verify   bob -> 250 with name and mailbox, j -> 553 with two candidates, staff ->
+ * a list, moved
  *            -> 551, zhang -> a name in UTF-8; all others 550
  *   commit   every message is kept (the last one can be looked at); a recipient "quota" of LMTP
  * gets QUOTA_FULL; `commit_error` refuses the next message as a whole
@@ -18,6 +19,8 @@
 
 #include "edge/smtp/session.h"
 #include "sys/fake/fake.h"
+
+#define STAGE_ADDRESS "127.0.0.1"
 
 enum {
     STAGE_SLABS = 64,
