@@ -2,7 +2,9 @@
  * A command through core: one link over the control socket, one question. Core checks who we are by
  * the socket's peer credentials; the socket's mode keeps everybody else out before that. While a
  * command runs core says something every CONTROL_PULSE, so silence means that it hangs, however
- * long a command may take.
+ * long a command may take. It is counted in beats rather than measured: a pager that does not read
+ * or a stopped job keeps us from hearing, and the one beat that was due meanwhile says nothing of
+ * core.
  */
 #include "cli/cli.h"
 
@@ -11,25 +13,34 @@
 #include "sys/fiber.h"
 #include "sys/process.h"
 
+enum {
+    SILENT_BEATS = 6
+};
+
 struct conversation {
     struct cli *cli;
     struct loop loop;
     struct fiber_pool *fibers;
     struct link link;
     bool linked;
-    struct timer silence; /* moved on by whatever core says */
+    struct timer beat;
+    unsigned silent_beats; /* since core last said something */
     bool hangs;
     int exit_code;
 };
 
-static void silence_begin(struct conversation *talk)
+static void beat_begin(struct conversation *talk)
 {
-    timer_set(&talk->loop, &talk->silence, talk->loop.now + talk->cli->patience);
+    timer_set(&talk->loop, &talk->beat, talk->loop.now + talk->cli->patience / SILENT_BEATS);
 }
 
-static void silence_over(struct timer *timer)
+static void beat_over(struct timer *timer)
 {
     struct conversation *talk = timer->arg;
+    if (++talk->silent_beats < SILENT_BEATS) {
+        beat_begin(talk);
+        return;
+    }
     talk->hangs = true;
     if (talk->linked)
         link_cut(&talk->link, err_make(ERR_TOO_SLOW));
@@ -38,7 +49,8 @@ static void silence_over(struct timer *timer)
 static void text_got(struct link *link, const struct msg *msg, int passed)
 {
     must(passed < 0);
-    silence_begin(link->arg);
+    struct conversation *talk = link->arg;
+    talk->silent_beats = 0;
     if (msg->kind != MSG_admin_text)
         return;
     struct str text = msg->admin_text.text;
@@ -71,7 +83,7 @@ static struct err input_send(struct conversation *talk)
         }
         if (err_is(e))
             return e;
-        silence_begin(talk);
+        talk->silent_beats = 0;
         rest = str_from_index(rest, piece.n);
     }
     return err_none();
@@ -117,7 +129,7 @@ static void talk_run(void *arg)
         no_answer_say(talk);
         talk->exit_code = EXIT_TEMPORARY;
     }
-    timer_clear(&talk->loop, &talk->silence);
+    timer_clear(&talk->loop, &talk->beat);
     loop_stop(&talk->loop);
 }
 
@@ -133,8 +145,8 @@ bool cli_online(struct cli *cli, int *exit_r)
     must(talk.fibers);
     must(link_init(&talk.link, &talk.loop, handle, ROLE_CLI, ROLE_CORE, &owner, &talk) == 0);
     talk.linked = true;
-    talk.silence = (struct timer){.run = silence_over, .arg = &talk};
-    silence_begin(&talk);
+    talk.beat = (struct timer){.run = beat_over, .arg = &talk};
+    beat_begin(&talk);
     struct fiber_start start = {.run = talk_run, .arg = &talk};
     fiber_run(talk.fibers, &start);
     loop_run(&talk.loop);
