@@ -18,6 +18,7 @@ enum {
     MESSAGE_AT = TAG_AT + TRY_TOKEN_SIZE,
     RECORD_LEAST = TAG_AT + TRY_TAG_SIZE,
     NAMELESS_MOST = 8192, /* octets that are kept of one */
+    REPLIES_MOST = 8192,  /* octets of replies sent at once; what is longer is a message's text */
 };
 
 struct recorded {
@@ -31,7 +32,6 @@ struct recorded {
 struct nameless {
     TAILQ_ENTRY(nameless) link;
     uint64_t node;
-    bool synced;
     size_t n;
     char octets[];
 };
@@ -70,12 +70,12 @@ static void keep_nameless(struct recorder *recorder, const struct fake_call *cal
     TAILQ_INSERT_HEAD(&recorder->nameless, nameless, link);
 }
 
-static const struct nameless *nameless_of(const struct recorder *recorder, uint64_t message)
+static const struct nameless *nameless_of(const struct nameless_list *list, uint64_t message)
 {
     const struct nameless *nameless;
     unsigned char key[8];
     key_put_u64(key, message);
-    TAILQ_FOREACH (nameless, &recorder->nameless, link)
+    TAILQ_FOREACH (nameless, list, link)
         if (str_find(str_make(nameless->octets, nameless->n),
                      str_make((const char *)key, sizeof(key))) >= 0)
             return nameless;
@@ -111,10 +111,14 @@ static void synced(struct recorder *recorder, const struct fake_call *call)
         if (recorded->node == call->node)
             recorded->synced = true;
     }
-    struct nameless *nameless;
-    TAILQ_FOREACH (nameless, &recorder->nameless, link)
-        if (nameless->node == call->node)
-            nameless->synced = true;
+    struct nameless *nameless = TAILQ_FIRST(&recorder->nameless), *older;
+    for (; nameless; nameless = older) {
+        older = TAILQ_NEXT(nameless, link);
+        if (nameless->node != call->node)
+            continue;
+        TAILQ_REMOVE(&recorder->nameless, nameless, link);
+        TAILQ_INSERT_HEAD(&recorder->nameless_synced, nameless, link);
+    }
 }
 
 /* --- The replies ---------------------------------------------------------------------------------
@@ -127,11 +131,10 @@ static void promised(struct recorder *recorder, struct str text)
     if (!message_id_parse(id, &message))
         return; /* cut by the network: it was looked at when it was said whole */
     struct recorded *recorded = find(recorder, message);
-    const struct nameless *nameless = recorded ? NULL : nameless_of(recorder, message);
     recorder->replies++;
-    if (nameless ? nameless->synced : recorded && recorded->synced)
+    if (recorded ? recorded->synced : nameless_of(&recorder->nameless_synced, message) != NULL)
         return;
-    if (!recorded && !nameless)
+    if (!recorded && !nameless_of(&recorder->nameless, message))
         recorder->wrong(recorder->arg, "a reply promises what was never written:", id);
     else
         recorder->wrong(recorder->arg, "a reply leaves before the sync of its record:", id);
@@ -143,6 +146,8 @@ static void said(struct recorder *recorder, const struct fake_call *call)
     for (int i = 0; i < call->count; i++) {
         struct str rest = str_make(call->parts[i].iov_base, call->parts[i].iov_len);
         ssize_t at;
+        if (rest.n > REPLIES_MOST)
+            continue;
         while ((at = str_find(rest, words)) >= 0) {
             rest = str_from_index(rest, (size_t)at + words.n);
             promised(recorder, rest);
@@ -176,6 +181,7 @@ void recorder_open(struct recorder *recorder, struct fake_world *fake,
 {
     *recorder = (struct recorder){.wrong = wrong, .arg = arg};
     TAILQ_INIT(&recorder->nameless);
+    TAILQ_INIT(&recorder->nameless_synced);
     recorder->hook = (struct fake_hook){.before = before, .after = after, .arg = recorder};
     fake_hook_add(fake, &recorder->hook);
 }
@@ -189,6 +195,7 @@ void recorder_close(struct recorder *recorder, struct fake_world *fake)
         free(recorded);
     }
     struct nameless *nameless;
+    TAILQ_CONCAT(&recorder->nameless, &recorder->nameless_synced, link);
     while ((nameless = TAILQ_FIRST(&recorder->nameless))) {
         TAILQ_REMOVE(&recorder->nameless, nameless, link);
         free(nameless);

@@ -16,7 +16,7 @@ TAILQ_HEAD(nameless_list, nameless);
 struct recorder {
     struct fake_hook hook;
     struct recorded *records; /* hash by message id */
-    struct nameless_list nameless;
+    struct nameless_list nameless, nameless_synced;
     uint64_t replies; /* that were looked at */
     void (*wrong)(void *arg, const char *what, struct str detail);
     void *arg;

@@ -117,20 +117,30 @@ bool fake_every_next(struct fake_every *every)
     return true;
 }
 
-uint64_t fake_mix(uint64_t hash, uint64_t value)
+/* Every octet that is written or sent goes through here. */
+static inline uint64_t mix(uint64_t hash, uint64_t value)
 {
     hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
     return hash ^ hash >> 29;
 }
 
+uint64_t fake_mix(uint64_t hash, uint64_t value)
+{
+    return mix(hash, value);
+}
+
 uint64_t fake_mix_bytes(uint64_t hash, struct str bytes)
 {
-    hash = fake_mix(hash, bytes.n);
-    for (size_t i = 0; i < bytes.n; i += sizeof(uint64_t)) {
-        uint64_t word = 0;
-        size_t left = bytes.n - i;
-        memcpy(&word, bytes.p + i, left < sizeof(word) ? left : sizeof(word));
-        hash = fake_mix(hash, word);
+    uint64_t word = 0;
+    size_t whole = bytes.n - bytes.n % sizeof(word), left = bytes.n - whole;
+    hash = mix(hash, bytes.n);
+    for (size_t i = 0; i < whole; i += sizeof(word)) {
+        memcpy(&word, bytes.p + i, sizeof(word));
+        hash = mix(hash, word);
     }
-    return hash;
+    if (left == 0)
+        return hash;
+    word = 0;
+    memcpy(&word, bytes.p + whole, left);
+    return mix(hash, word);
 }
