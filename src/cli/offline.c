@@ -74,8 +74,12 @@ static void offline_run(void *arg)
 {
     struct offline *offline = arg;
     bool rebuilt = false;
-    struct err e = store_open(&offline->loop, &offline->cli->conf, true, STORE_LOOK_ROOTS, NULL,
-                              &offline->engine, &rebuilt);
+    const struct cli *cli = offline->cli;
+    /* LMDB follows a damaged page out of its file, and fsck is what is asked about damage. */
+    bool doubt = cli->word_count && str_eq(cli->words[0], STR("fsck"));
+    struct err e =
+        store_open(&offline->loop, &cli->conf, true, doubt ? STORE_LOOK_ALL : STORE_LOOK_ROOTS,
+                   NULL, &offline->engine, &rebuilt);
     if (rebuilt)
         cli_say(STR("the index was damaged and was made anew from the log"));
     if (err_is(e)) {

@@ -1,0 +1,142 @@
+"""The pieces of work that are swept: each is done once while a call is armed, then looked at."""
+import time
+
+import veredus
+from house import ACKNOWLEDGED, ALICE, BOB, CAROL, UNKNOWN, Message, require
+from table import SECOND
+from veredus import PASSWORD, Pop3, wait_until
+
+
+class Delivery:
+    """One message to one account."""
+    roles = ("core", "mx")
+    ends = False  # may the role end when a call fails?
+    size, recipients, address = 2000, (BOB,), BOB
+
+    def __init__(self, house, role=None):
+        self.house = house
+        self.message = None
+
+    def prepare(self):
+        """While nothing is armed."""
+        if len(self.house.kept[self.recipients[0]]) > 150:
+            for account in self.recipients:
+                self.house.empty(account)
+        self.message = Message(self.size, self.recipients, self.address)
+
+    def do(self):
+        self.house.send(self.message)
+
+    def look(self):
+        """While nothing is armed any more. A client that knows nothing sends again, as does one that was refused."""
+        message = self.message
+        if message.state == ACKNOWLEDGED:
+            self.house.keep(message)
+        else:
+            require(not message.reply.startswith("5"), f"{message.name}: {message.reply}")
+            if message.state != UNKNOWN:
+                self.house.look(self.recipients)  # refused: there is none
+            self.house.send_until_accepted(message)
+        self.house.look(self.recipients)
+
+
+class Large(Delivery):
+    """One message that goes the way of uploads, into a file of its own."""
+    size = 400_000
+
+    def prepare(self):
+        if len(self.house.kept[BOB]) > 12:
+            self.house.empty(BOB)
+        super().prepare()
+
+
+class Fan(Delivery):
+    """One message to a list whose members are an alias and an account."""
+    recipients, address = (BOB, CAROL, ALICE), "team@example.test"
+
+
+class Reading:
+    """One POP3 session: everything is read, and deleted."""
+    roles = ("core", "box")
+    ends = False
+
+    def __init__(self, house, role=None):
+        self.house = house
+        self.done = False
+
+    def prepare(self):
+        if len(self.house.kept[BOB]) > 4:
+            self.house.empty(BOB)
+        while len(self.house.kept[BOB]) < 2:
+            self.house.send_until_accepted(Message(3000, (BOB,), BOB))
+
+    def session(self):
+        with Pop3(self.house.server.pop3) as session:
+            if not (session.command(f"USER {BOB}")[0] and session.command(f"PASS {PASSWORD}")[0]):
+                return False
+            count = session.stat()[0]
+            require(count == len(self.house.kept[BOB]), f"{count} messages of {len(self.house.kept[BOB])}")
+            for number in range(1, count + 1):
+                if session.command(f"RETR {number}")[0]:
+                    session.multiline()
+                if not session.command(f"DELE {number}")[0]:
+                    return False
+            return session.command("QUIT")[0]
+
+    def do(self):
+        """True: acknowledged; False: refused; None: nobody knows."""
+        try:
+            self.done = self.session()
+        except (OSError, EOFError):
+            self.done = None
+
+    def look(self):
+        count, _ = self.house.mailbox(BOB, False)
+        kept = self.house.kept[BOB]
+        if self.done:
+            require(count == 0, f"{count} deleted messages are back")
+        require(count in (0, len(kept)), f"{count} of {len(kept)} messages")
+        if count == 0:
+            kept.clear()
+        self.house.look((BOB,), full=True)
+
+
+class Applying(Delivery):
+    """One message, and the round in which the index takes it over: LMDB's calls."""
+    roles = ("core",)
+
+    def do(self):
+        super().do()
+        core = self.house.table["core"]
+        syncs, began = core.counts()["fdatasync"], core.begun
+        core.skew += 11 * SECOND
+        try:
+            with veredus.Smtp(self.house.server.smtp) as session:  # core looks at its clock when it is asked something
+                session.command(f"MAIL FROM:<{ALICE}>")
+                session.command(f"RCPT TO:<{BOB}>")
+        except (OSError, EOFError, AssertionError):
+            pass
+        end = time.monotonic() + 0.03  # the round has ended, or met its fault
+        while time.monotonic() < end and core.counts()["fdatasync"] == syncs and core.begun == began:
+            time.sleep(0.001)
+        time.sleep(0.003)
+
+
+class Starting(Delivery):
+    """A role is killed, and started again while a call is armed."""
+    roles = ("core", "mx", "box")
+    ends = True
+
+    def __init__(self, house, role):
+        super().__init__(house)
+        self.role = role
+
+    def do(self):
+        row = self.house.table[self.role]
+        begun = row.begun
+        self.house.kill(self.role)
+        wait_until(lambda: row.begun > begun, f"{self.role} is started again")
+        super().do()
+
+
+PIECES = {"delivery": Delivery, "large": Large, "fan": Fan, "pop3": Reading, "apply": Applying, "start": Starting}
