@@ -131,6 +131,11 @@ class Starting(Delivery):
         super().__init__(house)
         self.role = role
 
+    def prepare(self):
+        super().prepare()
+        row = self.house.table[self.role]
+        wait_until(lambda: not row.away(), f"{self.role} is there")  # it may have died behind the last answer
+
     def do(self):
         row = self.house.table[self.role]
         begun = row.begun
