@@ -96,6 +96,9 @@ static void change_make(struct core *core, void *arg)
     struct clerk *clerk = arg;
     const struct people_state *state = &people_changes[clerk->change].states[clerk->state];
     int code = NO_SUCH;
+    const char *undo = people_changes[clerk->change].undo;
+    if (clerk->again && undo)
+        (void)command_run(core, undo);
     for (int i = 0; i < PEOPLE_COMMANDS && state->commands[i] && was_elsewhere(code); i++)
         code = command_run(core, state->commands[i]);
     clerk->exit_code = code;
@@ -139,6 +142,9 @@ static void errand_look(struct clerk *clerk)
     int code = clerk->errand.done ? clerk->exit_code : -1;
     if (code == 0 || was_elsewhere(code))
         change_done(clerk);
+    else
+        note(clerk, clerk->change, UINT32_MAX);
+    clerk->again = clerk->change >= 0;
 }
 
 static void ask(struct clerk *clerk)

@@ -33,6 +33,7 @@ struct clerk {
     bool settles; /* brings everything back to its first state */
     bool idle;
     int change, state; /* that are being made; change -1: none */
+    bool again;        /* it was tried, and may be half done */
     bool asked;        /* the errand is under way */
     uint64_t core_deaths;
     int exit_code;

@@ -60,9 +60,11 @@ const struct people_address people_addresses[PEOPLE_ADDRESSES] = {
 const struct people_change people_changes[PEOPLE_CHANGES] = {
     {STR_INIT("Postmaster"),
      2,
+     NULL,
      {{.reply = 250, .accounts = ALICE}, {.reply = 250, .accounts = BOB}}},
     {STR_INIT("turn@example.test"),
      3,
+     NULL,
      {{.reply = 250,
        .accounts = BOB,
        .commands = {"alias add turn@example.test bob@example.test",
@@ -74,6 +76,7 @@ const struct people_change people_changes[PEOPLE_CHANGES] = {
       {.reply = 550, .commands = {"alias remove turn@example.test"}}}},
     {STR_INIT("ring@example.test"),
      3,
+     "list remove ring@example.test",
      {{.reply = 250,
        .accounts = DAVE | ERIN,
        .commands = {"list add ring@example.test --owner alice@example.test "
@@ -87,6 +90,7 @@ const struct people_change people_changes[PEOPLE_CHANGES] = {
       {.reply = 550, .commands = {"list remove ring@example.test"}}}},
     {STR_INIT("henry@example.test"),
      3,
+     NULL,
      {{.reply = 250,
        .accounts = HENRY,
        .commands = {"account add henry@example.test --password-hash " HASH,

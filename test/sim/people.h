@@ -45,6 +45,7 @@ struct people_state {
 struct people_change {
     struct str path;
     size_t count;
+    const char *undo; /* before it is tried again: a list may have been made without its members */
     struct people_state states[PEOPLE_STATES]; /* at first it is in the first one */
 };
 
