@@ -31,6 +31,7 @@ struct pipe {
     size_t from, n, room; /* n bytes lie at bytes + from; the first `arrived` of them arrived */
     size_t arrived;
     int64_t latest;
+    bool full;     /* the sender was told so, or will be */
     bool finished; /* by the sender */
     bool ended;    /* the finish arrived */
 };
@@ -207,6 +208,12 @@ static void pipe_room(struct pipe *pipe, size_t n)
     pipe->room = room;
 }
 
+static size_t pipe_space(const struct pipe *pipe)
+{
+    size_t capacity = capacity_of(pipe->conn->w);
+    return pipe->n < capacity ? capacity - pipe->n : 0;
+}
+
 static void pipe_put(struct pipe *pipe, struct str bytes)
 {
     if (bytes.n == 0)
@@ -214,6 +221,7 @@ static void pipe_put(struct pipe *pipe, struct str bytes)
     pipe_room(pipe, bytes.n);
     memcpy(pipe->bytes + pipe->from + pipe->n, bytes.p, bytes.n);
     pipe->n += bytes.n;
+    pipe->full = pipe_space(pipe) == 0;
     segment_for(pipe)->n += bytes.n;
 }
 
@@ -225,15 +233,10 @@ static void pipe_finish(struct pipe *pipe)
     segment_for(pipe)->last = true;
 }
 
-static size_t pipe_space(const struct pipe *pipe)
-{
-    size_t capacity = capacity_of(pipe->conn->w);
-    return pipe->n < capacity ? capacity - pipe->n : 0;
-}
-
 static size_t pipe_take(struct pipe *pipe, void *to, size_t n)
 {
-    bool was_full = pipe_space(pipe) == 0;
+    /* `full`: by the capacity of then; the network may have changed since. */
+    bool was_full = pipe->full || pipe_space(pipe) == 0;
     if (n > pipe->arrived)
         n = pipe->arrived;
     if (n == 0)
@@ -244,6 +247,7 @@ static size_t pipe_take(struct pipe *pipe, void *to, size_t n)
     pipe->arrived -= n;
     if (pipe->n == 0)
         pipe->from = 0;
+    pipe->full = pipe_space(pipe) == 0;
     if (was_full && !pipe->conn->vanished)
         sender_changed(pipe);
     return n;
@@ -356,8 +360,10 @@ static ssize_t stream_send(struct fake_inner *w, struct conn *conn, const struct
     size_t n = 0, space = pipe_space(&conn->down);
     for (int i = 0; i < count; i++)
         n += parts[i].iov_len;
-    if (n > 0 && space == 0)
+    if (n > 0 && space == 0) {
+        conn->down.full = true;
         return -EAGAIN;
+    }
     n = (size_t)split(w, n < space ? n : space);
     size_t left = n;
     for (int i = 0; i < count && left > 0; i++) {

@@ -198,6 +198,28 @@ static void bad_weather_ends_some_connections(void **state)
     free(talk);
 }
 
+/* The server waits to write into a pipe that is full; then the network gets wider. */
+static void who_waited_for_a_narrow_pipe_is_woken_by_a_wide_one(void **state)
+{
+    (void)state;
+    struct fake_world *fake = fake_world_open(1, &(struct fake_settings){.pipe_capacity = 4});
+    struct echo *echo = echo_open(fake, fake_role_open(fake, "echo"));
+    struct fake_client *client = fake_connect(fake, "echo", &peer);
+    char got[8];
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(fake_client_send(client, STR("1234")), 4);
+        assert_int_equal(fake_run(fake, INT64_MAX - 1), FAKE_IDLE);
+    }
+    fake_world_settings(fake)->pipe_capacity = 1000;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(fake_client_recv(client, got, sizeof(got)), 4);
+        assert_int_equal(fake_run(fake, INT64_MAX - 1), FAKE_IDLE);
+    }
+    fake_client_done(client);
+    fake_world_close(fake);
+    free(echo);
+}
+
 /* ---- The calls, one by one ---- */
 
 struct pair {
@@ -360,6 +382,7 @@ int main(void)
         cmocka_unit_test(any_splitting_gives_the_same_bytes),
         cmocka_unit_test(one_seed_is_one_run),
         cmocka_unit_test(bad_weather_ends_some_connections),
+        cmocka_unit_test(who_waited_for_a_narrow_pipe_is_woken_by_a_wide_one),
         cmocka_unit_test(bytes_arrive_with_a_step),
         cmocka_unit_test(a_client_that_does_not_read_stops_the_server),
         cmocka_unit_test(a_reset_keeps_what_arrived),
