@@ -3,26 +3,8 @@
  */
 #include "base/test.h"
 
-#include "core/core_rig_test.h"
-
-static struct house house;
-static struct edge_end *mx, *box;
-
-static int house_up(void **state)
-{
-    (void)state;
-    house_open(&house, "hostname = mx.example.test\nsmtp { message_size = 4096 }\n", 1);
-    mx = house_edge(&house, ROLE_MX);
-    box = house_edge(&house, ROLE_BOX);
-    return 0;
-}
-
-static int house_down(void **state)
-{
-    (void)state;
-    house_close(&house);
-    return 0;
-}
+#define HOUSE_SETTINGS "hostname = mx.example.test\nsmtp { message_size = 4096 }\n"
+#include "core/house_test.h"
 
 /* A question of a message of which `size` octets were declared; `recipients` of them. */
 static struct msg_resolved resolve_sized(uint64_t transaction, enum transmission transmission,
@@ -151,8 +133,6 @@ static void the_size_of_a_message_is_looked_at_again(void **state)
     }
     assert_int_equal(house_count(box, "bob@example.test"), 2);
 }
-
-#define TEST(test) cmocka_unit_test_setup_teardown(test, house_up, house_down)
 
 int main(void)
 {

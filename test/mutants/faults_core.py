@@ -73,13 +73,13 @@ FAULTS = [
           "unit core",
           "src/core/envelope.c", "    return core->conf->smtp.verify == CONF_VERIFY_OPEN ||", "    return core->conf->smtp.verify != CONF_VERIFY_OFF ||"),
     Fault("disabled_account_logs_in", "an account that is disabled may read its mail",
-          "unit core",
+          "unit login",
           "src/core/login.c", "    return account_r->disabled ? err_make(ERR_LOGIN_DISABLED) : err_none();", "    return err_none();"),
     Fault("password_is_not_checked", "whoever knows a name may read its mail",
-          "unit core",
+          "unit login",
           "src/core/login.c", "    if (err_is(found) || !check.right)", "    if (err_is(found))"),
     Fault("handle_can_be_guessed", "a handle of an earlier core is one of this",
-          "unit core",
+          "unit login",
           "src/core/login.c", "        world_random(peer->core->world, &handle, sizeof(handle));", "        handle++;"),
 
     # --- Exactly once ---
