@@ -115,6 +115,7 @@ class Server:
         self.log_path = os.path.join(self.home, "log")
         self.log_from = 0
         self.expected_deaths = 0
+        self.pools = {}  # pid: octets by which it grew without being held to a session
         self.write_configuration()
         if directory:
             try:
