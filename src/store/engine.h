@@ -138,6 +138,8 @@ struct engine_ops {
     struct err (*blob_size)(struct engine *, blob_id, uint64_t *head_r, uint64_t *body_r);
     struct err (*blob_head)(struct engine *, blob_id, struct arena *, struct str *head_r);
     struct err (*blob_read)(struct engine *, blob_id, uint64_t at, void *to, size_t n);
+    struct err (*blob_whole)(struct engine *, blob_id, size_t most, struct arena *,
+                             struct str *head_r, struct str *body_r);
     struct err (*upload_open)(struct engine *, blob_id, struct upload **upload_r);
     struct err (*upload_write)(struct engine *, struct upload *, struct str octets);
     struct err (*upload_finish)(struct engine *, struct upload *);
@@ -225,6 +227,15 @@ static inline struct err engine_blob_read(struct engine *engine, blob_id blob, u
                                           void *to, size_t n)
 {
     return engine->ops->blob_read(engine, blob, at, to, n);
+}
+
+/* May yield. Head and body, in one reading. ERR_OVER_LIMIT: together they have more than `most`
+ * octets, or do not lie together; ERR_NO_MEMORY: the arena is full. */
+static inline struct err engine_blob_whole(struct engine *engine, blob_id blob, size_t most,
+                                           struct arena *arena, struct str *head_r,
+                                           struct str *body_r)
+{
+    return engine->ops->blob_whole(engine, blob, most, arena, head_r, body_r);
 }
 
 /* --- Large bodies ---------------------------------------------------------------------------- */

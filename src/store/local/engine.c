@@ -147,6 +147,7 @@ static const struct engine_ops local_ops = {
     .blob_size = local_blob_size,
     .blob_head = local_blob_head,
     .blob_read = local_blob_read,
+    .blob_whole = local_blob_whole,
     .upload_open = local_upload_open,
     .upload_write = local_upload_write,
     .upload_finish = local_upload_finish,

@@ -204,10 +204,22 @@ static void two_bodies(struct rig *rig, void *arg)
     assert_false(err_is(local_apply_now(rig->engine)));
 }
 
+static enum err_code read_whole(struct rig *rig, blob_id blob)
+{
+    struct arena arena;
+    struct str head, body;
+    arena_init(&arena, 2 * BODY);
+    struct err e = engine_blob_whole(rig->engine, blob, 2 * BODY, &arena, &head, &body);
+    arena_done(&arena);
+    return e.code;
+}
+
 static void first_is_damaged(struct rig *rig, void *arg)
 {
     (void)arg;
     char octets[BODY];
+    assert_int_equal(read_whole(rig, 1), ERR_STORE_DAMAGED);
+    assert_int_equal(read_whole(rig, 2), ERR_NONE);
     assert_int_equal(engine_blob_read(rig->engine, 1, 0, octets, BODY).code, ERR_STORE_DAMAGED);
     assert_int_equal(engine_blob_read(rig->engine, 1, 0, octets, 100).code, ERR_NONE);
     assert_int_equal(engine_blob_read(rig->engine, 2, 0, octets, BODY).code, ERR_NONE);
@@ -221,6 +233,8 @@ static void first_head_is_damaged(struct rig *rig, void *arg)
     arena_init(&arena, 1000);
     assert_int_equal(engine_blob_head(rig->engine, 1, &arena, &head).code, ERR_STORE_DAMAGED);
     assert_int_equal(engine_blob_head(rig->engine, 2, &arena, &head).code, ERR_NONE);
+    assert_int_equal(read_whole(rig, 1), ERR_STORE_DAMAGED);
+    assert_int_equal(read_whole(rig, 2), ERR_NONE);
     arena_done(&arena);
 }
 

@@ -340,6 +340,8 @@ struct err local_blob_size(struct engine *engine, blob_id blob, uint64_t *head_r
 struct err local_blob_head(struct engine *engine, blob_id blob, struct arena *arena,
                            struct str *head_r);
 struct err local_blob_read(struct engine *engine, blob_id blob, uint64_t at, void *to, size_t n);
+struct err local_blob_whole(struct engine *engine, blob_id blob, size_t most, struct arena *arena,
+                            struct str *head_r, struct str *body_r);
 
 /* --- watch.c --------------------------------------------------------------------------------- */
 

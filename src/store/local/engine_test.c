@@ -287,6 +287,49 @@ static void blobs_body(struct rig *rig, void *arg)
     }
 }
 
+/* In one reading, up to a limit on head and body together. */
+static void whole_body(struct rig *rig, void *arg)
+{
+    (void)arg;
+    static const size_t sizes[] = {0, 1, CHUNK_SIZE, CHUNK_SIZE + 1, 100000};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        blob_id blob = put_body(rig, "a", sizes[i]);
+        struct arena arena;
+        struct str head, body;
+        char *octets = calloc(1, sizes[i] + 1);
+        arena_init(&arena, 120000);
+        size_t all = 8 + sizes[i];
+        assert_int_equal(engine_blob_whole(rig->engine, blob, all - 1, &arena, &head, &body).code,
+                         ERR_OVER_LIMIT);
+        for (size_t most = all; most <= all + 1; most++) {
+            arena_reset(&arena);
+            assert_false(err_is(engine_blob_whole(rig->engine, blob, most, &arena, &head, &body)));
+            assert_str(head, STR("the head"));
+            assert_false(err_is(engine_blob_read(rig->engine, blob, 0, octets, sizes[i])));
+            assert_int_equal(body.n, sizes[i]);
+            assert_memory_equal(body.p, octets, sizes[i]);
+        }
+        arena_done(&arena);
+        arena_init(&arena, 40);
+        assert_int_equal(engine_blob_whole(rig->engine, blob, all, &arena, &head, &body).code,
+                         ERR_NO_MEMORY);
+        arena_done(&arena);
+        free(octets);
+    }
+    struct arena arena;
+    struct str head, body;
+    arena_init(&arena, 1000);
+    assert_int_equal(engine_blob_whole(rig->engine, 99, 1000, &arena, &head, &body).code,
+                     ERR_NOT_FOUND);
+    arena_done(&arena);
+}
+
+static void blobs_are_read_whole(void **state)
+{
+    (void)state;
+    on_engine(whole_body);
+}
+
 static void blobs_are_read_by_range(void **state)
 {
     (void)state;
@@ -642,6 +685,7 @@ int main(void)
         cmocka_unit_test(numbers_are_given_in_order),
         cmocka_unit_test(add_sums_rows),
         cmocka_unit_test(blobs_are_read_by_range),
+        cmocka_unit_test(blobs_are_read_whole),
         cmocka_unit_test(a_blob_lives_as_long_as_its_owners),
         cmocka_unit_test(one_write_and_one_sync_for_a_group),
         cmocka_unit_test(a_body_file_is_opened_once_for_all_its_ranges),

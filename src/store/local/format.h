@@ -130,6 +130,8 @@ static inline uint64_t blob_body_at(const struct blob_header *header)
 void blob_header_encode(const struct blob_header *header, unsigned char *to);
 /* `octets` must hold header and chunk sums. False: not a blob, or damaged. */
 bool blob_header_decode(struct str octets, struct blob_header *header_r);
+/* Do head and body match their sums? `blob`: all of it, the header too. */
+bool blob_octets_fit(struct str blob, const struct blob_header *header);
 
 /*
  * Lays head and body down at `to` (blob_size_in_log octets, zeroed) with their sums; all but the

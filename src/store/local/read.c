@@ -168,7 +168,11 @@ struct blob_reading {
     int body_file; /* where the body has its own; else -1 */
     blob_id blob;
     struct place place;
-    bool head; /* read the head, all of it; else n octets of the body from `at` on */
+    enum {
+        READ_BODY,  /* n octets from `at` on */
+        READ_HEAD,  /* all of it */
+        READ_WHOLE, /* all n octets that the blob has in its segment, its header too */
+    } what;
     uint64_t at;
     char *to;
     size_t n;
@@ -201,21 +205,29 @@ static struct err read_octets(const struct blob_reading *reading, int file, void
     return (size_t)got == n ? err_none() : damaged("a file ends too early");
 }
 
-/* Reads the blob's header and sums and checks that they are this blob's. */
-static struct err read_blob_header(const struct blob_reading *reading, unsigned char *octets,
-                                   struct blob_header *header_r)
+static size_t header_size(const struct place *place)
+{
+    return BLOB_HEADER_SIZE + (place->external ? 0 : chunk_count(place->body)) * CHUNK_SUM_SIZE;
+}
+
+/* Header and sums must be this blob's. */
+static struct err header_take(const struct blob_reading *reading, struct str octets,
+                              struct blob_header *header_r)
 {
     const struct place *place = &reading->place;
-    uint64_t chunks = place->external ? 0 : chunk_count(place->body);
-    size_t n = BLOB_HEADER_SIZE + chunks * CHUNK_SUM_SIZE;
-    struct err e = read_octets(reading, reading->file, octets, n, place->offset);
-    if (err_is(e))
-        return e;
-    if (!blob_header_decode(str_make(octets, n), header_r) || header_r->blob != reading->blob ||
+    if (!blob_header_decode(octets, header_r) || header_r->blob != reading->blob ||
         header_r->segment != place->segment || header_r->head != place->head ||
         header_r->body != place->body || header_r->external != place->external)
         return damaged("a blob's header does not match");
     return err_none();
+}
+
+static struct err read_blob_header(const struct blob_reading *reading, unsigned char *octets,
+                                   struct blob_header *header_r)
+{
+    size_t n = header_size(&reading->place);
+    struct err e = read_octets(reading, reading->file, octets, n, reading->place.offset);
+    return err_is(e) ? e : header_take(reading, str_make(octets, n), header_r);
 }
 
 static struct err read_head(const struct blob_reading *reading, const struct blob_header *header)
@@ -292,6 +304,19 @@ static struct err read_body(const struct blob_reading *reading, const struct blo
     return read_chunks(reading, &source);
 }
 
+static struct err read_whole(const struct blob_reading *reading)
+{
+    struct blob_header header;
+    struct str octets = str_make(reading->to, reading->n);
+    struct err e =
+        read_octets(reading, reading->file, reading->to, reading->n, reading->place.offset);
+    if (!err_is(e))
+        e = header_take(reading, str_head(octets, header_size(&reading->place)), &header);
+    if (err_is(e))
+        return e;
+    return blob_octets_fit(octets, &header) ? e : damaged("a blob does not match its sums");
+}
+
 enum {
     /* Header and sums of the largest body that lies in the log. */
     BLOB_HEADER_ROOM = BLOB_HEADER_SIZE + (ENGINE_BODY_INLINE_MAX / CHUNK_SIZE + 1) * CHUNK_SUM_SIZE
@@ -303,10 +328,12 @@ static struct err blob_reading_do(const struct blob_reading *reading)
     struct blob_header header;
     if (!reading->place.external && reading->place.body > ENGINE_BODY_INLINE_MAX)
         return damaged("a blob is larger than it may be");
+    if (reading->what == READ_WHOLE)
+        return read_whole(reading);
     struct err e = read_blob_header(reading, octets, &header);
     if (err_is(e))
         return e;
-    return reading->head ? read_head(reading, &header) : read_body(reading, &header);
+    return reading->what == READ_HEAD ? read_head(reading, &header) : read_body(reading, &header);
 }
 
 static void blob_reading_run(void *arg)
@@ -353,7 +380,7 @@ static struct err blob_read_at_place(struct local *local, struct blob_reading *r
         return e;
     reading->file = segment->file;
     struct body_use use = {.file = -1};
-    if (reading->place.external && !reading->head)
+    if (reading->place.external && reading->what == READ_BODY)
         e = body_take(local, reading->blob, &use);
     reading->body_file = use.file;
     if (!err_is(e))
@@ -413,7 +440,7 @@ struct err local_blob_head(struct engine *engine, blob_id blob, struct arena *ar
     struct err e = reading_open(local, blob, &reading);
     if (err_is(e))
         return e;
-    reading.head = true;
+    reading.what = READ_HEAD;
     reading.n = reading.place.head;
     reading.to = arena_take(arena, reading.n);
     if (!reading.to)
@@ -441,5 +468,29 @@ struct err local_blob_read(struct engine *engine, blob_id blob, uint64_t at, voi
         return err_make(ERR_NO_MEMORY);
     e = blob_read_anywhere(local, &reading);
     spares_give(&local->spare_records, reading.room, room);
+    return e;
+}
+
+struct err local_blob_whole(struct engine *engine, blob_id blob, size_t most, struct arena *arena,
+                            struct str *head_r, struct str *body_r)
+{
+    struct local *local = local_of(engine);
+    struct blob_reading reading;
+    struct err e = reading_open(local, blob, &reading);
+    if (err_is(e))
+        return e;
+    const struct place *place = &reading.place;
+    if (place->external || place->head > most || place->body > most - place->head)
+        return err_make(ERR_OVER_LIMIT);
+    size_t head_at = header_size(place);
+    size_t head = place->head, body = (size_t)place->body;
+    reading.what = READ_WHOLE;
+    reading.n = head_at + head + body;
+    reading.to = arena_take(arena, reading.n);
+    if (!reading.to)
+        return err_make(ERR_NO_MEMORY);
+    e = blob_read_anywhere(local, &reading);
+    *head_r = str_make(reading.to + head_at, head);
+    *body_r = str_make(reading.to + head_at + head, body);
     return e;
 }

@@ -185,7 +185,7 @@ bool record_salt_solve(struct str octets, uint64_t segment, uint32_t *salt_r)
     return true;
 }
 
-static bool blob_octets_fit(struct str blob, const struct blob_header *header)
+bool blob_octets_fit(struct str blob, const struct blob_header *header)
 {
     uint32_t seed = blob_seed(header->blob);
     struct str head = str_make(blob.p + blob_head_at(header), header->head);
