@@ -387,7 +387,7 @@ static void messages_of_another_role(void **state)
         {ROLE_MX, MSG_resolve},   {ROLE_MX, MSG_forget},        {ROLE_MX, MSG_commit},
         {ROLE_MX, MSG_verify},    {ROLE_MX, MSG_upload_open},   {ROLE_MX, MSG_upload_data},
         {ROLE_MX, MSG_seen},      {ROLE_MX, MSG_tries},         {ROLE_MX, MSG_ask_commit},
-        {ROLE_MX, MSG_refused},
+        {ROLE_MX, MSG_refused},   {ROLE_BOX, MSG_fetch_ahead},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct msg msg = {.kind = rows[i].kind};

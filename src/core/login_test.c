@@ -131,6 +131,74 @@ static enum err_code expunge(uint64_t handle, uint32_t from, uint32_t until, boo
     return (enum err_code)answer.expunged.error;
 }
 
+/* Whole messages behind each other, up to the first that is not plain. */
+static void ahead_ask(uint64_t handle, uint32_t from, size_t count, size_t slabs, size_t expected)
+{
+    struct msg_slab list[64];
+    struct msg_uid uids[64];
+    struct msg answer;
+    for (size_t i = 0; i < slabs; i++)
+        list[i] = (struct msg_slab){.index = (uint32_t)(slabs - i), .length = SLAB_SIZE};
+    for (size_t i = 0; i < count; i++)
+        uids[i].uid = from + (uint32_t)i;
+    struct msg question = {.kind = MSG_fetch_ahead,
+                           .fetch_ahead = {.handle = handle,
+                                           .uids = uids,
+                                           .uids_count = count,
+                                           .slabs = list,
+                                           .slabs_count = slabs}};
+    assert_false(err_is(house_ask(box, question, &answer)));
+    assert_int_equal(answer.fetched_ahead.messages_count, expected);
+    struct buf got = BUF_INIT(READ_MAX), one = BUF_INIT(READ_MAX);
+    uint32_t octets[64];
+    for (size_t i = 0; i < expected; i++)
+        octets[i] = answer.fetched_ahead.messages[i].octets;
+    for (size_t i = 0; i < slabs; i++)
+        buf_put(&got, str_make(box->slabs + list[i].index * (size_t)SLAB_SIZE, SLAB_SIZE));
+    struct str rest = buf_str(&got);
+    for (size_t i = 0; i < expected; i++) {
+        buf_clear(&one);
+        house_read(box, handle, uids[i].uid, &one);
+        assert_str(str_head(rest, octets[i]), buf_str(&one));
+        rest = str_from_index(rest, octets[i]);
+    }
+    buf_done(&got);
+    buf_done(&one);
+}
+
+static void some_are_fetched_ahead(void **state)
+{
+    (void)state;
+    char body[60 * 1024];
+    for (size_t i = 0; i < sizeof(body); i++)
+        body[i] = (char)('a' + (i * 7 + i / 1000) % 26);
+    for (uint64_t i = 0; i < 6; i++)
+        house_deliver(mx, 1 + i, "bob@example.test", str_make(body + i, 10000), 1);
+    house_deliver(mx, 7, "bob@example.test", str_make(body, sizeof(body)), 1);
+    uint64_t handle = house_enter(box, "bob@example.test");
+    ahead_ask(handle, 1, 3, 4, 0); /* not before the mailbox was opened */
+    house_rows(box, handle, 0);
+    ahead_ask(handle, 1, 6, 4, 6);
+    ahead_ask(handle, 1, 6, 2, 3);
+    ahead_ask(handle, 5, 3, 4, 2); /* the last one does not fit behind the others, */
+    ahead_ask(handle, 7, 1, 4, 1); /* but alone */
+    ahead_ask(handle, 5, 3, 6, 3);
+    ahead_ask(handle, 6, 4, 64, 2); /* 8 is not there */
+    ahead_ask(handle, 1, 0, 4, 0);
+    ahead_ask(handle, 1, 3, 0, 0);
+    ahead_ask(handle + 1, 1, 3, 4, 0); /* nobody's */
+    assert_int_equal(expunge(handle, 2, 3, false), ERR_NONE);
+    ahead_ask(handle, 1, 6, 4, 1);
+    struct msg_slab wild = {.index = CORE_SLABS, .length = 1};
+    struct msg_uid uid = {.uid = 1};
+    refused_with_a_cut(box, (struct msg){.kind = MSG_fetch_ahead,
+                                         .fetch_ahead = {.handle = handle,
+                                                         .uids = &uid,
+                                                         .uids_count = 1,
+                                                         .slabs = &wild,
+                                                         .slabs_count = 1}});
+}
+
 static void nothing_goes_before_the_last_page(void **state)
 {
     (void)state;
@@ -291,6 +359,7 @@ int main(void)
         TEST(a_log_in_that_went_well_has_no_error_in_the_log),
         TEST(a_handle_is_its_edges_own),
         TEST(fetches_of_every_shape),
+        TEST(some_are_fetched_ahead),
         TEST(nothing_goes_before_the_last_page),
         TEST(two_expunges_at_once),
         TEST(removed_messages_give_their_room_back),

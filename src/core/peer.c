@@ -200,6 +200,7 @@ static void (*const serves[MSG_COUNT])(struct request *) = {
     [MSG_logout] = serve_logout,
     [MSG_mailbox_open] = serve_mailbox_open,
     [MSG_fetch] = serve_fetch,
+    [MSG_fetch_ahead] = serve_fetch_ahead,
     [MSG_expunge] = serve_expunge,
     [MSG_admin_input] = serve_admin_input,
     [MSG_admin] = serve_admin,

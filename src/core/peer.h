@@ -100,6 +100,7 @@ void serve_login(struct request *);
 void serve_logout(struct request *);
 void serve_mailbox_open(struct request *);
 void serve_fetch(struct request *);
+void serve_fetch_ahead(struct request *);
 void serve_expunge(struct request *);
 void serve_admin_input(struct request *);
 void serve_admin(struct request *);

@@ -72,6 +72,11 @@ uint32_t slabs_out(const struct slabs *slabs)
     return slabs->count - slabs->free_count;
 }
 
+uint32_t slabs_left(const struct slabs *slabs)
+{
+    return slabs->retired ? 0 : slabs->free_count;
+}
+
 uint32_t slabs_most_out(const struct slabs *slabs)
 {
     return slabs->most_out;

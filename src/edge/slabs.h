@@ -36,6 +36,8 @@ void slabs_give(struct slabs *slabs, uint32_t index);
 char *slabs_at(struct slabs *slabs, uint32_t index);
 
 uint32_t slabs_out(const struct slabs *slabs);
+/* How many may be taken; 0 where the pool was retired. */
+uint32_t slabs_left(const struct slabs *slabs);
 /* The most that were out at once. */
 uint32_t slabs_most_out(const struct slabs *slabs);
 

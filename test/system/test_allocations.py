@@ -131,6 +131,7 @@ POP3 = {
     "dele": lambda session: (session.expect("DELE 1", True), session.expect("RSET", True)),
     "retr": lambda session: session.many("RETR 1"),
     "retr_binary": lambda session: session.many("RETR 4"),
+    "retr_in_order": lambda session: [session.many(f"RETR {number}") for number in (5, 6, 7, 8)],
     "top": lambda session: session.many("TOP 1 1"),
 }
 
@@ -152,5 +153,7 @@ def test_pop3(server, bob, costs_nothing, kind):
         for _ in range(3):
             session.deliver(SLABS)
         bdat(session, BINARY, " BODY=BINARYMIME")
+        for _ in range(4):
+            session.deliver(SMALL)
     with bob.session() as session:
         costs_nothing("box", kind, lambda: POP3[kind](session))

@@ -4,6 +4,7 @@
 #include "edge/pop3/commands.h"
 
 #include "base/must.h"
+#include "edge/pop3/ahead.h"
 #include "edge/pop3/reader.h"
 
 enum {
@@ -99,8 +100,10 @@ void pop3_retr(struct pop3_session *s, const struct pop3_arguments *args)
     struct pop3_row *row = row_find(s, args->number[0]);
     char room[64];
     struct buf before = {.p = room, .cap = sizeof(room), .max = sizeof(room)};
-    if (row)
+    if (row) {
         buf_printf(&before, "+OK %llu octets\r\n", (unsigned long long)row->size);
+        ahead_follow(s, args->number[0]);
+    }
     message_say(s, row, READER_ALL, buf_str(&before));
 }
 

@@ -1,6 +1,7 @@
 #include "edge/pop3/reader.h"
 
 #include "base/must.h"
+#include "edge/pop3/ahead.h"
 #include "edge/slabs.h"
 #include "format/encodings.h"
 #include "format/reencode.h"
@@ -369,8 +370,15 @@ static struct err first_sink(void *arg, struct str piece)
     return err_none();
 }
 
+static void held_sink(void *arg, struct str piece)
+{
+    piece_out(arg, piece);
+}
+
 static struct err message_send(struct reader *r)
 {
+    if (ahead_give(r->s, r->row, held_sink, r))
+        return err_none();
     struct msg_fetched first = {.octets = 0};
     struct err e = piece_fetch(r, FETCH_MESSAGE, 0, r->row->size, first_sink, r, &first);
     if (err_is(e))

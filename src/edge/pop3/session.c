@@ -6,6 +6,7 @@
 
 #include "base/must.h"
 #include "edge/line.h"
+#include "edge/pop3/ahead.h"
 
 enum {
     COMMANDS_A_TURN = 200
@@ -87,6 +88,7 @@ static void session_free(struct pop3_session *s)
     if (s->handle && edge->core_since == s->core_since)
         edge_tell(edge, &msg);
     log_end(s);
+    ahead_done(s);
     timer_clear(edge->loop, &s->timer);
     task_cancel(edge->loop, &s->after);
     stream_done(&s->stream);

@@ -5,7 +5,8 @@
  * A session sees the mailbox as it was at its log-in: the rows are kept here, numbered from 1, and
  * never change. Deleted messages are marks in them until QUIT; a session that ends otherwise
  * deletes nothing. Other sessions may be open on the same mailbox: a message that one of them
- * removed keeps its number here, cannot be read any more, and deleting it succeeds.
+ * removed keeps its number here, cannot be read any more (but where it was read ahead, ahead.h),
+ * and deleting it succeeds.
  *
  * Between commands a session is this struct and its rows: no stack, no buffer.
  */
@@ -59,6 +60,9 @@ struct pop3_session {
     uint32_t uid_validity;
     uint32_t marked;        /* rows that go at QUIT */
     uint32_t read, deleted; /* counts, for the log */
+    struct ahead *ahead;    /* ahead.h; NULL: nothing is read ahead */
+    uint32_t retrieved;     /* number of the last RETR */
+    uint8_t ahead_most;     /* messages of the last question for some ahead; 0: none in a row */
     bool busy;
     bool stopping;
     bool swallowing; /* the rest of a line that was too long */

@@ -1,70 +1,15 @@
 /*
  * POP3 sessions, with a core that answers by rule (stage_test.h).
  */
-#include "edge/pop3/stage_test.h"
+#include "edge/pop3/client_test.h"
 
-#include "base/must.h"
-#include "base/test.h"
 #include "format/encodings.h"
 #include "format/reencode.h"
 #include "sys/stream_pool.h"
 
 enum {
-    REPLIES_MAX = 64 << 20,
     IDLE_MAX = 2560, /* octets of an idle session without its rows */
 };
-
-#define LOCAL "127.0.0.1"
-#define ENTER "USER bob\r\nPASS secret\r\n"
-#define ENTERED "+OK Send PASS\r\n+OK Logged in\r\n"
-
-static struct box_stage stage;
-static struct buf replies;
-
-static int on_stage(void **state)
-{
-    (void)state;
-    box_open(&stage, "", NULL, 1);
-    buf_init(&replies, REPLIES_MAX);
-    return 0;
-}
-
-static int off_stage(void **state)
-{
-    (void)state;
-    box_close(&stage);
-    buf_done(&replies);
-    return 0;
-}
-
-static struct str say(struct fake_client *client, const char *text)
-{
-    buf_clear(&replies);
-    box_send(&stage, client, str_from(text), SIZE_MAX, &replies);
-    return buf_str(&replies);
-}
-
-/* Connected, and past the greeting. */
-static struct fake_client *come(void)
-{
-    struct fake_client *client = box_connect(&stage, LOCAL);
-    assert_str(say(client, ""), STR("+OK Veredus ready\r\n"));
-    return client;
-}
-
-static struct fake_client *enter(void)
-{
-    struct fake_client *client = come();
-    assert_str(say(client, ENTER), STR(ENTERED));
-    return client;
-}
-
-static void leave(struct fake_client *client)
-{
-    fake_client_done(client);
-    box_settle(&stage);
-    assert_int_equal(stage.edge.session_count, 0);
-}
 
 static void three_messages(void)
 {
@@ -304,21 +249,6 @@ static void too_many_errors(void **state)
 
 /* --- Octets --- */
 
-/* What RETR must say, told in the plainest way. */
-static void stuffed(struct str stored, struct buf *to)
-{
-    bool line_begins = true;
-    for (size_t i = 0; i < stored.n; i++) {
-        if (line_begins && stored.p[i] == '.')
-            buf_put(to, STR("."));
-        buf_put(to, str_make(stored.p + i, 1));
-        line_begins = i > 0 && stored.p[i] == '\n' && stored.p[i - 1] == '\r';
-    }
-    if (!line_begins)
-        buf_put(to, STR("\r\n"));
-    buf_put(to, STR(".\r\n"));
-}
-
 /* The header and `lines` lines. */
 static struct str top_of(struct str stored, size_t lines)
 {
@@ -333,24 +263,6 @@ static struct str top_of(struct str stored, size_t lines)
         at += (size_t)end + 2;
     }
     return str_head(stored, at);
-}
-
-/* What follows the first line of the answer. */
-static struct str body_of(struct str answer)
-{
-    ssize_t end = str_find(answer, STR("\r\n"));
-    assert_true(str_starts(answer, STR("+OK")) && end > 0);
-    return str_from_index(answer, (size_t)end + 2);
-}
-
-static void expect_message(struct fake_client *client, const char *command, struct str stored)
-{
-    struct buf expected = BUF_INIT(REPLIES_MAX);
-    stuffed(stored, &expected);
-    struct str got = body_of(say(client, command));
-    assert_int_equal(got.n, expected.n);
-    assert_true(str_eq(got, buf_str(&expected)));
-    buf_done(&expected);
 }
 
 static void sizes_around_slabs(void **state)
@@ -604,12 +516,6 @@ static void marks_have_a_limit(void **state)
 }
 
 /* --- Clients that do not read, cores that go --- */
-
-static struct pop3_session *first_session(void)
-{
-    struct edge_session *session = TAILQ_FIRST(&stage.edge.sessions);
-    return (struct pop3_session *)((char *)session - offsetof(struct pop3_session, base));
-}
 
 static void a_client_that_does_not_read(void **state)
 {

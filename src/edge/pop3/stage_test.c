@@ -88,6 +88,38 @@ static void fetch(struct box_core *core, const struct msg_fetch *asked)
     answer(core, &msg, asked->call);
 }
 
+/* As core does it: what is plain and fits, up to the first that is not or does not. */
+static void fetch_ahead(struct box_core *core, const struct msg_fetch_ahead *asked)
+{
+    struct msg_whole wholes[64];
+    struct msg msg = {.kind = MSG_fetched_ahead, .fetched_ahead = {.messages = wholes}};
+    size_t *count = &msg.fetched_ahead.messages_count;
+    size_t at = 0, room = asked->slabs_count * SLAB_SIZE;
+    core->aheads++;
+    while (*count < asked->uids_count && is_known(core, asked->handle) && !core->give) {
+        must(asked->uids[*count].uid >= 1 && asked->uids[*count].uid <= core->count);
+        const struct box_message *message = &core->messages[asked->uids[*count].uid - 1];
+        struct str rest = message->stored;
+        if (message->gone || message->binary || message->hidden || rest.n > room - at ||
+            (core->ahead_most && *count == core->ahead_most))
+            break;
+        wholes[*count].octets = (uint32_t)rest.n;
+        while (rest.n) {
+            must(asked->slabs[at / SLAB_SIZE].index < BOX_SLABS);
+            struct str here = str_head(rest, SLAB_SIZE - at % SLAB_SIZE);
+            memcpy(core->slabs + (size_t)asked->slabs[at / SLAB_SIZE].index * SLAB_SIZE +
+                       at % SLAB_SIZE,
+                   here.p, here.n);
+            rest = str_from_index(rest, here.n);
+            at += here.n;
+        }
+        ++*count;
+    }
+    wholes[0].octets += core->ahead_lies;
+    core->read_ahead += *count;
+    answer(core, &msg, asked->call);
+}
+
 static void mark(struct box_core *core, struct msg_uid uid)
 {
     must(core->marked_count < core->count);
@@ -134,6 +166,10 @@ static void got(struct link *link, const struct msg *msg, int passed)
         die(core);
     else if (msg->kind == MSG_fetch)
         fetch(core, &msg->fetch);
+    else if (msg->kind == MSG_fetch_ahead && core->dies_ahead)
+        die(core);
+    else if (msg->kind == MSG_fetch_ahead)
+        fetch_ahead(core, &msg->fetch_ahead);
     else if (msg->kind == MSG_expunge)
         expunge(core, &msg->expunge);
     else
@@ -161,6 +197,7 @@ void box_core_start(struct box_stage *stage)
          0);
     core->up = true;
     core->dies_at = 0;
+    core->dies_ahead = false;
     core->handle += 1000000;
     core->marked_count = 0;
     fake_role_enter(stage->fake, stage->edge_role);

@@ -20,6 +20,7 @@ struct box_message {
     struct str summary;
     uint64_t size; /* as served */
     bool gone, binary;
+    bool hidden; /* not read ahead */
 };
 
 /* What the scripted core has and was asked. UIDs are places in `messages`, from 1. */
@@ -35,12 +36,17 @@ struct box_core {
     struct msg_uid *marked;
     size_t marked_count;
 
-    uint64_t give;     /* octets of one answer to fetch, at most; 0: what fits */
-    size_t dies_at;    /* the fetch (1 ..) behind which core is gone; 0: none */
-    size_t damaged_at; /* the fetch that fails */
+    uint64_t
+        give; /* octets of one answer to fetch, at most, and then nothing ahead; 0: what fits */
+    size_t dies_at;      /* the fetch (1 ..) behind which core is gone; 0: none */
+    size_t damaged_at;   /* the fetch that fails */
+    size_t ahead_most;   /* messages of one answer to fetch_ahead; 0: what fits */
+    uint32_t ahead_lies; /* octets that it claims and did not give */
+    bool dies_ahead;     /* behind the next fetch_ahead core is gone */
     enum err_code expunge_error;
     size_t logins, logouts, fetches, expunges;
-    struct buf password; /* the last one asked for */
+    size_t aheads, read_ahead; /* questions, messages */
+    struct buf password;       /* the last one asked for */
 };
 
 struct box_stage {
