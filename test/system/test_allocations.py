@@ -24,6 +24,7 @@ pytestmark = [
 
 K = 100
 AT_ALL = 20  # what grows by doubling, a round of the applier, a timer that is due
+TRIES = 2
 NOT_COUNTED = {"core/store-apply", "core/passwords"}
 
 # Calls of malloc for each piece of work; what is not named makes none. An edge makes none.
@@ -59,16 +60,31 @@ def costs_nothing(server, counted):
                 work()
             return counted.calls() - before
 
-        repeat(3 * K)
-        if kind not in POP3:
-            veredus.wait_until(settled, "the applier has had its turn")
-        for times in (K, 2 * K):
+        def too_many(times):
             took = repeat(times)
             core = sum(calls for name, calls in took.items() if name.startswith("core") and name not in NOT_COUNTED)
             for role, calls, most in ((edge, took[edge], EDGE), ("core", core, CORE.get(kind, 0))):
-                assert calls <= most * times + AT_ALL, \
-                    f"{role} called malloc {calls} times for {times} x {kind}; its latest calls:\n" + \
-                    counted.latest(role, min(calls, 2 * most + 10))
+                if calls > most * times + AT_ALL:
+                    return f"{role} called malloc {calls} times for {times} x {kind}; its latest calls:\n" + \
+                        counted.latest(role, min(calls, 2 * most + 10))
+            return None
+
+        def settle():
+            if kind not in POP3:
+                veredus.wait_until(settled, "the applier has had its turn")
+
+        repeat(3 * K)
+        settle()
+        for times in (K, 2 * K):
+            excess = too_many(times)
+            for _ in range(TRIES):
+                if not excess:
+                    break
+                # A round of the applier fell into what went before, maybe: then the most that is ever held at once was
+                # not seen yet. What each piece of work takes, it takes again.
+                settle()
+                excess = too_many(times)
+            assert not excess, excess
     return check
 
 
