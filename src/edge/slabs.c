@@ -12,7 +12,8 @@ struct slab_waiter {
     TAILQ_ENTRY(slab_waiter) link;
     struct wait wait;
     struct timer timer;
-    uint32_t index;
+    uint32_t *indexes;
+    size_t count;
     enum err_code error;
 };
 
@@ -82,15 +83,28 @@ uint32_t slabs_most_out(const struct slabs *slabs)
     return slabs->most_out;
 }
 
-bool slabs_take(struct slabs *slabs, uint32_t *index_r)
+bool slabs_short(const struct slabs *slabs)
 {
-    if (slabs->retired || slabs->free_count == 0)
+    return slabs->retired || slabs->free_count <= slabs->count / 2 || !TAILQ_EMPTY(&slabs->waiters);
+}
+
+/* All or none. */
+static bool take(struct slabs *slabs, size_t count, uint32_t *indexes_r)
+{
+    if (slabs->retired || slabs->free_count < count)
         return false;
-    *index_r = slabs->free[--slabs->free_count];
-    slabs->taken[*index_r] = true;
+    for (size_t i = 0; i < count; i++) {
+        indexes_r[i] = slabs->free[--slabs->free_count];
+        slabs->taken[indexes_r[i]] = true;
+    }
     if (slabs_out(slabs) > slabs->most_out)
         slabs->most_out = slabs_out(slabs);
     return true;
+}
+
+bool slabs_take(struct slabs *slabs, uint32_t *index_r)
+{
+    return TAILQ_EMPTY(&slabs->waiters) && take(slabs, 1, index_r);
 }
 
 static void waiter_over(struct slabs *slabs, struct slab_waiter *waiter, enum err_code error)
@@ -99,6 +113,14 @@ static void waiter_over(struct slabs *slabs, struct slab_waiter *waiter, enum er
     timer_clear(slabs->loop, &waiter->timer);
     waiter->error = error;
     wait_over(&waiter->wait);
+}
+
+/* Who came first is served first, and keeps those behind it waiting until it is. */
+static void serve(struct slabs *slabs)
+{
+    struct slab_waiter *first;
+    while ((first = TAILQ_FIRST(&slabs->waiters)) && take(slabs, first->count, first->indexes))
+        waiter_over(slabs, first, ERR_NONE);
 }
 
 struct timed_out {
@@ -110,24 +132,30 @@ static void waited_enough(struct timer *timer)
 {
     struct timed_out *out = timer->arg;
     waiter_over(out->slabs, out->waiter, ERR_TRY_LATER);
+    serve(out->slabs);
 }
 
-struct err slabs_wait(struct slabs *slabs, int64_t deadline, uint32_t *index_r)
+struct err slabs_wait_all(struct slabs *slabs, size_t count, int64_t deadline, uint32_t *indexes_r)
 {
-    /* Who came first is served first. */
-    if (TAILQ_EMPTY(&slabs->waiters) && slabs_take(slabs, index_r))
+    must(count > 0);
+    if (TAILQ_EMPTY(&slabs->waiters) && take(slabs, count, indexes_r))
         return err_none();
     if (slabs->retired)
         return err_make(ERR_BUS_BROKEN);
-    struct slab_waiter waiter = {.error = ERR_NONE};
+    if (count > slabs->count)
+        return err_make(ERR_TRY_LATER);
+    struct slab_waiter waiter = {.indexes = indexes_r, .count = count, .error = ERR_NONE};
     struct timed_out out = {.slabs = slabs, .waiter = &waiter};
     waiter.timer = (struct timer){.run = waited_enough, .arg = &out};
     TAILQ_INSERT_TAIL(&slabs->waiters, &waiter, link);
     timer_set(slabs->loop, &waiter.timer, deadline);
     wait_for(&waiter.wait);
-    if (waiter.error == ERR_NONE)
-        *index_r = waiter.index;
     return err_make(waiter.error);
+}
+
+struct err slabs_wait(struct slabs *slabs, int64_t deadline, uint32_t *index_r)
+{
+    return slabs_wait_all(slabs, 1, deadline, index_r);
 }
 
 void slabs_give(struct slabs *slabs, uint32_t index)
@@ -135,9 +163,7 @@ void slabs_give(struct slabs *slabs, uint32_t index)
     must(index < slabs->count && slabs->taken[index]);
     slabs->taken[index] = false;
     slabs->free[slabs->free_count++] = index;
-    struct slab_waiter *first = TAILQ_FIRST(&slabs->waiters);
-    if (first && slabs_take(slabs, &first->index))
-        waiter_over(slabs, first, ERR_NONE);
+    serve(slabs);
     if (slabs->retired && slabs_out(slabs) == 0)
         slabs_free(slabs);
 }

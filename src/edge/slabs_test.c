@@ -139,6 +139,87 @@ static void a_retired_pool_can_be_read_to_the_end(void **state)
     close_place(&p);
 }
 
+static void wants_three(void *arg)
+{
+    struct place *p = arg;
+    uint32_t got[3];
+    p->error[0] = slabs_wait_all(p->slabs, 3, p->loop.now + NS_PER_SECOND, got);
+    p->over++;
+    for (int i = 0; i < 3 && !err_is(p->error[0]); i++)
+        slabs_give(p->slabs, got[i]);
+}
+
+/* And no half of it meanwhile, and nobody behind it passes it. */
+static void who_wants_many_gets_all_or_none(void **state)
+{
+    (void)state;
+    struct place p;
+    uint32_t taken[COUNT], none;
+    open_place(&p);
+    for (int i = 0; i < COUNT; i++)
+        assert_true(slabs_take(p.slabs, &taken[i]));
+    p.start[0] = (struct fiber_start){.run = wants_three, .arg = &p};
+    p.start[1] = (struct fiber_start){.run = second_waits, .arg = &p};
+    fiber_run(p.fibers, &p.start[0]);
+    fiber_run(p.fibers, &p.start[1]);
+    for (int i = 0; i < 2; i++)
+        slabs_give(p.slabs, taken[i]);
+    settle(&p, 0);
+    assert_int_equal(p.over, 0);
+    assert_int_equal(slabs_out(p.slabs), COUNT - 2);
+    assert_false(slabs_take(p.slabs, &none));
+    slabs_give(p.slabs, taken[2]);
+    settle(&p, 0);
+    assert_int_equal(p.over, 2);
+    assert_true(p.error[0].code == ERR_NONE && p.error[1].code == ERR_NONE);
+    slabs_give(p.slabs, p.got[1]);
+    slabs_give(p.slabs, taken[3]);
+    slabs_retire(p.slabs);
+    close_place(&p);
+}
+
+/* Once the first in the queue has waited in vain, its share is there for the next. */
+static void who_waited_in_vain_is_in_nobodys_way(void **state)
+{
+    (void)state;
+    struct place p;
+    uint32_t taken[COUNT];
+    open_place(&p);
+    for (int i = 0; i < COUNT; i++)
+        assert_true(slabs_take(p.slabs, &taken[i]));
+    p.start[0] = (struct fiber_start){.run = wants_three, .arg = &p};
+    p.start[1] = (struct fiber_start){.run = second_waits, .arg = &p};
+    fiber_run(p.fibers, &p.start[0]);
+    fiber_run(p.fibers, &p.start[1]);
+    slabs_give(p.slabs, taken[0]);
+    settle(&p, NS_PER_SECOND);
+    assert_int_equal(p.over, 2);
+    assert_int_equal(p.error[0].code, ERR_TRY_LATER);
+    assert_int_equal(p.error[1].code, ERR_NONE);
+    slabs_give(p.slabs, p.got[1]);
+    for (int i = 1; i < COUNT; i++)
+        slabs_give(p.slabs, taken[i]);
+    slabs_retire(p.slabs);
+    close_place(&p);
+}
+
+static void half_of_them_is_short(void **state)
+{
+    (void)state;
+    struct place p;
+    uint32_t taken[COUNT];
+    open_place(&p);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        assert_int_equal(slabs_short(p.slabs), COUNT - i <= COUNT / 2);
+        assert_true(slabs_take(p.slabs, &taken[i]));
+    }
+    for (int i = 0; i < COUNT; i++)
+        slabs_give(p.slabs, taken[i]);
+    assert_false(slabs_short(p.slabs));
+    slabs_retire(p.slabs);
+    close_place(&p);
+}
+
 static void absurd_pools_are_refused(void **state)
 {
     (void)state;
@@ -156,6 +237,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_given_back_comes_first),
         cmocka_unit_test(who_waits_longest_is_served_first),
+        cmocka_unit_test(who_wants_many_gets_all_or_none),
+        cmocka_unit_test(who_waited_in_vain_is_in_nobodys_way),
+        cmocka_unit_test(half_of_them_is_short),
         cmocka_unit_test(a_retired_pool_can_be_read_to_the_end),
         cmocka_unit_test(absurd_pools_are_refused),
     };

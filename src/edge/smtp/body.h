@@ -6,6 +6,12 @@
  * to core and are filled again when it has taken them, so that a message of any size holds at most
  * SMTP_BODY_SLABS.
  *
+ * Where slabs are short (edge/slabs.h), the octets are parked in memory of their own instead
+ * (parking.h): when the session has to wait for more of them, or when no slab is free. What is
+ * parked stays so, and grows as it comes, until the message is whole or has 256 KB; then as many
+ * slabs as it fills are waited for, all at once. A body is in slabs or parked, never both, and
+ * while it waits for slabs it holds none (but where parking was refused).
+ *
  * The first thing wrong is kept in `refused`; what follows is then counted and thrown away, so the
  * reply comes where the protocol wants it: behind the whole message.
  */
@@ -15,10 +21,11 @@
 #include "base/sha256.h"
 #include "edge/edge.h"
 #include "edge/smtp/data.h"
+#include "edge/smtp/parking.h"
 #include "format/summary.h"
 
 enum {
-    SMTP_BODY_SLABS = 16,
+    SMTP_BODY_SLABS = SMTP_PARKED_MAX / SLAB_SIZE,
     SMTP_SUMMARY_SLABS = 40,
 };
 #define SMTP_SLAB_WAIT (30 * NS_PER_SECOND)
@@ -46,7 +53,10 @@ struct smtp_body {
     char last[2];   /* the last octets of the message so far */
     struct err refused;
     struct data_reader reader;
+    int64_t since; /* mono: when it began */
     struct smtp_slab_list slabs;
+    struct smtp_parked parked;
+    struct smtp_parking *parking;
     uint64_t upload;       /* 0: the body is in slabs */
     uint64_t upload_since; /* the core that has it */
     struct sha256 digest;
@@ -55,8 +65,8 @@ struct smtp_body {
     struct buf record; /* the summary printed, on its way to slabs */
 };
 
-/* Once per memory. */
-void smtp_body_open(struct smtp_body *body);
+/* Once per memory. `parking` outlives it. */
+void smtp_body_open(struct smtp_body *body, struct smtp_parking *parking);
 void smtp_body_close(struct smtp_body *body);
 
 /* Begins a message. */
@@ -65,8 +75,9 @@ void smtp_body_begin(struct smtp_body *body, struct edge *edge, const struct con
 /* Slabs, upload and arena are given back. */
 void smtp_body_end(struct smtp_body *body);
 
-/* May yield: makes room. How many octets may be fed next, at least 1. */
-size_t smtp_body_room(struct smtp_body *body);
+/* May yield: makes room, if it can for as many octets as are wanted. How many may be fed next, at
+ * least 1. body->refused with ERR_TOO_SLOW_NOW: it is the one to be cut. */
+size_t smtp_body_room(struct smtp_body *body, size_t wanted);
 /*
  * Takes octets that came behind DATA or in a chunk, *input is moved on. Never yields. DATA_END: the
  * message is over (DATA only); DATA_BARE: a bare CR or LF from somebody who may not send it.
@@ -79,11 +90,18 @@ void smtp_body_refuse(struct smtp_body *body, struct err why);
  * body->refused says whether it is any good. */
 void smtp_body_finish(struct smtp_body *body, uint64_t hops);
 
+/* The client is waited for: parks what there is if slabs are short. ERR_TOO_SLOW_NOW: it is the one
+ * to be cut; any other error: it keeps its slabs. Never yields. */
+struct err smtp_body_rest(struct smtp_body *body);
+/* Octets that came, per 1000 s since it began. */
+uint64_t smtp_body_rate(const struct smtp_body *body, int64_t now);
+
 /* The last line has its CR LF, or there is none. BDAT can end a message anywhere. */
 bool smtp_body_ends_line(const struct smtp_body *body);
 
-/* May yield. Copies a record into slabs of the core that is up now. */
-struct err smtp_slabs_fill(struct edge *edge, struct smtp_slab_list *list, struct str record);
+/* May yield. The body is in slabs, or all with core; a record of it is copied into slabs of the
+ * core that is up now, where the body's are, too. */
+struct err smtp_body_settle(struct smtp_body *body, struct str record, struct smtp_slab_list *list);
 /* May yield. Moves what a list holds to slabs of the core that is up now. */
 struct err smtp_slabs_renew(struct edge *edge, struct smtp_slab_list *list);
 void smtp_slabs_give(struct smtp_slab_list *list);

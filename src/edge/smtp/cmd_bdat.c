@@ -79,11 +79,15 @@ static bool swallow(struct smtp_session *s)
     return true;
 }
 
-/* False: bare CR or LF where none may be; the session closes. */
+/* False: bare CR or LF where none may be, or no memory for one so slow; the session closes. */
 static bool feed(struct smtp_session *s)
 {
     struct smtp_body *body = &s->mail->body;
-    size_t room = smtp_body_room(body);
+    size_t room = smtp_body_room(body, stream_pending(&s->stream).n);
+    if (body->refused.code == ERR_TOO_SLOW_NOW) {
+        smtp_message_cut(s);
+        return false;
+    }
     if (room > s->chunk_left)
         room = s->chunk_left;
     struct str rest = str_head(stream_pending(&s->stream), room);

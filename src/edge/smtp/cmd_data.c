@@ -43,7 +43,11 @@ void smtp_data_run(struct smtp_session *s, struct smtp_arguments *args)
 void smtp_data_octets(struct smtp_session *s)
 {
     struct smtp_body *body = &s->mail->body;
-    size_t room = smtp_body_room(body);
+    size_t room = smtp_body_room(body, stream_pending(&s->stream).n);
+    if (body->refused.code == ERR_TOO_SLOW_NOW) {
+        smtp_message_cut(s);
+        return;
+    }
     struct str pending = stream_pending(&s->stream), rest = str_head(pending, room);
     size_t given = rest.n;
     enum data_found found = smtp_body_feed(body, &rest);

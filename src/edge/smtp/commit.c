@@ -122,7 +122,7 @@ static struct err summary_store(struct smtp_session *s, struct try *try)
     if (!err_is(e))
         e = served_extra(body, buf_str(record), &try->served_extra);
     if (!err_is(e))
-        e = smtp_slabs_fill(s->base.edge, &try->summary, buf_str(record));
+        e = smtp_body_settle(body, buf_str(record), &try->summary);
     return e;
 }
 
@@ -141,7 +141,7 @@ static struct err renew(struct smtp_session *s, struct try *try)
         e = smtp_resolve_again(s);
     if (!err_is(e) && body->slabs.count > 0 && body->slabs.pool != edge->slabs)
         e = smtp_slabs_renew(edge, &body->slabs);
-    if (!err_is(e) && try->summary.pool != edge->slabs) {
+    if (!err_is(e) && (try->summary.pool != edge->slabs || body->parked.p)) {
         smtp_slabs_give(&try->summary);
         e = summary_store(s, try);
     }

@@ -15,14 +15,14 @@ static void mail_close(struct smtp_mail *mail)
     free(mail);
 }
 
-static struct smtp_mail *mail_open(void)
+static struct smtp_mail *mail_open(struct smtp_shared *shared)
 {
     struct smtp_mail *mail = calloc(1, sizeof *mail);
     if (!mail)
         return NULL;
     arena_init(&mail->arena, SMTP_ENVELOPE_MAX);
     mail->arena.block_size = ENVELOPE_BLOCK;
-    smtp_body_open(&mail->body);
+    smtp_body_open(&mail->body, &shared->parking);
     return mail;
 }
 
@@ -30,7 +30,7 @@ struct smtp_mail *smtp_mail_take(struct smtp_shared *shared)
 {
     struct smtp_mail *mail = SLIST_FIRST(&shared->mails);
     if (!mail)
-        return mail_open();
+        return mail_open(shared);
     SLIST_REMOVE_HEAD(&shared->mails, link);
     shared->mails_kept--;
     return mail;

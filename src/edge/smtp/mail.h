@@ -51,6 +51,7 @@ struct smtp_mail {
 struct smtp_shared {
     SLIST_HEAD(, smtp_mail) mails;
     size_t mails_kept;
+    struct smtp_parking parking;
     struct arena scratch; /* for one command's parsing; void at the next yield */
 };
 

@@ -151,6 +151,15 @@ void smtp_message_bare(struct smtp_session *s)
     smtp_close_after_reply(s, "bare-newline");
 }
 
+void smtp_message_cut(struct smtp_session *s)
+{
+    smtp_reply_error(s, ERR_TOO_SLOW_NOW);
+    log_refused(s, ERR_TOO_SLOW_NOW);
+    smtp_tell_refused(s, verb(s), ERR_TOO_SLOW_NOW, str_null(), str_null());
+    smtp_transaction_end(s, STR("TOO_SLOW_NOW"));
+    smtp_close_after_reply(s, "slowest");
+}
+
 void smtp_message_absurd(struct smtp_session *s)
 {
     const struct smtp_body *body = &s->mail->body;

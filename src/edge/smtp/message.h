@@ -17,6 +17,10 @@ void smtp_message_end(struct smtp_session *s);
 /* A bare CR or LF: 521, closes (catalogue S01). */
 void smtp_message_bare(struct smtp_session *s);
 
+/* Memory for waiting messages is short, and none comes more slowly: 421, closes. Also from the turn
+ * of another session. */
+void smtp_message_cut(struct smtp_session *s);
+
 /* Far beyond the size limit: 552, closes; below that the rest is swallowed first. */
 void smtp_message_absurd(struct smtp_session *s);
 

@@ -7,6 +7,7 @@
  */
 #include "edge/smtp/session.h"
 
+#include "edge/smtp/message.h"
 #include "edge/smtp/reply.h"
 #include "edge/smtp/turn.h"
 
@@ -14,6 +15,12 @@ struct str smtp_hostname(const struct smtp_session *s)
 {
     struct str name = smtp_conf(s)->server.hostname;
     return name.n > 0 ? name : STR("localhost");
+}
+
+static struct smtp_parking *parking_of(const struct smtp_session *s)
+{
+    struct smtp_shared *shared = s->base.edge->smtp;
+    return &shared->parking;
 }
 
 /* --- Its end --------------------------------------------------------------------------------- */
@@ -26,6 +33,7 @@ void smtp_transaction_end(struct smtp_session *s, struct str why)
     struct msg msg = {.kind = MSG_forget, .forget = {.transaction = s->mail->number, .why = why}};
     if (s->mail->core_since != 0 && s->mail->core_since == edge->core_since)
         edge_tell(edge, &msg);
+    smtp_parking_leave(parking_of(s), s);
     smtp_mail_give(edge->smtp, &s->mail);
     s->state = SMTP_READY;
 }
@@ -155,6 +163,18 @@ static void run_turn(void *arg)
     loop_soon(s->base.edge->loop, &s->after);
 }
 
+/* S5 to S7: the client is waited for, in memory of its own where slabs are short. */
+static void rest(struct smtp_session *s)
+{
+    if (!(s->state & (SMTP_READING | SMTP_CHUNKED)) || !s->mail)
+        return;
+    struct err e = smtp_body_rest(&s->mail->body);
+    if (e.code == ERR_TOO_SLOW_NOW)
+        smtp_message_cut(s);
+    else if (s->mail->body.parked.p)
+        smtp_parking_enter(parking_of(s), s);
+}
+
 static void after_turn(struct task *task)
 {
     struct smtp_session *s = task->arg;
@@ -164,6 +184,7 @@ static void after_turn(struct task *task)
         session_free(s);
         return;
     }
+    rest(s);
     if (s->state & SMTP_COMMANDING && !s->swallowing)
         smtp_phase_begin(s);
     if (s->state != SMTP_CLOSING)
@@ -195,6 +216,7 @@ static void input(struct stream *stream)
     if (!smtp_turn_wanted(s))
         return;
     s->busy = true;
+    smtp_parking_leave(parking_of(s), s);
     stream_pause(stream);
     timer_clear(s->base.edge->loop, &s->timer);
     fiber_run(s->base.edge->fibers, &s->turn);
@@ -290,6 +312,7 @@ bool smtp_open(struct edge *edge)
     if (!shared)
         return false;
     SLIST_INIT(&shared->mails);
+    smtp_parking_open(&shared->parking);
     arena_init(&shared->scratch, SCRATCH_MAX);
     edge->smtp = shared;
     edge->protocols[LISTEN_SMTP] = edge->protocols[LISTEN_LMTP] = &smtp_protocol;

@@ -42,15 +42,16 @@ struct smtp_session {
     enum smtp_state state;
     struct edge_session base;
     struct stream stream;
-    struct timer timer;       /* the deadline of what we wait for */
-    struct fiber_start turn;  /* the fiber of this turn */
-    struct task after;        /* back on the loop's stack when the turn is over */
-    struct smtp_mail *mail;   /* S3 to S7, else NULL */
-    const char *end;          /* why it ends, for the log: "quit", "lost" ... */
-    int64_t began;            /* mono */
-    int64_t phase;            /* when the wait for this command or message began */
-    uint64_t phase_in;        /* octets that had come by then */
-    int64_t heard;            /* when octets came last */
+    struct timer timer;               /* the deadline of what we wait for */
+    struct fiber_start turn;          /* the fiber of this turn */
+    struct task after;                /* back on the loop's stack when the turn is over */
+    struct smtp_mail *mail;           /* S3 to S7, else NULL */
+    TAILQ_ENTRY(smtp_session) parker; /* where parks */
+    const char *end;                  /* why it ends, for the log: "quit", "lost" ... */
+    int64_t began;                    /* mono */
+    int64_t phase;                    /* when the wait for this command or message began */
+    uint64_t phase_in;                /* octets that had come by then */
+    int64_t heard;                    /* when octets came last */
     struct edge_try answered; /* the message whose 250 may not have been seen; message 0: none */
     uint64_t messages, recipients, commands, transactions;
     uint32_t errors;
@@ -59,6 +60,7 @@ struct smtp_session {
     enum smtp_state chunk_back; /* S6: the state behind a chunk that is swallowed */
     bool chunk_last;
     bool busy;       /* a turn runs */
+    bool parks;      /* waits for its client, its message parked */
     bool extended;   /* EHLO or LHLO */
     bool swallowing; /* the rest of a line that was too long */
     bool stopping;   /* the edge ends: close after this command */

@@ -1,5 +1,5 @@
 /*
- * What transcripts cannot show: limits between sessions, memory, slabs that run out, bad weather.
+ * What transcripts cannot show: limits between sessions, memory, bad weather.
  */
 #include "edge/smtp/stage_test.h"
 
@@ -174,54 +174,6 @@ static void a_thousand_ways_to_cut(void **state)
         off_stage();
     }
     buf_done(&whole);
-}
-
-static void body_begin(struct fake_client *client, size_t octets)
-{
-    char line[1024];
-    memset(line, 'a', sizeof line);
-    memcpy(line + sizeof line - 2, "\r\n", 2);
-    say(client, STR(ENVELOPE));
-    say(client, STR("\r\n"));
-    for (size_t sent = 0; sent < octets; sent += sizeof line)
-        say(client, str_make(line, sizeof line));
-}
-
-/* Four bodies hold all slabs: the fifth waits for one of them, or long enough. */
-static void slabs_that_run_out_push_back(void **state)
-{
-    (void)state;
-    enum {
-        BODY = 250 * 1024
-    };
-    on_stage("", NULL, 1);
-    struct fake_client *client[6];
-    for (int i = 0; i < 6; i++)
-        client[i] = stage_connect(&stage, false, LOCAL);
-    for (int i = 0; i < 4; i++)
-        body_begin(client[i], BODY);
-    assert_int_equal(slabs_out(stage.edge.slabs), STAGE_SLABS);
-    body_begin(client[4], 1024);
-    say(client[4], STR(".\r\n"));
-    assert_int_equal(replies.n, 0);
-    fake_client_reset(client[0]);
-    stage_settle(&stage);
-    stage_receive(client[4], &replies);
-    assert_true(str_starts(buf_str(&replies), STR("250 2.0.0 Accepted")));
-
-    body_begin(client[0] = stage_connect(&stage, false, LOCAL), BODY);
-    body_begin(client[5], 1024);
-    say(client[5], STR(".\r\n"));
-    stage_pass(&stage, SMTP_SLAB_WAIT);
-    stage_receive(client[5], &replies);
-    assert_true(str_starts(buf_str(&replies), STR("451 4.3.0 ")));
-    for (int i = 0; i < 6; i++)
-        fake_client_reset(client[i]);
-    stage_settle(&stage);
-    assert_int_equal(slabs_out(stage.edge.slabs), 0);
-    for (int i = 0; i < 6; i++)
-        fake_client_done(client[i]);
-    off_stage();
 }
 
 static void a_client_that_does_not_read_is_dropped(void **state)
@@ -484,7 +436,6 @@ int main(void)
         cmocka_unit_test(without_descriptors_it_waits),
         cmocka_unit_test(the_same_octets_are_as_many_messages),
         cmocka_unit_test(a_thousand_ways_to_cut),
-        cmocka_unit_test(slabs_that_run_out_push_back),
         cmocka_unit_test(a_client_that_does_not_read_is_dropped),
         cmocka_unit_test(at_the_end_sessions_are_told),
         cmocka_unit_test(the_longest_recipients_are_named_to_the_next_core),
