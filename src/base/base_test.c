@@ -20,6 +20,26 @@ static void str_cut_splits_and_ends_with_null(void **state)
     assert_null(rest.p);
 }
 
+/* At every place of every text around the length of a block, and never beyond its end. */
+static void str_find_finds_the_first_pair(void **state)
+{
+    (void)state;
+    char text[200];
+    for (size_t n = 0; n < sizeof(text) - 1; n++) {
+        memset(text, '\n', sizeof(text));
+        text[n] = '.'; /* behind the end */
+        assert_int_equal(str_find(str_make(text, n), STR("\n.")), -1);
+        for (size_t at = 0; at + 1 < n; at++) {
+            memset(text, at % 2 ? '.' : '\n', n);
+            text[at] = '\n';
+            text[at + 1] = '.';
+            const char *first = memmem(text, n, "\n.", 2);
+            assert_int_equal(str_find(str_make(text, n), STR("\n.")), first - text);
+        }
+    }
+    assert_int_equal(str_find(str_null(), STR("\n.")), -1);
+}
+
 static void str_to_u64_refuses_signs_spaces_and_overflow(void **state)
 {
     (void)state;
@@ -287,6 +307,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(str_cut_splits_and_ends_with_null),
+        cmocka_unit_test(str_find_finds_the_first_pair),
         cmocka_unit_test(str_to_u64_refuses_signs_spaces_and_overflow),
         cmocka_unit_test(str_hash_is_fnv_1a),
         cmocka_unit_test(str_is_utf8_refuses_overlong_and_surrogates),
