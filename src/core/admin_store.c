@@ -253,6 +253,7 @@ int admin_status(struct admin_call *call)
     json_put_text(object, "store",
                   status.damaged     ? STR("damaged")
                   : status.read_only ? STR("read-only")
+                  : status.full      ? STR("full")
                                      : STR("good"));
     json_put_text(object, "why", str_from(status.why));
     store_put(object, &status);

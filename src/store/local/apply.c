@@ -120,8 +120,11 @@ static void apply_done(struct job *job)
     struct local *local = job->arg;
     must_be(local, LOCAL_MAGIC);
     local->applying = false;
+    bool again = err_is(local->apply_err) && !err_is(local->apply_result);
     local->apply_err = local->apply_result;
     applied_take_over(local);
+    if (again && local->state == LOCAL_SERVING)
+        local->why[0] = '\0';
     bodies_close_idle(local);
     round_is_over(local);
     if (err_is(local->apply_err))

@@ -166,7 +166,7 @@ static bool commit_frees(const struct commit *commit)
     return removes && commit->blob_count == 0;
 }
 
-static bool disk_is_full(struct local *local)
+bool commit_disk_is_full(struct local *local)
 {
     if (local->settings.least_free == 0)
         return false;
@@ -197,8 +197,8 @@ static struct err why_not(struct local *local, const struct commit *commit, uint
     struct err e = why_not_ever(local, size);
     if (err_is(e))
         return e;
-    if (disk_is_full(local) && !commit_frees(commit))
-        return err_detail(ERR_DISK_FULL, STR("the disk has less free space than store.least_free"));
+    if (commit_disk_is_full(local) && !commit_frees(commit))
+        return err_detail(ERR_DISK_FULL, STR(LOCAL_FULL_TEXT));
     return err_none();
 }
 

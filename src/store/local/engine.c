@@ -384,7 +384,10 @@ void local_status(struct engine *engine, struct local_status *status_r)
     status_r->segments_free = segments_spares(&local->segments);
     status_r->overlay_bytes = local->active.octets + local->frozen.octets;
     status_r->read_only = local->state == LOCAL_READ_ONLY || local->state == LOCAL_DAMAGED;
+    status_r->full = !status_r->read_only && commit_disk_is_full(local);
     memcpy(status_r->why, local->why, sizeof(status_r->why));
+    if (status_r->full)
+        (void)snprintf(status_r->why, sizeof(status_r->why), "%s", LOCAL_FULL_TEXT);
     struct layers layers;
     if (err_is(read_begin(local, &layers)))
         return;

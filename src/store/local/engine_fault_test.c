@@ -331,12 +331,16 @@ static void full_body(struct rig *rig, void *arg)
     fiber_sleep_until(rig->loop, rig->loop->now + LOCAL_FREE_AGE);
     assert_int_equal(put(rig, "b", "1").code, ERR_DISK_FULL);
     assert_int_equal(put_body(rig, "b", &blob).code, ERR_DISK_FULL);
+    assert_true(status_of(rig).full);
+    assert_true(str_find(str_from(status_of(rig).why), STR("least_free")) >= 0);
     assert_true(has(rig, "a"));
     struct op op = {.kind = OP_REMOVE, .partition = inbox, .key = STR("a")};
     struct commit commit = {.ops = &op, .op_count = 1};
     assert_int_equal(engine_commit_wait(rig->engine, &commit).code, ERR_NONE);
     fake_disk_set_capacity(rig->disk, 0);
     fiber_sleep_until(rig->loop, rig->loop->now + LOCAL_FREE_AGE);
+    assert_false(status_of(rig).full);
+    assert_string_equal(status_of(rig).why, "");
     assert_int_equal(put(rig, "b", "1").code, ERR_NONE);
 }
 
@@ -427,11 +431,13 @@ static void broken_index_body(struct rig *rig, void *arg)
     assert_true(taken > 30 && taken < 60); /* overlay_hard is 100,000 */
     assert_true(has(rig, "0"));
     assert_true(spy->writes > 0);
+    assert_true(str_find(str_from(status_of(rig).why), STR("index")) >= 0);
     spy->broken = false;
     fiber_sleep_until(rig->loop, rig->loop->now + 2 * LOCAL_RETRY_AFTER);
     assert_int_equal(put(rig, "more", value).code, ERR_NONE);
     assert_false(err_is(local_apply_now(rig->engine)));
     assert_int_equal(status_of(rig).overlay_bytes, 0);
+    assert_string_equal(status_of(rig).why, "");
 }
 
 static void the_overlay_has_a_cap(void **state)

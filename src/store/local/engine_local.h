@@ -34,6 +34,7 @@ enum {
 #define LOCAL_RETRY_AFTER (3 * NS_PER_SECOND)
 /* How old a reading of the free space on the disk may be. */
 #define LOCAL_FREE_AGE NS_PER_SECOND
+#define LOCAL_FULL_TEXT "the disk has less free space than store.least_free"
 
 struct pending_blob {
     struct blob_header header;
@@ -239,6 +240,8 @@ bool group_number_put(struct overlay *rows, uint64_t number);
 /* `done` of all that waits, or of those whose refusal is final now, comes soon. */
 void commit_waiting_fail(struct local *local, struct err e);
 void commit_refused_report(struct local *local);
+/* Less than settings.least_free is free, as of LOCAL_FREE_AGE at most. Never yields. */
+bool commit_disk_is_full(struct local *local);
 
 /* --- background.c ---------------------------------------------------------------------------- */
 

@@ -49,8 +49,9 @@ struct local_status {
     uint64_t commits, groups, syncs, bytes_logged, applier_rounds, compactions, checkpoints;
     uint64_t overlay_bytes;
     bool read_only;
+    bool full; /* less than least_free is free: commits that only take away are let through */
     bool damaged;
-    char why[256]; /* what is damaged or why it is read-only; "" otherwise */
+    char why[256]; /* what is damaged, or why it is read-only or full; "" otherwise */
 };
 
 void local_status(struct engine *engine, struct local_status *status_r);
