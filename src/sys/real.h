@@ -5,6 +5,8 @@
 #ifndef SYS_REAL_H
 #define SYS_REAL_H
 
+#include <stdatomic.h>
+
 #include "sys/loop.h"
 #include "sys/worker.h"
 #include "sys/world.h"
@@ -12,8 +14,9 @@
 /* The one world_real() gives. Its log is set before the sandbox closes and before any thread. */
 struct real_world {
     struct world world;
-    int syslog;   /* -1: none */
-    bool journal; /* standard error is journald's */
+    int syslog;                 /* -1: none */
+    bool journal;               /* standard error is journald's */
+    _Atomic uint64_t unwritten; /* lines that standard error did not take, since one that it took */
 };
 
 /* real_loop.c */
