@@ -23,7 +23,7 @@
 #include "sys/world.h"
 
 #define PARENT_AGAIN_FIRST (NS_PER_SECOND / 10)
-#define PARENT_AGAIN_LAST (30 * NS_PER_SECOND)
+#define PARENT_AGAIN_LAST (4 * NS_PER_SECOND) /* what kept it from starting may end at any time */
 #define PARENT_SETTLED (60 * NS_PER_SECOND)
 #define PARENT_STOP_WAIT (10 * NS_PER_SECOND)
 
