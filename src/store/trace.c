@@ -281,7 +281,9 @@ struct err trace_by_message(struct engine *engine, uint64_t message, int64_t now
     struct str until = from.p ? prefix_end(from, arena) : from;
     if (!until.p)
         return err_make(ERR_OVER_LIMIT);
-    uint32_t first = day_of(message_id_time(message)), last = day_of(now);
+    uint32_t made = day_of(message_id_time(message)), today = day_of(now);
+    /* Ids go on rising where the clock is set back: the id may name a day that is still to come. */
+    uint32_t first = made < today ? made : today, last = made < today ? today : made;
     struct err e = err_none();
     for (uint32_t day = first; day <= last && day - first < DAYS_MAX && !err_is(e); day++)
         e = scan_all(engine, day_partition(day), from, until, arena, events_each, &read);

@@ -10,7 +10,8 @@
  *   'd' day -> {octets, entries} of that day (OP_ADD)
  *
  * A day is one of UTC. Events of one message may lie on several days; a message is looked for from
- * the day in its id (format/message_id.h) to today. Times are microseconds since 1970.
+ * the day in its id (format/message_id.h) to today, or from today to that day, where the clock was
+ * set back since. Times are microseconds since 1970.
  */
 #ifndef STORE_TRACE_H
 #define STORE_TRACE_H

@@ -96,6 +96,23 @@ static void a_message_tells_its_events(void **state)
         ERR_NOT_FOUND);
 }
 
+/* Ids rise while the clock is set back: events of today were looked for from a day to come on. */
+static void events_are_found_after_the_clock_was_set_back(void **state)
+{
+    struct given *given = *state;
+    uint64_t ahead = message_id_make(NOW + 20 * DAY, 1);
+    struct trace_event event = delivered(NOW, STR("bob@example.test"));
+    struct op_list ops = op_list_take(&given->arena, trace_ops_count(1, 0));
+    trace_ops(ahead, &event, 1, NULL, NULL, 0, &given->arena, &ops);
+    struct commit commit = {.ops = ops.ops, .op_count = ops.count};
+    assert_false(err_is(engine_commit_wait(given->engine, &commit)));
+    struct trace_event *events;
+    size_t count;
+    assert_false(
+        err_is(trace_by_message(given->engine, ahead, NOW, &given->arena, &events, &count)));
+    assert_int_equal(count, 1);
+}
+
 static void many_events_take_several_values(void **state)
 {
     struct given *given = *state;
@@ -198,11 +215,9 @@ int main(void)
 {
 #define TEST(name) ON_FIBER(name, given_open, given_close)
     const struct CMUnitTest tests[] = {
-        TEST(a_message_tells_its_events),
-        TEST(many_events_take_several_values),
-        TEST(addresses_lead_to_the_newest_messages),
-        TEST(old_days_go_and_young_ones_stay),
-        TEST(the_oldest_go_when_there_are_too_many),
+        TEST(a_message_tells_its_events),      TEST(events_are_found_after_the_clock_was_set_back),
+        TEST(many_events_take_several_values), TEST(addresses_lead_to_the_newest_messages),
+        TEST(old_days_go_and_young_ones_stay), TEST(the_oldest_go_when_there_are_too_many),
         TEST(records_cut_anywhere_are_damage),
     };
 #undef TEST
