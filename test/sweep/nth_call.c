@@ -13,6 +13,8 @@
  *   armed = 1   of the functions in `mask` the n-th call from now, and `times` - 1 more, do nothing
  *               and fail with `error`; where `error` is 0 the process ends there, as by kill -9
  *
+ * EROFS leaves alone what is opened to be read, as a file system does.
+ *
  * One row for all processes and threads of a role. Between fork and exec a child counts as its
  * parent. What libc calls inside of itself (opendir's open) is not seen, but for malloc's kin.
  *
@@ -232,7 +234,8 @@ FUNCTION(pid_t, fork, fork, -1, (void), ())
         va_start(rest, flags);                                                                     \
         mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0;                    \
         va_end(rest);                                                                              \
-        return fails(CALL_##call) ? -1 : next(given path, flags, mode);                            \
+        bool allowed = row && row->error == EROFS && (flags & O_ACCMODE) == O_RDONLY;              \
+        return !allowed && fails(CALL_##call) ? -1 : next(given path, flags, mode);                \
     }
 #define FOLDER int folder,
 #define THE_FOLDER folder,

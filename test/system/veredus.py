@@ -105,14 +105,14 @@ class Server:
     settings: {section: {name: value as written in the file}}; "server" holds what stands outside of blocks.
     """
 
-    def __init__(self, settings=None, directory=DIRECTORY, before=()):
+    def __init__(self, settings=None, directory=DIRECTORY, before=(), log=None):
         self.home = tempfile.mkdtemp(prefix="veredus.")
         os.chmod(self.home, 0o755)  # started as root, core is another user
         self.smtp, self.lmtp, self.pop3 = free_ports(3)
         self.settings = settings or {}
         self.before = list(before)  # a program that starts the server's
         self.process = None
-        self.log_path = os.path.join(self.home, "log")
+        self.log_path = log or os.path.join(self.home, "log")
         self.log_from = 0
         self.expected_deaths = 0
         self.pools = {}  # pid: octets by which it grew without being held to a session
