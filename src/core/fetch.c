@@ -7,7 +7,8 @@
  * than WHOLE_MOST of it.
  *
  * fetch_ahead stops in front of whatever is not plain: gone, damaged, to be re-encoded, too large.
- * So an edge learns of an error only when it asks for that message, and its client only then.
+ * So an edge learns of an error only when it asks for that message, and its client only then. The
+ * client waits for the first of them: where the disk is slow the others are not waited for.
  */
 #include "base/must.h"
 #include "core/mailbox.h"
@@ -21,6 +22,7 @@ enum {
     /* A head, the list in it, the prefix made of it. */
     FETCH_ARENA = 3 * ENGINE_HEAD_MAX,
 };
+#define AHEAD_TIME (20 * NS_PER_MS) /* for messages behind the one that is waited for */
 
 /* A source of octets: prefix and body, or the summary record. */
 struct source {
@@ -300,8 +302,9 @@ static struct err fetch_ahead(struct request *request, const struct mailbox_logi
         e = err_make(ERR_NO_MEMORY);
     struct arena arena;
     arena_init_from(&arena, FETCH_ARENA, &core->spares);
+    int64_t until = core->loop->now + AHEAD_TIME;
     bool more = !err_is(e);
-    for (size_t i = 0; more && i < asked->uids_count; i++) {
+    for (size_t i = 0; more && i < asked->uids_count && core->loop->now < until; i++) {
         more =
             whole_put(core->engine, login, asked->uids[i].uid, &arena, &row, &fetched->messages[i]);
         fetched->messages_count += more;

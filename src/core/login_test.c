@@ -187,6 +187,11 @@ static void some_are_fetched_ahead(void **state)
     ahead_ask(handle, 1, 0, 4, 0);
     ahead_ask(handle, 1, 3, 0, 0);
     ahead_ask(handle + 1, 1, 3, 4, 0); /* nobody's */
+    /* A slow disk: a chunk may take a second. */
+    fake_world_settings(house.rig.fake)->cold = 1000000;
+    fake_world_settings(house.rig.fake)->job_most = NS_PER_SECOND;
+    ahead_ask(handle, 1, 6, 4, 1);
+    fake_world_settings(house.rig.fake)->cold = 0;
     assert_int_equal(expunge(handle, 2, 3, false), ERR_NONE);
     ahead_ask(handle, 1, 6, 4, 1);
     struct msg_slab wild = {.index = CORE_SLABS, .length = 1};
