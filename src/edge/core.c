@@ -138,7 +138,11 @@ struct err edge_core_attach(struct edge *edge, int handle)
 struct err edge_ask(struct edge *edge, struct msg *msg, struct arena *arena, struct msg *answer_r)
 {
     struct err e = edge_core_wait(edge, edge->loop->now + EDGE_CORE_WAIT);
-    return err_is(e) ? e : link_ask(edge->core, msg, arena, answer_r);
+    if (err_is(e) || !edge->core->over)
+        return err_is(e) ? e : link_ask(edge->core, msg, arena, answer_r);
+    /* Its end is told soon, if we let it: who asks again would else do so in this turn for ever. */
+    fiber_sleep_until(edge->loop, edge->loop->now);
+    return err_make(ERR_BUS_BROKEN);
 }
 
 void edge_tell(struct edge *edge, const struct msg *msg)

@@ -176,6 +176,37 @@ static void a_thousand_ways_to_cut(void **state)
     buf_done(&whole);
 }
 
+/* Its end was known but not told yet, and a commit asked it again and again what had become of it,
+ * without ever letting go: the edge stood still for good. */
+static void a_link_that_has_just_ended_is_waited_out(void **state)
+{
+    (void)state;
+    uint32_t slabs[STAGE_SLABS];
+    on_stage("", NULL, 1);
+    struct fake_client *client = stage_connect(&stage, false, LOCAL);
+    struct slabs *pool = stage.edge.slabs;
+    for (size_t i = 0; i < STAGE_SLABS; i++)
+        assert_true(slabs_take(pool, &slabs[i]));
+    say(client, STR(ENVELOPE));
+    assert_int_equal(say(client, STR("text\r\n.\r\n")).n, 0);
+    fake_role_enter(stage.fake, stage.edge_role);
+    slabs_give(pool, slabs[0]); /* the message goes on ... */
+    slabs_give(pool, slabs[1]);
+    link_cut(stage.edge.core, err_make(ERR_BUS_BROKEN)); /* ... and first it finds this */
+    for (size_t i = 2; i < STAGE_SLABS; i++)
+        slabs_give(pool, slabs[i]);
+    fake_role_enter(stage.fake, 0);
+    stage_settle(&stage);
+    assert_int_equal(stage.core.messages, 0);
+    stage_core_start(&stage);
+    stage_settle(&stage);
+    stage_receive(client, &replies);
+    assert_true(str_starts(buf_str(&replies), STR("250 2.0.0 Accepted")));
+    assert_int_equal(stage.core.messages, 1);
+    fake_client_done(client);
+    off_stage();
+}
+
 static void a_client_that_does_not_read_is_dropped(void **state)
 {
     (void)state;
@@ -436,6 +467,7 @@ int main(void)
         cmocka_unit_test(without_descriptors_it_waits),
         cmocka_unit_test(the_same_octets_are_as_many_messages),
         cmocka_unit_test(a_thousand_ways_to_cut),
+        cmocka_unit_test(a_link_that_has_just_ended_is_waited_out),
         cmocka_unit_test(a_client_that_does_not_read_is_dropped),
         cmocka_unit_test(at_the_end_sessions_are_told),
         cmocka_unit_test(the_longest_recipients_are_named_to_the_next_core),
