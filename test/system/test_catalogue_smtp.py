@@ -1,5 +1,7 @@
 """Rows S of the catalogue of attacks, from outside: hostile octets on the SMTP port."""
+import contextlib
 import random
+import resource
 import socket
 
 import pytest
@@ -406,6 +408,62 @@ def test_S27_a_command_that_drips_and_one_that_never_comes():
             drip(slow, b"NOOP " + b"x" * 80)
             slow.refused_and_closed(421, "4.4.2")
             silent.refused_and_closed(421, "4.4.2")
+    finally:
+        server.close()
+
+
+DRIPPERS = 3000  # half as many as there are slabs again
+
+
+@contextlib.contextmanager
+def drippers(server, count):
+    """Sessions in the middle of a message, of which little came."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < count + 1000:
+        pytest.skip("too few descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count + 1000), hard))
+    sessions = []
+    try:
+        for _ in range(count):
+            sessions.append(Smtp(server.smtp, hello=None))
+            sessions[-1].send("HELO client.test\r\nMAIL FROM:<>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\n")
+        for session in sessions:
+            while not session.line().startswith(b"354"):
+                continue
+            session.send("X-Drip: ")
+        yield sessions
+    finally:
+        for session in sessions:
+            session.socket.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def good_clients(server, count):
+    for _ in range(count):
+        with Smtp(server.smtp) as good:
+            good.deliver(b"Subject: good\r\n\r\ntext\r\n")
+
+
+def test_S27_thousands_of_messages_that_drip():
+    server = Server({"smtp": {"processes": 1}})
+    try:
+        with drippers(server, DRIPPERS) as sessions:
+            for session in sessions:
+                session.send("x")
+            good_clients(server, 20)
+            assert server.logged("message") == 20 and not server.logged("message_refused")
+            while len(sessions) > DRIPPERS - 100:
+                with sessions.pop() as session:
+                    session.send("\r\n\r\n.\r\n")
+                    assert session.line().startswith(b"250 2.0.0 ")
+            # More than there is memory for: the slowest go.
+            for session in sessions:
+                session.send_anyway(b"\r\n\r\n" + b"x" * 40000)
+            wait_until(lambda: server.logged("message_refused"), "somebody was cut")
+            good_clients(server, 20)
+            cut = server.logged("message_refused", also="TOO_SLOW_NOW")
+            assert cut < DRIPPERS / 2 and server.logged("message_refused") == cut
+            assert server.logged("message") == 20 + 100 + 20
     finally:
         server.close()
 
