@@ -18,8 +18,8 @@ REUSED = 1000        # messages for each connection: what Veredus, as shipped, t
 class Stage:
     """One file system. size: "quick" (does it run at all), "core" or "full"."""
 
-    def __init__(self, name, folder, size):
-        self.name, self.folder, self.size = name, folder, size
+    def __init__(self, name, folder, size, cache=None):
+        self.name, self.folder, self.size, self.cache = name, folder, size, cache
         self.disk = measure.Disk(folder)
         self.rounds = 1 if size == "quick" else 3
         self.rows = []
@@ -59,6 +59,8 @@ class Stage:
     def timed(self, server, messages, mode="smtp", wait=False, port=None, **settings):
         """One run. wait: the time ends when the server has delivered, not when it has taken the last message."""
         meter = measure.Meter(server.group, self.disk)
+        if self.cache:
+            self.cache.fill()
         self.wait_quiet()
         meter.begin()
         found = generator.run(mode, port or server.port, messages=messages, **settings)

@@ -1,7 +1,7 @@
 /*
- * Hash tables: uthash, with a hash function of ours in place of its own (which clang's
- * -Wimplicit-fallthrough refuses). For keys that no stranger chooses; what strangers choose goes
- * into trees (sys/tree.h), since anybody can find collisions of a CRC.
+ * Hash tables: uthash, with XXH3 in place of its own function (which clang's -Wimplicit-fallthrough
+ * refuses). For keys that no stranger chooses; what strangers choose goes into trees (sys/tree.h),
+ * since anybody can find collisions of a function without a secret.
  *
  * Where there is no memory HASH_ADD adds nothing, and whoever adds asks HASH_ADDED. (Left to
  * itself uthash ends the process.)
@@ -9,9 +9,18 @@
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 
-#include "base/crc.h"
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
-#define HASH_FUNCTION(key, length, value) ((value) = crc32c(0, str_make((key), (length))))
+#include "base/str.h"
+
+/* A few nanoseconds for keys of some twenty octets. */
+static inline uint32_t hash_of(struct str key)
+{
+    return (uint32_t)XXH3_64bits(key.p, key.n);
+}
+
+#define HASH_FUNCTION(key, length, value) ((value) = hash_of(str_make((key), (length))))
 
 #define HASH_NONFATAL_OOM 1
 

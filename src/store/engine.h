@@ -67,7 +67,8 @@ enum op_kind {
     /* Removes the key, if it is there, and lets go of its blob. */
     OP_REMOVE,
     /* Writes a new entry whose key is `key` + the partition's next UID (4 octets, big endian). The
-     * UID goes into op->uid when the commit is ordered. UIDs start at 1. */
+     * UID goes into op->uid when the commit is ordered. UIDs start at 1. Nobody PUTs such a key
+     * before an APPEND made it. */
     OP_APPEND,
     /* The value is a row of 8-octet little endian signed numbers (wire_put_u64), at most 8; each is
      * added to the number stored at its place; a missing entry counts as zeroes. Never fails. */
@@ -87,6 +88,9 @@ struct op {
     /* PUT, APPEND: octets 0..7 of the value are replaced by the partition's next modseq (little
      * endian); it is also given back in `modseq`. The value must have 8 octets or more. */
     bool stamp;
+    /* PUT: the caller knows that no commit before this one wrote the key, since it holds an id that
+     * was made for it. Then the engine does not look for an old value. */
+    bool fresh;
     uint32_t uid;
     uint64_t modseq;
 };

@@ -126,7 +126,9 @@ struct trace_growth trace_growth(int64_t time)
 static void entry_add(struct op_list *ops, struct trace_growth *growth, enum op_kind kind,
                       struct str key, struct str value)
 {
-    if (op_list_add(ops, kind, day_partition(growth->day), key, value)) {
+    struct op *op = op_list_add(ops, kind, day_partition(growth->day), key, value);
+    if (op) {
+        op->fresh = true; /* the key holds the message's id */
         growth->octets += key.n + value.n;
         growth->entries++;
     }

@@ -207,13 +207,15 @@ static struct err own(struct order *order, blob_id blob, const struct op *op, st
     return e;
 }
 
-/* What the entry refers to now; *found_r says whether there is one. */
-static struct err entry_now(const struct order *order, const struct index_key *key, bool *found_r,
-                            blob_id *blob_r, struct str *value_r)
+/* What the entry refers to now; *found_r says whether there is one. A fresh one can only be of this
+ * commit. */
+static struct err entry_now(const struct order *order, const struct index_key *key, bool fresh,
+                            bool *found_r, blob_id *blob_r, struct str *value_r)
 {
     struct str value;
     *blob_r = 0;
-    *found_r = get(order, key, &value);
+    *found_r = fresh ? layers_get_first(order->layers, index_key_str(key), &value)
+                     : get(order, key, &value);
     if (*found_r && !value_entry_decode(value, blob_r, value_r))
         return not_ours();
     return err_none();
@@ -226,7 +228,7 @@ static struct err entry_put(struct order *order, const struct op *op, struct str
     struct str old_value;
     blob_id old;
     bool found;
-    struct err e = entry_now(order, &entry, &found, &old, &old_value);
+    struct err e = entry_now(order, &entry, op->fresh, &found, &old, &old_value);
     if (err_is(e))
         return e;
     order->counts.entries += found ? 0 : 1;
@@ -247,7 +249,7 @@ static struct err entry_remove(struct order *order, const struct op *op)
     struct str value;
     blob_id old;
     bool found;
-    struct err e = entry_now(order, &entry, &found, &old, &value);
+    struct err e = entry_now(order, &entry, false, &found, &old, &value);
     if (err_is(e) || !found)
         return e;
     order->counts.entries--;
@@ -348,7 +350,9 @@ static struct err op_append(struct order *order, struct op *op, struct delta_wri
     if (op->key.n > 0)
         memcpy(key, op->key.p, op->key.n);
     key_put_u32(key + op->key.n, op->uid);
-    return op_write(order, op, str_make(key, op->key.n + 4), op->value, writer);
+    struct op fresh = *op;
+    fresh.fresh = true; /* the UID is */
+    return op_write(order, &fresh, str_make(key, op->key.n + 4), op->value, writer);
 }
 
 /* Unsigned sums wrap as the signed numbers they stand for do. */
@@ -358,7 +362,7 @@ static struct err op_add(struct order *order, const struct op *op, struct delta_
     struct op decided = *op;
     struct str old = str_null();
     bool found;
-    struct err e = entry_now(order, &entry, &found, &decided.blob, &old);
+    struct err e = entry_now(order, &entry, false, &found, &decided.blob, &old);
     if (err_is(e))
         return e;
     must(!found || (old.n % 8 == 0 && old.n <= ADD_NUMBERS_MAX * 8));
@@ -403,7 +407,7 @@ static struct err need_holds(const struct order *order, const struct op *op)
     struct str value = str_null();
     blob_id blob;
     bool found;
-    struct err e = entry_now(order, &entry, &found, &blob, &value);
+    struct err e = entry_now(order, &entry, false, &found, &blob, &value);
     if (err_is(e))
         return e;
     bool holds = op->kind == OP_NEED_ABSENT    ? !found
@@ -422,6 +426,8 @@ static struct err blob_is_there(const struct order *order, blob_id blob)
 
 static struct err blob_is_new(const struct order *order, blob_id blob)
 {
+    if (blob >= order->counts.blob_next)
+        return err_none();
     return err_is(blob_is_there(order, blob)) ? err_none()
                                               : err_detail(ERR_CONFLICT, STR("the blob is there"));
 }

@@ -11,11 +11,12 @@
  */
 #include "store/local/overlay.h"
 
-#include "base/crc.h"
+#include "base/hash.h"
 
+/* Most keys that are looked for are not there: an empty slot says so without a look at a row. */
 enum {
-    ROWS_A_SLOT = 2,
-    GROWS_BY = 8,
+    SLOTS_A_ROW = 2,
+    GROWS_BY = 4,
 };
 
 static int row_order(const struct row *a, const struct row *b)
@@ -55,11 +56,6 @@ static void row_give_back(struct overlay *overlay, struct row *row)
 }
 
 /* --- The table --- */
-
-static uint32_t key_hash(struct str key)
-{
-    return crc32c(0, key);
-}
 
 /* Where the row of this key hangs, or would. */
 static struct row **place_of(const struct overlay *overlay, struct str key, uint32_t hash)
@@ -124,7 +120,7 @@ static void row_put_in(struct overlay *overlay, struct row *row)
     row->ordered = false;
     TAILQ_INSERT_TAIL(&overlay->unordered, row, list);
     overlay->octets += row_octets(row);
-    if (++overlay->count > ROWS_A_SLOT * overlay->slot_count)
+    if (++overlay->count * SLOTS_A_ROW > overlay->slot_count)
         slots_grow(overlay);
 }
 
@@ -161,7 +157,7 @@ struct row *overlay_put_parts(struct overlay *overlay, struct str key, const str
     struct row *row = spares_take(overlay->spares, sizeof(*row) + key.n + value);
     if (!row)
         return NULL;
-    row->hash = key_hash(key);
+    row->hash = hash_of(key);
     row->key_n = (uint32_t)key.n;
     row->value_n = (uint32_t)value;
     row->removed = count == 0;
@@ -249,11 +245,6 @@ void overlay_keep_only(struct overlay *overlay, struct str prefix)
 
 /* --- Looking --- */
 
-struct row *overlay_find(const struct overlay *overlay, struct str key)
-{
-    return overlay->count ? *place_of(overlay, key, key_hash(key)) : NULL;
-}
-
 static void put_in_order(struct overlay *overlay)
 {
     struct row *row;
@@ -301,16 +292,36 @@ void overlay_rows(const struct overlay *overlay, const struct row **rows)
 
 /* --- Layers --- */
 
+static struct row *layers_find(const struct layers *layers, size_t count, struct str key)
+{
+    uint32_t hash = hash_of(key);
+    for (size_t i = 0; i < count; i++) {
+        const struct overlay *overlay = layers->overlays[i];
+        struct row *row = overlay->count ? *place_of(overlay, key, hash) : NULL;
+        if (row)
+            return row;
+    }
+    return NULL;
+}
+
+static bool row_says(const struct row *row, struct str *value_r)
+{
+    *value_r = row_value(row);
+    return !row->removed;
+}
+
 bool layers_get(const struct layers *layers, struct str key, struct str *value_r)
 {
-    for (size_t i = 0; i < layers->count; i++) {
-        struct row *row = overlay_find(layers->overlays[i], key);
-        if (row) {
-            *value_r = row_value(row);
-            return !row->removed;
-        }
-    }
+    const struct row *row = layers_find(layers, layers->count, key);
+    if (row)
+        return row_says(row, value_r);
     return layers->view && layers->index->ops->get(layers->view, key, value_r);
+}
+
+bool layers_get_first(const struct layers *layers, struct str key, struct str *value_r)
+{
+    const struct row *row = layers_find(layers, 1, key);
+    return row && row_says(row, value_r);
 }
 
 void layers_seek(struct layers_walk *walk, const struct layers *layers, struct str from)

@@ -46,7 +46,7 @@ struct doomed {
 STAILQ_HEAD(doomed_list, doomed);
 
 enum {
-    OVERLAY_FEW = 16 /* slots that cost no memory of their own */
+    OVERLAY_FEW = 32 /* slots that cost no memory of their own; a delivery has a dozen rows */
 };
 
 struct overlay {
@@ -88,7 +88,6 @@ static inline struct str row_value(const struct row *row)
     return row->removed ? str_null() : str_make(row->octets + row->key_n, row->value_n);
 }
 
-struct row *overlay_find(const struct overlay *overlay, struct str key);
 /* The first row >= from. What came since the last walk is put in order first. */
 struct row *overlay_seek(struct overlay *overlay, struct str from);
 struct row *overlay_next(struct row *row);
@@ -109,6 +108,8 @@ struct layers {
 
 /* False: not there, or removed. *value_r is borrowed until a layer changes or the view ends. */
 bool layers_get(const struct layers *layers, struct str key, struct str *value_r);
+/* In the first overlay alone. */
+bool layers_get_first(const struct layers *layers, struct str key, struct str *value_r);
 
 /* Walks the layers in key order, tombstones left out. Uses the view's one cursor: one walk at a
  * time, and layers_get meanwhile is allowed (it does not move the cursor). */
