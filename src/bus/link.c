@@ -25,17 +25,6 @@ struct link_packet {
     char octets[];
 };
 
-struct link_call {
-    RB_ENTRY(link_call) by_number;
-    TAILQ_ENTRY(link_call) by_turn;
-    uint32_t number;
-    struct msg *question;
-    struct arena *arena;
-    struct msg *answer_r;
-    struct err result;
-    struct wait wait;
-};
-
 static int call_order(const struct link_call *a, const struct link_call *b)
 {
     return a->number < b->number ? -1 : a->number > b->number;
@@ -275,20 +264,37 @@ static struct err call_begin(struct link *link, struct link_call *call)
     return e;
 }
 
-struct err link_ask(struct link *link, struct msg *msg, struct arena *arena, struct msg *answer_r)
+void link_ask_begin(struct link *link, struct link_call *call, struct msg *msg, struct arena *arena,
+                    struct msg *answer_r)
 {
     must_be(link, LINK_MAGIC);
     must(msg_senders(msg->kind) & 1u << link->own && msg_answer_kind(msg->kind) != MSG_COUNT);
-    struct link_call call = {.question = msg, .arena = arena, .answer_r = answer_r};
+    *call = (struct link_call){.question = msg, .arena = arena, .answer_r = answer_r};
     if (!link->over && (!has_room(link) || !TAILQ_EMPTY(&link->waiting))) {
-        TAILQ_INSERT_TAIL(&link->waiting, &call, by_turn);
+        TAILQ_INSERT_TAIL(&link->waiting, call, by_turn);
     } else {
-        struct err e = call_begin(link, &call);
+        struct err e = call_begin(link, call);
         if (err_is(e))
-            return e;
+            answered(call, e);
     }
-    wait_for(&call.wait);
-    return call.result;
+}
+
+bool link_ask_answered(const struct link_call *call)
+{
+    return call->wait.done;
+}
+
+struct err link_ask_end(struct link_call *call)
+{
+    wait_for(&call->wait);
+    return call->result;
+}
+
+struct err link_ask(struct link *link, struct msg *msg, struct arena *arena, struct msg *answer_r)
+{
+    struct link_call call;
+    link_ask_begin(link, &call, msg, arena, answer_r);
+    return link_ask_end(&call);
 }
 
 static void waiting_begin(struct link *link)

@@ -28,7 +28,18 @@ enum {
 
 struct link;
 struct link_packet;
-struct link_call;
+
+/* A question under way: the asker's memory, the link's own. */
+struct link_call {
+    RB_ENTRY(link_call) by_number;
+    TAILQ_ENTRY(link_call) by_turn;
+    uint32_t number;
+    struct msg *question;
+    struct arena *arena;
+    struct msg *answer_r;
+    struct err result;
+    struct wait wait;
+};
 
 RB_HEAD(link_calls, link_call);
 STAILQ_HEAD(link_packets, link_packet);
@@ -91,5 +102,12 @@ struct err link_send_handle(struct link *link, const struct msg *msg, int handle
 /* May yield: asks and waits for the answer. Sets msg's call. What answer_r borrows lives in the
  * arena. */
 struct err link_ask(struct link *link, struct msg *msg, struct arena *arena, struct msg *answer_r);
+
+/* The same in two steps: begin never yields, end may, and does not where it was answered. Between
+ * them `call` and all that was passed is the link's, also beyond link_done, which answers it. */
+void link_ask_begin(struct link *link, struct link_call *call, struct msg *msg, struct arena *arena,
+                    struct msg *answer_r);
+bool link_ask_answered(const struct link_call *call);
+struct err link_ask_end(struct link_call *call);
 
 #endif

@@ -225,6 +225,47 @@ static void an_asker_without_room_does_not_harm_the_link(void **state)
     arena_done(&ask.arena);
 }
 
+/* On the loop's stack: begin never waits, nor does the end of what was answered. */
+static void a_question_in_two_steps(void **state)
+{
+    struct given *given = *state;
+    struct arena arena;
+    struct msg answer;
+    struct msg msg = {.kind = MSG_verify, .verify = {.text = STR("abc")}};
+    struct link_call call;
+    arena_init(&arena, ARENA);
+    link_ask_begin(&given->edge.link, &call, &msg, &arena, &answer);
+    assert_false(link_ask_answered(&call));
+    settle(given);
+    assert_true(link_ask_answered(&call));
+    assert_int_equal(link_ask_end(&call).code, ERR_NONE);
+    assert_int_equal(answer.verified.lines_count, 3);
+    given->core.silent = true;
+    link_ask_begin(&given->edge.link, &call, &msg, &arena, &answer);
+    settle(given);
+    link_done(&given->core.link);
+    given->core.open = false;
+    settle(given);
+    assert_int_equal(link_ask_end(&call).code, ERR_BUS_BROKEN);
+    arena_done(&arena);
+}
+
+static void a_question_that_cannot_be_sent_is_answered(void **state)
+{
+    struct given *given = *state;
+    struct arena arena;
+    struct msg answer;
+    struct msg msg = {.kind = MSG_verify};
+    struct link_call call;
+    arena_init(&arena, ARENA);
+    link_cut(&given->edge.link, err_make(ERR_BUS_BROKEN));
+    link_ask_begin(&given->edge.link, &call, &msg, &arena, &answer);
+    assert_true(link_ask_answered(&call));
+    assert_int_equal(link_ask_end(&call).code, ERR_BUS_BROKEN);
+    arena_done(&arena);
+    settle(given);
+}
+
 static void handles_travel_with_their_message(void **state)
 {
     struct given *given = *state;
@@ -545,6 +586,8 @@ int main(void)
         TEST(who_takes_its_place_leaves_first),
         TEST(every_asker_gets_its_own_answer),
         TEST(an_asker_without_room_does_not_harm_the_link),
+        TEST(a_question_in_two_steps),
+        TEST(a_question_that_cannot_be_sent_is_answered),
         TEST(handles_travel_with_their_message),
         TEST(the_end_wakes_all_who_wait),
         TEST(closing_ones_own_end_wakes_too_and_tells_nobody),

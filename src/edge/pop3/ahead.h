@@ -2,23 +2,26 @@
  * struct ahead: messages that a session was given before it asked for them. A client that empties
  * its mailbox asks for one message behind the other, and each would cost a question to core and
  * two changes of process. So a RETR that follows on the one before it, in number order, reads the
- * next messages with its own, in one question, twice as many each time.
+ * next messages with its own, in one question; when half of them are taken the next question is on
+ * its way, for twice as many, so that in the long run nobody waits for core.
  *
  * | state | name | what holds | goes to |
  * |---|---|---|---|
  * | A0 | none | session->ahead is NULL: no memory, no slab | A1 by the second RETR in order |
- * | A1 | empty | no slab | A2 by a RETR in order; A0 AHEAD_KEEP after the last such RETR |
- * | A2 | asked | the slabs are core's to fill; the session's fiber waits for it | A3; A1: nothing
- * came | | A3 | held | the slabs hold `count` messages whole, one behind the other; those from
- * `next` on were not asked for yet | A1: all are taken, a command asks for another message, or
- * AHEAD_KEEP |
+ * | A1 | ready | what is held: none, or slabs with messages whole, one behind the other, in the
+ *   order of their numbers | A2 by a RETR in order when half of them are taken; A0 AHEAD_KEEP after
+ *   the last such RETR, and at the session's end |
+ * | A2 | asked | as A1, and a question is out: its slabs are core's to fill | A1: answered, and
+ * what was held is taken or dropped; what came is held then |
  *
  * 1. What is held was found whole and right by core. A message that is gone, damaged, large or to
  *    be re-encoded is never among them: it is read, and its error told, when it is asked for.
- * 2. A session holds AHEAD_SLABS slabs at most, and no more than 1/AHEAD_SHARE of those that were
- *    free: however many sessions read ahead, some are left for who asks for what he needs now.
- * 3. Nobody waits for a slab to read ahead, or holds one of these while he waits for another.
- * 4. A client that stops asking, or reading, holds none AHEAD_KEEP later.
+ * 2. For one question a session takes AHEAD_SLABS slabs at most, and no more than 1/AHEAD_SHARE of
+ *    those that are free: however many sessions read ahead, some are left for who asks for what he
+ *    needs now. Nobody waits for a slab to read ahead.
+ * 3. A client that stops asking, or reading, holds none AHEAD_KEEP later, or when core has
+ * answered.
+ * 4. A session does not end in A2: it waits for the answer first.
  */
 #ifndef EDGE_POP3_AHEAD_H
 #define EDGE_POP3_AHEAD_H
@@ -43,7 +46,11 @@ void ahead_follow(struct pop3_session *s, uint32_t number);
 bool ahead_give(struct pop3_session *s, const struct pop3_row *row,
                 void (*sink)(void *arg, struct str piece), void *arg);
 
-/* -> A0, not in A2: when the session ends. */
+/* A2? */
+bool ahead_is_asked(const struct pop3_session *s);
+/* May yield. -> A1 */
+void ahead_wait(struct pop3_session *s);
+/* -> A0, not from A2: when the session ends. */
 void ahead_done(struct pop3_session *s);
 
 #endif

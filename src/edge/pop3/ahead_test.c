@@ -47,12 +47,12 @@ static void retr_all(struct fake_client *client, size_t from, size_t until)
 static void twice_as_many_each_time(void **state)
 {
     (void)state;
-    /* All questions, and the messages of the last one, when `number` was read. */
+    /* All questions, and the messages they brought, when `number` was read: the next question goes
+     * out when half of what is held is taken. */
     static const struct {
         size_t number, aheads, held;
-    } rows[] = {{1, 0, 0},        {2, 1, 4},        {5, 1, 4},        {6, 2, 4 + 8},
-                {13, 2, 4 + 8},   {14, 3, 12 + 16}, {29, 3, 12 + 16}, {30, 4, 28 + 32},
-                {61, 4, 28 + 32}, {62, 5, 60 + 32}, {93, 5, 60 + 32}, {94, 6, 92 + 7}};
+    } rows[] = {{1, 0, 0},   {2, 1, 4},   {3, 1, 4},   {4, 2, 12},  {9, 2, 12},  {10, 3, 28},
+                {21, 3, 28}, {22, 4, 60}, {45, 4, 60}, {46, 5, 92}, {77, 5, 92}, {78, 6, 99}};
     size_t number = 1;
     messages(100, 100);
     struct fake_client *client = enter();
@@ -107,8 +107,10 @@ static void leaps(void **state)
     assert_true(slabs_out(stage.edge.slabs) > 0);
     retr(client, 2);
     assert_int_equal(stage.core.fetches, fetches + 1);
-    assert_int_equal(slabs_out(stage.edge.slabs), 0);
+    assert_true(ahead_is_asked(first_session())); /* for those behind 13, when 10 was asked for */
     retr_all(client, 3, 40);
+    box_pass(&stage, AHEAD_KEEP);
+    assert_int_equal(slabs_out(stage.edge.slabs), 0);
     leave(client);
 }
 
@@ -333,6 +335,78 @@ static void core_goes_while_some_is_held(void **state)
     assert_int_equal(slabs_out(stage.edge.slabs), 0);
 }
 
+/* --- A slow core: four are held, eight are asked for --- */
+
+static struct fake_client *asked(void)
+{
+    messages(20, 100);
+    struct fake_client *client = enter();
+    retr_all(client, 1, 3);
+    stage.core.ahead_late = true;
+    retr(client, 4);
+    assert_true(ahead_is_asked(first_session()));
+    return client;
+}
+
+static void who_needs_it_waits(void **state)
+{
+    (void)state;
+    struct fake_client *client = asked();
+    retr(client, 5);
+    assert_str(say(client, "RETR 6\r\n"), str_make("", 0));
+    box_pass(&stage, 3 * AHEAD_KEEP);
+    struct buf expected = BUF_INIT(REPLIES_MAX);
+    stuffed(stage.core.messages[5].stored, &expected);
+    box_core_go_on(&stage);
+    assert_str(body_of(say(client, "")), buf_str(&expected));
+    buf_done(&expected);
+    retr_all(client, 7, 20);
+    assert_int_equal(stage.core.fetches, 1);
+    leave(client);
+}
+
+static void who_does_not_need_it_does_not(void **state)
+{
+    (void)state;
+    struct fake_client *client = asked();
+    retr(client, 20);
+    retr(client, 1);
+    box_pass(&stage, 3 * AHEAD_KEEP);
+    assert_int_equal(slabs_out(stage.edge.slabs), 1); /* core may still write to it */
+    box_core_go_on(&stage);
+    box_pass(&stage, AHEAD_KEEP);
+    assert_int_equal(slabs_out(stage.edge.slabs), 0);
+    assert_null(first_session()->ahead);
+    retr_all(client, 1, 20);
+    leave(client);
+}
+
+static void an_end_waits_for_the_answer(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 3; how++) {
+        stage.core.count = 0;
+        struct fake_client *client = asked();
+        if (how == 0)
+            assert_str(say(client, "QUIT\r\n"), STR("+OK Goodbye\r\n"));
+        else
+            fake_client_reset(client);
+        fake_client_done(client);
+        box_settle(&stage);
+        assert_int_equal(stage.edge.session_count, 1);
+        assert_int_equal(slabs_out(stage.edge.slabs), 2);
+        box_pass(&stage, 3 * AHEAD_KEEP);
+        assert_int_equal(stage.edge.session_count, 1);
+        if (how < 2)
+            box_core_go_on(&stage);
+        else
+            box_core_die(&stage);
+        assert_int_equal(stage.edge.session_count, 0);
+        if (how < 2)
+            assert_int_equal(slabs_out(stage.edge.slabs), 0);
+    }
+}
+
 static void an_answer_that_cannot_be_is_none(void **state)
 {
     (void)state;
@@ -366,6 +440,9 @@ int main(void)
         TEST(gone_in_the_middle),
         TEST(core_goes_while_it_is_asked),
         TEST(core_goes_while_some_is_held),
+        TEST(who_needs_it_waits),
+        TEST(who_does_not_need_it_does_not),
+        TEST(an_end_waits_for_the_answer),
         TEST(an_answer_that_cannot_be_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

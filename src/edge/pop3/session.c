@@ -77,11 +77,27 @@ static void log_end(const struct pop3_session *s)
               log_u64("out", s->stream.bytes_out), log_str("end", str_from(s->end)));
 }
 
+/* On a fiber: the slabs that core fills must come back first. */
+static void farewell(void *arg)
+{
+    struct pop3_session *s = arg;
+    must_be(s, POP3_SESSION_MAGIC);
+    ahead_wait(s);
+    loop_soon(s->base.edge->loop, &s->after);
+}
+
 static void session_free(struct pop3_session *s)
 {
     struct edge *edge = s->base.edge;
     must_be(s, POP3_SESSION_MAGIC);
     must(!s->busy);
+    if (ahead_is_asked(s)) {
+        s->state = POP3_ENDED;
+        s->busy = true;
+        s->turn.run = farewell;
+        fiber_run(edge->fibers, &s->turn);
+        return;
+    }
     if (!s->end)
         s->end = "lost";
     struct msg msg = {.kind = MSG_logout, .logout = {.handle = s->handle}};

@@ -168,6 +168,8 @@ static void got(struct link *link, const struct msg *msg, int passed)
         fetch(core, &msg->fetch);
     else if (msg->kind == MSG_fetch_ahead && core->dies_ahead)
         die(core);
+    else if (msg->kind == MSG_fetch_ahead && core->ahead_late)
+        must(!err_is(msg_copy(msg, &core->late_arena, &core->late)));
     else if (msg->kind == MSG_fetch_ahead)
         fetch_ahead(core, &msg->fetch_ahead);
     else if (msg->kind == MSG_expunge)
@@ -214,6 +216,16 @@ void box_core_die(struct box_stage *stage)
     box_settle(stage);
 }
 
+void box_core_go_on(struct box_stage *stage)
+{
+    fake_role_enter(stage->fake, stage->core_role);
+    stage->core.ahead_late = false;
+    fetch_ahead(&stage->core, &stage->core.late.fetch_ahead);
+    arena_reset(&stage->core.late_arena);
+    fake_role_enter(stage->fake, 0);
+    box_settle(stage);
+}
+
 /* --- The stage --- */
 
 static void edge_begin(struct box_stage *stage)
@@ -236,6 +248,7 @@ void box_open(struct box_stage *stage, const char *conf, const struct fake_setti
     struct conf_trouble trouble;
     *stage = (struct box_stage){.core = {.password = BUF_INIT(4096)}};
     arena_init(&stage->core.arena, 1 << 20);
+    arena_init(&stage->core.late_arena, 1 << 20);
     arena_init(&stage->conf_arena, 4 << 20);
     struct err e = conf_parse(str_from(conf), STR("stage"), STR("/"), &stage->conf_arena,
                               &stage->conf, &trouble);
@@ -277,6 +290,7 @@ void box_close(struct box_stage *stage)
     must(fake_role_handles(stage->fake, stage->edge_role) == 0);
     fake_world_close(stage->fake);
     arena_done(&stage->core.arena);
+    arena_done(&stage->core.late_arena);
     arena_done(&stage->conf_arena);
     buf_done(&stage->core.password);
     free(stage->core.messages);

@@ -43,6 +43,9 @@ struct box_core {
     size_t ahead_most;   /* messages of one answer to fetch_ahead; 0: what fits */
     uint32_t ahead_lies; /* octets that it claims and did not give */
     bool dies_ahead;     /* behind the next fetch_ahead core is gone */
+    bool ahead_late;     /* the next fetch_ahead is answered by box_core_go_on */
+    struct msg late;     /* that question, in late_arena */
+    struct arena late_arena;
     enum err_code expunge_error;
     size_t logins, logouts, fetches, expunges;
     size_t aheads, read_ahead; /* questions, messages */
@@ -79,5 +82,7 @@ void box_pass(struct box_stage *stage, int64_t ns);
 
 void box_core_die(struct box_stage *stage);
 void box_core_start(struct box_stage *stage);
+/* What is late is answered. */
+void box_core_go_on(struct box_stage *stage);
 
 #endif
