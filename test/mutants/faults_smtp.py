@@ -5,6 +5,7 @@ DATA, LINE, BODY = "src/edge/smtp/data.c", "src/edge/line.c", "src/edge/smtp/bod
 TURN, COMMANDS, SESSION = "src/edge/smtp/turn.c", "src/edge/smtp/commands.c", "src/edge/smtp/session.c"
 MAIL, RCPT = "src/edge/smtp/cmd_mail.c", "src/edge/smtp/cmd_rcpt.c"
 BDAT, MESSAGE = "src/edge/smtp/cmd_bdat.c", "src/edge/smtp/message.c"
+PARKING, SLABS = "src/edge/smtp/parking.c", "src/edge/slabs.c"
 
 FAULTS = [
     Fault("bare_newline_is_taken", "S01: a bare LF within a message is a line end like any other",
@@ -57,6 +58,15 @@ FAULTS = [
     Fault("long_line_is_commands", "S17: the rest of a line that is too long is read as a command",
           "unit smtp_transcripts",
           TURN, "        s->swallowing = true;", "        stream_take(&s->stream, SMTP_LINE_MAX);"),
+    Fault("drippers_keep_their_slabs", "S27: who sends nothing holds its slab until there is none left",
+          "unit smtp_parking",
+          SLABS, "slabs->free_count <= slabs->count / 2", "slabs->free_count == 0"),
+    Fault("the_fastest_is_cut", "S27: where memory is short, the one that comes fastest goes",
+          "unit smtp_parking",
+          PARKING, "rate_of(s) < rate_of(slow)", "rate_of(s) > rate_of(slow)"),
+    Fault("parking_is_one_more", "S27: one octet more is parked than may be",
+          "unit smtp_parking",
+          PARKING, "octets > parking->most - parking->held)", "octets > parking->most - parking->held + 1)"),
     Fault("nul_in_a_message", "S18: NUL in a message is stored",
           "unit smtp_transcripts",
           BODY, "    if (!body->binary && body->reader.nul)\n        smtp_body_refuse(body, err_make(ERR_MESSAGE_HAS_NUL));\n", ""),
