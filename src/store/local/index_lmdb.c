@@ -14,6 +14,10 @@
  * The map is address space only and doubles while no view is open: asked for politely when half of
  * it is used, waited for when it is full. Changes are written in key order, so that each leaf page
  * is copied once, and only the last change of a key is written at all.
+ *
+ * After a write or sync that failed LMDB may refuse everything, reading too, and what it has in
+ * memory may not be what is on the disk. So before the next write the file is opened anew, as a
+ * start does; it is at the position before or behind the changes that failed, and these come again.
  */
 #include <errno.h>
 #include <lmdb.h>
@@ -46,11 +50,12 @@ struct index_lmdb {
     MDB_dbi entries, about;
     char *path;
     uint64_t map_least;
-    bool failed; /* a sync failed: nothing more is written */
+    bool failed; /* a sync failed: nothing more is written before the file was opened anew */
     /* All below under the lock. */
     pthread_mutex_t lock;
     pthread_cond_t no_views; /* `views` fell to 0 */
     unsigned views;
+    bool closed;             /* it is being opened anew, or could not be */
     struct index_view *idle; /* ended views, kept for the next */
 };
 
@@ -75,7 +80,6 @@ static struct err err_lmdb(int rc)
     switch (rc) {
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
-    case MDB_PANIC:
     case MDB_VERSION_MISMATCH:
     case MDB_INVALID:
     case MDB_INCOMPATIBLE:
@@ -83,6 +87,8 @@ static struct err err_lmdb(int rc)
     case MDB_NOTFOUND:
     case MDB_CURSOR_FULL:
         return err_detail(ERR_STORE_DAMAGED, str_from(mdb_strerror(rc)));
+    case MDB_PANIC: /* of this environment, not of the file */
+        return err_detail(ERR_DISK_FAILED, str_from(mdb_strerror(rc)));
     case MDB_MAP_FULL:
     case MDB_TXN_FULL:
     case MDB_READERS_FULL:
@@ -229,16 +235,45 @@ static int map_grow(struct index_lmdb *lmdb, bool wait)
     return rc;
 }
 
+static int env_open(struct index_lmdb *lmdb, const char *path, uint64_t map);
+
+static void env_close(struct index_lmdb *lmdb)
+{
+    views_free(lmdb->idle);
+    lmdb->idle = NULL;
+    if (lmdb->env)
+        mdb_env_close(lmdb->env);
+    lmdb->env = NULL;
+}
+
+/* Waits until no view is open; those that come meanwhile are let in, and refused while it is done.
+ */
+static int env_open_anew(struct index_lmdb *lmdb)
+{
+    pthread_mutex_lock(&lmdb->lock);
+    while (lmdb->views > 0)
+        pthread_cond_wait(&lmdb->no_views, &lmdb->lock);
+    lmdb->closed = true;
+    pthread_mutex_unlock(&lmdb->lock);
+    env_close(lmdb);
+    int rc = env_open(lmdb, lmdb->path, lmdb->map_least);
+    pthread_mutex_lock(&lmdb->lock);
+    lmdb->closed = rc != 0;
+    pthread_mutex_unlock(&lmdb->lock);
+    lmdb->failed = rc != 0;
+    return rc;
+}
+
 static struct err lmdb_write(struct index *index, const struct index_change *changes, size_t count,
                              struct log_position position)
 {
     struct index_lmdb *lmdb = lmdb_of(index);
-    if (lmdb->failed)
-        return err_detail(ERR_DISK_FAILED, STR("the index could not be synced earlier"));
+    int rc = lmdb->failed ? env_open_anew(lmdb) : 0;
+    if (rc != 0)
+        return err_lmdb(rc);
     const struct index_change **sorted = changes_sort(changes, &count);
     if (!sorted)
         return err_make(ERR_NO_MEMORY);
-    int rc;
     while ((rc = txn_write(lmdb, sorted, count, position)) == MDB_MAP_FULL)
         if ((rc = map_grow(lmdb, true)) != 0)
             break;
@@ -259,6 +294,8 @@ static struct err lmdb_write(struct index *index, const struct index_change *cha
 /* With the lock held. */
 static int view_open(struct index_lmdb *lmdb, struct index_view **view_r)
 {
+    if (lmdb->closed)
+        return EIO;
     struct index_view *view = lmdb->idle;
     if (view) {
         int rc = mdb_txn_renew(view->txn);
@@ -390,9 +427,7 @@ static void lmdb_close(struct index *index)
 {
     struct index_lmdb *lmdb = lmdb_of(index);
     must(lmdb->views == 0);
-    views_free(lmdb->idle);
-    if (lmdb->env)
-        mdb_env_close(lmdb->env);
+    env_close(lmdb);
     pthread_cond_destroy(&lmdb->no_views);
     pthread_mutex_destroy(&lmdb->lock);
     free(lmdb->path);
@@ -492,17 +527,14 @@ static struct err lmdb_reset(struct index *index)
 {
     struct index_lmdb *lmdb = lmdb_of(index);
     must(lmdb->views == 0);
-    views_free(lmdb->idle);
-    lmdb->idle = NULL;
-    mdb_env_close(lmdb->env);
-    lmdb->env = NULL;
+    env_close(lmdb);
     struct err e = file_remove(lmdb, INDEX_LMDB_DATA);
     if (!err_is(e))
         e = file_remove(lmdb, INDEX_LMDB_LOCK);
     if (err_is(e))
         return e;
-    lmdb->failed = false;
     int rc = env_open(lmdb, lmdb->path, lmdb->map_least);
+    lmdb->failed = lmdb->closed = rc != 0;
     return rc == 0 ? err_none() : err_lmdb(rc);
 }
 
