@@ -53,9 +53,11 @@ static void sandbox(struct role *role, struct sandbox *sandbox)
         sandbox->user = STR("veredus-edge");
 }
 
+/* The parent may have had no descriptor for its first link. */
 static struct err begin(struct role *role)
 {
-    (void)role;
+    struct edge_role *own = role->arg;
+    alone(&own->edge);
     return err_none();
 }
 
