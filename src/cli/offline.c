@@ -70,6 +70,17 @@ static int command_run(struct offline *offline)
     return code;
 }
 
+/* On an error nothing was done. */
+static struct err command_try(struct offline *offline)
+{
+    int failed = lane_init(&offline->hashes, &offline->loop, "passwords", 1);
+    if (failed)
+        return err_os(-failed, STR("a thread for passwords"));
+    offline->exit_code = command_run(offline);
+    lane_done(&offline->hashes);
+    return err_none();
+}
+
 static void offline_run(void *arg)
 {
     struct offline *offline = arg;
@@ -82,14 +93,12 @@ static void offline_run(void *arg)
                    NULL, &offline->engine, &rebuilt);
     if (rebuilt)
         cli_say(STR("the index was damaged and was made anew from the log"));
-    if (err_is(e)) {
-        offline->exit_code = open_failed(offline->cli, e);
-    } else {
-        must(lane_init(&offline->hashes, &offline->loop, "passwords", 1) == 0);
-        offline->exit_code = command_run(offline);
-        lane_done(&offline->hashes);
+    if (!err_is(e)) {
+        e = command_try(offline);
         engine_close(offline->engine);
     }
+    if (err_is(e))
+        offline->exit_code = open_failed(offline->cli, e);
     loop_stop(&offline->loop);
 }
 
@@ -115,19 +124,28 @@ static struct err data_enter(struct cli *cli)
     return e;
 }
 
+static struct err offline_serve(struct offline *offline)
+{
+    struct fiber_pool *fibers = fiber_pool_open(&offline->loop, 16);
+    if (!fibers)
+        return err_make(ERR_NO_MEMORY);
+    struct fiber_start start = {.run = offline_run, .arg = offline};
+    fiber_run(fibers, &start);
+    loop_run(&offline->loop);
+    fiber_pool_close(fibers);
+    return err_none();
+}
+
 int cli_offline(struct cli *cli)
 {
     struct err e = data_enter(cli);
     if (err_is(e))
         return open_failed(cli, e);
     struct offline offline = {.cli = cli, .exit_code = EXIT_SOFTWARE};
-    must(loop_init(&offline.loop, world_real()) == 0);
-    struct fiber_pool *fibers = fiber_pool_open(&offline.loop, 16);
-    must(fibers);
-    struct fiber_start start = {.run = offline_run, .arg = &offline};
-    fiber_run(fibers, &start);
-    loop_run(&offline.loop);
-    fiber_pool_close(fibers);
+    int failed = loop_init(&offline.loop, world_real());
+    if (failed)
+        return open_failed(cli, err_os(-failed, STR("event loop")));
+    e = offline_serve(&offline);
     loop_done(&offline.loop);
-    return offline.exit_code;
+    return err_is(e) ? open_failed(cli, e) : offline.exit_code;
 }

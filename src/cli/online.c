@@ -8,6 +8,8 @@
  */
 #include "cli/cli.h"
 
+#include <errno.h>
+
 #include "base/must.h"
 #include "bus/link.h"
 #include "sys/fiber.h"
@@ -133,27 +135,49 @@ static void talk_run(void *arg)
     loop_stop(&talk->loop);
 }
 
-bool cli_online(struct cli *cli, int *exit_r)
+static void talk_serve(struct conversation *talk)
+{
+    talk->linked = true;
+    talk->beat = (struct timer){.run = beat_over, .arg = talk};
+    beat_begin(talk);
+    struct fiber_start start = {.run = talk_run, .arg = talk};
+    fiber_run(talk->fibers, &start);
+    loop_run(&talk->loop);
+    if (talk->linked)
+        link_done(&talk->link);
+}
+
+/* 0, or -errno: nothing was asked, and the handle is still the caller's. */
+static int talk_begin(struct conversation *talk, int handle)
 {
     static const struct link_owner owner = {.got = text_got, .ended = link_ended};
+    int failed = loop_init(&talk->loop, world_real());
+    if (failed)
+        return failed;
+    talk->fibers = fiber_pool_open(&talk->loop, 4);
+    failed = talk->fibers
+                 ? link_init(&talk->link, &talk->loop, handle, ROLE_CLI, ROLE_CORE, &owner, talk)
+                 : -ENOMEM;
+    if (!failed)
+        talk_serve(talk);
+    if (talk->fibers)
+        fiber_pool_close(talk->fibers);
+    loop_done(&talk->loop);
+    return failed;
+}
+
+bool cli_online(struct cli *cli, int *exit_r)
+{
     int handle;
     if (err_is(process_connect_unix(cli->conf.server.control, &handle)))
         return false;
-    struct conversation talk = {.cli = cli, .exit_code = EXIT_SOFTWARE};
-    must(loop_init(&talk.loop, world_real()) == 0);
-    talk.fibers = fiber_pool_open(&talk.loop, 4);
-    must(talk.fibers);
-    must(link_init(&talk.link, &talk.loop, handle, ROLE_CLI, ROLE_CORE, &owner, &talk) == 0);
-    talk.linked = true;
-    talk.beat = (struct timer){.run = beat_over, .arg = &talk};
-    beat_begin(&talk);
-    struct fiber_start start = {.run = talk_run, .arg = &talk};
-    fiber_run(talk.fibers, &start);
-    loop_run(&talk.loop);
-    if (talk.linked)
-        link_done(&talk.link);
-    fiber_pool_close(talk.fibers);
-    loop_done(&talk.loop);
+    struct conversation talk = {.cli = cli, .exit_code = EXIT_TEMPORARY};
+    int failed = talk_begin(&talk, handle);
+    if (failed) {
+        struct world *world = world_real();
+        world->ops->close(world, handle);
+        fprintf(stderr, "veredus: cannot ask the server: %s\n", strerrordesc_np(-failed));
+    }
     *exit_r = talk.exit_code;
     return true;
 }
