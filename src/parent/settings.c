@@ -69,14 +69,15 @@ static struct err settings_make(struct house *house, struct arena *arena, struct
     return e.code == ERR_CONFIG ? text_make(conf_r, arena, text) : e;
 }
 
-/* A line for each mistake, or one for what kept us from reading. */
+/* A line for each mistake, or one for what kept us from reading, or from saying what is wrong. */
 static void each_line(struct house *house, struct err e, struct str trouble,
                       void (*tell)(struct house *, struct str line))
 {
     struct buf line = BUF_INIT(HOUSE_LINE_MAX);
+    bool silent = trouble.n == 0;
     while (trouble.n)
         tell(house, str_cut(&trouble, '\n'));
-    if (e.code != ERR_CONFIG) {
+    if (e.code != ERR_CONFIG || silent) {
         buf_put(&line, house->config);
         buf_printf(&line, ": %s", e.os ? strerrordesc_np(e.os) : err_row(e.code)->text);
         tell(house, buf_str(&line));
