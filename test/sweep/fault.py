@@ -1,11 +1,16 @@
-"""The fault sweep: a call of a role fails at its n-th use, with each error it can return."""
+"""The fault sweep: a call of a role fails at its n-th use, or from then on, with each error it can return."""
 import errno
+import threading
 import time
 
 from house import Violation, require
 from kill import in_turn
 from pieces import PIECES
 from table import CALLS, NEVER
+
+LASTS = 0.25  # seconds that a lasting fault is there, where nobody is told anything before
+# What a role cannot be without: its loop would turn for ever, or it would hear nothing.
+NOT_LASTING = ("epoll_wait", "read", "write", "EINTR", "EAGAIN")
 
 # What a call may say on Linux. A read or write here is of an eventfd or a signalfd, a writev the log's or LMDB's;
 # files are read and written with pread's and pwrite's kin. Not epoll_ctl: a role that the kernel has no memory to wake
@@ -36,6 +41,9 @@ ERRORS = {
     "accept4": "EAGAIN EINTR EMFILE ENFILE ENOMEM ENOBUFS ECONNABORTED EPERM",
     "epoll_wait": "EINTR",
     "eventfd": "EMFILE ENOMEM",
+    "socketpair": "EMFILE ENOMEM",
+    "pipe2": "EMFILE",
+    "fork": "EAGAIN ENOMEM",
     "pthread_create": "EAGAIN",
     "malloc": "ENOMEM",
     "calloc": "ENOMEM",
@@ -53,19 +61,30 @@ def tries_of(house, piece, role):
     house.table[role].disarm()
     piece.look()
     after = house.table[role].counts()
-    return [(call, error, n) for call, errors in ERRORS.items() for error in errors.split()
+    calls = [call for call in ERRORS if (role, call) != ("serve", "writev")]  # it writes its log, and nothing else
+    return [(call, error, n) for call in calls for error in ERRORS[call].split()
             for n in range(1, after[call] - before[call] + 1)]
 
 
-def fault_round(house, piece, role, call, error, n):
+def do_for_a_while(piece):
+    """While the fault lasts a client may hear nothing: it waits until the fault is over."""
+    doing = threading.Thread(target=piece.do, daemon=True)
+    doing.start()
+    doing.join(LASTS)
+    return doing
+
+
+def fault_round(house, piece, role, call, error, n, lasting=False):
     """Did it meet the fault? Afterwards there is service, by the same processes, with nothing left open."""
     row = house.table[role]
     piece.prepare()
     begun = row.begun
     alarms = len(house.server.alarms())
-    row.arm(n, [call], getattr(errno, error))
-    piece.do()
+    row.arm(n, [call], getattr(errno, error), NEVER if lasting else 1)
+    doing = do_for_a_while(piece) if lasting else piece.do()
     hit = row.disarm()
+    if lasting:
+        doing.join()
     ended = house.now()
     piece.look()
     if hit:
@@ -85,10 +104,16 @@ def nothing_left_open(house):
         time.sleep(0.005)
 
 
-def fault_sweep(house, tally, name, role, deadline, chance):
+def lasting_sweep(house, tally, name, role, deadline, chance):
+    return fault_sweep(house, tally, name, role, deadline, chance, True)
+
+
+def fault_sweep(house, tally, name, role, deadline, chance, lasting=False):
     """As kill_sweep."""
     piece = PIECES[name](house, role)
     tries = tries_of(house, piece, role)
+    if lasting:
+        tries = [one for one in tries if not set(one[:2]) & set(NOT_LASTING)]
     wanted = in_turn(tries, deadline, chance)
     house.open_at_first = house.idle_descriptors()
     house.back, swept, hit, begun = [], 0, 0, time.monotonic()
@@ -96,11 +121,11 @@ def fault_sweep(house, tally, name, role, deadline, chance):
         if deadline and time.monotonic() > deadline:
             break
         try:
-            hit += fault_round(house, piece, role, call, error, n)
+            hit += fault_round(house, piece, role, call, error, n, lasting)
         except Violation as what:
-            tally.violation(f"{name}: {role}'s {call} {n} says {error}: {what}")
+            tally.violation(f"{name}: {role}'s {call} {n} says {error}{' from then on' * lasting}: {what}")
             return False
         swept += 1
     tally.rounds += swept
-    tally.add("fault", name, role, swept, hit, time.monotonic() - begun, house.back)
+    tally.add("lasts" if lasting else "fault", name, role, swept, hit, time.monotonic() - begun, house.back)
     return True

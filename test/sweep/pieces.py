@@ -144,4 +144,53 @@ class Starting(Delivery):
         super().do()
 
 
-PIECES = {"delivery": Delivery, "large": Large, "fan": Fan, "pop3": Reading, "apply": Applying, "start": Starting}
+class Parenting(Delivery):
+    """What the parent does while the server runs. Where it ends, all roles end, and somebody starts it anew."""
+    roles = ("serve",)
+
+    def wait(self):
+        """Until it is done, the parent has ended, or it takes too long for that."""
+        end = time.monotonic() + 0.5
+        while self.works() and self.house.server.process.poll() is None and time.monotonic() < end:
+            time.sleep(0.002)
+
+    def look(self):
+        house = self.house
+        end = time.monotonic() + veredus.PATIENCE
+        while house.server.process.poll() is None and self.works():
+            require(time.monotonic() < end, "the parent does not do it")
+            time.sleep(0.002)
+        if house.server.process.poll() is not None:
+            house.start_again()
+        house.send_until_accepted(self.message)
+        house.look(self.recipients)
+
+
+class Reloading(Parenting):
+    """SIGHUP: the file is read again. It may be refused for now."""
+
+    def do(self):
+        self.begun = len(self.house.server.log())
+        self.house.server.reload()
+        self.wait()
+
+    def works(self):
+        server = self.house.server
+        return not (server.logged("reloaded", self.begun) or server.logged("configuration_refused", self.begun))
+
+
+class Renewing(Parenting):
+    """An edge is killed, and started again."""
+
+    def do(self):
+        self.row = self.house.table["mx"]
+        self.before = self.row.begun
+        self.house.kill("mx")
+        self.wait()
+
+    def works(self):
+        return self.row.begun == self.before
+
+
+PIECES = {"delivery": Delivery, "large": Large, "fan": Fan, "pop3": Reading, "apply": Applying, "start": Starting,
+          "reload": Reloading, "renew": Renewing}

@@ -25,6 +25,7 @@ import pytest  # noqa: E402
 
 import veredus  # noqa: E402
 from house import ACKNOWLEDGED, ALICE, BOB, REFUSED, House, Message  # noqa: E402
+from pieces import PIECES  # noqa: E402
 from table import NEVER, SECOND  # noqa: E402
 from veredus import Pop3, Smtp, stuffed, wait_until  # noqa: E402
 
@@ -348,6 +349,20 @@ def test_file_system_gives_up(house_on):
         fault.told("message_refused", "error=STORE_READ_ONLY")
 
 
+@pytest.mark.parametrize("call", ["pwrite", "fdatasync"])
+def test_the_index_fails_once(house, call):
+    """LMDB refuses everything, reading too, behind a page that could not be written: it stayed so."""
+    settle(house)
+    core = house.table["core"]
+    piece = PIECES["apply"](house)
+    for n in range(1, 7):
+        piece.prepare()
+        core.arm(n, [call], errno.EIO)
+        piece.do()
+        core.disarm()
+        piece.look()
+
+
 def test_log_disk_is_full(disk):
     """What cannot be logged is lost, and counted; mail goes on."""
     small = disk("tmpfs", MEGABYTE)
@@ -460,6 +475,18 @@ def test_no_descriptors_in_the_parent(house, role):
             time.sleep(0.008)
         tries = house.server.logged("role_not_started", fault.log_from)
         assert tries >= 120 // PROMISED, f"{tries} tries in two minutes"
+
+
+def test_an_edge_that_was_not_linked_when_it_began(house):
+    """Nobody linked it later: it had no link whose end it could tell of."""
+    settle(house)
+    parent = house.table["serve"]
+    fault = Fault(house, "no descriptors: an edge's link to core", parent.disarm)
+    fault.deaths = 1
+    with fault:
+        parent.arm(2, ["socketpair"], errno.EMFILE)
+        os.kill(house.table["mx"].pid, signal.SIGKILL)
+        fault.told("roles_not_linked")
 
 
 def memory_of(pid):
