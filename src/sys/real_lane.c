@@ -1,7 +1,7 @@
 /*
  * Threads with one queue in and one list out. What is finished wakes the loop once, by an eventfd,
  * however many jobs finish before the loop looks: a burst costs one wake-up, which is what a hop
- * between threads costs.
+ * between threads costs. Nobody is woken by who holds the mutex, only to wait for it.
  */
 #include <errno.h>
 #include <poll.h>
@@ -69,8 +69,11 @@ static void *thread_main(void *arg)
         pthread_mutex_lock(&real->mutex);
         bool first = TAILQ_EMPTY(&real->finished);
         TAILQ_INSERT_TAIL(&real->finished, job, link);
-        if (first)
-            event_raise(real->event);
+        if (!first)
+            continue;
+        pthread_mutex_unlock(&real->mutex);
+        event_raise(real->event);
+        pthread_mutex_lock(&real->mutex);
     }
     pthread_mutex_unlock(&real->mutex);
     return NULL;
@@ -189,8 +192,8 @@ void real_lane_submit(struct world *world, struct lane *lane, struct job *job)
     struct real_lane *real = lane->backend;
     pthread_mutex_lock(&real->mutex);
     TAILQ_INSERT_TAIL(&real->queued, job, link);
-    pthread_cond_signal(&real->more);
     pthread_mutex_unlock(&real->mutex);
+    pthread_cond_signal(&real->more);
 }
 
 void real_lane_end(struct world *world, struct lane *lane)
