@@ -210,6 +210,43 @@ static void arena_keeps_its_cap(void **state)
     arena_done(&a);
 }
 
+static void varints_have_one_form(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t v;
+        size_t n;
+    } sizes[] = {{0, 1},
+                 {0x7f, 1},
+                 {0x80, 2},
+                 {0x3fff, 2},
+                 {0x4000, 3},
+                 {UINT32_MAX, 5},
+                 {UINT64_MAX >> 1, 9},
+                 {UINT64_MAX, 10},
+                 {UINT64_C(1) << 63, 10}};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct buf b = BUF_INIT(100);
+        wire_put_varint(&b, sizes[i].v);
+        assert_int_equal(b.n, sizes[i].n);
+        assert_int_equal(wire_varint_size(sizes[i].v), sizes[i].n);
+        struct wire_in in = wire_in(buf_str(&b));
+        assert_true(wire_get_varint(&in) == sizes[i].v && wire_end(&in));
+        in = wire_in(str_head(buf_str(&b), b.n - 1));
+        assert_true(wire_get_varint(&in) == 0 && in.bad);
+        buf_done(&b);
+    }
+    static const struct str bad[] = {
+        STR_INIT("\x80\x00"),                                 /* longer than it need be */
+        STR_INIT("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"), /* 2^64 and more */
+        STR_INIT("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct wire_in in = wire_in(bad[i]);
+        assert_true(wire_get_varint(&in) == 0 && in.bad);
+    }
+}
+
 static void wire_round_trip_and_truncation(void **state)
 {
     (void)state;
@@ -320,6 +357,7 @@ int main(void)
         cmocka_unit_test(buf_in_a_full_arena_is_over),
         cmocka_unit_test(arena_resizes_its_newest_in_place),
         cmocka_unit_test(arena_keeps_its_cap),
+        cmocka_unit_test(varints_have_one_form),
         cmocka_unit_test(wire_round_trip_and_truncation),
         cmocka_unit_test(crc32c_matches_rfc_3720),
         cmocka_unit_test(sha256_matches_fips_180),

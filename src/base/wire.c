@@ -39,6 +39,35 @@ void wire_put_str(struct buf *to, struct str s)
     buf_put(to, s);
 }
 
+size_t wire_varint_size(uint64_t v)
+{
+    size_t n = 1;
+    while (v >>= 7)
+        n++;
+    return n;
+}
+
+size_t wire_varint(unsigned char to[WIRE_VARINT_MAX], uint64_t v)
+{
+    size_t n = 0;
+    for (; v > 0x7f; v >>= 7)
+        to[n++] = (unsigned char)(v | 0x80);
+    to[n++] = (unsigned char)v;
+    return n;
+}
+
+void wire_put_varint(struct buf *to, uint64_t v)
+{
+    unsigned char octets[WIRE_VARINT_MAX];
+    put(to, octets, wire_varint(octets, v));
+}
+
+void wire_put_short(struct buf *to, struct str s)
+{
+    wire_put_varint(to, s.n);
+    buf_put(to, s);
+}
+
 struct str wire_get_octets(struct wire_in *in, size_t n)
 {
     if (in->bad || n > in->rest.n) {
@@ -86,6 +115,30 @@ uint64_t wire_get_u64(struct wire_in *in)
 struct str wire_get_str(struct wire_in *in)
 {
     uint32_t n = wire_get_u32(in);
+    return wire_get_octets(in, n);
+}
+
+uint64_t wire_get_varint(struct wire_in *in)
+{
+    uint64_t v = 0;
+    for (unsigned bits = 0; bits < 64; bits += 7) {
+        uint64_t octet = wire_get_u8(in);
+        if (in->bad)
+            return 0;
+        v |= (octet & 0x7f) << bits;
+        if (octet & 0x80)
+            continue;
+        if ((octet == 0 && bits > 0) || (bits == 63 && octet > 1))
+            break; /* not the shortest form; too large */
+        return v;
+    }
+    in->bad = true;
+    return 0;
+}
+
+struct str wire_get_short(struct wire_in *in)
+{
+    uint64_t n = wire_get_varint(in);
     return wire_get_octets(in, n);
 }
 

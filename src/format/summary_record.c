@@ -1,5 +1,5 @@
 /*
- * The record, version 1 (base/wire.h encodings; numbers u32 where nothing else is said):
+ * The record, version 1 (base/wire.h encodings; numbers are varints where nothing else is said):
  *
  *   u16 version, size, header_length, flags, longest_line, hops, from_count
  *   fields:   count; each: u8 n, n octets of name, start, length
@@ -23,8 +23,9 @@ enum {
     HAS_DISPOSITION_PARAMS = 2 << CONTENT_WORDS,
     HAS_ENVELOPE = 4 << CONTENT_WORDS,
     HAS_ENCODING_PLACE = 8 << CONTENT_WORDS,
-    PART_SMALLEST = 22,
-    PARAM_SMALLEST = 8,
+    PART_SMALLEST = 10,
+    PARAM_SMALLEST = 2,
+    FIELD_SMALLEST = 3,
     KIND_IN_DIGEST = 0x80,
     KIND_UNFIT = 0x40,
 };
@@ -43,15 +44,15 @@ static void strings_print(struct buf *buf, const struct str *strings, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (strings[i].p)
-            wire_put_str(buf, strings[i]);
+            wire_put_short(buf, strings[i]);
 }
 
 static void params_print(struct buf *buf, struct params params)
 {
-    wire_put_u32(buf, params.n);
+    wire_put_varint(buf, params.n);
     for (uint32_t i = 0; i < params.n; i++) {
-        wire_put_str(buf, params.at[i].name);
-        wire_put_str(buf, params.at[i].value);
+        wire_put_short(buf, params.at[i].name);
+        wire_put_short(buf, params.at[i].value);
     }
 }
 
@@ -75,10 +76,10 @@ static void part_print(struct buf *buf, const struct summary_part *part)
     wire_put_u8(buf, (uint8_t)part->depth);
     wire_put_u8(buf, (uint8_t)(part->kind | (part->in_digest ? KIND_IN_DIGEST : 0) |
                                (part->unfit ? KIND_UNFIT : 0)));
-    wire_put_u32(buf, part->header_offset);
-    wire_put_u32(buf, part->body_offset);
-    wire_put_u32(buf, part->body_length);
-    wire_put_u32(buf, part->lines);
+    wire_put_varint(buf, part->header_offset);
+    wire_put_varint(buf, part->body_offset);
+    wire_put_varint(buf, part->body_length);
+    wire_put_varint(buf, part->lines);
     wire_put_u16(buf, present);
     if (part->content)
         strings_print(buf, part->content->word, CONTENT_WORDS);
@@ -91,21 +92,21 @@ static void part_print(struct buf *buf, const struct summary_part *part)
         strings_print(buf, part->envelope->value, ENVELOPE_FIELDS);
     }
     if (present & HAS_ENCODING_PLACE) {
-        wire_put_u32(buf, part->encoding_start);
-        wire_put_u32(buf, part->encoding_length);
+        wire_put_varint(buf, part->encoding_start);
+        wire_put_varint(buf, part->encoding_length);
     }
 }
 
 static void fields_print(struct buf *buf, const struct summary *summary)
 {
-    wire_put_u32(buf, summary->field_count);
+    wire_put_varint(buf, summary->field_count);
     for (const struct summary_chunk *chunk = summary->fields; chunk; chunk = chunk->next)
         for (uint32_t i = 0; i < chunk->n; i++) {
             const struct summary_field *field = &chunk->field[i];
             wire_put_u8(buf, (uint8_t)field->name.n);
             buf_put(buf, field->name);
-            wire_put_u32(buf, field->start);
-            wire_put_u32(buf, field->length);
+            wire_put_varint(buf, field->start);
+            wire_put_varint(buf, field->length);
         }
 }
 
@@ -113,20 +114,20 @@ void summary_print(const struct summary *summary, struct buf *buf)
 {
     must(!err_is(summary->error) && summary->frame_count == 0);
     wire_put_u16(buf, SUMMARY_VERSION);
-    wire_put_u32(buf, (uint32_t)summary->size);
-    wire_put_u32(buf, summary->header_length);
-    wire_put_u32(buf, summary->flags);
-    wire_put_u32(buf, summary->longest_line);
-    wire_put_u32(buf, summary->hops);
-    wire_put_u32(buf, summary->from_count);
+    wire_put_varint(buf, (uint32_t)summary->size);
+    wire_put_varint(buf, summary->header_length);
+    wire_put_varint(buf, summary->flags);
+    wire_put_varint(buf, summary->longest_line);
+    wire_put_varint(buf, summary->hops);
+    wire_put_varint(buf, summary->from_count);
     fields_print(buf, summary);
-    wire_put_u32(buf, summary->part_count);
+    wire_put_varint(buf, summary->part_count);
     for (const struct summary_chunk *chunk = summary->parts; chunk; chunk = chunk->next)
         for (uint32_t i = 0; i < chunk->n; i++)
             part_print(buf, &chunk->part[i]);
     for (int section = 0; section < 2; section++) {
         wire_put_u8(buf, 0);
-        wire_put_str(buf, str_null());
+        wire_put_short(buf, str_null());
     }
 }
 
@@ -136,6 +137,13 @@ struct reader {
     struct wire_in in;
     struct arena *arena;
 };
+
+static uint32_t number_read(struct wire_in *in)
+{
+    uint64_t number = wire_get_varint(in);
+    in->bad |= number > UINT32_MAX;
+    return in->bad ? 0 : (uint32_t)number;
+}
 
 /* An array for `count` entries that take at least `smallest` octets each; NULL and bad where the
  * record cannot hold them, so that a count never costs more memory than the record is long. */
@@ -154,18 +162,18 @@ static void strings_read(struct reader *reader, struct str *strings, size_t n, u
     for (size_t i = 0; i < n; i++) {
         if (!(present >> i & 1))
             continue;
-        struct str s = wire_get_str(&reader->in);
+        struct str s = wire_get_short(&reader->in);
         strings[i] = s.p ? s : STR("");
     }
 }
 
 static struct params params_read(struct reader *reader)
 {
-    uint32_t n = wire_get_u32(&reader->in);
+    uint32_t n = number_read(&reader->in);
     struct param *at = array_take(reader, n, PARAM_SMALLEST, sizeof(*at));
     for (uint32_t i = 0; at && i < n; i++) {
-        at[i].name = wire_get_str(&reader->in);
-        at[i].value = wire_get_str(&reader->in);
+        at[i].name = wire_get_short(&reader->in);
+        at[i].value = wire_get_short(&reader->in);
     }
     return (struct params){at, at ? n : 0};
 }
@@ -203,17 +211,17 @@ static void part_read(struct reader *reader, struct summary_part *part)
     part->kind = kind & (KIND_UNFIT - 1);
     part->in_digest = kind & KIND_IN_DIGEST;
     part->unfit = kind & KIND_UNFIT;
-    part->header_offset = wire_get_u32(&reader->in);
-    part->body_offset = wire_get_u32(&reader->in);
-    part->body_length = wire_get_u32(&reader->in);
-    part->lines = wire_get_u32(&reader->in);
+    part->header_offset = number_read(&reader->in);
+    part->body_offset = number_read(&reader->in);
+    part->body_length = number_read(&reader->in);
+    part->lines = number_read(&reader->in);
     unsigned present = wire_get_u16(&reader->in);
     content_read(reader, part, present);
     if (present & HAS_ENVELOPE)
         envelope_read(reader, part);
     if (present & HAS_ENCODING_PLACE) {
-        part->encoding_start = wire_get_u32(&reader->in);
-        part->encoding_length = wire_get_u32(&reader->in);
+        part->encoding_start = number_read(&reader->in);
+        part->encoding_length = number_read(&reader->in);
     }
     reader->in.bad |= present >= 2 * HAS_ENCODING_PLACE;
 }
@@ -253,7 +261,7 @@ static bool part_is_nested(const struct summary_part *parts, uint32_t i, uint32_
 
 static bool parts_read(struct reader *reader, struct summary_view *view)
 {
-    uint32_t n = wire_get_u32(&reader->in);
+    uint32_t n = number_read(&reader->in);
     struct summary_part *parts = array_take(reader, n, PART_SMALLEST, sizeof(*parts));
     uint32_t *ends = array_take(reader, n, PART_SMALLEST, sizeof(*ends));
     if (!parts || !ends || n == 0)
@@ -272,13 +280,13 @@ static bool parts_read(struct reader *reader, struct summary_view *view)
 
 static bool fields_read(struct reader *reader, struct summary_view *view)
 {
-    uint32_t n = wire_get_u32(&reader->in);
-    struct summary_field *fields = array_take(reader, n, RECORD_FIELD, sizeof(*fields));
+    uint32_t n = number_read(&reader->in);
+    struct summary_field *fields = array_take(reader, n, FIELD_SMALLEST, sizeof(*fields));
     uint64_t end = 0;
     for (uint32_t i = 0; fields && i < n; i++) {
         fields[i].name = wire_get_octets(&reader->in, wire_get_u8(&reader->in));
-        fields[i].start = wire_get_u32(&reader->in);
-        fields[i].length = wire_get_u32(&reader->in);
+        fields[i].start = number_read(&reader->in);
+        fields[i].length = number_read(&reader->in);
         if (reader->in.bad || fields[i].start != end)
             return false;
         end += fields[i].length;
@@ -293,18 +301,18 @@ static bool view_read(struct reader *reader, struct summary_view *view)
     struct wire_in *in = &reader->in;
     if (wire_get_u16(in) != SUMMARY_VERSION)
         return false;
-    view->size = wire_get_u32(in);
-    view->header_length = wire_get_u32(in);
-    view->flags = wire_get_u32(in);
-    view->longest_line = wire_get_u32(in);
-    view->hops = wire_get_u32(in);
-    view->from_count = wire_get_u32(in);
+    view->size = number_read(in);
+    view->header_length = number_read(in);
+    view->flags = number_read(in);
+    view->longest_line = number_read(in);
+    view->hops = number_read(in);
+    view->from_count = number_read(in);
     if (!fields_read(reader, view) || !parts_read(reader, view))
         return false;
     view->preview_version = wire_get_u8(in);
-    view->preview = wire_get_str(in);
+    view->preview = wire_get_short(in);
     view->search_version = wire_get_u8(in);
-    view->search = wire_get_str(in);
+    view->search = wire_get_short(in);
     return wire_end(in);
 }
 

@@ -71,7 +71,8 @@ enum op_kind {
      * before an APPEND made it. */
     OP_APPEND,
     /* The value is a row of 8-octet little endian signed numbers (wire_put_u64), at most 8; each is
-     * added to the number stored at its place; a missing entry counts as zeroes. Never fails. */
+     * added to the number stored at its place; a missing entry counts as zeroes. ERR_CONFLICT where
+     * the entry has more numbers than are added, or a blob. */
     OP_ADD,
     /* Preconditions: the whole commit fails with ERR_CONFLICT unless they hold at its turn. */
     OP_NEED_ABSENT,

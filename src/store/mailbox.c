@@ -125,9 +125,9 @@ static struct str message_value(const struct mailbox_message *message, struct ar
     struct buf buf = buf_in(arena, MAILBOX_RECORD_MAX);
     wire_put_u64(&buf, 0); /* the modseq, stamped by the engine */
     wire_put_u8(&buf, FORMAT);
-    wire_put_u32(&buf, message->recipient);
-    wire_put_u32(&buf, message->flags);
-    wire_put_u64(&buf, message->size);
+    wire_put_varint(&buf, message->recipient);
+    wire_put_varint(&buf, message->flags);
+    wire_put_varint(&buf, message->size);
     wire_put_u64(&buf, (uint64_t)message->internal_date);
     wire_put_u64(&buf, message->message);
     return buf_built(&buf);
@@ -149,12 +149,14 @@ static struct err message_decode(const struct entry *entry, struct mailbox_messa
     struct mailbox_message message = {.blob = entry->blob};
     message.modseq = wire_get_u64(&in);
     uint8_t format = wire_get_u8(&in);
-    message.recipient = wire_get_u32(&in);
-    message.flags = wire_get_u32(&in);
-    message.size = wire_get_u64(&in);
+    uint64_t recipient = wire_get_varint(&in), flags = wire_get_varint(&in);
+    message.recipient = (uint32_t)recipient;
+    message.flags = (uint32_t)flags;
+    message.size = wire_get_varint(&in);
     message.internal_date = (int64_t)wire_get_u64(&in);
     message.message = wire_get_u64(&in);
-    if (!wire_end(&in) || format != FORMAT || entry->key.n != 1 + UID_OCTETS)
+    if (!wire_end(&in) || format != FORMAT || entry->key.n != 1 + UID_OCTETS ||
+        recipient > UINT32_MAX || flags > UINT32_MAX)
         return damaged();
     message.uid = key_get_u32((const unsigned char *)entry->key.p + 1);
     *message_r = message;

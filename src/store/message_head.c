@@ -18,14 +18,14 @@ void message_head_encode(const struct message_head *head, struct buf *to)
     wire_put_u8(to, FORMAT);
     wire_put_u64(to, head->message);
     wire_put_u64(to, (uint64_t)head->accepted);
-    wire_put_u64(to, head->served_extra);
+    wire_put_varint(to, head->served_extra);
     wire_put_u8(to, (uint8_t)head->body_type);
-    wire_put_str(to, head->return_path);
-    wire_put_str(to, head->received);
-    wire_put_u32(to, (uint32_t)head->delivered_to_count);
+    wire_put_short(to, head->return_path);
+    wire_put_short(to, head->received);
+    wire_put_varint(to, head->delivered_to_count);
     for (size_t i = 0; i < head->delivered_to_count; i++)
-        wire_put_str(to, head->delivered_to[i]);
-    wire_put_str(to, head->summary);
+        wire_put_short(to, head->delivered_to[i]);
+    wire_put_short(to, head->summary);
 }
 
 static struct err damaged(void)
@@ -36,7 +36,7 @@ static struct err damaged(void)
 static struct err delivered_to_decode(struct wire_in *in, struct arena *arena,
                                       struct message_head *head)
 {
-    uint32_t count = wire_get_u32(in);
+    uint64_t count = wire_get_varint(in);
     if (in->bad || count > MESSAGE_DELIVERED_MAX)
         return damaged();
     head->delivered_to = arena_take_array(arena, count, sizeof(struct str));
@@ -44,7 +44,7 @@ static struct err delivered_to_decode(struct wire_in *in, struct arena *arena,
         return err_make(ERR_OVER_LIMIT);
     head->delivered_to_count = count;
     for (size_t i = 0; i < count; i++)
-        head->delivered_to[i] = wire_get_str(in);
+        head->delivered_to[i] = wire_get_short(in);
     return err_none();
 }
 
@@ -55,17 +55,17 @@ struct err message_head_decode(struct str record, struct arena *arena, struct me
     uint8_t format = wire_get_u8(&in);
     head.message = wire_get_u64(&in);
     head.accepted = (int64_t)wire_get_u64(&in);
-    head.served_extra = wire_get_u64(&in);
+    head.served_extra = wire_get_varint(&in);
     uint8_t body_type = wire_get_u8(&in);
-    head.return_path = wire_get_str(&in);
-    head.received = wire_get_str(&in);
+    head.return_path = wire_get_short(&in);
+    head.received = wire_get_short(&in);
     if (format != FORMAT || body_type > BODY_BINARYMIME)
         return damaged();
     head.body_type = (enum body_type)body_type;
     struct err e = delivered_to_decode(&in, arena, &head);
     if (err_is(e))
         return e;
-    head.summary = wire_get_str(&in);
+    head.summary = wire_get_short(&in);
     if (!wire_end(&in))
         return damaged();
     *head_r = head;

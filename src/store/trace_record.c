@@ -40,12 +40,12 @@ static const struct {
 #undef TRACE_EVENT
 };
 
-/* --- Octets: format u8, kind u16, time u64, values u8, then field u16, type u8, value ----------
- */
+/* --- Octets: size, format, kind, time (u64), number of values, then field and type, value -------
+ *
+ * Varints but for the time. An event is written into the log and the index for every recipient. */
 
 enum {
-    EVENT_HEAD = 1 + 2 + 8 + 1,
-    VALUE_HEAD = 2 + 1,
+    TYPE_BITS = 1
 };
 
 static struct str kept_text(const struct trace_value *value)
@@ -53,33 +53,41 @@ static struct str kept_text(const struct trace_value *value)
     return str_head(value->text, TRACE_TEXT_MAX);
 }
 
-static uint32_t event_octets(const struct trace_event *event)
+static uint64_t field_and_type(enum trace_field field)
 {
-    size_t octets = EVENT_HEAD;
-    for (size_t i = 0; i < event->value_count; i++) {
-        const struct trace_value *value = &event->values[i];
-        bool number = fields[value->field].type == FIELD_NUMBER;
-        octets += VALUE_HEAD + (number ? 8 : 4 + kept_text(value).n);
-    }
-    return (uint32_t)octets;
+    return (uint64_t)field << TYPE_BITS | fields[field].type;
 }
 
-/* As a str of the wire: its length goes before it, so it is counted before it is written. */
-static void event_encode(const struct trace_event *event, struct buf *to)
+static uint64_t event_octets(const struct trace_event *event)
 {
-    wire_put_u32(to, event_octets(event));
-    wire_put_u8(to, FORMAT);
-    wire_put_u16(to, (uint16_t)event->kind);
-    wire_put_u64(to, (uint64_t)event->time);
-    wire_put_u8(to, (uint8_t)event->value_count);
+    size_t octets = wire_varint_size(FORMAT) + wire_varint_size(event->kind) + 8 +
+                    wire_varint_size(event->value_count);
     for (size_t i = 0; i < event->value_count; i++) {
         const struct trace_value *value = &event->values[i];
-        wire_put_u16(to, (uint16_t)value->field);
-        wire_put_u8(to, (uint8_t)fields[value->field].type);
+        octets += wire_varint_size(field_and_type(value->field));
         if (fields[value->field].type == FIELD_NUMBER)
-            wire_put_u64(to, value->number);
+            octets += wire_varint_size(value->number);
         else
-            wire_put_str(to, kept_text(value));
+            octets += wire_varint_size(kept_text(value).n) + kept_text(value).n;
+    }
+    return octets;
+}
+
+/* As a short str of the wire: its length goes before it, so it is counted before it is written. */
+static void event_encode(const struct trace_event *event, struct buf *to)
+{
+    wire_put_varint(to, event_octets(event));
+    wire_put_varint(to, FORMAT);
+    wire_put_varint(to, event->kind);
+    wire_put_u64(to, (uint64_t)event->time);
+    wire_put_varint(to, event->value_count);
+    for (size_t i = 0; i < event->value_count; i++) {
+        const struct trace_value *value = &event->values[i];
+        wire_put_varint(to, field_and_type(value->field));
+        if (fields[value->field].type == FIELD_NUMBER)
+            wire_put_varint(to, value->number);
+        else
+            wire_put_short(to, kept_text(value));
     }
 }
 
@@ -92,27 +100,28 @@ void trace_events_encode(const struct trace_event *events, size_t count, struct 
 /* false: of a later version, to be left out. */
 static bool value_decode(struct wire_in *in, struct trace_value *value_r)
 {
-    unsigned field = wire_get_u16(in), type = wire_get_u8(in);
-    *value_r = (struct trace_value){.field = (enum trace_field)field};
+    uint64_t both = wire_get_varint(in), field = both >> TYPE_BITS;
+    enum field_type type = both & FIELD_NUMBER;
     if (type == FIELD_NUMBER)
-        value_r->number = wire_get_u64(in);
+        value_r->number = wire_get_varint(in);
     else
-        value_r->text = wire_get_str(in);
+        value_r->text = wire_get_short(in);
+    value_r->field = (enum trace_field)field;
     return field < TRACE_FIELD_COUNT && type == fields[field].type;
 }
 
 static struct err event_decode(struct str record, struct trace_event *event_r, bool *known_r)
 {
     struct wire_in in = wire_in(record);
-    unsigned format = wire_get_u8(&in), kind = wire_get_u16(&in);
+    uint64_t format = wire_get_varint(&in), kind = wire_get_varint(&in);
     *event_r = (struct trace_event){.kind = (enum trace_kind)kind};
     event_r->time = (int64_t)wire_get_u64(&in);
-    unsigned count = wire_get_u8(&in);
+    uint64_t count = wire_get_varint(&in);
     *known_r = format == FORMAT && kind < TRACE_KIND_COUNT;
     if (!in.bad && format > FORMAT)
         return err_none();
-    for (unsigned i = 0; i < count && !in.bad; i++) {
-        struct trace_value value;
+    for (uint64_t i = 0; i < count && !in.bad; i++) {
+        struct trace_value value = {0};
         if (value_decode(&in, &value) && event_r->value_count < TRACE_FIELDS_MAX)
             event_r->values[event_r->value_count++] = value;
     }
@@ -124,7 +133,7 @@ static size_t records_count(struct str record)
     struct wire_in in = wire_in(record);
     size_t count = 0;
     for (; in.rest.n && !in.bad; count++)
-        wire_get_str(&in);
+        wire_get_short(&in);
     return count;
 }
 
@@ -140,7 +149,7 @@ struct err trace_events_decode(struct str record, struct arena *arena,
     struct wire_in in = wire_in(record);
     while (in.rest.n) {
         bool known;
-        struct str one = wire_get_str(&in);
+        struct str one = wire_get_short(&in);
         if (in.bad)
             return err_make(ERR_STORE_DAMAGED);
         struct err e = event_decode(one, &events[count], &known);

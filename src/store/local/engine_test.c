@@ -246,14 +246,16 @@ static void add_body(struct rig *rig, void *arg)
     struct op ops[] = {
         {.kind = OP_ADD, .partition = inbox, .key = STR("sum"), .value = str_make(row, 8)},
         {.kind = OP_ADD, .partition = inbox, .key = STR("sum"), .value = str_make(row, 16)},
-        {.kind = OP_ADD, .partition = inbox, .key = STR("sum"), .value = str_make(row, 8)},
+        {.kind = OP_ADD, .partition = inbox, .key = STR("sum"), .value = str_make(row, 16)},
     };
     assert_false(err_is(commit_ops(rig, ops, 3)));
+    assert_int_equal(commit_ops(rig, ops, 1).code, ERR_CONFLICT); /* fewer than there are */
     struct arena arena;
     struct entry entry;
     arena_init(&arena, 10000);
     assert_false(err_is(engine_get(rig->engine, inbox, STR("sum"), &arena, &entry)));
     row[0] = 15;
+    row[8] = 0xfe;
     assert_str(entry.value, str_make(row, 16));
     arena_done(&arena);
 }

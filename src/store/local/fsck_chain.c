@@ -385,7 +385,7 @@ static struct err links_mend(struct fsck *fsck, struct log_position from)
 /* More than a segment can have given. */
 static uint64_t numbers_of_a_segment(const struct local *local)
 {
-    return local->settings.segment_size / OP_FIXED_SIZE;
+    return local->settings.segment_size / OP_LEAST;
 }
 
 struct err fsck_numbers_leap(struct fsck *fsck)

@@ -359,19 +359,20 @@ static struct err op_append(struct order *order, struct op *op, struct delta_wri
 static struct err op_add(struct order *order, const struct op *op, struct delta_writer *writer)
 {
     struct index_key entry = key_entry(op->partition, op->key);
-    struct op decided = *op;
     struct str old = str_null();
+    blob_id blob;
     bool found;
-    struct err e = entry_now(order, &entry, false, &found, &decided.blob, &old);
+    struct err e = entry_now(order, &entry, false, &found, &blob, &old);
     if (err_is(e))
         return e;
-    must(!found || (old.n % 8 == 0 && old.n <= ADD_NUMBERS_MAX * 8));
+    if (old.n > op->value.n || blob)
+        return err_make(ERR_CONFLICT);
+    must(old.n % 8 == 0);
     struct wire_in now = wire_in(found ? old : str_null()), more = wire_in(op->value);
     unsigned char sums[ADD_NUMBERS_MAX * 8];
-    size_t n = found && old.n > op->value.n ? old.n : op->value.n;
-    for (size_t i = 0; i < n; i += 8)
+    for (size_t i = 0; i < op->value.n; i += 8)
         le64(sums + i, wire_get_u64(&now) + wire_get_u64(&more));
-    return op_write(order, &decided, op->key, str_make(sums, n), writer);
+    return op_write(order, op, op->key, str_make(sums, op->value.n), writer);
 }
 
 static struct err op_decide(struct order *order, struct op *op, struct delta_writer *writer)

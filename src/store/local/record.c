@@ -343,17 +343,32 @@ static bool op_is_change(enum op_kind kind)
     return kind == OP_PUT || kind == OP_REMOVE || kind == OP_APPEND || kind == OP_ADD;
 }
 
+/* An operation's first octet: its kind, and what else is there. */
+enum {
+    OP_KIND = 0x0f,
+    OP_STAMPED = 0x10,
+    OP_HAS_UID = 0x20,
+    OP_HAS_MODSEQ = 0x40,
+    OP_HAS_BLOB = 0x80
+};
+
+/* UID and modseq are given at its turn: so they have a fixed size. */
+static uint64_t op_size(const struct op *op)
+{
+    size_t key = op->key.n + (op->kind == OP_APPEND ? 4 : 0);
+    uint64_t size = 2 + wire_varint_size(op->partition.id);
+    size += op->kind == OP_APPEND || op->uid ? 4 : 0;
+    size += op->stamp || op->modseq ? 8 : 0;
+    size += op->blob ? wire_varint_size(op->blob) : 0;
+    return size + wire_varint_size(key) + key + wire_varint_size(op->value.n) + op->value.n;
+}
+
 uint64_t deltas_size(const struct commit *commit)
 {
     uint64_t size = 4 + commit->tag.n + 4;
-    for (size_t i = 0; i < commit->op_count; i++) {
-        const struct op *op = &commit->ops[i];
-        if (!op_is_change(op->kind))
-            continue;
-        size += OP_FIXED_SIZE + op->key.n;
-        size += op->kind == OP_ADD ? ADD_NUMBERS_MAX * 8 : op->value.n;
-        size += op->kind == OP_APPEND ? 4 : 0;
-    }
+    for (size_t i = 0; i < commit->op_count; i++)
+        if (op_is_change(commit->ops[i].kind))
+            size += op_size(&commit->ops[i]);
     return format_align(size);
 }
 
@@ -371,16 +386,23 @@ static void put_number(struct delta_writer *writer, uint64_t v, size_t n)
     put_octets(writer, &v, n);
 }
 
-static void put_str(struct delta_writer *writer, struct str s)
+static void put_varint(struct delta_writer *writer, uint64_t v)
 {
-    put_number(writer, s.n, 4);
+    unsigned char octets[WIRE_VARINT_MAX];
+    put_octets(writer, octets, wire_varint(octets, v));
+}
+
+static void put_short(struct delta_writer *writer, struct str s)
+{
+    put_varint(writer, s.n);
     put_octets(writer, s.p, s.n);
 }
 
 void deltas_begin(struct delta_writer *writer, unsigned char *to, uint64_t size, struct str tag)
 {
     *writer = (struct delta_writer){.at = to, .end = to + size};
-    put_str(writer, tag);
+    put_number(writer, tag.n, 4);
+    put_octets(writer, tag.p, tag.n);
     writer->count_at = writer->at;
     put_number(writer, 0, 4);
 }
@@ -388,15 +410,19 @@ void deltas_begin(struct delta_writer *writer, unsigned char *to, uint64_t size,
 void deltas_op(struct delta_writer *writer, const struct op *op)
 {
     must(op_is_change(op->kind));
-    put_number(writer, op->kind, 1);
-    put_number(writer, op->stamp, 1);
+    unsigned first = op->kind | (op->stamp ? OP_STAMPED : 0) | (op->uid ? OP_HAS_UID : 0) |
+                     (op->modseq ? OP_HAS_MODSEQ : 0) | (op->blob ? OP_HAS_BLOB : 0);
+    put_number(writer, first, 1);
     put_number(writer, op->partition.kind, 1);
-    put_number(writer, op->partition.id, 8);
-    put_number(writer, op->uid, 4);
-    put_number(writer, op->modseq, 8);
-    put_number(writer, op->blob, 8);
-    put_str(writer, op->key);
-    put_str(writer, op->value);
+    put_varint(writer, op->partition.id);
+    if (op->uid)
+        put_number(writer, op->uid, 4);
+    if (op->modseq)
+        put_number(writer, op->modseq, 8);
+    if (op->blob)
+        put_varint(writer, op->blob);
+    put_short(writer, op->key);
+    put_short(writer, op->value);
     writer->count++;
 }
 
@@ -409,15 +435,15 @@ void deltas_end(struct delta_writer *writer)
 
 static struct op get_op(struct wire_in *in)
 {
-    struct op op = {.kind = (enum op_kind)wire_get_u8(in)};
-    op.stamp = wire_get_u8(in) != 0;
+    unsigned first = wire_get_u8(in);
+    struct op op = {.kind = (enum op_kind)(first & OP_KIND), .stamp = first & OP_STAMPED};
     op.partition.kind = (enum partition_kind)wire_get_u8(in);
-    op.partition.id = wire_get_u64(in);
-    op.uid = wire_get_u32(in);
-    op.modseq = wire_get_u64(in);
-    op.blob = wire_get_u64(in);
-    op.key = wire_get_str(in);
-    op.value = wire_get_str(in);
+    op.partition.id = wire_get_varint(in);
+    op.uid = first & OP_HAS_UID ? wire_get_u32(in) : 0;
+    op.modseq = first & OP_HAS_MODSEQ ? wire_get_u64(in) : 0;
+    op.blob = first & OP_HAS_BLOB ? wire_get_varint(in) : 0;
+    op.key = wire_get_short(in);
+    op.value = wire_get_short(in);
     if (!op_is_change(op.kind) || op.key.n > ENGINE_KEY_MAX + 4 || op.value.n > ENGINE_VALUE_MAX)
         in->bad = true;
     return op;
@@ -429,7 +455,7 @@ bool deltas_decode(struct str deltas, struct arena *arena, struct str *tag_r, st
     struct wire_in in = wire_in(deltas);
     *tag_r = wire_get_str(&in);
     uint32_t count = wire_get_u32(&in);
-    if (in.bad || count > ENGINE_COMMIT_OPS_MAX || count > in.rest.n / OP_FIXED_SIZE)
+    if (in.bad || count > ENGINE_COMMIT_OPS_MAX || count > in.rest.n / OP_LEAST)
         return false;
     struct op *ops = arena_take_array(arena, count, sizeof(*ops));
     if (!ops)

@@ -12,18 +12,13 @@ static void deltas_are_stable(struct str deltas)
     arena_init(&arena, 16 * 1024 * 1024);
     struct commit commit = {0};
     if (deltas_decode(deltas, &arena, &commit.tag, &commit.ops, &commit.op_count)) {
-        uint64_t size = 8 + commit.tag.n;
-        for (size_t i = 0; i < commit.op_count; i++)
-            size += OP_FIXED_SIZE + commit.ops[i].key.n + commit.ops[i].value.n;
-        must(size <= deltas.n);
+        uint64_t size = deltas_size(&commit);
         unsigned char *again = arena_take(&arena, size);
         must(again);
         struct delta_writer writer;
         deltas_begin(&writer, again, size, commit.tag);
-        for (size_t i = 0; i < commit.op_count; i++) {
-            /* Any octet but 0 says "stamped"; we write 1. */
+        for (size_t i = 0; i < commit.op_count; i++)
             deltas_op(&writer, &commit.ops[i]);
-        }
         deltas_end(&writer);
         must(writer.count == commit.op_count);
         struct str tag;
