@@ -6,11 +6,10 @@ pay most for that, and nobody would on a machine of a week's age. So what is fre
 which gives way to everything else.
 """
 import os
-import time
 
-FREE = 0.02    # of all memory, that stays free: the kernel keeps about that by itself
 PIECE = 1 << 20
-PATIENCE = 10  # seconds, once the first filling is over
+# Of all memory: what stays free all the same. The kernel keeps some, more after it had to look for it.
+FREE = 0.06
 
 
 def _kilobytes(name):
@@ -26,12 +25,11 @@ class Cache:
         os.truncate(self.path, 2 * self.all)  # all of it a hole: it takes memory, and no disk
         self.file = os.open(self.path, os.O_RDONLY)
         self.at = 0
-        self.fill(patience=600)
+        self.fill()
 
-    def fill(self, patience=PATIENCE):
-        end = time.monotonic() + patience
+    def fill(self):
         piece = bytearray(PIECE)
-        while _kilobytes("MemFree") << 10 > FREE * self.all and time.monotonic() < end:
+        for _ in range(int((_kilobytes("MemFree") << 10) - FREE * self.all) // PIECE):
             self.at = (self.at + os.preadv(self.file, [piece], self.at)) % (2 * self.all)
 
     def close(self):

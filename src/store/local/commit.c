@@ -2,6 +2,7 @@
  * How a commit travels.
  *
  *   C1 waiting   engine_commit copied its bodies into a record of its own; it waits for its turn
+ *   C1a ordered  it had its turn: it is in the group that flies next
  *   C2 flying    its group is with the commit lane: one write, one sync
  *   C3 durable   its rows are visible, watchers are woken, `done` is called
  *   C4 refused   its group's write or sync failed; it waits until that is final
@@ -11,6 +12,11 @@
  * from damage (doc/format.md). All commits of one turn of the loop join: the next group is gathered
  * at the turn's end. There is no artificial delay: while one group flies the next one collects, and
  * that alone makes groups large when it matters.
+ *
+ * The next group is ordered while one flies, on top of it, and flies before anybody is told of the
+ * one that landed: so the disk does not wait for us. If the one below it fails, its commits go back
+ * to C1 with nothing said: nothing of it was written. A commit that fails its turn on top of a
+ * group that flies is not told so before that group has landed, for what it failed at may never be.
  *
  * After a failed write or sync the kernel may show either octets, on the disk there may be either,
  * and a second sync would claim success. So the segment is not touched again: the next segment's
@@ -360,7 +366,7 @@ static struct err order_record(struct commit *commit, const struct layers *layer
 static struct err order_one(struct local *local, struct layers *below, struct commit *commit)
 {
     struct pending *pending = commit->record;
-    struct group *group = &local->group;
+    struct group *group = local->next;
     pending_arrive(pending, group->segment, group->at + group->size);
     struct overlay rows;
     overlay_init(&rows, &local->spare_rows);
@@ -377,7 +383,7 @@ static struct err order_one(struct local *local, struct layers *below, struct co
 
 static bool group_has_room(const struct local *local, const struct pending *pending)
 {
-    const struct group *group = &local->group;
+    const struct group *group = local->next;
     uint64_t size = group->size + pending->size;
     if (group->at + size > local->settings.segment_size)
         return false;
@@ -398,12 +404,14 @@ static void group_collect(struct local *local, struct layers *below)
 {
     struct commit *commit;
     while ((commit = TAILQ_FIRST(&local->waiting)) && group_has_room(local, commit->record)) {
-        TAILQ_REMOVE(&local->waiting, commit, link);
         struct err e = order_one(local, below, commit);
+        if (err_is(e) && local->flying)
+            return; /* it has its turn again when that has landed */
+        TAILQ_REMOVE(&local->waiting, commit, link);
         if (err_is(e))
             commit_fails(local, commit, e);
         else
-            group_take(&local->group, commit);
+            group_take(local->next, commit);
     }
 }
 
@@ -427,9 +435,8 @@ static void record_seal(const struct group *group, struct pending *pending, uint
         blob_header_encode(&pending->blobs[i].header, pending->octets + pending->blobs[i].at);
 }
 
-static void group_seal(struct local *local)
+static void group_seal(const struct local *local, struct group *group)
 {
-    struct group *group = &local->group;
     int64_t wall = world_wall(local->world);
     uint32_t index = 0;
     struct commit *commit;
@@ -445,52 +452,76 @@ bool group_number_put(struct overlay *rows, uint64_t number)
     return overlay_put(rows, index_key_str(&key), str_make(value, sizeof(value)));
 }
 
-static void group_reset(struct local *local)
+static void group_begin(struct local *local)
 {
-    struct group *group = &local->group;
+    struct group *group = local->next;
     group->file = local->segment->file;
     group->segment = local->segment->sequence;
     group->salt = local->salt;
-    group->at = local->at;
+    group->at = local->at + (local->flying ? local->flying->size : 0);
     group->size = 0;
     group->number = local->group_next;
+    group->part_count = 0;
+}
+
+static void group_empty(struct group *group)
+{
+    must(TAILQ_EMPTY(&group->commits));
+    overlay_clear(&group->rows);
     group->part_count = 0;
 }
 
 /* Back to the caller, all that were gathered: nothing was written. */
 static void group_give_up(struct local *local, struct err e)
 {
+    struct group *group = local->next;
     struct commit *commit;
-    while ((commit = TAILQ_FIRST(&local->group.commits))) {
-        TAILQ_REMOVE(&local->group.commits, commit, link);
+    while ((commit = TAILQ_FIRST(&group->commits))) {
+        TAILQ_REMOVE(&group->commits, commit, link);
         commit_fails(local, commit, e);
     }
-    overlay_clear(&local->group.rows);
+    group_empty(group);
 }
 
-/* False: nothing is to be written. */
-static bool group_gather(struct local *local)
+/* Back to C1: what it was ordered on top of failed. */
+static void group_goes_back(struct local *local)
 {
-    struct layers layers;
-    struct err e = read_begin(local, &layers);
+    struct group *group = local->next;
+    TAILQ_CONCAT(&group->commits, &local->waiting, link);
+    TAILQ_CONCAT(&local->waiting, &group->commits, link);
+    group_empty(group);
+}
+
+/* What a commit reads: its own rows, its group's, the flying group's, what is durable. */
+static struct layers layers_below(const struct local *local, const struct layers *durable)
+{
+    struct layers below = {.count = 1, .index = durable->index, .view = durable->view};
+    below.overlays[below.count++] = &local->next->rows;
+    if (local->flying)
+        below.overlays[below.count++] = &local->flying->rows;
+    must(below.count + durable->count <= LAYERS_MAX);
+    for (size_t i = 0; i < durable->count; i++)
+        below.overlays[below.count++] = durable->overlays[i];
+    return below;
+}
+
+static void group_gather(struct local *local)
+{
+    struct layers durable;
+    struct err e = read_begin(local, &durable);
     if (err_is(e)) {
         commit_waiting_fail(local, e);
-        return false;
+        return;
     }
-    group_reset(local);
-    /* Room for the commit's own rows and the group's above what is durable. */
-    struct layers below = {.count = layers.count + 2, .index = layers.index, .view = layers.view};
-    must(below.count <= LAYERS_MAX);
-    below.overlays[1] = &local->group.rows;
-    for (size_t i = 0; i < layers.count; i++)
-        below.overlays[i + 2] = layers.overlays[i];
+    if (local->next->part_count == 0)
+        group_begin(local);
+    struct layers below = layers_below(local, &durable);
     group_collect(local, &below);
-    e = read_end(local, &layers);
-    if (!err_is(e) && !group_number_put(&local->group.rows, local->group.number))
+    e = read_end(local, &durable);
+    if (!err_is(e) && !group_number_put(&local->next->rows, local->next->number))
         e = err_make(ERR_NO_MEMORY);
-    if (err_is(e) || local->group.part_count == 0)
+    if (err_is(e) || local->next->part_count == 0)
         group_give_up(local, e);
-    return local->group.part_count > 0 && !err_is(e);
 }
 
 static void group_run(struct job *job)
@@ -501,12 +532,21 @@ static void group_run(struct job *job)
     group->result = n < 0 ? (int)n : group->world->ops->file_sync(group->world, group->file);
 }
 
+/* Where there is a next one. */
 static void group_fly(struct local *local)
 {
-    group_seal(local);
+    struct group *group = local->next;
+    must(!local->flying);
+    if (local->state == LOCAL_DAMAGED)
+        group_give_up(local, err_make(ERR_STORE_DAMAGED));
+    if (group->part_count == 0)
+        return;
+    group_seal(local, group);
     local->group_next++;
-    local->group.flying = true;
-    lane_submit(&local->commits, &local->group.job);
+    local->flying = group;
+    local->next = group == &local->groups[0] ? &local->groups[1] : &local->groups[0];
+    must(local->next->part_count == 0);
+    lane_submit(&local->commits, &group->job);
 }
 
 /* --- C2 -> C3 -------------------------------------------------------------------------------- */
@@ -523,14 +563,15 @@ static void wake_watchers(struct local *local, const struct commit *commit)
     }
 }
 
-static void group_is_durable(struct local *local)
+static void group_is_durable(struct local *local, struct group *group)
 {
-    struct group *group = &local->group;
     /* Before this group's rows come in: those of earlier groups may be applied now. */
     apply_go_on(local);
-    overlay_move(&local->active, &group->rows);
     local->at += group->size;
     local->durable = (struct log_position){group->segment, local->at};
+    group->part_count = 0;
+    group_fly(local);
+    overlay_move(&local->active, &group->rows);
     local->status.groups++;
     local->status.syncs++;
     local->status.bytes_logged += group->size;
@@ -547,14 +588,15 @@ static void group_is_durable(struct local *local)
 /* --- C2 -> C4 -------------------------------------------------------------------------------- */
 
 /* Its numbers are burnt: they stay, the other rows go. */
-static void group_is_refused(struct local *local)
+static void group_is_refused(struct local *local, struct group *group)
 {
-    struct group *group = &local->group;
     char table = TABLE_NUMBERS;
     overlay_keep_only(&group->rows, str_make(&table, 1));
     overlay_move(&local->active, &group->rows);
     local->refused_err = err_os(-group->result, STR("writing the log"));
     TAILQ_CONCAT(&local->refused, &group->commits, link);
+    group->part_count = 0;
+    group_goes_back(local);
     local->sealed = true;
 }
 
@@ -572,11 +614,12 @@ static void group_job_done(struct job *job)
     struct group *group = job->arg;
     struct local *local = group->local;
     must_be(local, LOCAL_MAGIC);
-    group->flying = false;
+    must(local->flying == group);
+    local->flying = NULL;
     if (group->result < 0)
-        group_is_refused(local);
+        group_is_refused(local, group);
     else
-        group_is_durable(local);
+        group_is_durable(local, group);
     commit_go_on(local);
 }
 
@@ -612,7 +655,7 @@ static void wait_for_the_index(struct local *local)
 void commit_go_on(struct local *local)
 {
     local_look_quiet(local);
-    if (local->group.flying || local->making || local->state == LOCAL_READ_ONLY)
+    if (local->making || local->state == LOCAL_READ_ONLY)
         return;
     if (local->sealed) {
         rotate_start(local);
@@ -627,29 +670,42 @@ static void gather_run(struct task *task)
 {
     struct local *local = task->arg;
     must_be(local, LOCAL_MAGIC);
-    if (local->group.flying || local->making || local->sealed || TAILQ_EMPTY(&local->waiting))
+    if (local->making || local->sealed || TAILQ_EMPTY(&local->waiting))
         return;
-    if (local->state == LOCAL_DAMAGED)
+    bool idle = !local->flying && local->next->part_count == 0;
+    if (local->state == LOCAL_DAMAGED) {
         commit_waiting_fail(local, err_make(ERR_STORE_DAMAGED));
-    else if (overlay_is_over(local))
-        wait_for_the_index(local);
-    else if (segment_is_full(local))
+    } else if (overlay_is_over(local)) {
+        if (idle)
+            wait_for_the_index(local);
+    } else if (segment_is_full(local) && idle) {
         rotate_start(local);
-    else if (group_gather(local))
-        group_fly(local);
-    else
-        commit_go_on(local);
+    } else {
+        group_gather(local);
+        if (!local->flying)
+            group_fly(local);
+        if (!local->flying)
+            commit_go_on(local);
+    }
 }
 
-struct err commit_open(struct local *local)
+static bool group_open(struct local *local, struct group *group)
 {
-    struct group *group = &local->group;
     group->local = local;
     group->world = local->world;
     group->parts = calloc(GROUP_RECORDS_MAX, sizeof(*group->parts));
     group->job = (struct job){.run = group_run, .done = group_job_done, .arg = group};
     TAILQ_INIT(&group->commits);
     overlay_init(&group->rows, &local->spare_rows);
+    return group->parts != NULL;
+}
+
+struct err commit_open(struct local *local)
+{
+    bool room = true;
+    for (size_t i = 0; i < GROUPS; i++)
+        room &= group_open(local, &local->groups[i]);
+    local->next = &local->groups[0];
     spares_init(&local->spare_records, RECORDS_KEPT_MAX);
     TAILQ_INIT(&local->waiting);
     TAILQ_INIT(&local->refused);
@@ -657,7 +713,7 @@ struct err commit_open(struct local *local)
     local->gather = (struct task){.run = gather_run, .arg = local};
     local->settle = (struct task){.run = settle_run, .arg = local};
     rotate_open(local);
-    return group->parts ? err_none() : err_make(ERR_NO_MEMORY);
+    return room ? err_none() : err_make(ERR_NO_MEMORY);
 }
 
 /*
@@ -673,7 +729,9 @@ void commit_close(struct local *local)
     settle_run(&local->settle);
     task_cancel(local->loop, &local->settle);
     task_cancel(local->loop, &local->gather);
-    free(local->group.parts);
-    overlay_clear(&local->group.rows);
+    for (size_t i = 0; i < GROUPS; i++) {
+        free(local->groups[i].parts);
+        overlay_clear(&local->groups[i].rows);
+    }
     spares_done(&local->spare_records);
 }

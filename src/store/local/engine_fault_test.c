@@ -281,6 +281,100 @@ static void what_cannot_be_refused_for_good_is_not_known_at_the_close(void **sta
     rig_done(&rig);
 }
 
+/* Three commits: one that flies, one that is ordered on top of it, one that fails its turn there.
+ */
+struct stacked {
+    bool fails; /* the one that flies */
+    struct op ops[4];
+    struct commit commits[3];
+    struct err errs[3];
+    size_t left;
+    struct wait wait;
+};
+
+static void stacked_done(struct commit *commit, struct err e)
+{
+    struct stacked *stacked = commit->arg;
+    stacked->errs[commit - stacked->commits] = e;
+    if (--stacked->left == 0)
+        wait_over(&stacked->wait);
+}
+
+static void stacked_commit(struct rig *rig, struct stacked *stacked, size_t which, size_t op,
+                           size_t count)
+{
+    stacked->commits[which] = (struct commit){
+        .ops = &stacked->ops[op], .op_count = count, .done = stacked_done, .arg = stacked};
+    stacked->left++;
+    engine_commit(rig->engine, &stacked->commits[which]);
+}
+
+static void stacked_body(struct rig *rig, void *arg)
+{
+    struct stacked *stacked = arg;
+    const struct local *local = local_of(rig->engine);
+    struct fake_fault sync = {.kind = FAKE_FILE_SYNC, .role = rig->role, .nth = 1, .error = -EIO};
+    assert_false(err_is(put(rig, "a", "1")));
+    fiber_sleep_until(rig->loop, rig->loop->now + NS_PER_SECOND); /* the spare is made */
+    if (stacked->fails)
+        fake_fault_add(rig->fake, &sync);
+    struct op below = {.kind = OP_APPEND, .partition = inbox, .key = STR("b")};
+    struct op above = {.kind = OP_APPEND, .partition = inbox, .key = STR("c")};
+    stacked->ops[0] = below;
+    stacked->ops[1] = above;
+    stacked->ops[2] =
+        (struct op){.kind = OP_NEED_ABSENT, .partition = inbox, .key = STR("b\0\0\0\1")};
+    stacked->ops[3] = (struct op){.kind = OP_PUT, .partition = inbox, .key = STR("d")};
+    stacked_commit(rig, stacked, 0, 0, 1);
+    while (!local->flying)
+        fiber_sleep_until(rig->loop, rig->loop->now);
+    stacked_commit(rig, stacked, 1, 1, 1);
+    stacked_commit(rig, stacked, 2, 2, 2);
+    while (local->flying && local->next->part_count == 0)
+        fiber_sleep_until(rig->loop, rig->loop->now);
+    assert_non_null(local->flying);
+    assert_int_equal(stacked->left, 3); /* nobody was told anything yet */
+    wait_for(&stacked->wait);
+    if (stacked->fails)
+        fake_fault_remove(rig->fake, &sync);
+}
+
+static void stacked_is_there(struct rig *rig, void *arg)
+{
+    const struct stacked *stacked = arg;
+    assert_true(has(rig, "a"));
+    assert_int_equal(has(rig, "d"), stacked->fails);
+}
+
+static void stacked_goes(bool fails, const enum err_code errs[3], const uint32_t uids[2])
+{
+    struct rig rig;
+    struct stacked stacked = {.fails = fails};
+    rig_init(&rig, 12);
+    fake_world_settings(rig.fake)->job_most = NS_PER_SECOND;
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, stacked_body, &stacked));
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(stacked.errs[i].code, errs[i]);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(stacked.ops[i].uid, uids[i]);
+    rig_crash(&rig);
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, stacked_is_there, &stacked));
+    rig_close(&rig);
+    rig_done(&rig);
+}
+
+static void a_group_on_top_of_one_that_fails_goes_back(void **state)
+{
+    (void)state;
+    static const enum err_code well[] = {ERR_NONE, ERR_NONE, ERR_CONFLICT};
+    static const enum err_code not_well[] = {ERR_DISK_FAILED, ERR_NONE, ERR_NONE};
+    stacked_goes(false, well, (const uint32_t[]){1, 2});
+    /* The UID of the one that failed is not given again. */
+    stacked_goes(true, not_well, (const uint32_t[]){0, 2});
+}
+
 static void the_unknown_counts(struct rig *rig, void *arg)
 {
     (void)arg;
@@ -595,6 +689,7 @@ int main(void)
         cmocka_unit_test(large_bodies_have_files_of_their_own),
         cmocka_unit_test(a_refused_commit_gives_its_upload_back),
         cmocka_unit_test(a_refused_group_waits_until_that_is_final),
+        cmocka_unit_test(a_group_on_top_of_one_that_fails_goes_back),
         cmocka_unit_test(read_only_ends_by_itself),
         cmocka_unit_test(what_cannot_be_refused_for_good_is_not_known_at_the_close),
         cmocka_unit_test(what_a_failed_sync_left_is_written_again_before_it_counts),

@@ -72,7 +72,8 @@ struct apply_waiter {
 
 TAILQ_HEAD(apply_waiter_list, apply_waiter);
 
-/* What the group in flight is about. Its octets are those of its commits' records. */
+/* Commits that become durable together, ordered on top of what is below them. Their octets are those
+ * of their records. */
 struct group {
     struct job job;
     struct world *world;
@@ -86,7 +87,10 @@ struct group {
     int result; /* 0 or -errno */
     struct commit_list commits;
     struct overlay rows;
-    bool flying;
+};
+
+enum {
+    GROUPS = 2
 };
 
 enum local_state {
@@ -171,7 +175,9 @@ struct local {
     struct task gather; /* at the turn's end: the next group */
     struct task settle; /* calls `done` of what failed without a group */
     struct commit_list failed;
-    struct group group;
+    struct group groups[GROUPS];
+    struct group *flying; /* with the commit lane; or NULL */
+    struct group *next;   /* what flies behind it; empty: part_count 0 */
     struct spares spare_records; /* of commits; and room for readings */
     int64_t free_read_at;
     uint64_t free_octets;

@@ -157,7 +157,7 @@ static struct err sides_compare(struct fsck *fsck, struct local *shadow)
 struct err fsck_compare(struct fsck *fsck)
 {
     struct local *local = fsck->local;
-    if (local->group.flying || local->making || local->applying || local->active.count > 0 ||
+    if (local->flying || local->making || local->applying || local->active.count > 0 ||
         local->frozen.count > 0)
         return err_none();
     struct local_status status;

@@ -95,7 +95,7 @@ struct row *overlay_next(struct row *row);
 void overlay_rows(const struct overlay *overlay, const struct row **rows);
 
 enum {
-    LAYERS_MAX = 4
+    LAYERS_MAX = 5 /* a commit's own, its group's, the flying group's, two that are durable */
 };
 
 /* Overlays, newest first, above an index view (NULL: none). */
