@@ -66,10 +66,22 @@ FAULTS = [
           "unit store_engine_crash",
           COMMIT, "    /* Before this group's rows come in: those of earlier groups may be applied now. */\n    apply_go_on(local);\n",
           "    (void)apply_go_on;\n",
-          COMMIT, "    local->group.flying = true;\n    lane_submit(&local->commits, &local->group.job);",
-          "    local->group.flying = true;\n    overlay_move(&local->active, &local->group.rows);\n"
+          COMMIT, "    lane_submit(&local->commits, &group->job);",
+          "    overlay_move(&local->active, &group->rows);\n"
           "    local->apply_wanted = true;\n    apply_go_on(local);\n"
-          "    lane_submit(&local->commits, &local->group.job);"),
+          "    lane_submit(&local->commits, &group->job);"),
+    Fault("a_group_above_a_failed_one_stays", "a group flies that was ordered on top of one that failed",
+          "unit store_engine_fault",
+          COMMIT, "    group_goes_back(local);\n    local->sealed = true;",
+          "    (void)group_goes_back;\n    local->sealed = true;"),
+    Fault("turned_down_above_what_flies", "a commit conflicts with one that never became durable",
+          "unit store_engine_fault",
+          COMMIT, "        if (err_is(e) && local->flying)\n            return;",
+          "        if (err_is(e) && !local)\n            return;"),
+    Fault("a_group_lies_on_the_one_below", "the next group is written where the one that flies lies",
+          "unit store_engine_fault",
+          COMMIT, "    group->at = local->at + (local->flying ? local->flying->size : 0);",
+          "    group->at = local->at;"),
 
     # --- Sums ---
     Fault("chunk_sum_is_not_checked", "a body whose octets changed on the disk is given out",

@@ -55,9 +55,9 @@ void local_is_damaged(struct local *local, const char *what, struct err e)
 
 static bool is_quiet(const struct local *local)
 {
-    return !local->flying && local->next->part_count == 0 && !local->making && !local->sparing && !local->applying &&
-           !local->spending && TAILQ_EMPTY(&local->failed) && TAILQ_EMPTY(&local->refused) &&
-           background_is_quiet(local) &&
+    return !local->flying && local->next->part_count == 0 && !local->making && !local->sparing &&
+           !local->applying && !local->spending && TAILQ_EMPTY(&local->failed) &&
+           TAILQ_EMPTY(&local->refused) && background_is_quiet(local) &&
            (TAILQ_EMPTY(&local->waiting) || local->state == LOCAL_DAMAGED);
 }
 

@@ -339,10 +339,22 @@ static void stacked_body(struct rig *rig, void *arg)
         fake_fault_remove(rig->fake, &sync);
 }
 
+static bool appended(struct rig *rig, struct str key)
+{
+    struct arena arena;
+    struct entry entry;
+    arena_init(&arena, 10000);
+    struct err e = engine_get(rig->engine, inbox, key, &arena, &entry);
+    arena_done(&arena);
+    return !err_is(e);
+}
+
 static void stacked_is_there(struct rig *rig, void *arg)
 {
     const struct stacked *stacked = arg;
     assert_true(has(rig, "a"));
+    assert_int_equal(appended(rig, STR("b\0\0\0\1")), !stacked->fails);
+    assert_true(appended(rig, STR("c\0\0\0\2")));
     assert_int_equal(has(rig, "d"), stacked->fails);
 }
 

@@ -72,8 +72,8 @@ struct apply_waiter {
 
 TAILQ_HEAD(apply_waiter_list, apply_waiter);
 
-/* Commits that become durable together, ordered on top of what is below them. Their octets are those
- * of their records. */
+/* Commits that become durable together, ordered on top of what is below them. Their octets are
+ * those of their records. */
 struct group {
     struct job job;
     struct world *world;
@@ -176,8 +176,8 @@ struct local {
     struct task settle; /* calls `done` of what failed without a group */
     struct commit_list failed;
     struct group groups[GROUPS];
-    struct group *flying; /* with the commit lane; or NULL */
-    struct group *next;   /* what flies behind it; empty: part_count 0 */
+    struct group *flying;        /* with the commit lane; or NULL */
+    struct group *next;          /* what flies behind it; empty: part_count 0 */
     struct spares spare_records; /* of commits; and room for readings */
     int64_t free_read_at;
     uint64_t free_octets;

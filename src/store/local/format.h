@@ -21,7 +21,7 @@ enum {
     BODY_FOOT_SIZE = 48,
     CHUNK_SIZE = 16 * 1024,
     CHUNK_SUM_SIZE = 4,
-    OP_LEAST = 5, /* octets of an operation in the deltas: of one without key and value */
+    OP_LEAST = 5,       /* octets of an operation in the deltas: of one without key and value */
     ADD_NUMBERS_MAX = 8 /* in the row of an OP_ADD */
 };
 
