@@ -141,25 +141,25 @@ static json_t *list_object(const struct admin_call *call, const struct mailing_l
     return object;
 }
 
-typedef struct err (*member_call)(struct directory *, const struct addr *, const struct addr *,
-                                  struct arena *);
-
 /* --member and --drop, in the order they were given. */
-static int members_change(struct admin_call *call, const struct addr *list)
+static int members_take(struct admin_call *call, struct member_change **changes_r, size_t *count_r)
 {
-    struct admin *admin = call->admin;
+    struct member_change *changes =
+        arena_take_array(call->admin->arena, call->given_count, sizeof(*changes));
     int code = ADMIN_OK;
+    size_t count = 0;
+    if (!changes)
+        return admin_fail(call, err_make(ERR_NO_MEMORY));
     for (size_t i = 0; !code && i < call->given_count; i++) {
         const struct admin_given *given = &call->given[i];
-        bool add = str_eq(given->name, STR("--member"));
-        struct addr member;
-        if (!add && !str_eq(given->name, STR("--drop")))
+        bool drop = str_eq(given->name, STR("--drop"));
+        if (!drop && !str_eq(given->name, STR("--member")))
             continue;
-        member_call change = add ? directory_member_add : directory_member_remove;
-        code = admin_addr(call, given->value, &member);
-        if (!code)
-            code = admin_fail(call, change(admin->directory, list, &member, admin->arena));
+        changes[count].drop = drop;
+        code = admin_addr(call, given->value, &changes[count++].member);
     }
+    *changes_r = changes;
+    *count_r = count;
     return code;
 }
 
@@ -172,14 +172,16 @@ int admin_list_add(struct admin_call *call)
         return admin_refuse(call, ADMIN_USAGE, "a list needs an --owner", str_null());
     if (admin_has(call, "--name"))
         list.name = admin_value(call, "--name");
+    struct member_change *members;
+    size_t count;
     int code = admin_addr(call, first_word(call), &addr);
     if (!code)
         code = admin_addr(call, admin_value(call, "--owner"), &owner);
     if (!code)
-        code = admin_fail(call,
-                          directory_list_add(admin->directory, &addr, &list, &owner, admin->arena));
+        code = members_take(call, &members, &count);
     if (!code)
-        code = members_change(call, &addr);
+        code = admin_fail(call, directory_list_add(admin->directory, &addr, &list, &owner, members,
+                                                   count, admin->arena));
     return code ? code : admin_done(call, "added", "list", admin_stored(call, &addr));
 }
 
@@ -204,17 +206,19 @@ int admin_list_set(struct admin_call *call)
     struct admin *admin = call->admin;
     struct addr addr, owner;
     struct mailing_list list = {0};
+    struct member_change *members;
+    size_t count;
     unsigned fields = 0;
     int code = admin_addr(call, first_word(call), &addr);
     if (!code)
         code = list_fields_take(call, &list, &owner, &fields);
+    if (!code)
+        code = members_take(call, &members, &count);
     if (!code && call->given_count == 0)
         return admin_refuse(call, ADMIN_USAGE, "say what to change", str_null());
-    if (!code && fields)
-        code = admin_fail(
-            call, directory_list_set(admin->directory, &addr, &list, &owner, fields, admin->arena));
     if (!code)
-        code = members_change(call, &addr);
+        code = admin_fail(call, directory_list_set(admin->directory, &addr, &list, &owner, fields,
+                                                   members, count, admin->arena));
     return code ? code : admin_done(call, "changed", "list", admin_stored(call, &addr));
 }
 

@@ -223,6 +223,26 @@ static void groups_are_changed_and_shown(void **state)
     assert_str(answer(given, "list list"), STR(""));
 }
 
+/* The list was stored, without the member that could not be: an error, and yet a change. */
+static void a_list_and_its_members_are_one_change(void **state)
+{
+    struct given *given = *state;
+    village(given);
+    assert_str(complaint(given, "list add l@example.test --owner bob@example.test "
+                                "--member bob@example.test --member ghost@example.test"),
+               STR("veredus: nobody here has this address: ghost@example.test\n"));
+    assert_str(answer(given, "list list"), STR(""));
+    assert_str(answer(given, "list add l@example.test --owner bob@example.test "
+                             "--member bob@example.test"),
+               STR("added list l@example.test\n"));
+    assert_str(complaint(given, "list set l@example.test --name New --drop bob@example.test "
+                                "--drop bob@example.test"),
+               STR("veredus: it is no member: bob@example.test\n"));
+    assert_int_equal(typed(given, "list show l@example.test"), 0);
+    assert_true(str_ends(buf_str(&given->out), STR("members          bob@example.test\n")));
+    assert_true(str_find(buf_str(&given->out), STR("New")) < 0);
+}
+
 /* They were shown as xn--fsqu00a. */
 static void people_are_shown_u_labels(void **state)
 {
@@ -427,6 +447,7 @@ int main(void)
         WITH_STORE(passwords_are_kept_or_made_up),
         WITH_STORE(a_domain_may_end_in_the_dot_of_the_root),
         WITH_STORE(groups_are_changed_and_shown),
+        WITH_STORE(a_list_and_its_members_are_one_change),
         WITH_STORE(people_are_shown_u_labels),
         WITH_STORE(programs_are_told_what_is_stored),
         WITH_STORE(what_is_typed_wrong_is_said),

@@ -146,10 +146,8 @@ static inline void house_people(struct rig *rig, void *arg)
     assert_false(err_is(directory_alias_add(directory, &two, both, 2, arena)));
     struct addr team = house_addr(house, "team@example.test");
     struct mailing_list list = {.expandable = true};
-    assert_false(err_is(directory_list_add(directory, &team, &list, &alice, arena)));
-    assert_false(err_is(directory_member_add(directory, &team, &alice, arena)));
-    assert_false(err_is(directory_member_add(directory, &team, &bob, arena)));
-    assert_false(err_is(directory_member_add(directory, &team, &carol, arena)));
+    struct member_change members[] = {{.member = alice}, {.member = bob}, {.member = carol}};
+    assert_false(err_is(directory_list_add(directory, &team, &list, &alice, members, 3, arena)));
     struct addr old = house_addr(house, "old@example.test");
     struct addr elsewhere = house_addr(house, "new@else.example");
     assert_false(err_is(directory_moved_add(directory, &old, &elsewhere, false, arena)));

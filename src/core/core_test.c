@@ -170,13 +170,11 @@ static void many_lists(struct rig *rig, void *arg)
     for (int i = 0; i < 25; i++) {
         char name[32];
         (void)snprintf(name, sizeof(name), "list%d@example.test", i);
-        struct addr list = house_addr(&house, name), owner = house_addr(&house, "two@example.test"),
-                    carol = house_addr(&house, "carol@example.test");
+        struct addr list = house_addr(&house, name), owner = house_addr(&house, "two@example.test");
+        struct member_change carol = {.member = house_addr(&house, "carol@example.test")};
         struct mailing_list settings = {.expandable = false};
-        assert_false(err_is(
-            directory_list_add(&house.core.directory, &list, &settings, &owner, &house.arena)));
-        assert_false(
-            err_is(directory_member_add(&house.core.directory, &list, &carol, &house.arena)));
+        assert_false(err_is(directory_list_add(&house.core.directory, &list, &settings, &owner,
+                                               &carol, 1, &house.arena)));
     }
 }
 

@@ -233,22 +233,28 @@ struct err directory_alias_show(struct directory *directory, const struct addr *
 struct err directory_alias_remove(struct directory *directory, const struct addr *addr,
                                   struct arena *arena);
 
-/* Name, expandable of `list` are used. */
+/* A member that comes to a list or leaves it. One that is there already, or is not there, is
+ * EXISTS or NOT_FOUND. */
+struct member_change {
+    struct addr member;
+    bool drop;
+};
+
+/* Name, expandable of `list` are used. Members change in this order, and the whole, up to 8,000 of
+ * them, is one commit: it took place or it did not. `members` may be NULL where count is 0. */
 struct err directory_list_add(struct directory *directory, const struct addr *addr,
                               const struct mailing_list *list, const struct addr *owner,
+                              const struct member_change *members, size_t count,
                               struct arena *arena);
+/* Owner is used, and may be NULL, by its field; fields may be 0. */
 struct err directory_list_set(struct directory *directory, const struct addr *addr,
                               const struct mailing_list *list, const struct addr *owner,
-                              unsigned fields, struct arena *arena);
+                              unsigned fields, const struct member_change *members, size_t count,
+                              struct arena *arena);
 struct err directory_list_show(struct directory *directory, const struct addr *addr,
                                struct arena *arena, struct mailing_list *list_r);
 struct err directory_list_remove(struct directory *directory, const struct addr *addr,
                                  struct arena *arena);
-/* A member that is there already, or is not there, is EXISTS or NOT_FOUND. */
-struct err directory_member_add(struct directory *directory, const struct addr *list,
-                                const struct addr *member, struct arena *arena);
-struct err directory_member_remove(struct directory *directory, const struct addr *list,
-                                   const struct addr *member, struct arena *arena);
 /* All members, sorted. */
 struct err directory_members(struct directory *directory, const struct mailing_list *list,
                              struct arena *arena, struct str **members_r, size_t *count_r);

@@ -122,19 +122,36 @@ __attribute__((unused)) static enum err_code list_add(struct given *given, struc
     struct err e = addr_of(given, address, &addr);
     if (!err_is(e))
         e = addr_of(given, owner, &by);
+    return err_is(e)
+               ? e.code
+               : directory_list_add(&given->directory, &addr, &list, &by, NULL, 0, &given->arena)
+                     .code;
+}
+
+static enum err_code member_changed(struct given *given, struct str list, struct str member,
+                                    bool drop)
+{
+    struct addr addr;
+    struct member_change change = {.drop = drop};
+    struct err e = addr_of(given, list, &addr);
+    if (!err_is(e))
+        e = addr_of(given, member, &change.member);
     return err_is(e) ? e.code
-                     : directory_list_add(&given->directory, &addr, &list, &by, &given->arena).code;
+                     : directory_list_set(&given->directory, &addr, NULL, NULL, 0, &change, 1,
+                                          &given->arena)
+                           .code;
 }
 
 __attribute__((unused)) static enum err_code member_add(struct given *given, struct str list,
                                                         struct str member)
 {
-    struct addr addr, one;
-    struct err e = addr_of(given, list, &addr);
-    if (!err_is(e))
-        e = addr_of(given, member, &one);
-    return err_is(e) ? e.code
-                     : directory_member_add(&given->directory, &addr, &one, &given->arena).code;
+    return member_changed(given, list, member, false);
+}
+
+__attribute__((unused)) static enum err_code member_remove(struct given *given, struct str list,
+                                                           struct str member)
+{
+    return member_changed(given, list, member, true);
 }
 
 __attribute__((unused)) static enum err_code moved_add(struct given *given, struct str address,

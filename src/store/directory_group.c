@@ -248,15 +248,60 @@ struct err directory_moved_set(struct directory *directory, const struct addr *a
     return directory_change(directory, arena, moved_set, &change);
 }
 
+/* --- Members --- */
+
+struct str member_key(struct draft *draft, uint64_t list, const struct addr *member)
+{
+    struct str name = name_of_addr(member, draft->arena);
+    return name.p ? key_number('m', list, name, draft->arena) : str_null();
+}
+
+struct err member_stage(struct draft *draft, uint64_t list, const struct addr *member)
+{
+    struct str key = member_key(draft, list, member), text = address_of(draft, member);
+    if (!key.p || !text.p)
+        return err_make(ERR_OVER_LIMIT);
+    draft_put(draft, key, text);
+    return err_none();
+}
+
+static struct err member_change(struct draft *draft, uint64_t list,
+                                const struct member_change *change)
+{
+    struct str key = member_key(draft, list, &change->member), text;
+    struct err e = draft_get(draft, key, &text);
+    if (err_is(e) && (e.code != ERR_NOT_FOUND || !key.p))
+        return e;
+    bool there = !err_is(e);
+    if (there != change->drop)
+        return err_detail(there ? ERR_EXISTS : ERR_NOT_FOUND,
+                          detail_of(draft, there ? "it is a member already: " : "it is no member: ",
+                                    address_of(draft, &change->member)));
+    if (!change->drop)
+        return member_stage(draft, list, &change->member);
+    draft_remove(draft, key);
+    return err_none();
+}
+
 /* --- Lists --- */
 
 struct list_change {
     const struct addr *addr;
     const struct mailing_list *list;
     const struct addr *owner;
-    const struct addr *member;
     unsigned fields;
+    const struct member_change *members;
+    size_t count;
 };
+
+static struct err members_change(struct draft *draft, uint64_t list,
+                                 const struct list_change *change)
+{
+    struct err e = err_none();
+    for (size_t i = 0; !err_is(e) && i < change->count; i++)
+        e = member_change(draft, list, &change->members[i]);
+    return e;
+}
 
 static struct err list_add(struct draft *draft, void *arg)
 {
@@ -275,6 +320,8 @@ static struct err list_add(struct draft *draft, void *arg)
         e = name_check_new(draft, change->addr, &name);
     if (!err_is(e))
         e = draft_number(draft, STR("#list"), &record.list.id);
+    if (!err_is(e))
+        e = members_change(draft, record.list.id, change);
     return err_is(e) ? e : stage_and_check(draft, name, &record);
 }
 
@@ -285,6 +332,8 @@ static struct err list_set(struct draft *draft, void *arg)
     struct err e = name_get_kind(draft, change->addr, NAME_LIST, &found);
     if (!err_is(e) && change->fields & FIELD_NAME)
         e = full_name_check(change->list->name);
+    if (!err_is(e))
+        e = members_change(draft, found.record.list.id, change);
     if (err_is(e))
         return e;
     struct mailing_list *list = &found.record.list;
@@ -299,89 +348,21 @@ static struct err list_set(struct draft *draft, void *arg)
 
 struct err directory_list_add(struct directory *directory, const struct addr *addr,
                               const struct mailing_list *list, const struct addr *owner,
+                              const struct member_change *members, size_t count,
                               struct arena *arena)
 {
-    struct list_change change = {.addr = addr, .list = list, .owner = owner};
+    struct list_change change = {
+        .addr = addr, .list = list, .owner = owner, .members = members, .count = count};
     return directory_change(directory, arena, list_add, &change);
 }
 
 struct err directory_list_set(struct directory *directory, const struct addr *addr,
                               const struct mailing_list *list, const struct addr *owner,
-                              unsigned fields, struct arena *arena)
+                              unsigned fields, const struct member_change *members, size_t count,
+                              struct arena *arena)
 {
-    struct list_change change = {.addr = addr, .list = list, .owner = owner, .fields = fields};
+    struct list_change change = {addr, list, owner, fields, members, count};
     return directory_change(directory, arena, list_set, &change);
-}
-
-/* --- Members --- */
-
-struct str member_key(struct draft *draft, uint64_t list, const struct addr *member)
-{
-    struct str name = name_of_addr(member, draft->arena);
-    return name.p ? key_number('m', list, name, draft->arena) : str_null();
-}
-
-struct err member_stage(struct draft *draft, uint64_t list, const struct addr *member)
-{
-    struct str key = member_key(draft, list, member), text = address_of(draft, member);
-    if (!key.p || !text.p)
-        return err_make(ERR_OVER_LIMIT);
-    draft_put(draft, key, text);
-    return err_none();
-}
-
-static struct err member_get(struct draft *draft, const struct list_change *change,
-                             struct found *list_r, struct str *key_r)
-{
-    struct str text;
-    struct err e = name_get_kind(draft, change->addr, NAME_LIST, list_r);
-    if (err_is(e))
-        return e;
-    *key_r = member_key(draft, list_r->record.list.id, change->member);
-    return draft_get(draft, *key_r, &text);
-}
-
-static struct err member_add(struct draft *draft, void *arg)
-{
-    const struct list_change *change = arg;
-    struct found list;
-    struct str key = str_null();
-    struct err e = member_get(draft, change, &list, &key);
-    if (!err_is(e))
-        return err_detail(ERR_EXISTS, detail_of(draft, "it is a member already: ",
-                                                address_of(draft, change->member)));
-    if (e.code != ERR_NOT_FOUND || !key.p)
-        return e;
-    e = member_stage(draft, list.record.list.id, change->member);
-    return err_is(e) ? e : group_check(draft, &list);
-}
-
-static struct err member_remove(struct draft *draft, void *arg)
-{
-    const struct list_change *change = arg;
-    struct found list;
-    struct str key = str_null();
-    struct err e = member_get(draft, change, &list, &key);
-    if (e.code == ERR_NOT_FOUND && key.p)
-        return err_detail(ERR_NOT_FOUND,
-                          detail_of(draft, "it is no member: ", address_of(draft, change->member)));
-    if (!err_is(e))
-        draft_remove(draft, key);
-    return e;
-}
-
-struct err directory_member_add(struct directory *directory, const struct addr *list,
-                                const struct addr *member, struct arena *arena)
-{
-    struct list_change change = {.addr = list, .member = member};
-    return directory_change(directory, arena, member_add, &change);
-}
-
-struct err directory_member_remove(struct directory *directory, const struct addr *list,
-                                   const struct addr *member, struct arena *arena)
-{
-    struct list_change change = {.addr = list, .member = member};
-    return directory_change(directory, arena, member_remove, &change);
 }
 
 struct err directory_members(struct directory *directory, const struct mailing_list *list,

@@ -202,12 +202,9 @@ static void a_list_delivers_to_each_member_once(void **state)
     assert_str(resolved.copies[1].delivered_to, STR("carol@example.test"));
     assert_str(resolved.copies[1].list, STR("team@example.test"));
     assert_str(resolved.copies[1].list_owner, STR("alice@example.test"));
-    struct addr list, member;
-    addr_of(given, STR("team@example.test"), &list);
-    addr_of(given, STR("bob@example.test"), &member);
-    assert_int_equal(directory_member_remove(&given->directory, &list, &member, &given->arena).code,
+    assert_int_equal(member_remove(given, STR("team@example.test"), STR("bob@example.test")),
                      ERR_NONE);
-    assert_int_equal(directory_member_remove(&given->directory, &list, &member, &given->arena).code,
+    assert_int_equal(member_remove(given, STR("team@example.test"), STR("bob@example.test")),
                      ERR_NOT_FOUND);
     assert_int_equal(remove_by(given, directory_list_remove, STR("team@example.test")), ERR_NONE);
     assert_str(copies_of(given, STR("team@example.test")), STR("MAILBOX_UNKNOWN"));
