@@ -381,11 +381,26 @@ static struct err order_one(struct local *local, struct layers *below, struct co
     return e;
 }
 
+/*
+ * Does the segment end before `size` octets at `at` are written? Behind the end of its file the
+ * file would grow, and the sync of a file that grew waits for the file system's journal as well:
+ * with a file at hand that was filled ahead, the segment ends where its file does. So a new store's
+ * first segment, which nobody could fill ahead, is left as soon as there is another.
+ */
+static bool segment_ends(const struct local *local, uint64_t at, uint64_t size)
+{
+    uint64_t end = local->settings.segment_size;
+    bool ahead = local->settings.prefill && segments_spares(&local->segments) > 0;
+    if (ahead && local->segment->file_size < end)
+        end = local->segment->file_size;
+    return at + size > end;
+}
+
 static bool group_has_room(const struct local *local, const struct pending *pending)
 {
     const struct group *group = local->next;
     uint64_t size = group->size + pending->size;
-    if (group->at + size > local->settings.segment_size)
+    if (segment_ends(local, group->at, size))
         return false;
     return group->part_count == 0 ||
            (size <= GROUP_OCTETS_MAX && group->part_count < GROUP_RECORDS_MAX);
@@ -634,7 +649,7 @@ static bool segment_is_full(const struct local *local)
 {
     const struct commit *next = TAILQ_FIRST(&local->waiting);
     const struct pending *pending = next->record;
-    return local->at + pending->size > local->settings.segment_size;
+    return segment_ends(local, local->at, pending->size);
 }
 
 /* The end of the round goes on with what waits. An index that cannot be written must not make

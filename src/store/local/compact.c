@@ -272,7 +272,7 @@ static struct err segments_free(struct local *local, struct log_position checkpo
     while (segment && !err_is(e)) {
         struct segment *next = TAILQ_NEXT(segment, link);
         if (segment_may_go(local, segment, checkpoint))
-            e = segment_recycle(&local->segments, segment, KEEP_SPARES);
+            e = rotate_recycle(local, segment, KEEP_SPARES);
         segment = next;
     }
     return e;

@@ -88,6 +88,7 @@ static void a_torn_tail_is_dropped_whole(void **state)
         struct rig rig;
         struct places places;
         rig_init(&rig, 7);
+        rig.settings.prefill = false; /* all in the first segment */
         assert_true(rig_open(&rig));
         assert_true(rig_do(&rig, two_groups, &places));
         rig_crash(&rig);
@@ -120,6 +121,7 @@ static void two_torn_tails_are_no_damage(void **state)
     struct rig rig;
     struct places places;
     rig_init(&rig, 8);
+    rig.settings.prefill = false; /* all in the first segment */
     assert_true(rig_open(&rig));
     assert_true(rig_do(&rig, two_groups, &places));
     rig_crash(&rig);
@@ -149,6 +151,7 @@ static void a_first_group_that_is_torn_leaves_nothing_to_find(void **state)
     struct rig rig;
     struct places places;
     rig_init(&rig, 9);
+    rig.settings.prefill = false; /* all in the first segment */
     assert_true(rig_open(&rig));
     assert_true(rig_do(&rig, two_groups, &places));
     rig_crash(&rig);
@@ -257,6 +260,7 @@ static void a_flipped_bit_in_a_head_is_never_given_out(void **state)
     (void)state;
     struct rig rig;
     rig_init(&rig, 11);
+    rig.settings.prefill = false; /* all in the first segment */
     assert_true(rig_open(&rig));
     assert_true(rig_do(&rig, two_bodies, NULL));
     rig_close(&rig);
@@ -272,6 +276,7 @@ static void a_flipped_bit_in_a_body_is_never_given_out(void **state)
     (void)state;
     struct rig rig;
     rig_init(&rig, 10);
+    rig.settings.prefill = false; /* all in the first segment */
     assert_true(rig_open(&rig));
     assert_true(rig_do(&rig, two_bodies, NULL));
     rig_close(&rig);
@@ -346,6 +351,7 @@ static void any_flipped_bit_is_found(void **state)
     for (int i = 0; i < FLIPS; i++) {
         struct rig rig;
         rig_init(&rig, 100 + (uint64_t)i);
+        rig.settings.prefill = false; /* all in the first segment */
         rig.settings.segment_size = 1024 * 1024;
         assert_true(rig_open(&rig));
         assert_true(rig_do(&rig, some_bodies, &flips));

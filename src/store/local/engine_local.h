@@ -282,6 +282,8 @@ void bodies_close_idle(struct local *local);
 void rotate_start(struct local *local);
 /* Makes a spare if there is none. */
 void rotate_spare(struct local *local);
+/* As segment_recycle; but where segments are filled ahead, a shorter file is no spare. */
+struct err rotate_recycle(struct local *local, struct segment *segment, size_t keep_spares);
 void rotate_open(struct local *local);
 void rotate_close(struct local *local);
 

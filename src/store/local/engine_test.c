@@ -1,4 +1,6 @@
 /* The local engine, one promise of store/engine.h after the other. */
+#include <errno.h>
+
 #include "store/local/engine_rig_test.h"
 
 static const struct partition inbox = {PARTITION_MAILBOX, 1};
@@ -412,7 +414,10 @@ static void one_sync_body(struct rig *rig, void *arg)
         MANY = 200
     };
     static struct many many[MANY];
-    fiber_sleep_until(rig->loop, rig->loop->now + NS_PER_SECOND); /* the spare is made */
+    for (int i = 0; i < 2; i++) { /* a spare is made; the next segment is begun, and another made */
+        fiber_sleep_until(rig->loop, rig->loop->now + NS_PER_SECOND);
+        assert_false(err_is(put(rig, inbox, "first", "value", 0)));
+    }
     struct sync_count count = {.hook = {.after = count_sync, .arg = &count}};
     fake_hook_add(rig->fake, &count.hook);
     struct wait wait = {0};
@@ -437,6 +442,32 @@ static void one_write_and_one_sync_for_a_group(void **state)
 {
     (void)state;
     on_engine(one_sync_body);
+}
+
+static void two_puts(struct rig *rig, void *arg)
+{
+    (void)arg;
+    assert_false(err_is(put(rig, inbox, "a", "while nothing is filled ahead", 0)));
+    fiber_sleep_until(rig->loop, rig->loop->now + NS_PER_SECOND);
+    assert_false(err_is(put(rig, inbox, "b", "when a file is", 0)));
+}
+
+/* Every sync of a new store's first segment waited for the file system's journal as well, until 64
+ * MB were full. */
+static void a_growing_segment_is_left_for_one_that_was_filled_ahead(void **state)
+{
+    (void)state;
+    for (int prefill = 0; prefill < 2; prefill++) {
+        struct rig rig;
+        rig_init(&rig, 21);
+        rig.settings.prefill = prefill;
+        assert_true(rig_open(&rig));
+        assert_true(rig_do(&rig, two_puts, NULL));
+        int64_t second = fake_disk_size(rig.disk, STR("log/0000000000000002.seg"));
+        assert_int_equal(second, prefill ? RIG_SEGMENT : -ENOENT);
+        rig_close(&rig);
+        rig_done(&rig);
+    }
 }
 
 /* --- Body files that are read --- */
@@ -690,6 +721,7 @@ int main(void)
         cmocka_unit_test(blobs_are_read_whole),
         cmocka_unit_test(a_blob_lives_as_long_as_its_owners),
         cmocka_unit_test(one_write_and_one_sync_for_a_group),
+        cmocka_unit_test(a_growing_segment_is_left_for_one_that_was_filled_ahead),
         cmocka_unit_test(a_body_file_is_opened_once_for_all_its_ranges),
         cmocka_unit_test(watches_wake),
         cmocka_unit_test(limits),

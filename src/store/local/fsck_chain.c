@@ -51,7 +51,8 @@ static bool salt_fits(struct look *look, uint32_t salt, bool anywhere)
     struct scan scan;
     struct scanned found;
     look->header.salt = salt;
-    scan_init(&scan, look->world, look->file, &look->header, look->file_size, false);
+    /* As if the end were known: a torn record at the end shows the salt as well. */
+    scan_init(&scan, look->world, look->file, &look->header, look->file_size, true);
     enum scan_state state = scan_next(&scan, &found);
     if (state != SCAN_RECORD && state != SCAN_BODY_BAD && state != SCAN_FAILED && anywhere &&
         scan_resync(&scan))

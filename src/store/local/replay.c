@@ -441,7 +441,7 @@ static void strays_recycle(struct local *local, const struct chain *chain, struc
     for (segment = TAILQ_FIRST(&local->segments.list); segment; segment = next) {
         next = TAILQ_NEXT(segment, link);
         if (segment->sequence > from.segment && !chain_has(chain, segment->sequence))
-            (void)segment_recycle(&local->segments, segment, LOCAL_SPARES);
+            (void)rotate_recycle(local, segment, LOCAL_SPARES);
     }
 }
 

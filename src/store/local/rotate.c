@@ -113,6 +113,12 @@ void rotate_spare(struct local *local)
     lane_submit(&local->applier, &local->spare_job);
 }
 
+struct err rotate_recycle(struct local *local, struct segment *segment, size_t keep_spares)
+{
+    bool ends_early = local->settings.prefill && segment->file_size < local->settings.segment_size;
+    return segment_recycle(&local->segments, segment, ends_early ? 0 : keep_spares);
+}
+
 void rotate_open(struct local *local)
 {
     local->retry = (struct timer){.run = retry_run, .arg = local};

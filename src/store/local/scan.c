@@ -1,7 +1,8 @@
 /*
  * Where a segment's end is not known (the header behind it is gone, or a power cut ended it), what
  * is invalid is the end, unless a record of a later group follows: one group flies at a time, so
- * then it is damage (doc/format.md, reading the log).
+ * then it is damage (doc/format.md, reading the log). So is a body: the write of a group that
+ * failed may have left the record whole but for octets of its body.
  */
 #include "store/local/scan.h"
 
@@ -114,6 +115,8 @@ enum scan_state scan_next(struct scan *scan, struct scanned *found_r)
     struct str record = look(scan, scan->at, header.size);
     enum format_state state = record.p ? record_check(record, scan->salt, &header) : FORMAT_BAD;
     if (state != FORMAT_WHOLE && state != FORMAT_BODY_BAD)
+        return invalid(scan);
+    if (state == FORMAT_BODY_BAD && !scan->end_known && !later_group(scan))
         return invalid(scan);
     *found_r = (struct scanned){.at = scan->at, .header = header, .record = record};
     scan->at += header.size;

@@ -28,7 +28,8 @@ struct scan {
     uint64_t segment; /* sequence: records of another are none */
     uint32_t salt;    /* the segment's */
     uint64_t end;
-    bool end_known; /* false: `end` is the file's; the last valid record ends the scan */
+    bool end_known; /* false: `end` is the file's; the last whole record ends the scan, but where
+                       a later group shows that what is behind it was promised */
     uint64_t at;    /* of the record that comes next */
     uint64_t group; /* of the last one */
     struct err err;

@@ -11,6 +11,7 @@ enum {
     SALT = 1234,
     DELTAS = 64,
     RECORD = RECORD_HEADER_SIZE + DELTAS,
+    TORN_BLOB = 2 * RECORD, /* octets for a small blob */
     FILE_SIZE = 64 * 1024,
 };
 
@@ -64,6 +65,34 @@ static void write_record(struct machine *machine, unsigned i, uint64_t group, ui
                                                 SEGMENT_HEADER_SIZE + i * (uint64_t)RECORD) >= 0);
 }
 
+/* Record i once more, with a blob behind its deltas whose body is not what its sums say. */
+static void write_torn_body(struct machine *machine, unsigned i, uint64_t group)
+{
+    unsigned char octets[RECORD + TORN_BLOB] = {0};
+    char body[] = "a body";
+    struct iovec whole = {body, sizeof body};
+    struct blob_put put = {.blob = 99, .head = STR("head"), .body = &whole, .body_parts = 1};
+    struct blob_header blob;
+    size_t size = RECORD + blob_size_in_log(put.head.n, sizeof body, false);
+    struct record_header header = {.segment = SEGMENT,
+                                   .group = group,
+                                   .count = 1,
+                                   .kind = RECORD_COMMIT,
+                                   .size = (uint32_t)size,
+                                   .deltas = DELTAS,
+                                   .blobs = 1};
+    assert_true(size <= sizeof octets);
+    blob_lay_down(&put, octets + RECORD, &blob);
+    blob.segment = SEGMENT;
+    blob_header_encode(&blob, octets + RECORD);
+    octets[RECORD + blob_head_at(&blob) + put.head.n] ^= 1;
+    header.deltas_sum = crc32c(0, str_make(octets + RECORD_HEADER_SIZE, DELTAS));
+    record_header_encode(&header, SALT, octets);
+    struct iovec part = {octets, size};
+    assert_true(machine->world->ops->file_write(machine->world, machine->file, &part, 1,
+                                                SEGMENT_HEADER_SIZE + i * (uint64_t)RECORD) >= 0);
+}
+
 static void flip(struct machine *machine, unsigned record, uint64_t octet)
 {
     char was;
@@ -73,7 +102,8 @@ static void flip(struct machine *machine, unsigned record, uint64_t octet)
     fake_disk_poke(machine->disk, STR("segment"), str_make(&was, 1), at);
 }
 
-/* What a scan says, a letter for each step: r record, d damage (then it goes on), e end. */
+/* What a scan says, a letter for each step: r record, b a record with a damaged body, d damage
+ * (then it goes on), e end. */
 static const char *scan_story(struct machine *machine, uint64_t end, bool end_known)
 {
     static char story[100];
@@ -85,7 +115,9 @@ static const char *scan_story(struct machine *machine, uint64_t end, bool end_kn
     for (;;) {
         enum scan_state state = scan_next(&scan, &found);
         assert_true(state != SCAN_FAILED && n + 2 < sizeof story);
-        story[n++] = state == SCAN_RECORD ? 'r' : state == SCAN_DAMAGED ? 'd' : 'e';
+        static const char letters[] = {
+            [SCAN_RECORD] = 'r', [SCAN_BODY_BAD] = 'b', [SCAN_DAMAGED] = 'd', [SCAN_END] = 'e'};
+        story[n++] = letters[state];
         if (state == SCAN_END || (state == SCAN_DAMAGED && !scan_resync(&scan)))
             break;
     }
@@ -175,6 +207,23 @@ static void records_of_an_older_segment_are_not_seen(void **state)
 
 /* --- Regressions ------------------------------------------------------------------------------ */
 
+/* A failed group's record was whole but for its body, and the segment that said where the log went
+ * on was freed: fsck called it damage, and compaction would not empty the segment. */
+static void a_body_that_is_torn_at_the_end_is_no_damage(void **state)
+{
+    (void)state;
+    struct machine machine;
+    machine_open(&machine);
+    fill(&machine);
+    write_torn_body(&machine, 5, 15);
+    assert_string_equal(scan_story(&machine, FILE_SIZE, false), "rrrrre");
+    assert_string_equal(scan_story(&machine, FILE_SIZE, true), "rrrrrbd");
+    /* A group behind it: it was promised. */
+    write_record(&machine, 7, 16, 0, 1, SEGMENT);
+    assert_string_equal(scan_story(&machine, FILE_SIZE, false), "rrrrrbdre");
+    machine_close(&machine);
+}
+
 struct counting {
     struct world_ops ops; /* first: found again by the world's */
     const struct world_ops *under;
@@ -255,6 +304,7 @@ int main(void)
         cmocka_unit_test(a_damaged_record_is_passed_over),
         cmocka_unit_test(a_torn_group_at_the_end_is_no_damage),
         cmocka_unit_test(records_of_an_older_segment_are_not_seen),
+        cmocka_unit_test(a_body_that_is_torn_at_the_end_is_no_damage),
         cmocka_unit_test(behind_the_end_of_a_growing_file_nothing_is_read),
         cmocka_unit_test(a_checkpoint_part_is_read_as_it_was_written),
     };
