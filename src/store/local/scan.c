@@ -97,6 +97,13 @@ static bool later_group(struct scan *scan)
     return false;
 }
 
+/* Is there a record of a group behind that of this one, at scan->at? */
+static bool was_durable(struct scan *scan, const struct record_header *header)
+{
+    struct record_header later;
+    return find_header(scan, scan->at + header->size, header->group + 1, &later) > 0;
+}
+
 static enum scan_state invalid(struct scan *scan)
 {
     bool damaged = !err_is(scan->err) && (scan->end_known || later_group(scan));
@@ -116,8 +123,13 @@ enum scan_state scan_next(struct scan *scan, struct scanned *found_r)
     enum format_state state = record.p ? record_check(record, scan->salt, &header) : FORMAT_BAD;
     if (state != FORMAT_WHOLE && state != FORMAT_BODY_BAD)
         return invalid(scan);
-    if (state == FORMAT_BODY_BAD && !scan->end_known && !later_group(scan))
-        return invalid(scan);
+    if (state == FORMAT_BODY_BAD && !scan->end_known) {
+        if (!was_durable(scan, &header))
+            return err_is(scan->err) ? SCAN_FAILED : SCAN_END;
+        record = look(scan, scan->at, header.size); /* the window has moved */
+        if (record.n < header.size)
+            return invalid(scan);
+    }
     *found_r = (struct scanned){.at = scan->at, .header = header, .record = record};
     scan->at += header.size;
     scan->group = header.group;

@@ -102,6 +102,13 @@ static void flip(struct machine *machine, unsigned record, uint64_t octet)
     fake_disk_poke(machine->disk, STR("segment"), str_make(&was, 1), at);
 }
 
+static void record_is(const struct scanned *found, enum format_state state)
+{
+    struct record_header header;
+    assert_int_equal(found->record.n, found->header.size);
+    assert_int_equal(record_check(found->record, SALT, &header), state);
+}
+
 /* What a scan says, a letter for each step: r record, b a record with a damaged body, d damage
  * (then it goes on), e end. */
 static const char *scan_story(struct machine *machine, uint64_t end, bool end_known)
@@ -115,6 +122,8 @@ static const char *scan_story(struct machine *machine, uint64_t end, bool end_kn
     for (;;) {
         enum scan_state state = scan_next(&scan, &found);
         assert_true(state != SCAN_FAILED && n + 2 < sizeof story);
+        if (state == SCAN_RECORD || state == SCAN_BODY_BAD)
+            record_is(&found, state == SCAN_RECORD ? FORMAT_WHOLE : FORMAT_BODY_BAD);
         static const char letters[] = {
             [SCAN_RECORD] = 'r', [SCAN_BODY_BAD] = 'b', [SCAN_DAMAGED] = 'd', [SCAN_END] = 'e'};
         story[n++] = letters[state];
@@ -224,6 +233,35 @@ static void a_body_that_is_torn_at_the_end_is_no_damage(void **state)
     machine_close(&machine);
 }
 
+/* Of the group behind it only the second record was left, and fsck took both for what a power cut
+ * had ended, where a start says damage. */
+static void a_body_that_was_promised_is_damaged_though_the_next_group_is_torn(void **state)
+{
+    (void)state;
+    struct machine machine;
+    machine_open(&machine);
+    fill(&machine);
+    write_torn_body(&machine, 5, 15);
+    write_record(&machine, 8, 16, 1, 2, SEGMENT);
+    assert_string_equal(scan_story(&machine, FILE_SIZE, false), "rrrrrbe");
+    machine_close(&machine);
+}
+
+/* The search for a later group read on, and what was found was no longer what the window showed. */
+static void a_later_group_may_be_far_from_a_damaged_body(void **state)
+{
+    (void)state;
+    struct machine machine;
+    const uint64_t end = 4 * SCAN_WINDOW;
+    machine_open(&machine);
+    fill(&machine);
+    assert_int_equal(machine.world->ops->file_truncate(machine.world, machine.file, end), 0);
+    write_torn_body(&machine, 5, 15);
+    write_record(&machine, 2 * SCAN_WINDOW / RECORD, 16, 0, 1, SEGMENT);
+    assert_string_equal(scan_story(&machine, end, false), "rrrrrbdre");
+    machine_close(&machine);
+}
+
 struct counting {
     struct world_ops ops; /* first: found again by the world's */
     const struct world_ops *under;
@@ -305,6 +343,8 @@ int main(void)
         cmocka_unit_test(a_torn_group_at_the_end_is_no_damage),
         cmocka_unit_test(records_of_an_older_segment_are_not_seen),
         cmocka_unit_test(a_body_that_is_torn_at_the_end_is_no_damage),
+        cmocka_unit_test(a_body_that_was_promised_is_damaged_though_the_next_group_is_torn),
+        cmocka_unit_test(a_later_group_may_be_far_from_a_damaged_body),
         cmocka_unit_test(behind_the_end_of_a_growing_file_nothing_is_read),
         cmocka_unit_test(a_checkpoint_part_is_read_as_it_was_written),
     };
