@@ -176,23 +176,27 @@ static void damage_is_said(struct rig *rig, void *arg)
     assert_int_equal(put(rig, "e", "1").code, ERR_STORE_DAMAGED);
 }
 
-/* A later group follows: so the first was synced once. */
+/* A later group follows, in the same segment or in the next one: so the first was synced once. */
 static void an_invalid_record_before_valid_ones_is_damage(void **state)
 {
     (void)state;
-    struct rig rig;
-    struct places places;
-    rig_init(&rig, 9);
-    assert_true(rig_open(&rig));
-    assert_true(rig_do(&rig, two_groups, &places));
-    rig_crash(&rig);
-    flip(&rig, places.first + 20);
-    for (int i = 0; i < 2; i++) {
+    for (int prefill = 0; prefill < 2; prefill++) {
+        struct rig rig;
+        struct places places;
+        rig_init(&rig, 9);
+        rig.settings.prefill = prefill; /* so the first segment is left behind the first group */
         assert_true(rig_open(&rig));
-        assert_true(rig_do(&rig, damage_is_said, NULL));
-        rig_close(&rig);
+        assert_true(rig_do(&rig, two_groups, &places));
+        assert_int_equal(local_of(rig.engine)->segment->sequence, 1 + prefill);
+        rig_crash(&rig);
+        flip(&rig, places.first + 20);
+        for (int i = 0; i < 2; i++) {
+            assert_true(rig_open(&rig));
+            assert_true(rig_do(&rig, damage_is_said, NULL));
+            rig_close(&rig);
+        }
+        rig_done(&rig);
     }
-    rig_done(&rig);
 }
 
 /* --- Bodies ---------------------------------------------------------------------------------- */

@@ -432,6 +432,41 @@ static void what_a_failed_sync_left_is_written_again_before_it_counts(void **sta
     rig_done(&rig);
 }
 
+static void goes_on_elsewhere(struct rig *rig, void *arg)
+{
+    (void)arg;
+    assert_true(has(rig, "a"));
+    fiber_sleep_until(rig->loop, rig->loop->now + NS_PER_SECOND); /* a file is filled ahead */
+    assert_false(err_is(put(rig, "b", "1")));
+    assert_true(local_of(rig->engine)->segment->sequence > 1);
+}
+
+/* What a killed process had written and not synced is promised by the next one, whose own groups
+ * may lie in another file. */
+static void what_was_not_synced_is_before_the_log_goes_on_elsewhere(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct rig rig;
+        struct unknown unknown = {.lie = false};
+        rig_init(&rig, seed);
+        rig.settings.prefill = false; /* else the first segment is left before the fault */
+        assert_true(rig_open(&rig));
+        assert_true(rig_do(&rig, unknown_body, &unknown));
+        rig_kill(&rig);
+        fake_fault_remove(rig.fake, &unknown.sync);
+        fake_fault_remove(rig.fake, &unknown.name);
+        rig.settings.prefill = true; /* and now it is left */
+        assert_true(rig_open(&rig));
+        assert_true(rig_do(&rig, goes_on_elsewhere, NULL));
+        rig_crash(&rig);
+        assert_true(rig_open(&rig));
+        assert_true(rig_do(&rig, both_are_there, NULL));
+        rig_close(&rig);
+        rig_done(&rig);
+    }
+}
+
 static void full_body(struct rig *rig, void *arg)
 {
     (void)arg;
@@ -710,6 +745,7 @@ int main(void)
         cmocka_unit_test(read_only_ends_by_itself),
         cmocka_unit_test(what_cannot_be_refused_for_good_is_not_known_at_the_close),
         cmocka_unit_test(what_a_failed_sync_left_is_written_again_before_it_counts),
+        cmocka_unit_test(what_was_not_synced_is_before_the_log_goes_on_elsewhere),
         cmocka_unit_test(a_full_disk_still_takes_removals),
         cmocka_unit_test(the_overlay_has_a_cap),
         cmocka_unit_test(waiting_for_a_slow_index_is_idle),
