@@ -231,6 +231,9 @@ static void a_list_and_its_members_are_one_change(void **state)
     assert_str(complaint(given, "list add l@example.test --owner bob@example.test "
                                 "--member bob@example.test --member ghost@example.test"),
                STR("veredus: nobody here has this address: ghost@example.test\n"));
+    assert_str(complaint(given, "list add l@example.test --owner bob@example.test "
+                                "--member bob@example.test --member Bob@example.test"),
+               STR("veredus: it is a member already: Bob@example.test\n"));
     assert_str(answer(given, "list list"), STR(""));
     assert_str(answer(given, "list add l@example.test --owner bob@example.test "
                              "--member bob@example.test"),
@@ -238,6 +241,8 @@ static void a_list_and_its_members_are_one_change(void **state)
     assert_str(complaint(given, "list set l@example.test --name New --drop bob@example.test "
                                 "--drop bob@example.test"),
                STR("veredus: it is no member: bob@example.test\n"));
+    assert_str(complaint(given, "list set l@example.test --name New --member l@example.test"),
+               STR("veredus: the address would lead back to itself\n"));
     assert_int_equal(typed(given, "list show l@example.test"), 0);
     assert_true(str_ends(buf_str(&given->out), STR("members          bob@example.test\n")));
     assert_true(str_find(buf_str(&given->out), STR("New")) < 0);

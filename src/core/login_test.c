@@ -5,6 +5,7 @@
 
 #define HOUSE_SETTINGS "hostname = mx.example.test\n"
 #include "core/house_test.h"
+#include "store/message_head.h"
 #include "store/trace.h"
 
 static void a_wrong_password_and_nobody_are_one(void **state)
@@ -204,6 +205,61 @@ static void some_are_fetched_ahead(void **state)
                                                          .slabs_count = 1}});
 }
 
+/* An edge re-encodes it by its summary, and asks for that first. */
+static void a_binary_message_is_not_fetched_ahead(void **state)
+{
+    (void)state;
+    house_deliver(mx, 1, "bob@example.test", TEXT, 1);
+    struct offer offer;
+    struct msg answer;
+    house_resolve_one(mx, 2, "bob@example.test");
+    offer_make(&offer, mx, 2, TEXT, 1, 2);
+    offer.msg.commit.body_type = BODY_BINARYMIME;
+    assert_false(err_is(house_ask(mx, offer.msg, &answer)));
+    assert_int_equal(answer.committed.error, ERR_NONE);
+    house_deliver(mx, 3, "bob@example.test", TEXT, 3);
+    uint64_t handle = house_enter(box, "bob@example.test");
+    house_rows(box, handle, 0);
+    ahead_ask(handle, 1, 3, 4, 1);
+    ahead_ask(handle, 2, 2, 4, 0);
+    ahead_ask(handle, 3, 1, 4, 1);
+}
+
+/* What one log-in reads now is not a piece of what it read last. */
+static void two_messages_are_read_in_turns(void **state)
+{
+    (void)state;
+    static char body[7 * SLAB_SIZE];
+    for (size_t i = 0; i < sizeof(body); i++)
+        body[i] = (char)('a' + (i * 7 + i / 1000) % 26);
+    struct str texts[2] = {str_make(body, 5 * SLAB_SIZE), str_make(body + 1, 6 * SLAB_SIZE)};
+    house_deliver(mx, 1, "bob@example.test", texts[0], 1);
+    struct offer offer;
+    struct msg answer;
+    house_resolve_one(mx, 2, "bob@example.test");
+    offer_make(&offer, mx, 2, texts[1], 1, 2);
+    offer.msg.commit.received = STR("Received: from another.example\r\n");
+    assert_false(err_is(house_ask(mx, offer.msg, &answer)));
+    assert_int_equal(answer.committed.error, ERR_NONE);
+    uint64_t handle = house_enter(box, "bob@example.test");
+    house_rows(box, handle, 0);
+    struct buf got[2] = {BUF_INIT(READ_MAX), BUF_INIT(READ_MAX)};
+    uint64_t prefix[2];
+    for (uint32_t i = 0; i < 20; i++) {
+        struct buf *to = &got[i % 2];
+        struct msg_fetched fetched = house_fetch(box, handle, 1 + i % 2, to->n, 1, SLAB_SIZE, to);
+        assert_int_equal(fetched.error, ERR_NONE);
+        assert_int_equal(fetched.total, fetched.prefix + texts[i % 2].n);
+        prefix[i % 2] = fetched.prefix;
+    }
+    assert_true(prefix[0] != prefix[1]);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(got[i].n, prefix[i] + texts[i].n);
+        assert_true(str_ends(buf_str(&got[i]), texts[i]));
+        buf_done(&got[i]);
+    }
+}
+
 static void nothing_goes_before_the_last_page(void **state)
 {
     (void)state;
@@ -365,6 +421,8 @@ int main(void)
         TEST(a_handle_is_its_edges_own),
         TEST(fetches_of_every_shape),
         TEST(some_are_fetched_ahead),
+        TEST(a_binary_message_is_not_fetched_ahead),
+        TEST(two_messages_are_read_in_turns),
         TEST(nothing_goes_before_the_last_page),
         TEST(two_expunges_at_once),
         TEST(removed_messages_give_their_room_back),

@@ -3,7 +3,8 @@ from fault import Fault
 
 ACCEPT, PEER, RESENT = "src/core/accept.c", "src/core/peer.c", "src/core/resent.c"
 RESOLVE, FIND, NAME = "src/store/directory_resolve.c", "src/store/directory_find.c", "src/store/directory_name.c"
-BUS, POP3 = "src/bus/messages.c", "src/edge/pop3/cmd_mailbox.c"
+BUS, POP3, AHEAD = "src/bus/messages.c", "src/edge/pop3/cmd_mailbox.c", "src/edge/pop3/ahead.c"
+GROUP, FETCH, WIRE = "src/store/directory_group.c", "src/core/fetch.c", "src/base/wire.c"
 
 FAULTS = [
     # --- Who gets mail ---
@@ -46,6 +47,20 @@ FAULTS = [
           "unit directory",
           NAME, "    if (strchr(\"|/:.\", local.p[0]) && local.p[0])", "    if (strchr(\"/:.\", local.p[0]) && local.p[0])"),
 
+    Fault("list_without_its_member", "a list is added though one of its members cannot be",
+          "unit admin",
+          GROUP, "        e = members_change(draft, record.list.id, change);\n", "        (void)members_change(draft, record.list.id, change);\n"),
+    Fault("list_is_half_changed", "a list is changed though one of its members cannot be",
+          "unit admin",
+          GROUP, "        e = members_change(draft, found.record.list.id, change);\n", "        (void)members_change(draft, found.record.list.id, change);\n"),
+    Fault("list_is_its_own_member", "S24: a list that is changed may lead back to itself",
+          "unit admin",
+          GROUP, "        list->owner = address_of(draft, change->owner);\n    return restage_and_check(draft, &found);",
+          "        list->owner = address_of(draft, change->owner);\n    return name_restage(draft, found.name, &found.record);"),
+    Fault("member_comes_twice", "a list has one member by two spellings",
+          "unit directory",
+          GROUP, "    if (there != change->drop)", "    if (there < change->drop)"),
+
     # --- What an edge may say ---
     Fault("token_is_not_checked", "O03: a commit names a recipient that core did not accept",
           "unit core",
@@ -81,6 +96,13 @@ FAULTS = [
     Fault("handle_can_be_guessed", "a handle of an earlier core is one of this",
           "unit login",
           "src/core/login.c", "        world_random(peer->core->world, &handle, sizeof(handle));", "        handle++;"),
+
+    Fault("number_has_two_forms", "S13: a number of a record may be written longer than it need be",
+          "unit base",
+          WIRE, "(octet == 0 && bits > 0) || (bits == 63", "(bits == 63"),
+    Fault("number_wraps", "S13: a number beyond 2^64 is a small one",
+          "unit base",
+          WIRE, " || (bits == 63 && octet > 1))", ")"),
 
     # --- Exactly once ---
     Fault("repeated_message_is_another", "a client that did not see our 250 makes two of its message",
@@ -121,6 +143,36 @@ FAULTS = [
     Fault("marks_are_one_more", "one mark more than one commit can carry out",
           "unit pop3_session",
           POP3, "    if (s->marked == POP3_MARKED_MAX) {", "    if (s->marked == POP3_MARKED_MAX + 1) {"),
+    Fault("ahead_of_another", "what was read ahead for another message is served",
+          "unit pop3_ahead",
+          AHEAD, "        given = &s->rows[message->row] == row;", "        given = row != NULL;"),
+    Fault("marked_is_read_ahead", "what is marked is read ahead, for nobody",
+          "unit pop3_ahead",
+          AHEAD, "        if (s->rows[row].deleted)\n            continue;\n", ""),
+    Fault("large_is_read_ahead", "a message of an octet more than may be is read ahead",
+          "unit pop3_ahead",
+          AHEAD, "        if (s->rows[row].size > AHEAD_MESSAGE_MAX ||", "        if (s->rows[row].size > AHEAD_MESSAGE_MAX + 1 ||"),
+    Fault("reading_ahead_takes_all", "one session reads ahead into all the slabs there are",
+          "unit pop3_ahead",
+          AHEAD, "slabs_left(batch->pool) / AHEAD_SHARE;", "slabs_left(batch->pool);"),
+    Fault("read_ahead_for_ever", "what a client does not ask for is kept for it",
+          "unit pop3_ahead",
+          AHEAD, "    if (!answered)\n        ahead->used", "    if (answered)\n        ahead->used"),
+    Fault("more_than_the_slabs_hold", "an answer that claims more octets than were offered is believed",
+          "unit pop3_ahead",
+          AHEAD, "octets <= (uint64_t)batch->slab_count * SLAB_SIZE;", "octets < UINT64_MAX;"),
+    Fault("binary_is_read_ahead", "a message that is to be re-encoded is served as it is",
+          "unit login",
+          FETCH, "&source)) || source.binary ||", "&source)) ||"),
+    Fault("slow_disk_is_waited_for", "the first message waits for those behind it that nobody asked for",
+          "unit login",
+          FETCH, "core->loop->now < until; i++)", "until > 0; i++)"),
+    Fault("piece_of_another_message", "a message is read on where another one was left",
+          "unit login",
+          FETCH, "reading->uid == uid && reading->blob == blob;", "reading->blob != 0 && uid && blob;"),
+    Fault("more_than_was_offered", "a piece is read whole though it does not fit",
+          "unit login",
+          FETCH, "        if (n > row.room)\n            n = (size_t)row.room;\n", ""),
     Fault("dots_are_not_doubled", "a line of a dot ends the message that is read",
           "unit pop3_session",
           "src/edge/pop3/reader.c", "        stream_put(out, STR(\".\"));\n", ""),

@@ -3,7 +3,8 @@ from fault import Fault
 
 COMMIT, REPLAY, SEGMENT = "src/store/local/commit.c", "src/store/local/replay.c", "src/store/local/segment.c"
 BODY_FILE, ENGINE, READ = "src/store/local/body_file.c", "src/store/local/engine.c", "src/store/local/read.c"
-RECORD, ORDER = "src/store/local/record.c", "src/store/local/order.c"
+RECORD, ORDER, SCAN = "src/store/local/record.c", "src/store/local/order.c", "src/store/local/scan.c"
+ROTATE, TRACE = "src/store/local/rotate.c", "src/store/trace.c"
 
 FAULTS = [
     # --- Syncs ---
@@ -21,7 +22,7 @@ FAULTS = [
           "unit store_engine_fault",
           REPLAY, "        e = newest_write_again(replay, reader);", "        (void)newest_write_again;"),
     Fault("last_segment_is_not_synced", "what a killed process had not synced is answered for, and not synced",
-          "unit store_engine_crash",
+          "unit store_engine_fault",
           REPLAY, "    int synced = reader->world->ops->file_sync(reader->world, reader->file);", "    int synced = 0;"),
     Fault("torn_tail_is_not_closed", "the end of a torn group may count again after the next power cut",
           "unit store_engine_damage",
@@ -83,11 +84,28 @@ FAULTS = [
           COMMIT, "    group->at = local->at + (local->flying ? local->flying->size : 0);",
           "    group->at = local->at;"),
 
+    Fault("growing_segment_is_never_left", "each sync waits for the journal until a new store's first segment is full",
+          "unit store_engine",
+          COMMIT, "    bool ahead = local->settings.prefill && segments_spares", "    bool ahead = local->settings.segment_size == 0 && segments_spares"),
+    Fault("segment_is_left_for_one_like_it", "segments that grow are left for one another with each group",
+          "unit store_engine",
+          COMMIT, "    bool ahead = local->settings.prefill && segments_spares", "    bool ahead = segments_spares"),
+    Fault("short_file_is_a_spare", "files that grew are written again where files are filled ahead",
+          "unit store_background",
+          ROTATE, "    return segment_recycle(&local->segments, segment, ends_early ? 0 : keep_spares);",
+          "    return segment_recycle(&local->segments, segment, ends_early ? keep_spares : keep_spares);"),
+    Fault("no_file_is_written_again", "where files are not filled ahead, no freed one is kept",
+          "unit store_background",
+          ROTATE, "    bool ends_early = local->settings.prefill && segment->file_size", "    bool ends_early = segment->file_size"),
+
     # --- Sums ---
     Fault("chunk_sum_is_not_checked", "a body whose octets changed on the disk is given out",
           "unit store_engine_damage",
           READ, "    if (crc32c(blob_seed(reading->blob), str_make(into, n)) != wire_get_u32(&sums))\n"
           "        return damaged(\"a body does not match its sum\");\n", "    (void)wire_get_u32(&sums);\n"),
+    Fault("sums_of_a_whole_blob_are_not_checked", "the same of one that is read in one go",
+          "unit store_engine_damage",
+          READ, "    return blob_octets_fit(octets, &header) ? e : damaged(", "    return blob_octets_fit(octets, &header) || octets.n ? e : damaged("),
     Fault("head_sum_is_not_checked", "the same of a head",
           "unit store_engine_damage",
           READ, "    return sum == header->head_sum ? err_none() : damaged(\"a blob's head does not match its sum\");",
@@ -116,6 +134,16 @@ FAULTS = [
           "unit store_engine_damage",
           REPLAY, "    if (last_segment && !tail.later) {", "    if (last_segment) {"),
 
+    Fault("torn_body_is_damage", "fsck calls a group damaged that a power cut ended in a body",
+          "unit scan",
+          SCAN, "    if (state == FORMAT_BODY_BAD && !scan->end_known) {", "    if (state == FORMAT_BODY_BAD && !scan->end_known && scan->at == 0) {"),
+    Fault("promised_body_is_the_end", "fsck takes a damaged body for the end, whatever follows it",
+          "unit scan",
+          SCAN, "        if (!was_durable(scan, &header))", "        if (!was_durable(scan, &header) || header.group > 0)"),
+    Fault("record_of_another_place", "a record is given out behind which the window has moved on",
+          "unit scan",
+          SCAN, "        record = look(scan, scan->at, header.size); /* the window has moved */\n", ""),
+
     # --- Numbers ---
     Fault("uid_is_given_again", "the UID of a group that was refused, or of a removed message, is given again",
           "unit store_engine",
@@ -137,6 +165,9 @@ FAULTS = [
     Fault("preconditions_are_not_looked_at", "two sessions remove one message, and it counts twice",
           "unit mailbox",
           ORDER, "    return holds ? err_none() : err_make(ERR_CONFLICT);", "    return holds || found ? err_none() : err_none();"),
+    Fault("clock_set_back_hides_the_trace", "S32: events of a message whose id is ahead of the clock are not found",
+          "unit trace",
+          TRACE, "first = made < today ? made : today, last = made < today ? today : made;", "first = made, last = today;"),
     Fault("blob_outlives_its_owners", "a body that nobody refers to is kept for ever",
           "unit store_engine",
           ORDER, "        if (!blob_has_owner(order, order->touched[i]))", "        if (!blob_has_owner(order, order->touched[i]) && order->touched[i] == 0)"),
