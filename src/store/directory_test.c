@@ -182,6 +182,36 @@ static void an_alias_has_a_limit(void **state)
     assert_str(copies_of(given, STR("many@example.test")), STR("bob+0@example.test"));
 }
 
+static uint64_t entries_of(struct given *given)
+{
+    struct local_status status;
+    local_status(given->store.engine, &status);
+    return status.entries;
+}
+
+static void two_lists_have_their_own_members(void **state)
+{
+    struct given *given = village(state);
+    struct str team = STR("team@example.test"), crew = STR("crew@example.test");
+    struct addr addr;
+    struct mailing_list list;
+    assert_int_equal(list_add(given, team, STR("alice@example.test"), true), ERR_NONE);
+    assert_int_equal(member_add(given, team, STR("bob@example.test")), ERR_NONE);
+    uint64_t entries = entries_of(given);
+    assert_int_equal(list_add(given, crew, STR("alice@example.test"), true), ERR_NONE);
+    assert_int_equal(member_add(given, crew, STR("carol@example.test")), ERR_NONE);
+    assert_int_equal(member_add(given, crew, STR("alice@example.test")), ERR_NONE);
+    assert_str(copies_of(given, team), STR("bob@example.test"));
+    assert_int_equal(resolved_of(given, crew).count, 2);
+    assert_false(err_is(addr_of(given, crew, &addr)));
+    assert_false(err_is(directory_list_show(&given->directory, &addr, &given->arena, &list)));
+    assert_int_equal(list.members, 2);
+    /* With the list its members go: nothing of it is left. */
+    assert_int_equal(remove_by(given, directory_list_remove, crew), ERR_NONE);
+    assert_int_equal(entries_of(given), entries);
+    assert_str(copies_of(given, team), STR("bob@example.test"));
+}
+
 static void a_list_delivers_to_each_member_once(void **state)
 {
     struct given *given = village(state);
@@ -747,6 +777,7 @@ int main(void)
         WITH_DIRECTORY(a_loop_that_arose_is_caught),
         WITH_DIRECTORY(depth_has_a_limit),
         WITH_DIRECTORY(an_alias_has_a_limit),
+        WITH_DIRECTORY(two_lists_have_their_own_members),
         WITH_DIRECTORY(a_list_delivers_to_each_member_once),
         WITH_DIRECTORY(moved_users_are_forwarded_or_told),
         WITH_DIRECTORY(targets_elsewhere_are_refused_until_we_send),

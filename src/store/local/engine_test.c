@@ -395,6 +395,30 @@ static void one_of_many_done(struct commit *commit, struct err e)
         wait_over(one->wait);
 }
 
+enum {
+    MANY = GROUP_RECORDS_MAX + 1
+};
+
+/* As many commits in one turn of the loop, each of a value of its own key. */
+static void many_at_once(struct rig *rig, int count, struct str value)
+{
+    static struct many many[MANY];
+    struct wait wait = {0};
+    int left = count;
+    assert_true(count <= MANY);
+    for (int i = 0; i < count; i++) {
+        struct many *one = &many[i];
+        *one = (struct many){.left = &left, .wait = &wait};
+        (void)snprintf(one->key, sizeof(one->key), "%04d", i);
+        one->op = (struct op){.kind = OP_PUT, .partition = inbox, .key = str_from(one->key)};
+        one->op.value = value;
+        one->commit = (struct commit){.ops = &one->op, .op_count = 1, .done = one_of_many_done};
+        one->commit.arg = one;
+        engine_commit(rig->engine, &one->commit);
+    }
+    wait_for(&wait);
+}
+
 struct sync_count {
     struct fake_hook hook;
     int writes, syncs;
@@ -410,29 +434,13 @@ static void count_sync(struct fake_hook *hook, const struct fake_call *call)
 static void one_sync_body(struct rig *rig, void *arg)
 {
     (void)arg;
-    enum {
-        MANY = 200
-    };
-    static struct many many[MANY];
     for (int i = 0; i < 2; i++) { /* a spare is made; the next segment is begun, and another made */
         fiber_sleep_until(rig->loop, rig->loop->now + NS_PER_SECOND);
         assert_false(err_is(put(rig, inbox, "first", "value", 0)));
     }
     struct sync_count count = {.hook = {.after = count_sync, .arg = &count}};
     fake_hook_add(rig->fake, &count.hook);
-    struct wait wait = {0};
-    int left = MANY;
-    for (int i = 0; i < MANY; i++) {
-        struct many *one = &many[i];
-        *one = (struct many){.left = &left, .wait = &wait};
-        (void)snprintf(one->key, sizeof(one->key), "%d", i);
-        one->op = (struct op){.kind = OP_PUT, .partition = inbox, .key = str_from(one->key)};
-        one->op.value = STR("value");
-        one->commit = (struct commit){.ops = &one->op, .op_count = 1, .done = one_of_many_done};
-        one->commit.arg = one;
-        engine_commit(rig->engine, &one->commit);
-    }
-    wait_for(&wait);
+    many_at_once(rig, 200, STR("value"));
     fake_hook_remove(rig->fake, &count.hook);
     assert_int_equal(count.writes, 1);
     assert_int_equal(count.syncs, 1);
@@ -442,6 +450,68 @@ static void one_write_and_one_sync_for_a_group(void **state)
 {
     (void)state;
     on_engine(one_sync_body);
+}
+
+enum {
+    LARGE = 64 * 1024 /* octets of a large record */
+};
+
+/* A value, in zeroes, whose record has LARGE octets. */
+static struct str large_value(void)
+{
+    static char octets[LARGE];
+    struct op op = {.kind = OP_PUT,
+                    .partition = inbox,
+                    .key = STR("0000"),
+                    .value = str_make(octets, LARGE - 1000)};
+    struct commit commit = {.ops = &op, .op_count = 1};
+    op.value.n += LARGE - RECORD_HEADER_SIZE - deltas_size(&commit);
+    assert_int_equal(RECORD_HEADER_SIZE + deltas_size(&commit), LARGE);
+    return op.value;
+}
+
+struct at_once {
+    int commits;
+    bool large;
+    uint64_t room; /* for records in a segment */
+    uint64_t groups, segments;
+};
+
+static void at_once_body(struct rig *rig, void *arg)
+{
+    const struct at_once *row = arg;
+    struct local_status before, after;
+    local_status(rig->engine, &before);
+    many_at_once(rig, row->commits, row->large ? large_value() : STR("value"));
+    local_status(rig->engine, &after);
+    assert_int_equal(after.groups - before.groups, row->groups);
+    assert_int_equal(local_of(rig->engine)->segment->sequence, row->segments);
+}
+
+static void groups_have_limits(void **state)
+{
+    (void)state;
+    static const uint64_t wide = 2 * GROUP_OCTETS_MAX;
+    const struct at_once rows[] = {
+        {GROUP_RECORDS_MAX, false, wide, 1, 1},
+        {GROUP_RECORDS_MAX + 1, false, wide, 2, 1},
+        {GROUP_OCTETS_MAX / LARGE, true, wide, 1, 1},
+        {GROUP_OCTETS_MAX / LARGE + 1, true, wide, 2, 1},
+        {4, true, (uint64_t)4 * LARGE, 1, 1},
+        {5, true, (uint64_t)4 * LARGE, 2, 2},
+        {4, true, (uint64_t)4 * LARGE - RECORD_ALIGN, 2, 2},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct rig rig;
+        struct at_once row = rows[i];
+        rig_init(&rig, 22);
+        rig.settings.prefill = false;
+        rig.settings.segment_size = SEGMENT_HEADER_SIZE + row.room;
+        assert_true(rig_open(&rig));
+        assert_true(rig_do(&rig, at_once_body, &row));
+        rig_close(&rig);
+        rig_done(&rig);
+    }
 }
 
 static void two_puts(struct rig *rig, void *arg)
@@ -721,6 +791,7 @@ int main(void)
         cmocka_unit_test(blobs_are_read_whole),
         cmocka_unit_test(a_blob_lives_as_long_as_its_owners),
         cmocka_unit_test(one_write_and_one_sync_for_a_group),
+        cmocka_unit_test(groups_have_limits),
         cmocka_unit_test(a_growing_segment_is_left_for_one_that_was_filled_ahead),
         cmocka_unit_test(a_body_file_is_opened_once_for_all_its_ranges),
         cmocka_unit_test(watches_wake),
