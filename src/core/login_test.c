@@ -225,6 +225,37 @@ static void a_binary_message_is_not_fetched_ahead(void **state)
     ahead_ask(handle, 3, 1, 4, 1);
 }
 
+/* What an edge asks for half way through a message, when it sees that it must re-encode it. */
+static void the_summary_of_what_is_being_read(void **state)
+{
+    (void)state;
+    static char body[3 * SLAB_SIZE];
+    memset(body, 'x', sizeof(body));
+    struct offer offer;
+    struct msg answer;
+    house_resolve_one(mx, 1, "bob@example.test");
+    offer_make(&offer, mx, 1, str_make(body, sizeof(body)), 1, 1);
+    struct str summary =
+        str_make(mx->slabs + offer.summary[0].index * (size_t)SLAB_SIZE, offer.summary[0].length);
+    assert_int_equal(offer.msg.commit.summary_count, 1);
+    assert_false(err_is(house_ask(mx, offer.msg, &answer)));
+    uint64_t handle = house_enter(box, "bob@example.test");
+    house_rows(box, handle, 0);
+    struct buf got = BUF_INIT(READ_MAX);
+    struct msg_fetched first = house_fetch(box, handle, 1, 0, 1, SLAB_SIZE, &got);
+    struct msg_slab slab = {.index = 3, .length = SLAB_SIZE};
+    struct msg question = {
+        .kind = MSG_fetch,
+        .fetch = {.handle = handle, .uid = 1, .part = 1, .slabs = &slab, .slabs_count = 1}};
+    assert_false(err_is(house_ask(box, question, &answer)));
+    assert_int_equal(answer.fetched.total, summary.n);
+    assert_int_equal(answer.fetched.prefix, 0);
+    assert_str(str_make(box->slabs + 3 * (size_t)SLAB_SIZE, answer.fetched.octets), summary);
+    house_read(box, handle, 1, &got);
+    assert_int_equal(got.n, first.prefix + sizeof(body));
+    buf_done(&got);
+}
+
 /* What one log-in reads now is not a piece of what it read last. */
 static void two_messages_are_read_in_turns(void **state)
 {
@@ -422,6 +453,7 @@ int main(void)
         TEST(fetches_of_every_shape),
         TEST(some_are_fetched_ahead),
         TEST(a_binary_message_is_not_fetched_ahead),
+        TEST(the_summary_of_what_is_being_read),
         TEST(two_messages_are_read_in_turns),
         TEST(nothing_goes_before_the_last_page),
         TEST(two_expunges_at_once),

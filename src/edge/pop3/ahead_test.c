@@ -105,6 +105,7 @@ static void leaps(void **state)
     retr(client, 9);
     retr(client, 10);
     assert_int_equal(stage.core.fetches, fetches);
+    assert_int_equal(stage.core.read_ahead, 4 * AHEAD_FIRST); /* 4, 8, and 4 as at first */
     assert_true(slabs_out(stage.edge.slabs) > 0);
     retr(client, 2);
     assert_int_equal(stage.core.fetches, fetches + 1);
@@ -118,17 +119,17 @@ static void leaps(void **state)
 static void sizes_at_the_limits(void **state)
 {
     (void)state;
-    /* The third one, behind one that is read ahead: is it, too? */
+    /* The third one, behind one that is read ahead: is it, too? Or else fetched alone? */
     static const struct {
-        size_t second, third, ahead;
+        size_t second, third, ahead, fetches;
     } rows[] = {
-        {100, AHEAD_MESSAGE_MAX - 1, 2},
-        {100, AHEAD_MESSAGE_MAX, 2},
-        {100, AHEAD_MESSAGE_MAX + 1, 1},
-        {ROOM - AHEAD_MESSAGE_MAX + 1, AHEAD_MESSAGE_MAX - 2, 2},
-        {ROOM - AHEAD_MESSAGE_MAX + 1, AHEAD_MESSAGE_MAX - 1, 2},
-        {ROOM - AHEAD_MESSAGE_MAX + 1, AHEAD_MESSAGE_MAX, 1},
-        {AHEAD_MESSAGE_MAX + 1, 100, 0},
+        {100, AHEAD_MESSAGE_MAX - 1, 2, 0},
+        {100, AHEAD_MESSAGE_MAX, 2, 0},
+        {100, AHEAD_MESSAGE_MAX + 1, 1, 1},
+        {ROOM - AHEAD_MESSAGE_MAX + 1, AHEAD_MESSAGE_MAX - 2, 2, 0},
+        {ROOM - AHEAD_MESSAGE_MAX + 1, AHEAD_MESSAGE_MAX - 1, 2, 0},
+        {ROOM - AHEAD_MESSAGE_MAX + 1, AHEAD_MESSAGE_MAX, 1, 0},
+        {AHEAD_MESSAGE_MAX + 1, 100, 0, 1},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         stage.core.count = stage.core.aheads = stage.core.read_ahead = 0;
@@ -138,7 +139,9 @@ static void sizes_at_the_limits(void **state)
         struct fake_client *client = enter();
         retr_all(client, 1, 2);
         assert_int_equal(stage.core.read_ahead, rows[i].ahead);
+        size_t fetches = stage.core.fetches;
         retr(client, 3);
+        assert_int_equal(stage.core.fetches, fetches + rows[i].fetches);
         leave(client);
     }
 }
