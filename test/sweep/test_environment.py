@@ -51,7 +51,7 @@ def house():
 
 def made_house(settings=None, log=None):
     one = House(settings, log, hasty=False)
-    one.patience = GUARD * SECOND
+    one.patience = int(veredus.PATIENCE * SECOND)
     return one
 
 
