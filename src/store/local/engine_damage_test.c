@@ -211,6 +211,51 @@ static void two_bodies(struct rig *rig, void *arg)
     assert_false(err_is(local_apply_now(rig->engine)));
 }
 
+struct last_body {
+    bool more;   /* a group behind the one with the body */
+    uint64_t at; /* an octet of the body */
+};
+
+static void last_body_put(struct rig *rig, void *arg)
+{
+    struct last_body *last = arg;
+    blob_id blob;
+    assert_false(err_is(put(rig, "a", "1")));
+    assert_false(err_is(put_body(rig, "b", &blob)));
+    last->at = log_end(rig) - BODY / 2;
+    if (last->more)
+        assert_false(err_is(put(rig, "c", "1")));
+}
+
+static void last_body_is_seen(struct rig *rig, void *arg)
+{
+    const struct last_body *last = arg;
+    assert_true(status_of(rig).damaged == last->more);
+    assert_true(has(rig, "a"));
+    assert_true(has(rig, "b") == last->more && has(rig, "c") == last->more);
+}
+
+/* The group in flight, torn in a body only, does not count; one that others followed was promised.
+ */
+static void a_torn_body_is_a_torn_tail(void **state)
+{
+    (void)state;
+    for (int more = 0; more < 2; more++) {
+        struct rig rig;
+        struct last_body last = {.more = more};
+        rig_init(&rig, 10);
+        rig.settings.prefill = false; /* all in the first segment */
+        assert_true(rig_open(&rig));
+        assert_true(rig_do(&rig, last_body_put, &last));
+        rig_kill(&rig);
+        flip(&rig, last.at);
+        assert_true(rig_open(&rig));
+        assert_true(rig_do(&rig, last_body_is_seen, &last));
+        rig_close(&rig);
+        rig_done(&rig);
+    }
+}
+
 static enum err_code read_whole(struct rig *rig, blob_id blob)
 {
     struct arena arena;
@@ -381,6 +426,7 @@ int main(void)
         cmocka_unit_test(two_torn_tails_are_no_damage),
         cmocka_unit_test(a_first_group_that_is_torn_leaves_nothing_to_find),
         cmocka_unit_test(an_invalid_record_before_valid_ones_is_damage),
+        cmocka_unit_test(a_torn_body_is_a_torn_tail),
         cmocka_unit_test(a_flipped_bit_in_a_head_is_never_given_out),
         cmocka_unit_test(a_flipped_bit_in_a_body_is_never_given_out),
         cmocka_unit_test(any_flipped_bit_is_found),
