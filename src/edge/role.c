@@ -82,13 +82,11 @@ static void peer(struct role *role, enum bus_role peer, uint32_t instance, int h
         alone(&own->edge);
 }
 
-static void begin_listening(struct role *role, enum listen_protocol protocol, struct str address,
-                            int handle)
+static struct err begin_listening(struct role *role, enum listen_protocol protocol,
+                                  struct str address, int handle)
 {
     struct edge_role *own = role->arg;
-    struct err e = edge_listen(&own->edge, protocol, handle, address);
-    if (err_is(e))
-        log_err(&role->log, "listen", e);
+    return edge_listen(&own->edge, protocol, handle, address);
 }
 
 static void stop(struct role *role)

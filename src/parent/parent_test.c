@@ -26,7 +26,8 @@ enum {
     LISTENERS = 4,
     ARENA = 65536,
     TEXT = 256 * 1024,
-    HOPS_CUT = 33, /* says to core: cut the first link at its first question */
+    HOPS_CUT = 33,  /* says to core: cut the first link at its first question */
+    HOPS_DEAF = 34, /* says to mx: there is no memory for a listener */
     WAIT_MS = 10,
     WAITS_MOST = 2500,
 };
@@ -175,17 +176,20 @@ static void client_waits(struct watch *watch, unsigned ready)
     fiber_run(edge->role->fibers, &edge->start);
 }
 
-static void edge_listen(struct role *role, enum listen_protocol protocol, struct str address,
-                        int handle)
+static struct err edge_listen(struct role *role, enum listen_protocol protocol, struct str address,
+                              int handle)
 {
     struct small_edge *edge = role->arg;
     (void)protocol;
     (void)address;
+    if (role->conf->smtp.hops == HOPS_DEAF)
+        return err_make(ERR_NO_MEMORY);
     must(edge->count < LISTENERS);
     struct watch *watch = &edge->listeners[edge->count++];
     *watch =
         (struct watch){.handle = handle, .want = READY_READ, .ready = client_waits, .arg = edge};
     must(watch_begin(&role->loop, watch) == 0);
+    return err_none();
 }
 
 static struct err edge_begin(struct role *role)
@@ -611,6 +615,22 @@ static void a_core_that_cannot_start_ends_all(void **state)
     assert_false(exists(server, "pid"));
 }
 
+/* It served without its socket, and was never replaced. */
+static void an_edge_that_cannot_listen_is_started_again(void **state)
+{
+    struct server *server = begun(state);
+    struct answer before = answered(server);
+    config_write(server, "hops = 34");
+    kill((pid_t)server->pid, SIGHUP);
+    wait_logged(server, "parent reloaded", 1);
+    process_kill(before.mx);
+    wait_logged(server, "mx listen error=NO_MEMORY", 2);
+    wait_logged(server, "how=\"exit 1\"", 2);
+    config_write(server, "hops = 20");
+    kill((pid_t)server->pid, SIGHUP);
+    assert_int_equal(answered(server).core, before.core);
+}
+
 static void roles_end_when_the_parent_is_killed(void **state)
 {
     struct server *server = begun(state);
@@ -656,6 +676,7 @@ int main(int argc, char **argv)
         TEST(a_data_folder_that_cannot_be_is_told),
         TEST(a_missing_data_folder_is_made),
         TEST(a_core_that_cannot_start_ends_all),
+        TEST(an_edge_that_cannot_listen_is_started_again),
         TEST(roles_end_when_the_parent_is_killed),
         TEST(a_role_that_does_not_stop_is_killed),
     };

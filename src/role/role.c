@@ -39,8 +39,22 @@ static struct err conf_take(struct role *role, struct str text)
     return err_none();
 }
 
+static void role_end(struct role *role, int exit_code)
+{
+    role->exit_code = exit_code;
+    loop_stop(&role->loop);
+}
+
 /* --- Handles -----------------------------------------------------------------------------------
  */
+
+/* It would serve and never be heard of: another one may find what this one lacks. */
+static void cannot_listen(struct role *role, struct err e)
+{
+    log_err(&role->log, "listen", e);
+    role->state = ROLE_STOPS;
+    role_end(role, EXIT_FAILED);
+}
 
 /* A peer or a listener; whoever takes the handle owns it. */
 static bool handle_take(struct role *role, const struct msg *msg, int handle)
@@ -51,8 +65,10 @@ static bool handle_take(struct role *role, const struct msg *msg, int handle)
         return true;
     }
     if (msg->kind == MSG_listen && table->listen) {
-        table->listen(role, (enum listen_protocol)msg->listen.protocol, msg->listen.address,
-                      handle);
+        struct err e = table->listen(role, (enum listen_protocol)msg->listen.protocol,
+                                     msg->listen.address, handle);
+        if (err_is(e))
+            cannot_listen(role, e);
         return true;
     }
     return false;
@@ -68,12 +84,6 @@ static void early_take(struct role *role)
 }
 
 /* --- Beginning and ending --------------------------------------------------------------------- */
-
-static void role_end(struct role *role, int exit_code)
-{
-    role->exit_code = exit_code;
-    loop_stop(&role->loop);
-}
 
 static void stop_run(void *arg)
 {
@@ -109,8 +119,12 @@ static void begin_run(void *arg)
         role_end(role, EXIT_FAILED);
         return;
     }
+    if (role->state != ROLE_BEGINS)
+        return;
     role->state = ROLE_SERVES;
     early_take(role);
+    if (role->state != ROLE_SERVES)
+        return;
     struct msg ready = {.kind = MSG_ready, .ready = {.unenforced = buf_str(&role->unenforced)}};
     if (!role->parent_gone)
         e = link_send(&role->parent, &ready);
@@ -174,8 +188,11 @@ static bool early_keep(struct role *role, const struct msg *msg, int handle)
 {
     struct role_early *early = &role->early[role->early_count];
     if (role->early_count >= ROLE_EARLY_MAX || !role->conf_arena ||
-        err_is(msg_copy(msg, role->conf_arena, &early->msg)))
+        err_is(msg_copy(msg, role->conf_arena, &early->msg))) {
+        if (msg->kind == MSG_listen)
+            cannot_listen(role, err_make(ERR_NO_MEMORY));
         return false;
+    }
     early->handle = handle;
     role->early_count++;
     return true;

@@ -35,7 +35,9 @@ struct role_table {
      * now. NULL where a role has no such thing. */
     void (*configure)(struct role *, const struct conf *conf);
     void (*peer)(struct role *, enum bus_role peer, uint32_t instance, int handle);
-    void (*listen)(struct role *, enum listen_protocol protocol, struct str address, int handle);
+    /* Where it fails the role ends, and the parent starts another: nobody gives a socket twice. */
+    struct err (*listen)(struct role *, enum listen_protocol protocol, struct str address,
+                         int handle);
     /* Finish what was promised, on a fiber; the role ends when it returns. */
     void (*stop)(struct role *);
 };
