@@ -31,6 +31,10 @@ def whole(stage, name, server, messages, recipients, numbers, accounts=100):
     stage.add(name, server, messages=messages, octets_each=SIZE, times=cost["written"] / SIZE, **{**found, **cost})
 
 
+def name_of(recipients):
+    return f"{recipients} recipient{'s' if recipients > 1 else ''}"
+
+
 def recycle(stage, server):
     """Mail comes, goes, and comes again, until the store has segments that were written before: it looks for dead
     mail when it has filled a segment."""
@@ -49,16 +53,18 @@ def recycle(stage, server):
 def writing(stage):
     messages = stage.scaled(MESSAGES, 100)
     for recipients in (1, 50):
-        name = f"written for 10 KB, {recipients} recipient{'s' if recipients > 1 else ''}"
+        name = f"written for 10 KB, {name_of(recipients)}"
         for kind in (Veredus, VeredusGrowing):
             with kind(stage.folder) as server:
                 whole(stage, name, server, messages, recipients, Numbers())
         with PostfixDovecot(stage.folder, "local") as server:
             few = stage.scaled(PEER_MESSAGES // (1 if recipients == 1 else 10), 10)
             whole(stage, name, server, few, recipients, Numbers())
-    with Veredus(stage.folder) as server:
-        numbers, free = recycle(stage, server)
-        whole(stage, f"written for 10 KB, 1 recipient, {free} segments written before", server, messages, 1, numbers)
+    for recipients in (1, 50):
+        with Veredus(stage.folder) as server:
+            numbers, free = recycle(stage, server)
+            whole(stage, f"written for 10 KB, {name_of(recipients)}, {free} segments written before", server, messages,
+                  recipients, numbers)
     accounts = stage.scaled(100000)
     with Veredus(stage.folder, accounts=accounts) as server:
         whole(stage, f"written for 10 KB, 1 recipient, {accounts} accounts", server, messages, 1, Numbers(), accounts)

@@ -158,8 +158,9 @@ static void events_add(struct trace_growth *growth, uint64_t message,
     struct str key = events_key(message, arena);
     for (size_t i = 0; i < count;) {
         struct buf value = buf_in(arena, ENGINE_VALUE_MAX);
-        while (i < count && value.n < VALUE_SOFT)
-            trace_events_encode(&events[i++], 1, &value);
+        const struct trace_event *before = NULL;
+        for (; i < count && value.n < VALUE_SOFT; before = &events[i++])
+            trace_event_encode(&events[i], before, &value);
         struct str built = buf_built(&value);
         entry_add(ops, growth, OP_APPEND, built.p ? key : str_null(), built);
     }

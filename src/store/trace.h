@@ -119,7 +119,9 @@ struct err trace_expire(struct engine *engine, int64_t now, uint64_t days, uint6
 
 /* --- The records ------------------------------------------------------------------------------ */
 
-void trace_events_encode(const struct trace_event *events, size_t count, struct buf *to);
+/* `before`: the event that was encoded before it into the same record; NULL: none. */
+void trace_event_encode(const struct trace_event *event, const struct trace_event *before,
+                        struct buf *to);
 /* Unknown kinds and fields of a later version are left out. ERR_STORE_DAMAGED, ERR_OVER_LIMIT. */
 struct err trace_events_decode(struct str record, struct arena *arena,
                                struct trace_event **events_r, size_t *count_r);

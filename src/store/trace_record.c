@@ -9,13 +9,17 @@
 #include "base/wire.h"
 #include "format/date.h"
 
-enum {
-    FORMAT = 1
+/* How an event's time is written: by itself (u64), or as what it is later than the event before it,
+ * which most events of a message are by nothing. */
+enum event_format {
+    FORMAT_TIME = 1,
+    FORMAT_LATER = 2,
 };
 
 enum field_type {
     FIELD_TEXT,
-    FIELD_NUMBER
+    FIELD_NUMBER,
+    FIELD_SAME, /* in a record only: the text of an earlier field of the event, by its number */
 };
 
 static const struct {
@@ -40,12 +44,15 @@ static const struct {
 #undef TRACE_EVENT
 };
 
-/* --- Octets: size, format, kind, time (u64), number of values, then field and type, value -------
+/* --- Octets: size, format, kind, time, number of values, then field and type, value -------------
  *
- * Varints but for the time. An event is written into the log and the index for every recipient. */
+ * Varints but for FORMAT_TIME's. An event is written into the log and the index for every
+ * recipient: a message for fifty has fifty that say when, and twice to whom. */
 
 enum {
-    TYPE_BITS = 1
+    TYPE_BITS = 2,
+    TYPE_MASK = (1 << TYPE_BITS) - 1,
+    VARINT_MAX = 10,
 };
 
 static struct str kept_text(const struct trace_value *value)
@@ -53,76 +60,114 @@ static struct str kept_text(const struct trace_value *value)
     return str_head(value->text, TRACE_TEXT_MAX);
 }
 
-static uint64_t field_and_type(enum trace_field field)
+static uint64_t field_and_type(enum trace_field field, enum field_type type)
 {
-    return (uint64_t)field << TYPE_BITS | fields[field].type;
+    return (uint64_t)field << TYPE_BITS | type;
 }
 
-static uint64_t event_octets(const struct trace_event *event)
+/* An earlier value of the event with the same text, or NULL. */
+static const struct trace_value *same_text(const struct trace_event *event, size_t i)
 {
-    size_t octets = wire_varint_size(FORMAT) + wire_varint_size(event->kind) + 8 +
-                    wire_varint_size(event->value_count);
-    for (size_t i = 0; i < event->value_count; i++) {
-        const struct trace_value *value = &event->values[i];
-        octets += wire_varint_size(field_and_type(value->field));
-        if (fields[value->field].type == FIELD_NUMBER)
-            octets += wire_varint_size(value->number);
-        else
-            octets += wire_varint_size(kept_text(value).n) + kept_text(value).n;
-    }
-    return octets;
+    struct str text = kept_text(&event->values[i]);
+    for (size_t k = 0; k < i && text.n > 1; k++)
+        if (fields[event->values[k].field].type == FIELD_TEXT &&
+            str_eq(kept_text(&event->values[k]), text))
+            return &event->values[k];
+    return NULL;
 }
 
-/* As a short str of the wire: its length goes before it, so it is counted before it is written. */
-static void event_encode(const struct trace_event *event, struct buf *to)
+static void value_encode(const struct trace_event *event, size_t i, struct buf *to)
 {
-    wire_put_varint(to, event_octets(event));
-    wire_put_varint(to, FORMAT);
+    const struct trace_value *value = &event->values[i], *same = NULL;
+    enum field_type type = fields[value->field].type;
+    if (type == FIELD_TEXT && (same = same_text(event, i)))
+        type = FIELD_SAME;
+    wire_put_varint(to, field_and_type(value->field, type));
+    if (type == FIELD_NUMBER)
+        wire_put_varint(to, value->number);
+    else if (type == FIELD_SAME)
+        wire_put_varint(to, same->field);
+    else
+        wire_put_short(to, kept_text(value));
+}
+
+/* In front of the octets from `begun` on: they become a short str of the wire. */
+static void length_put(struct buf *to, size_t begun)
+{
+    size_t octets = to->n - begun, length = wire_varint_size(octets);
+    char room[VARINT_MAX];
+    wire_put_varint(to, octets);
+    if (buf_over(to))
+        return;
+    must(length <= sizeof room);
+    memcpy(room, to->p + begun + octets, length);
+    memmove(to->p + begun + length, to->p + begun, octets);
+    memcpy(to->p + begun, room, length);
+}
+
+void trace_event_encode(const struct trace_event *event, const struct trace_event *before,
+                        struct buf *to)
+{
+    bool later = before && event->time >= before->time;
+    size_t begun = to->n;
+    wire_put_varint(to, later ? FORMAT_LATER : FORMAT_TIME);
     wire_put_varint(to, event->kind);
-    wire_put_u64(to, (uint64_t)event->time);
+    if (later)
+        wire_put_varint(to, (uint64_t)event->time - (uint64_t)before->time);
+    else
+        wire_put_u64(to, (uint64_t)event->time);
     wire_put_varint(to, event->value_count);
-    for (size_t i = 0; i < event->value_count; i++) {
-        const struct trace_value *value = &event->values[i];
-        wire_put_varint(to, field_and_type(value->field));
-        if (fields[value->field].type == FIELD_NUMBER)
-            wire_put_varint(to, value->number);
-        else
-            wire_put_short(to, kept_text(value));
-    }
+    for (size_t i = 0; i < event->value_count; i++)
+        value_encode(event, i, to);
+    length_put(to, begun);
 }
 
-void trace_events_encode(const struct trace_event *events, size_t count, struct buf *to)
+static struct str text_of(const struct trace_event *event, uint64_t field)
 {
-    for (size_t i = 0; i < count; i++)
-        event_encode(&events[i], to);
+    for (size_t i = 0; i < event->value_count; i++)
+        if (event->values[i].field == field && fields[field].type == FIELD_TEXT)
+            return event->values[i].text;
+    return str_null();
 }
 
 /* false: of a later version, to be left out. */
-static bool value_decode(struct wire_in *in, struct trace_value *value_r)
+static bool value_decode(struct wire_in *in, const struct trace_event *event,
+                         struct trace_value *value_r)
 {
     uint64_t both = wire_get_varint(in), field = both >> TYPE_BITS;
-    enum field_type type = both & FIELD_NUMBER;
-    if (type == FIELD_NUMBER)
+    enum field_type type = both & TYPE_MASK;
+    if (type == FIELD_NUMBER || type == FIELD_SAME)
         value_r->number = wire_get_varint(in);
     else
         value_r->text = wire_get_short(in);
+    if (type == FIELD_SAME) {
+        *value_r = (struct trace_value){.text = text_of(event, value_r->number)};
+        type = value_r->text.p ? FIELD_TEXT : FIELD_SAME;
+    }
     value_r->field = (enum trace_field)field;
     return field < TRACE_FIELD_COUNT && type == fields[field].type;
 }
 
-static struct err event_decode(struct str record, struct trace_event *event_r, bool *known_r)
+/* `time`: of the last event that was known; and then of this one. */
+static struct err event_decode(struct str record, int64_t *time, struct trace_event *event_r,
+                               bool *known_r)
 {
     struct wire_in in = wire_in(record);
     uint64_t format = wire_get_varint(&in), kind = wire_get_varint(&in);
-    *event_r = (struct trace_event){.kind = (enum trace_kind)kind};
-    event_r->time = (int64_t)wire_get_u64(&in);
-    uint64_t count = wire_get_varint(&in);
-    *known_r = format == FORMAT && kind < TRACE_KIND_COUNT;
-    if (!in.bad && format > FORMAT)
+    if (!in.bad && format > FORMAT_LATER) {
+        *known_r = false;
         return err_none();
+    }
+    if (format == FORMAT_LATER)
+        *time = (int64_t)((uint64_t)*time + wire_get_varint(&in));
+    else
+        *time = (int64_t)wire_get_u64(&in);
+    *event_r = (struct trace_event){.kind = (enum trace_kind)kind, .time = *time};
+    uint64_t count = wire_get_varint(&in);
+    *known_r = format >= FORMAT_TIME && kind < TRACE_KIND_COUNT;
     for (uint64_t i = 0; i < count && !in.bad; i++) {
         struct trace_value value = {0};
-        if (value_decode(&in, &value) && event_r->value_count < TRACE_FIELDS_MAX)
+        if (value_decode(&in, event_r, &value) && event_r->value_count < TRACE_FIELDS_MAX)
             event_r->values[event_r->value_count++] = value;
     }
     return wire_end(&in) ? err_none() : err_make(ERR_STORE_DAMAGED);
@@ -147,12 +192,13 @@ struct err trace_events_decode(struct str record, struct arena *arena,
     if (!events)
         return err_make(ERR_OVER_LIMIT);
     struct wire_in in = wire_in(record);
+    int64_t time = 0;
     while (in.rest.n) {
         bool known;
         struct str one = wire_get_short(&in);
         if (in.bad)
             return err_make(ERR_STORE_DAMAGED);
-        struct err e = event_decode(one, &events[count], &known);
+        struct err e = event_decode(one, &time, &events[count], &known);
         if (err_is(e))
             return e;
         count += known;

@@ -179,7 +179,7 @@ static void the_oldest_go_when_there_are_too_many(void **state)
     struct given *given = *state;
     uint64_t old = record(given, NOW - DAY, 1, STR("bob@example.test"), 1);
     uint64_t young = record(given, NOW, 2, STR("bob@example.test"), 1);
-    expire_all(given, 30, 200);
+    expire_all(given, 30, 150);
     struct trace_event *events;
     size_t count;
     assert_int_equal(trace_by_message(given->engine, old, NOW, &given->arena, &events, &count).code,
@@ -194,7 +194,7 @@ static void records_cut_anywhere_are_damage(void **state)
     struct trace_event event = delivered(NOW, STR("\xff\r\n@example.test"));
     trace_number(&event, TRACE_size, UINT64_MAX);
     struct buf record = BUF_INIT(4096);
-    trace_events_encode(&event, 1, &record);
+    trace_event_encode(&event, NULL, &record);
     struct trace_event *events;
     size_t count;
     for (size_t n = 1; n < record.n; n++)
@@ -211,6 +211,33 @@ static void records_cut_anywhere_are_damage(void **state)
     buf_done(&record);
 }
 
+/* A message for fifty says fifty times when, and twice to whom. */
+static void what_an_event_has_in_common_is_said_once(void **state)
+{
+    struct given *given = *state;
+    struct trace_event one = delivered(NOW, STR("bob@example.test"));
+    struct trace_event others[] = {one, delivered(NOW + 300, STR("carol@example.test")),
+                                   delivered(NOW - 1, STR("bob@example.test"))};
+    struct buf record = BUF_INIT(4096);
+    trace_event_encode(&one, NULL, &record);
+    size_t whole = record.n;
+    assert_true(whole < 2 * STR("bob@example.test").n + 15);
+    trace_event_encode(&others[0], &one, &record);
+    assert_true(record.n <= 2 * whole - 7);
+    trace_event_encode(&others[1], &others[0], &record);
+    trace_event_encode(&others[2], &others[1], &record); /* the clock was set back */
+    struct trace_event *events;
+    size_t count;
+    assert_false(err_is(trace_events_decode(buf_str(&record), &given->arena, &events, &count)));
+    assert_int_equal(count, 4);
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(events[i + 1].time == others[i].time);
+        assert_str(events[i + 1].values[0].text, others[i].values[0].text);
+        assert_str(events[i + 1].values[2].text, STR("bob@example.test"));
+    }
+    buf_done(&record);
+}
+
 int main(void)
 {
 #define TEST(name) ON_FIBER(name, given_open, given_close)
@@ -218,7 +245,7 @@ int main(void)
         TEST(a_message_tells_its_events),      TEST(events_are_found_after_the_clock_was_set_back),
         TEST(many_events_take_several_values), TEST(addresses_lead_to_the_newest_messages),
         TEST(old_days_go_and_young_ones_stay), TEST(the_oldest_go_when_there_are_too_many),
-        TEST(records_cut_anywhere_are_damage),
+        TEST(records_cut_anywhere_are_damage), TEST(what_an_event_has_in_common_is_said_once),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);
