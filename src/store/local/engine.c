@@ -309,6 +309,8 @@ struct err local_open(struct loop *loop, int folder, struct index *index,
     local->state = local->status.damaged ? LOCAL_DAMAGED : LOCAL_SERVING;
     if (local->active.count > 0)
         apply_later(local);
+    if (local->settings.prefill && local->state == LOCAL_SERVING)
+        segments_short_spares_remove(&local->segments);
     commit_go_on(local);
     *engine_r = &local->engine;
     return e;
@@ -362,11 +364,14 @@ static void count_live(struct local *local, const struct layers *layers,
         status->blobs = counts.blobs;
         status->entries = counts.entries;
     }
-    uint64_t size = local->settings.segment_size, written = local->durable.offset;
-    size_t begun = local->segments.count - segments_spares(&local->segments);
-    if (begun > 1)
-        written += (begun - 1) * size; /* all but the newest are full */
-    uint64_t room = local->segments.count * size;
+    uint64_t written = local->durable.offset, room = local->settings.segment_size;
+    struct segment *segment;
+    TAILQ_FOREACH (segment, &local->segments.list, link) {
+        if (segment == local->segment)
+            continue;
+        written += segment->file_size; /* all but the newest are full */
+        room += segment->file_size;
+    }
     status->bytes_unused = room > written ? room - written : 0;
     status->bytes_dead = written > status->bytes_live ? written - status->bytes_live : 0;
 }

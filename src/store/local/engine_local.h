@@ -161,8 +161,9 @@ struct local {
     bool making;
     struct timer retry;
     struct segment_spare spare;
+    bool spare_begun; /* `spare` is being filled */
     struct job spare_job;
-    bool sparing;
+    bool sparing; /* a step of it is under way */
     bool spare_failed;
     uint64_t spare_tried_for; /* the segment that was written then */
 
@@ -280,7 +281,7 @@ void bodies_close_idle(struct local *local);
 
 /* Begins to make the segment behind local->segment; commit_go_on is called when it is there. */
 void rotate_start(struct local *local);
-/* Makes a spare if there is none. */
+/* Where there is no spare: goes on filling one, as far as the log has come. */
 void rotate_spare(struct local *local);
 /* As segment_recycle; but where segments are filled ahead, a shorter file is no spare. */
 struct err rotate_recycle(struct local *local, struct segment *segment, size_t keep_spares);

@@ -540,6 +540,60 @@ static void a_growing_segment_is_left_for_one_that_was_filled_ahead(void **state
     }
 }
 
+enum {
+    SPARE_STEP = 64 * 1024, /* what is filled at least */
+    SPARES_LOOKED_FOR = 16
+};
+
+/* The size of the only spare file, or -ENOENT. */
+static int64_t spare_size(struct rig *rig)
+{
+    for (int i = 1; i < SPARES_LOOKED_FOR; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof(name), "log/spare-%d", i);
+        int64_t size = fake_disk_size(rig->disk, str_from(name));
+        if (size >= 0)
+            return size;
+    }
+    return -ENOENT;
+}
+
+static void put_octets(struct rig *rig, void *arg)
+{
+    static char value[ENGINE_VALUE_MAX / 2];
+    size_t octets = *(size_t *)arg;
+    memset(value, 'x', sizeof(value) - 1);
+    for (size_t put_so_far = 0; put_so_far < octets; put_so_far += sizeof(value))
+        assert_false(err_is(put(rig, inbox, "key", value, 0)));
+    fiber_sleep_until(rig->loop, rig->loop->now + NS_PER_SECOND);
+}
+
+/* Filled at once it held the disk for a third of a second, and what came then waited. */
+static void a_spare_is_filled_as_the_log_goes_on(void **state)
+{
+    (void)state;
+    struct rig rig;
+    size_t one = 1, some = RIG_SEGMENT / 4, more = RIG_SEGMENT / 4, most = RIG_SEGMENT / 2;
+    rig_init(&rig, 22);
+    assert_true(rig_open(&rig));
+    assert_true(rig_do(&rig, two_puts, NULL)); /* in the second segment now */
+    assert_true(rig_do(&rig, put_octets, &one));
+    assert_int_equal(spare_size(&rig), SPARE_STEP);
+    rig_crash(&rig);
+    assert_true(rig_open(&rig)); /* a part of a spare is none */
+    assert_true(rig_do(&rig, put_octets, &some));
+    int64_t size = spare_size(&rig);
+    assert_true(size > RIG_SEGMENT / 2 && size < RIG_SEGMENT);
+    assert_true(rig_do(&rig, put_octets, &more));
+    assert_int_equal(spare_size(&rig), RIG_SEGMENT);
+    assert_true(rig_do(&rig, put_octets, &most)); /* in the third */
+    assert_int_equal(fake_disk_size(rig.disk, STR("log/0000000000000003.seg")), RIG_SEGMENT);
+    size = spare_size(&rig);
+    assert_true(size >= SPARE_STEP && size < RIG_SEGMENT);
+    rig_close(&rig);
+    rig_done(&rig);
+}
+
 /* --- Body files that are read --- */
 
 enum {
@@ -793,6 +847,7 @@ int main(void)
         cmocka_unit_test(one_write_and_one_sync_for_a_group),
         cmocka_unit_test(groups_have_limits),
         cmocka_unit_test(a_growing_segment_is_left_for_one_that_was_filled_ahead),
+        cmocka_unit_test(a_spare_is_filled_as_the_log_goes_on),
         cmocka_unit_test(a_body_file_is_opened_once_for_all_its_ranges),
         cmocka_unit_test(watches_wake),
         cmocka_unit_test(limits),

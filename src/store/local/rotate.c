@@ -9,6 +9,11 @@
  */
 #include "store/local/engine_local.h"
 
+enum {
+    STEP_LEAST = 64 * 1024, /* octets of a spare that are filled at once */
+    STEP_MOST = 4 * 1024 * 1024,
+};
+
 static void make_run(struct job *job)
 {
     struct local *local = job->arg;
@@ -59,6 +64,8 @@ static void make_done(struct job *job)
         local_look_quiet(local);
         return;
     }
+    if (local->segment->file_size < local->at)
+        local->segment->file_size = local->at; /* it grew */
     segment_unpin(&local->segments, local->segment);
     local->segment = segment;
     local->salt = local->make.header.salt;
@@ -82,7 +89,20 @@ static void retry_run(struct timer *timer)
         rotate_start(local);
 }
 
-/* One file is made ahead: a new segment is then one small write and a rename. */
+/*
+ * One file is filled ahead: a new segment is then one small write and a rename. It is filled as the
+ * log goes on, in small steps, and whole well before its time: filled at once it would hold the
+ * disk, and groups, for a third of a second. A log that grows its file waits twice as long for each
+ * group; it gets its spare as soon as can be.
+ */
+static uint64_t spare_wanted(const struct local *local)
+{
+    if (local->segment->file_size < local->settings.segment_size)
+        return local->spare.end;
+    uint64_t wanted = local->at + local->at / 2;
+    return wanted < local->spare.end ? wanted : local->spare.end;
+}
+
 static void spare_run(struct job *job)
 {
     struct local *local = job->arg;
@@ -94,9 +114,20 @@ static void spare_done(struct job *job)
     struct local *local = job->arg;
     must_be(local, LOCAL_MAGIC);
     local->sparing = false;
-    local->spare_failed = err_is(local->spare.err);
-    segment_spare_end(&local->segments, &local->spare);
+    if (err_is(local->spare.err) || segment_spare_whole(&local->spare)) {
+        segment_spare_end(&local->segments, &local->spare);
+        local->spare_failed = err_is(local->spare.err);
+        local->spare_begun = false;
+    }
+    rotate_spare(local);
     local_look_quiet(local);
+}
+
+static void spare_begin(struct local *local)
+{
+    local->spare_tried_for = local->segment->sequence;
+    local->spare_begun = true;
+    segment_spare_begin(&local->segments, local->settings.prefill, &local->spare);
 }
 
 void rotate_spare(struct local *local)
@@ -107,9 +138,14 @@ void rotate_spare(struct local *local)
     /* One try a segment; without a spare a segment is made from nothing. */
     if (local->spare_failed && local->spare_tried_for == local->segment->sequence)
         return;
-    local->spare_tried_for = local->segment->sequence;
+    if (!local->spare_begun)
+        spare_begin(local);
+    uint64_t wanted = spare_wanted(local);
+    if (wanted <= local->spare.filled)
+        return;
+    uint64_t step = wanted - local->spare.filled;
+    local->spare.step = step < STEP_LEAST ? STEP_LEAST : step > STEP_MOST ? STEP_MOST : step;
     local->sparing = true;
-    segment_spare_begin(&local->segments, local->settings.prefill, &local->spare);
     lane_submit(&local->applier, &local->spare_job);
 }
 
@@ -129,5 +165,7 @@ void rotate_open(struct local *local)
 void rotate_close(struct local *local)
 {
     must(!local->making && !local->sparing);
+    if (local->spare_begun)
+        segment_spare_leave(&local->spare);
     timer_clear(local->loop, &local->retry);
 }

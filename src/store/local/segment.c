@@ -22,10 +22,7 @@
 #define SPARE_PREFIX STR("spare-")
 
 enum {
-    SEQUENCE_DIGITS = 16,
-    /* A spare is filled and synced in steps, so that it never holds much of the disk's queue
-     * between a group and its sync. */
-    PREFILL_STEP = 4 * 1024 * 1024,
+    SEQUENCE_DIGITS = 16
 };
 
 static int segment_order(const struct segment *a, const struct segment *b)
@@ -387,50 +384,97 @@ void segment_spare_begin(struct segments *segments, bool prefill, struct segment
     *spare_r = (struct segment_spare){.world = segments->world,
                                       .folder = segments->folder,
                                       .spare = segments->spare_next++,
-                                      .segment_size = segments->segment_size,
-                                      .prefill = prefill};
+                                      .end = prefill ? segments->segment_size : SEGMENT_HEADER_SIZE,
+                                      .file = -1};
 }
 
-static int spare_fill(struct segment_spare *spare, int file)
+static void spare_close(struct segment_spare *spare)
 {
-    struct world *world = spare->world;
-    uint64_t end = spare->prefill ? spare->segment_size : SEGMENT_HEADER_SIZE;
-    for (uint64_t at = 0; at < end; at += PREFILL_STEP) {
-        uint64_t n = end - at < PREFILL_STEP ? end - at : PREFILL_STEP;
-        int rc = world->ops->file_zero(world, file, at, n);
-        if (rc >= 0)
-            rc = world->ops->file_sync(world, file);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
+    if (spare->file >= 0)
+        spare->world->ops->close(spare->world, spare->file);
+    spare->file = -1;
+}
+
+static void spare_remove(struct segment_spare *spare)
+{
+    char octets[SEGMENT_NAME_MAX];
+    bool made = spare->file >= 0 || spare->filled > 0;
+    spare_close(spare);
+    if (made)
+        spare->world->ops->file_remove(spare->world, spare->folder,
+                                       spare_name(spare->spare, octets));
+}
+
+static int spare_step(struct segment_spare *spare)
+{
+    const struct world_ops *ops = spare->world->ops;
+    uint64_t left = spare->end - spare->filled, n = left < spare->step ? left : spare->step;
+    char octets[SEGMENT_NAME_MAX];
+    if (spare->file < 0)
+        spare->file = ops->file_open(spare->world, spare->folder, spare_name(spare->spare, octets),
+                                     FILE_READ | FILE_WRITE | FILE_CREATE | FILE_EXCLUSIVE);
+    int rc = spare->file;
+    if (rc >= 0)
+        rc = ops->file_zero(spare->world, spare->file, spare->filled, n);
+    if (rc >= 0)
+        rc = ops->file_sync(spare->world, spare->file);
+    if (rc >= 0)
+        spare->filled += n;
+    return rc;
 }
 
 void segment_spare_run(struct segment_spare *spare)
 {
-    struct world *world = spare->world;
-    char octets[SEGMENT_NAME_MAX];
-    struct str name = spare_name(spare->spare, octets);
-    int file = world->ops->file_open(world, spare->folder, name,
-                                     FILE_READ | FILE_WRITE | FILE_CREATE | FILE_EXCLUSIVE);
-    int rc = file < 0 ? file : spare_fill(spare, file);
-    if (file >= 0)
-        world->ops->close(world, file);
-    if (rc >= 0)
+    int rc = spare_step(spare);
+    if (rc >= 0 && !segment_spare_whole(spare))
         return;
-    spare->err = err_os(-rc, STR("spare segment"));
-    if (file >= 0)
-        world->ops->file_remove(world, spare->folder, name);
+    if (rc < 0) {
+        spare->err = err_os(-rc, STR("spare segment"));
+        spare_remove(spare);
+    }
+    spare_close(spare);
 }
 
 void segment_spare_end(struct segments *segments, struct segment_spare *spare)
 {
+    must(err_is(spare->err) || segment_spare_whole(spare));
     if (err_is(spare->err) || spare_add(segments, spare->spare))
         return;
-    char octets[SEGMENT_NAME_MAX];
     spare->err = err_make(ERR_NO_MEMORY);
-    segments->world->ops->file_remove(segments->world, segments->folder,
-                                      spare_name(spare->spare, octets));
+    spare_remove(spare);
+}
+
+void segment_spare_leave(struct segment_spare *spare)
+{
+    spare_close(spare);
+}
+
+/* Its size, or -errno. */
+static int64_t spare_size(struct segments *segments, struct str name)
+{
+    struct world *world = segments->world;
+    int file = world->ops->file_open(world, segments->folder, name, FILE_READ);
+    if (file < 0)
+        return file;
+    int64_t size = world->ops->file_size(world, file);
+    world->ops->close(world, file);
+    return size;
+}
+
+void segments_short_spares_remove(struct segments *segments)
+{
+    struct world *world = segments->world;
+    size_t kept = 0;
+    for (size_t i = 0; i < segments->spare_count; i++) {
+        char octets[SEGMENT_NAME_MAX];
+        struct str name = spare_name(segments->spares[i], octets);
+        int64_t size = spare_size(segments, name);
+        if (size < 0 || (uint64_t)size >= segments->segment_size)
+            segments->spares[kept++] = segments->spares[i];
+        else
+            world->ops->file_remove(world, segments->folder, name);
+    }
+    segments->spare_count = kept;
 }
 
 size_t segments_spares(const struct segments *segments)

@@ -109,20 +109,36 @@ struct segment *segment_make_end(struct segments *segments, struct segment_make 
 
 /* --- Spares: on a lane ------------------------------------------------------------------------ */
 
+/* One is filled in steps, so that none holds much of the disk's queue between a group and its
+ * sync. */
 struct segment_spare {
     struct world *world;
     int folder;
     uint64_t spare;
-    uint64_t segment_size;
-    bool prefill; /* zero-fill the whole file; false: only a header's room */
+    uint64_t end;    /* octets it is to have */
+    uint64_t filled; /* octets that are written and synced */
+    uint64_t step;   /* octets that the next run writes, or what is left */
+    int file;        /* -1: closed */
     struct err err;
 };
 
+/* prefill: zero-fill the whole file; else only a header's room. Touches no file. */
 void segment_spare_begin(struct segments *segments, bool prefill, struct segment_spare *spare_r);
-/* Waits for the disk: makes the file, writes zeroes, syncs it. Removes it again on an error. */
+/* Waits for the disk: makes the file at first, writes a step of zeroes, syncs it. After an error
+ * the file is gone. */
 void segment_spare_run(struct segment_spare *spare);
+static inline bool segment_spare_whole(const struct segment_spare *spare)
+{
+    return spare->filled == spare->end;
+}
+/* On the loop, of one that is whole or failed: into the list; on an error (spare->err) its file is
+ * gone. */
 void segment_spare_end(struct segments *segments, struct segment_spare *spare);
+/* On the loop, of any: the file stays as it is. */
+void segment_spare_leave(struct segment_spare *spare);
 size_t segments_spares(const struct segments *segments);
+/* Removes spares that are shorter than a segment: they were being filled when a process ended. */
+void segments_short_spares_remove(struct segments *segments);
 
 /* --- Letting one go --------------------------------------------------------------------------- */
 
