@@ -233,7 +233,7 @@ passed on). {root} Data lie on the real disk, durability is on everywhere.
 """
 
 PART_OF_PEERS = """the slower
-peers get a tenth of it, but as many as last 3 s (`--full`: as many as the others)."""
+peers get as many as last 3 s (`--full`: as many as the others)."""
 ROOT_JOURNAL = "This machine's root file system has a journal, too."
 ROOT_WITHOUT = "This machine's root file system has none: a sync is cheaper there, and\ncreating files dearer."
 SERVERS_HEAD = ["server", "version", "settings"]

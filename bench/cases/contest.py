@@ -10,7 +10,6 @@ PROCESSES_MOST = 4
 TRIES = 3         # for a run that was disturbed,
 LONG = 8          # unless it lasted so many seconds
 DISTURBED = 0.5   # processors that something else took; the kernel's own threads are part of it
-PEER_PART = 10    # in the core matrix slow peers get this part of the messages, but as many as last 3 s
 STORE_MOST = 2 << 30  # octets of a store that is emptied between rounds
 
 
@@ -24,14 +23,14 @@ class Contest:
         self.all = [*([sink] if sink else []), *servers]
         self.numbers = {server: Numbers() for server in self.all}
         self.rows = {server: [] for server in self.all}
-        self.doubled = []
+        self.doubled = {}  # the sink's rates with twice as many processes, by round
 
     def run(self):
         self.calibrate()
         for number in range(self.stage.rounds):
             self.round(number)
             while self.stage.size != "quick" and self.was_short():
-                self.forget_round()
+                self.forget_round(number)
                 self.round(number)
         self.finish()
 
@@ -47,8 +46,7 @@ class Contest:
         self.processes = self.pick_processes(rates[self.sink]) if self.sink else 1
         same = int(AIM_SECONDS * max(rate for server, rate in rates.items() if not self.is_slow(server)))
         self.counts = {server: same if self.stage.size == "full" or not self.is_slow(server)
-                       else min(same, max(same // PEER_PART, int(rate * AIM_SECONDS)))
-                       for server, rate in rates.items()}
+                       else min(same, int(rate * AIM_SECONDS)) for server, rate in rates.items()}
 
     def is_slow(self, server):
         return server is not self.sink and not isinstance(server, Veredus)
@@ -74,11 +72,10 @@ class Contest:
                 self.counts[server] = int(self.counts[server] * AIM_SECONDS / passed)
         return min(seconds.values()) < LEAST_SECONDS
 
-    def forget_round(self):
+    def forget_round(self, number):
         for rows in self.rows.values():
             self.stage.rows.remove(rows.pop())
-        if self.doubled:
-            self.doubled.pop()
+        self.doubled.pop(number, None)
 
     # --- Rounds ---
 
@@ -104,7 +101,10 @@ class Contest:
             ceiling = found["rate"]
             self.keep(self.sink, number, found, {})
             twice = min(self.processes * 2, self.settings["sessions"])
-            self.doubled.append(self.one(self.sink, twice)["rate"] if twice > self.processes else ceiling)
+            if twice == self.processes:
+                self.doubled[number] = ceiling
+            elif number == 0 or self.stage.size == "full":
+                self.doubled[number] = self.one(self.sink, twice)["rate"]
         for server in self.servers:
             found = self.one(server, self.processes)
             self.keep(server, number, found, {"of_sink": found["rate"] / ceiling} if ceiling else {})
@@ -131,7 +131,7 @@ class Contest:
 
     def finish(self):
         """Verifies what is stored, and says of the rows whether they count."""
-        gain = statistics.median(self.doubled) / median(self.rows[self.sink], "rate") if self.sink else 1
+        gain = statistics.median(self.doubled.values()) / median(self.rows[self.sink], "rate") if self.sink else 1
         for server, rows in self.rows.items():
             for row in rows:
                 row["gain"] = gain

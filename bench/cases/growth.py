@@ -8,7 +8,7 @@ from peers.veredus import Veredus
 
 STORED = {"quick": (100,), "core": (10**4, 10**5), "full": (10**4, 10**5, 10**6, 10**7)}
 STORED_PEER = {"quick": (100,), "core": (10**4,), "full": (10**4, 10**5)}
-ACCOUNTS = {"quick": (10,), "core": (10, 10**5), "full": (10, 10**3, 10**5)}
+ACCOUNTS = {"quick": (10,), "core": (10, 10**4), "full": (10, 10**3, 10**5)}
 SESSIONS = 10
 SECONDS = 4
 READ = 50000  # messages that are read, if need be again and again
@@ -24,7 +24,7 @@ def look(stage, server, numbers, stored):
             stage.add(f"accept {size // KB} KB with {stored} messages stored", server, round=number, stored=stored,
                       **found)
         if server.pop3:
-            each = max(1, stage.scaled(READ) * 100 // max(stored, 100))
+            each = max(1, stage.scaled(READ) * 100 // max(numbers.next, 100))
             found = generator.run("pop3", server.pop3, password="pw", sessions=1, accounts=1, each=each)
             stage.add(f"read 1 KB with {stored} messages stored", server, round=number, stored=stored, **found)
 
