@@ -382,7 +382,7 @@ static void a_blob_lives_as_long_as_its_owners(void **state)
 struct many {
     struct commit commit;
     struct op op;
-    char key[8];
+    char key[16];
     int *left;
     struct wait *wait;
 };
