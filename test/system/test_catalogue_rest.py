@@ -130,6 +130,11 @@ def data_files(server, least=0):
 def test_O01_a_file_of_ours_that_became_a_link_is_not_followed(stopped):
     outside = os.path.join(stopped.home, "outside")
     for path in data_files(stopped):
+        if not os.path.exists(path):  # a spare that was filled in part: each start begins another
+            assert os.path.basename(path).startswith("spare-"), f"{path} is gone"
+            path = next((other for other in data_files(stopped) if "/spare-" in other), None)
+            if not path:
+                continue
         kept = path + ".kept"
         os.rename(path, kept)
         with open(outside, "wb") as file:
