@@ -65,13 +65,21 @@ static uint64_t field_and_type(enum trace_field field, enum field_type type)
     return (uint64_t)field << TYPE_BITS | type;
 }
 
-/* An earlier value of the event with the same text, or NULL. */
+/* The first text of a field, which is what a reader finds by its number. */
+static struct str text_of(const struct trace_event *event, uint64_t field)
+{
+    for (size_t i = 0; i < event->value_count; i++)
+        if (event->values[i].field == field && fields[field].type == FIELD_TEXT)
+            return event->values[i].text;
+    return str_null();
+}
+
+/* An earlier value of the event that is found with the same text, or NULL. */
 static const struct trace_value *same_text(const struct trace_event *event, size_t i)
 {
     struct str text = kept_text(&event->values[i]);
     for (size_t k = 0; k < i && text.n > 1; k++)
-        if (fields[event->values[k].field].type == FIELD_TEXT &&
-            str_eq(kept_text(&event->values[k]), text))
+        if (str_eq(str_head(text_of(event, event->values[k].field), TRACE_TEXT_MAX), text))
             return &event->values[k];
     return NULL;
 }
@@ -120,14 +128,6 @@ void trace_event_encode(const struct trace_event *event, const struct trace_even
     for (size_t i = 0; i < event->value_count; i++)
         value_encode(event, i, to);
     length_put(to, begun);
-}
-
-static struct str text_of(const struct trace_event *event, uint64_t field)
-{
-    for (size_t i = 0; i < event->value_count; i++)
-        if (event->values[i].field == field && fields[field].type == FIELD_TEXT)
-            return event->values[i].text;
-    return str_null();
 }
 
 /* false: of a later version, to be left out. */

@@ -238,14 +238,35 @@ static void what_an_event_has_in_common_is_said_once(void **state)
     buf_done(&record);
 }
 
+/* Was found as the first of the two. */
+static void a_field_that_stands_twice_is_no_other(void **state)
+{
+    struct given *given = *state;
+    struct trace_event event = trace_event(TRACED_delivered, NOW), *events;
+    struct buf record = BUF_INIT(4096);
+    size_t count;
+    trace_text(&event, TRACE_address, STR("one"));
+    trace_text(&event, TRACE_address, STR("two"));
+    trace_text(&event, TRACE_account, STR("two"));
+    trace_event_encode(&event, NULL, &record);
+    assert_false(err_is(trace_events_decode(buf_str(&record), &given->arena, &events, &count)));
+    assert_str(events[0].values[2].text, STR("two"));
+    buf_done(&record);
+}
+
 int main(void)
 {
 #define TEST(name) ON_FIBER(name, given_open, given_close)
     const struct CMUnitTest tests[] = {
-        TEST(a_message_tells_its_events),      TEST(events_are_found_after_the_clock_was_set_back),
-        TEST(many_events_take_several_values), TEST(addresses_lead_to_the_newest_messages),
-        TEST(old_days_go_and_young_ones_stay), TEST(the_oldest_go_when_there_are_too_many),
-        TEST(records_cut_anywhere_are_damage), TEST(what_an_event_has_in_common_is_said_once),
+        TEST(a_message_tells_its_events),
+        TEST(events_are_found_after_the_clock_was_set_back),
+        TEST(many_events_take_several_values),
+        TEST(addresses_lead_to_the_newest_messages),
+        TEST(old_days_go_and_young_ones_stay),
+        TEST(the_oldest_go_when_there_are_too_many),
+        TEST(records_cut_anywhere_are_damage),
+        TEST(what_an_event_has_in_common_is_said_once),
+        TEST(a_field_that_stands_twice_is_no_other),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);
