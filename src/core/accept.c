@@ -302,43 +302,70 @@ static struct err accept_message(struct request *request, struct transaction *tr
 }
 
 static void outcomes_set(const struct request *request, struct msg_committed *committed,
-                         struct arena *arena, struct err e)
+                         struct err e)
 {
-    size_t count = request->msg.commit.recipients_count;
-    committed->outcomes = arena_take_array(arena, count, sizeof(struct msg_outcome));
-    committed->outcomes_count = committed->outcomes ? count : 0;
     for (size_t i = 0; i < committed->outcomes_count; i++)
         committed->outcomes[i] = (struct msg_outcome){
             .token = request->msg.commit.recipients[i].token, .error = (uint16_t)e.code};
 }
 
-void serve_commit(struct request *request)
+/* The transaction is the caller's to release; none where there is an error. */
+static struct err transaction_take_over(struct request *request, struct msg_committed *committed,
+                                        struct transaction **transaction_r)
 {
     const struct msg_commit *asked = &request->msg.commit;
     struct peer *peer = request->peer;
-    struct transaction *transaction = transaction_find(peer, asked->transaction);
-    struct upload_slot *slot = asked->upload ? upload_find(peer, asked->upload) : NULL;
-    struct msg answer = {.kind = MSG_committed};
-    struct err e = err_detail(ERR_BUS_BROKEN, STR("a commit of no such transaction"));
-    if (transaction) {
-        transaction_hold(transaction);
-        transaction_end(peer, transaction);
-        bool ours = slot && !slot->busy;
-        if (ours)
-            slot->busy = true;
-        outcomes_set(request, &answer.committed, &request->arena, err_none());
-        e = answer.committed.outcomes
-                ? accept_message(request, transaction, ours ? slot : NULL, &answer.committed)
-                : err_make(ERR_NO_MEMORY);
-        if (ours) {
-            slot->busy = false;
-            upload_forget(peer, slot);
-        }
-        transaction_release(transaction);
+    size_t count = asked->addresses_count ? asked->addresses_count : asked->recipients_count;
+    committed->outcomes = arena_take_array(&request->arena, count, sizeof(struct msg_outcome));
+    if (!committed->outcomes)
+        return err_make(ERR_NO_MEMORY);
+    if (asked->addresses_count > 0) {
+        struct err e = transaction_of_addresses(request, transaction_r, committed->outcomes);
+        if (*transaction_r)
+            committed->outcomes_count = count;
+        return e;
     }
-    answer.committed.error = (uint16_t)err_told(e).code;
+    *transaction_r = transaction_find(peer, asked->transaction);
+    if (!*transaction_r)
+        return err_detail(ERR_BUS_BROKEN, STR("a commit of no such transaction"));
+    transaction_hold(*transaction_r);
+    transaction_end(peer, *transaction_r);
+    committed->outcomes_count = count;
+    outcomes_set(request, committed, err_none());
+    return err_none();
+}
+
+static struct err commit_run(struct request *request, struct transaction *transaction,
+                             struct msg_committed *committed)
+{
+    const struct msg_commit *asked = &request->msg.commit;
+    struct peer *peer = request->peer;
+    struct upload_slot *slot = asked->upload ? upload_find(peer, asked->upload) : NULL;
+    bool ours = slot && !slot->busy;
+    if (ours)
+        slot->busy = true;
+    struct err e = accept_message(request, transaction, ours ? slot : NULL, committed);
+    if (ours) {
+        slot->busy = false;
+        upload_forget(peer, slot);
+    }
     if (err_is(e))
-        outcomes_set(request, &answer.committed, &request->arena, err_told(e));
+        outcomes_set(request, committed, err_told(e));
+    return e;
+}
+
+void serve_commit(struct request *request)
+{
+    struct peer *peer = request->peer;
+    struct transaction *transaction = NULL;
+    struct msg answer = {.kind = MSG_committed};
+    struct err e = transaction_take_over(request, &answer.committed, &transaction);
+    if (!err_is(e))
+        e = commit_run(request, transaction, &answer.committed);
+    if (transaction)
+        transaction_release(transaction);
+    answer.committed.error = (uint16_t)err_told(e).code;
+    answer.committed.next = err_is(e) ? 0 : peer_id_give(peer);
     request_answer(request, &answer);
     if (e.code == ERR_BUS_BROKEN)
         peer_cut(peer, e);

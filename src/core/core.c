@@ -62,10 +62,26 @@ static void directory_configure(struct core *core)
     };
 }
 
+/* To the edges that answer RCPT ahead of us for whom we accepted a moment ago. One that is not
+ * reached says 451 at the end of the message instead of 550 at RCPT. */
+static void directory_changed(struct partition_watch *watch)
+{
+    struct core *core = watch->arg;
+    struct peer *peer, *next;
+    must_be(core, CORE_MAGIC);
+    for (peer = LIST_FIRST(&core->peers); peer; peer = next) {
+        const struct msg msg = {.kind = MSG_directory_changed};
+        next = LIST_NEXT(peer, link_in_core);
+        if (peer->role == ROLE_MX)
+            (void)link_send(&peer->link, &msg);
+    }
+}
+
 void core_configure(struct core *core, const struct conf *conf)
 {
     core->conf = conf;
     directory_configure(core);
+    directory_changed(&core->directory_watch);
     resent_set_window(core->resent, conf->smtp.resent_window);
 }
 
@@ -88,6 +104,8 @@ struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fi
     directory_init(&core->directory, engine, core->world, &none);
     core->directory.loop = core->loop;
     core->directory.spares = &core->spares;
+    core->directory_watch = (struct partition_watch){
+        .partition = {.kind = PARTITION_DIRECTORY}, .changed = directory_changed, .arg = core};
     core_configure(core, conf);
     struct err e = resent_load(resent, engine);
     if (!err_is(e))
@@ -99,6 +117,7 @@ struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fi
         return err_os(-failed, STR("password threads"));
     core->duty = (struct timer){.run = duty_due, .arg = core};
     timer_set(loop, &core->duty, loop->now + DUTY_EVERY);
+    engine_watch(engine, &core->directory_watch);
     return err_none();
 }
 
@@ -106,6 +125,7 @@ void core_close(struct core *core)
 {
     must_be(core, CORE_MAGIC);
     timer_clear(core->loop, &core->duty);
+    engine_unwatch(core->engine, &core->directory_watch);
     struct peer *peer;
     while ((peer = LIST_FIRST(&core->peers)))
         peer_cut(peer, err_make(ERR_PEER_GONE));
@@ -129,12 +149,12 @@ void core_close(struct core *core)
 
 uint64_t core_message_id(struct core *core)
 {
-    uint32_t number;
-    world_random(core->world, &number, sizeof(number));
-    uint64_t id = message_id_make(world_wall(core->world), number & MESSAGE_NUMBER_MASK);
+    uint64_t id = message_id_make(world_wall(core->world), 0);
     /* Ids rise also within a millisecond and while the clock is set back. */
     if (id <= core->last_message)
-        id = core->last_message + 1;
-    core->last_message = id;
-    return id;
+        return ++core->last_message;
+    uint32_t number;
+    world_random(core->world, &number, sizeof(number));
+    core->last_message = id | (number & MESSAGE_NUMBER_MASK);
+    return core->last_message;
 }

@@ -51,6 +51,7 @@ struct core {
     const struct conf *conf;
     struct engine *engine;
     struct directory directory;
+    struct partition_watch directory_watch;
     struct lane hashes; /* password hashes: one thread a processor */
     struct resent *resent;
     LIST_HEAD(, peer) peers; /* whose link is open */

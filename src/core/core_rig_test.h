@@ -31,8 +31,9 @@ struct edge_end {
     struct fiber_pool *fibers;
     struct link link;
     char *slabs;
-    size_t kept;   /* ends of tries that core told to be durable */
-    size_t pulses; /* signs of life of a command */
+    size_t kept;    /* ends of tries that core told to be durable */
+    size_t changes; /* of the directory that core told */
+    size_t pulses;  /* signs of life of a command */
     bool up, ended;
 };
 
@@ -180,6 +181,10 @@ static inline void edge_end_got(struct link *link, const struct msg *msg, int pa
     }
     if (msg->kind == MSG_admin_text) {
         edge->pulses += msg->admin_text.text.n == 0;
+        return;
+    }
+    if (msg->kind == MSG_directory_changed) {
+        edge->changes++;
         return;
     }
     assert_int_equal(msg->kind, MSG_welcome);

@@ -332,6 +332,121 @@ static void a_commit_ends_its_transaction(void **state)
     assert_int_equal(house_count(box, "bob@example.test"), 1);
 }
 
+/* --- COMMIT with addresses --- */
+
+static void offer_by_address(struct offer *offer, uint64_t transaction, uint64_t message,
+                             const char *const *names, size_t count)
+{
+    struct msg_address *list = arena_take_array(&house.arena, count, sizeof(struct msg_address));
+    assert_non_null(list);
+    for (size_t i = 0; i < count; i++)
+        list[i].text = str_from(names[i]);
+    offer_make(offer, mx, transaction, TEXT, 0, message);
+    struct msg_commit *commit = &offer->msg.commit;
+    commit->message = message;
+    commit->addresses = list;
+    commit->addresses_count = count;
+    commit->transmission = TRANSMISSION_ESMTP;
+    commit->client = STR("192.0.2.1");
+    commit->server = STR("192.0.2.25");
+    commit->helo = STR("c.example");
+    commit->reverse_path = STR("x@c.example");
+}
+
+static struct msg_committed commit_by_address(uint64_t message, const char *one, const char *other)
+{
+    const char *names[] = {one, other};
+    struct offer offer;
+    struct msg answer;
+    offer_by_address(&offer, 1000 + message % 1000, message, names, other ? 2 : 1);
+    assert_false(err_is(house_ask(mx, offer.msg, &answer)));
+    return answer.committed;
+}
+
+static void addresses_are_resolved_at_commit(void **state)
+{
+    (void)state;
+    uint64_t id = house_deliver(mx, 1, "bob@example.test", TEXT, 1).next;
+    assert_true(id != 0);
+    struct msg_committed committed =
+        commit_by_address(id, "bob@example.test", "alice@example.test");
+    assert_int_equal(committed.error, ERR_NONE);
+    assert_int_equal(committed.message, id);
+    assert_true(committed.next > id);
+    assert_int_equal(committed.outcomes_count, 2);
+    assert_int_equal(committed.outcomes[1].token, 2);
+    assert_int_equal(house_count(box, "bob@example.test"), 2);
+    assert_int_equal(house_count(box, "alice@example.test"), 1);
+}
+
+static void an_address_that_is_refused_refuses_the_message(void **state)
+{
+    (void)state;
+    uint64_t id = house_deliver(mx, 1, "alice@example.test", TEXT, 1).next;
+    struct msg_committed committed =
+        commit_by_address(id, "bob@example.test", "nobody@example.test");
+    assert_int_equal(committed.error, ERR_TRY_LATER);
+    assert_int_equal(committed.next, 0);
+    assert_int_equal(committed.outcomes_count, 2);
+    assert_int_equal(committed.outcomes[0].error, ERR_NONE);
+    assert_int_equal(committed.outcomes[1].error, ERR_MAILBOX_UNKNOWN);
+    id = house_deliver(mx, 2, "alice@example.test", TEXT, 2).next;
+    assert_int_equal(commit_by_address(id, "x@elsewhere.example", NULL).error, ERR_TRY_LATER);
+    assert_int_equal(house_count(box, "bob@example.test"), 0);
+}
+
+/* Once, by whom it was given to, and not one that was made up. */
+static void only_an_id_that_was_given(void **state)
+{
+    (void)state;
+    struct edge_end *other = house_edge(&house, ROLE_MX);
+    uint64_t others = house_deliver(other, 1, "alice@example.test", TEXT, 1).next;
+    uint64_t id = house_deliver(mx, 1, "alice@example.test", TEXT, 2).next;
+    assert_int_equal(commit_by_address(others, "bob@example.test", NULL).error, ERR_NOT_FOUND);
+    assert_int_equal(commit_by_address(id + 1, "bob@example.test", NULL).error, ERR_NOT_FOUND);
+    assert_int_equal(commit_by_address(0, "bob@example.test", NULL).error, ERR_NOT_FOUND);
+    assert_int_equal(house_count(box, "bob@example.test"), 0);
+    assert_int_equal(commit_by_address(id, "bob@example.test", NULL).error, ERR_NONE);
+    assert_int_equal(commit_by_address(id, "bob@example.test", NULL).error, ERR_NOT_FOUND);
+    assert_int_equal(house_count(box, "bob@example.test"), 1);
+}
+
+static void so_many_ids_are_kept(void **state)
+{
+    (void)state;
+    uint64_t ids[PEER_IDS_MAX + 1];
+    for (size_t i = 0; i <= PEER_IDS_MAX; i++)
+        ids[i] = house_deliver(mx, 1 + i, "alice@example.test", TEXT, 1 + i).next;
+    assert_int_equal(commit_by_address(ids[0], "bob@example.test", NULL).error, ERR_NOT_FOUND);
+    assert_int_equal(commit_by_address(ids[1], "bob@example.test", NULL).error, ERR_NONE);
+    assert_int_equal(commit_by_address(ids[PEER_IDS_MAX], "bob@example.test", NULL).error,
+                     ERR_NONE);
+}
+
+static void impossible_commits_with_addresses(void **state)
+{
+    (void)state;
+    enum {
+        TOKENS,
+        A_TRANSACTION,
+        NO_TRANSMISSION,
+        KINDS
+    };
+    static const char *const bob = "bob@example.test";
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct offer offer;
+        uint64_t id = house_deliver(mx, 1, "alice@example.test", TEXT, (uint64_t)kind + 1).next;
+        house_resolve_one(mx, 2, "bob@example.test");
+        offer_by_address(&offer, kind == A_TRANSACTION ? 2 : 3, id, &bob, 1);
+        offer.recipients[0].token = 1;
+        offer.msg.commit.recipients_count = kind == TOKENS;
+        if (kind == NO_TRANSMISSION)
+            offer.msg.commit.transmission = TRANSMISSION_COUNT;
+        refused_with_a_cut(mx, offer.msg);
+        assert_int_equal(house_count(box, "bob@example.test"), 0);
+    }
+}
+
 /* What was summed is what was stored, whatever the edge writes into the slabs meanwhile. */
 static void slabs_that_change_in_flight(void **state)
 {
@@ -548,6 +663,20 @@ static void a_command_that_takes_long_shows_that_it_lives(void **state)
     assert_int_equal(cli->pulses, took / CONTROL_PULSE);
 }
 
+/* They answer RCPT ahead of core for those whom it accepted. */
+static void mx_edges_are_told_that_the_directory_changed(void **state)
+{
+    (void)state;
+    size_t changes = mx->changes;
+    house_deliver(mx, 1, "bob@example.test", TEXT, 1);
+    house_settle(&house);
+    assert_int_equal(mx->changes, changes);
+    assert_true(rig_do(&house.rig, many_lists, NULL));
+    house_settle(&house);
+    assert_true(mx->changes > changes);
+    assert_int_equal(box->changes, 0);
+}
+
 /* --- Ends --- */
 
 static void an_edge_goes_with_commits_in_flight(void **state)
@@ -619,6 +748,11 @@ int main(void)
         TEST(impossible_commits),
         TEST(a_transaction_is_its_edges_own),
         TEST(a_commit_ends_its_transaction),
+        TEST(addresses_are_resolved_at_commit),
+        TEST(an_address_that_is_refused_refuses_the_message),
+        TEST(only_an_id_that_was_given),
+        TEST(so_many_ids_are_kept),
+        TEST(impossible_commits_with_addresses),
         TEST(slabs_that_change_in_flight),
         TEST(messages_of_another_role),
         TEST(a_large_body_is_an_upload),
@@ -626,6 +760,7 @@ int main(void)
         TEST(an_upload_has_the_size_it_has),
         TEST(an_upload_is_taken_too_early),
         TEST(a_command_that_takes_long_shows_that_it_lives),
+        TEST(mx_edges_are_told_that_the_directory_changed),
         TEST(an_edge_goes_with_commits_in_flight),
         TEST(core_ends_with_commits_in_flight),
         TEST(the_duty_ends_before_core_does),

@@ -11,6 +11,8 @@
 enum {
     /* Of one answer: a packet must hold it, whatever strangers ask (BUS_PACKET_MAX). */
     ANSWER_TEXTS = 64 * 1024,
+    /* Octets of room in every mailbox: then no RCPT of the next seconds would be told 452. */
+    ROOM_THAT_LASTS = 64 << 20,
 };
 
 /* --- Transactions --- */
@@ -126,7 +128,7 @@ static struct err envelope_take(struct transaction *transaction, const struct ms
 }
 
 static struct err transaction_begin(struct peer *peer, const struct msg_resolve *asked,
-                                    struct transaction **transaction_r)
+                                    uint64_t message, struct transaction **transaction_r)
 {
     if (peer->transaction_count >= PEER_TRANSACTIONS_MAX)
         return err_make(ERR_OVER_LIMIT);
@@ -134,7 +136,7 @@ static struct err transaction_begin(struct peer *peer, const struct msg_resolve 
     if (!transaction)
         return err_make(ERR_NO_MEMORY);
     transaction->number = asked->transaction;
-    transaction->message = core_message_id(peer->core);
+    transaction->message = message;
     struct err e = envelope_take(transaction, asked);
     if (err_is(e)) {
         transaction_release(transaction);
@@ -189,6 +191,16 @@ static struct err recipient_parse(struct str text, struct arena *arena, struct a
     return err_none();
 }
 
+static bool room_lasts(const struct resolved *resolved)
+{
+    for (size_t i = 0; i < resolved->count; i++) {
+        const struct copy *copy = &resolved->copies[i];
+        if (copy_room(copy, ROOM_THAT_LASTS) != ERR_NONE)
+            return false;
+    }
+    return true;
+}
+
 static void resolve_one(struct core *core, struct transaction *transaction,
                         const struct msg_resolve *question, struct str asked,
                         struct msg_answer *answer)
@@ -214,21 +226,18 @@ static void resolve_one(struct core *core, struct transaction *transaction,
     answer->error = ERR_NONE;
     answer->reply = resolved.forwarded ? 251 : 250;
     answer->text = resolved.forwarded ? resolved.moved_to : str_make("", 0);
+    answer->lasts = !resolved.forwarded && room_lasts(&resolved);
 }
 
-static void resolve_all(struct request *request, struct transaction *transaction,
-                        struct msg_resolved *resolved)
+static void resolve_all(struct core *core, struct transaction *transaction,
+                        const struct msg_resolve *asked, struct msg_answer *answers)
 {
-    const struct msg_resolve *asked = &request->msg.resolve;
-    resolved->message = transaction->message;
-    resolved->answers_count = asked->recipients_count;
     size_t texts = 0;
     for (size_t i = 0; i < asked->recipients_count; i++) {
-        struct msg_answer *answer = &resolved->answers[i];
-        resolve_one(request->peer->core, transaction, asked, asked->recipients[i].text, answer);
-        texts += answer->text.n;
+        resolve_one(core, transaction, asked, asked->recipients[i].text, &answers[i]);
+        texts += answers[i].text.n;
         if (texts > ANSWER_TEXTS)
-            answer->text = str_null(); /* The reply does without the path. */
+            answers[i].text = str_null(); /* The reply does without the path. */
     }
 }
 
@@ -251,7 +260,7 @@ void serve_resolve(struct request *request)
     struct transaction *transaction = transaction_find(peer, asked->transaction);
     struct err e = err_none();
     if (!transaction)
-        e = transaction_begin(peer, asked, &transaction);
+        e = transaction_begin(peer, asked, core_message_id(peer->core), &transaction);
     if (!err_is(e) && peer->transaction_octets > PEER_TRANSACTION_OCTETS)
         e = err_make(ERR_OVER_LIMIT);
     if (err_is(e)) {
@@ -262,10 +271,88 @@ void serve_resolve(struct request *request)
         return;
     }
     transaction_hold(transaction);
-    resolve_all(request, transaction, resolved);
+    resolved->message = transaction->message;
+    resolved->answers_count = asked->recipients_count;
+    resolve_all(peer->core, transaction, asked, resolved->answers);
     transaction_count(peer, transaction);
     request_answer(request, &answer);
     transaction_release(transaction);
+}
+
+/* --- RESOLVE within COMMIT --- */
+
+uint64_t peer_id_give(struct peer *peer)
+{
+    uint64_t id = core_message_id(peer->core);
+    if (peer->id_count == PEER_IDS_MAX)
+        memmove(peer->ids, peer->ids + 1, --peer->id_count * sizeof(*peer->ids));
+    peer->ids[peer->id_count++] = id;
+    return id;
+}
+
+/* The youngest are used first (edge/smtp/known.h). */
+static bool id_take(struct peer *peer, uint64_t id)
+{
+    for (size_t i = peer->id_count; i-- > 0;) {
+        if (peer->ids[i] != id)
+            continue;
+        memmove(peer->ids + i, peer->ids + i + 1, (--peer->id_count - i) * sizeof(*peer->ids));
+        return true;
+    }
+    return false;
+}
+
+static struct err tokens_take(const struct msg_answer *answers, size_t count,
+                              struct msg_recipient *tokens, struct msg_outcome *outcomes)
+{
+    enum err_code refused = ERR_NONE;
+    for (size_t i = 0; i < count; i++) {
+        tokens[i].token = answers[i].token;
+        outcomes[i] = (struct msg_outcome){.token = answers[i].token, .error = answers[i].error};
+        if (answers[i].error != ERR_NONE)
+            refused = ERR_TRY_LATER; /* and then RCPT is answered with the reason */
+    }
+    return err_make(refused);
+}
+
+struct err transaction_of_addresses(struct request *request, struct transaction **transaction_r,
+                                    struct msg_outcome *outcomes_r)
+{
+    struct msg_commit *commit = &request->msg.commit;
+    struct peer *peer = request->peer;
+    const struct msg_resolve asked = {
+        .transaction = commit->transaction,
+        .transmission = commit->transmission,
+        .client = commit->client,
+        .server = commit->server,
+        .helo = commit->helo,
+        .reverse_path = commit->reverse_path,
+        .size = commit->size,
+        .recipients = commit->addresses,
+        .recipients_count = commit->addresses_count,
+    };
+    size_t count = asked.recipients_count;
+    struct msg_answer *answers = arena_take_array(&request->arena, count, sizeof(*answers));
+    struct msg_recipient *tokens = arena_take_array(&request->arena, count, sizeof(*tokens));
+    if (!answers || !tokens)
+        return err_make(ERR_NO_MEMORY);
+    if (commit->recipients_count > 0 || asked.transmission >= TRANSMISSION_COUNT ||
+        transaction_find(peer, asked.transaction))
+        return err_detail(ERR_BUS_BROKEN, STR("addresses where there are tokens"));
+    if (!id_take(peer, commit->message))
+        return err_make(ERR_NOT_FOUND);
+    struct transaction *transaction;
+    struct err e = transaction_begin(peer, &asked, commit->message, &transaction);
+    if (err_is(e))
+        return e;
+    transaction_hold(transaction);
+    transaction_end(peer, transaction);
+    resolve_all(peer->core, transaction, &asked, answers);
+    e = tokens_take(answers, count, tokens, outcomes_r);
+    commit->recipients = tokens;
+    commit->recipients_count = count;
+    *transaction_r = transaction;
+    return e;
 }
 
 /* --- verify --- */

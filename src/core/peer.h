@@ -18,6 +18,7 @@ enum {
     PEER_TRANSACTIONS_MAX = 20000, /* open at a time on one link */
     PEER_UPLOADS_MAX = 2000,
     PEER_LOGINS_MAX = 20000,
+    PEER_IDS_MAX = 256, /* of messages that are still to come; an older one is forgotten */
     TRANSACTION_ARENA = 32 * 1024 * 1024, /* most for one message with every list expanded */
     PEER_TRANSACTION_OCTETS =
         512 * 1024 * 1024, /* of all open ones; then recipients are told 452 */
@@ -43,6 +44,8 @@ struct peer {
     struct transaction_tree transactions; /* by number */
     size_t transaction_count;
     size_t transaction_octets;
+    uint64_t ids[PEER_IDS_MAX]; /* given ahead and not used, rising */
+    size_t id_count;
     struct upload_slot *uploads;
     struct mailbox_login *logins;
     struct buf admin_input; /* what the next command reads */

@@ -50,6 +50,22 @@ static void a_declared_size_counts_at_rcpt(void **state)
     assert_int_equal(carol_for(1025), ERR_QUOTA_FULL);
 }
 
+static const char *const BOB_AND_CAROL[] = {"bob@example.test", "carol@example.test"};
+
+/* What lasts is not asked for again (edge/smtp/known.h): near a quota, RCPT has to say so. */
+static void an_answer_lasts_where_there_is_much_room(void **state)
+{
+    (void)state;
+    static const char *const team = "team@example.test"; /* carol is a member */
+    struct msg_answer bob = resolve_sized(1, TRANSMISSION_ESMTP, 0, 1, BOB_AND_CAROL).answers[0];
+    struct msg_answer list = resolve_sized(2, TRANSMISSION_ESMTP, 0, 1, &team).answers[0];
+    struct msg_answer carol =
+        resolve_sized(3, TRANSMISSION_ESMTP, 0, 1, BOB_AND_CAROL + 1).answers[0];
+    assert_int_equal(carol.error, ERR_NONE);
+    assert_true(bob.lasts);
+    assert_false(carol.lasts || list.lasts);
+}
+
 static void the_last_octet_of_a_quota(void **state)
 {
     (void)state;
@@ -61,8 +77,6 @@ static void the_last_octet_of_a_quota(void **state)
     assert_int_equal(carol_for(left), ERR_NONE);
     assert_int_equal(carol_for(left + 1), ERR_QUOTA_FULL_LATER);
 }
-
-static const char *const BOB_AND_CAROL[] = {"bob@example.test", "carol@example.test"};
 
 /* Offers 2 KB, of whose size nothing was said, to the last `count` of bob and carol. */
 static struct msg_committed offer_two_kb(uint64_t transaction, enum transmission transmission,
@@ -138,6 +152,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_declared_size_counts_at_rcpt),
+        TEST(an_answer_lasts_where_there_is_much_room),
         TEST(the_last_octet_of_a_quota),
         TEST(no_room_at_the_end_of_the_message),
         TEST(a_recipient_keeps_the_copy_that_a_list_would_leave_out),

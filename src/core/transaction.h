@@ -38,6 +38,18 @@ struct transaction {
     bool over;
 };
 
+/* An id for a message whose COMMIT is to name addresses; only to this peer, and once. */
+uint64_t peer_id_give(struct peer *peer);
+
+/*
+ * COMMIT with addresses is RESOLVE and COMMIT in one: begins its transaction, which is over with
+ * it, and puts tokens in the place of the addresses. ERR_TRY_LATER: a recipient is refused, and so
+ * is the message; outcomes_r says why. ERR_NOT_FOUND: the id is none that the peer has, and nothing
+ * happened.
+ */
+struct err transaction_of_addresses(struct request *request, struct transaction **transaction_r,
+                                    struct msg_outcome *outcomes_r);
+
 struct transaction *transaction_find(struct peer *peer, uint64_t number);
 /* Out of the peer's sight now; freed when the last hold is released. */
 void transaction_end(struct peer *peer, struct transaction *transaction);

@@ -73,6 +73,8 @@ static void got(struct link *link, const struct msg *msg, int passed)
         welcomed(edge, &msg->welcome, passed);
     else if (msg->kind == MSG_tries_kept)
         edge_tries_kept(edge, &msg->tries_kept);
+    else if (msg->kind == MSG_directory_changed)
+        edge->directory_changes++;
     else if (passed >= 0)
         edge->world->ops->close(edge->world, passed);
 }

@@ -126,10 +126,11 @@ struct edge {
     const struct edge_protocol *protocols[EDGE_PROTOCOLS];
     SLIST_HEAD(, edge_listener) listeners;
 
-    struct link *core;   /* NULL: gone */
-    bool core_up;        /* welcome came */
-    uint64_t core_since; /* counts welcomes: what an earlier core was told is void */
-    struct slabs *slabs; /* NULL while core is not up */
+    struct link *core;          /* NULL: gone */
+    bool core_up;               /* welcome came */
+    uint64_t core_since;        /* counts welcomes: what an earlier core was told is void */
+    uint64_t directory_changes; /* counts what core told of them */
+    struct slabs *slabs;        /* NULL while core is not up */
     struct edge_waiters waiters;
     void (*core_lost)(struct edge *edge); /* NULL, or told when the link ended */
     void *arg;                            /* core_lost's */

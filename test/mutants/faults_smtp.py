@@ -5,6 +5,8 @@ DATA, LINE, BODY = "src/edge/smtp/data.c", "src/edge/line.c", "src/edge/smtp/bod
 TURN, COMMANDS, SESSION = "src/edge/smtp/turn.c", "src/edge/smtp/commands.c", "src/edge/smtp/session.c"
 MAIL, RCPT = "src/edge/smtp/cmd_mail.c", "src/edge/smtp/cmd_rcpt.c"
 BDAT, MESSAGE = "src/edge/smtp/cmd_bdat.c", "src/edge/smtp/message.c"
+RESOLVE, KNOWN = "src/edge/smtp/resolve.c", "src/edge/smtp/known.c"
+ENVELOPE = "src/core/envelope.c"
 PARKING, SLABS = "src/edge/smtp/parking.c", "src/edge/slabs.c"
 
 FAULTS = [
@@ -140,4 +142,37 @@ FAULTS = [
     Fault("accepted_before_it_is", "the 250 does not wait for what core says of the commit",
           "unit smtp_transcripts",
           MESSAGE, "    else if (committed.error != ERR_NONE)\n        refuse(s, err_make(committed.error));\n", ""),
+    Fault("refused_address_is_left_out", "COMMIT with an address that is refused now is accepted, and nobody gets it",
+          "unit core",
+          ENVELOPE, "            refused = ERR_TRY_LATER;", "            refused = ERR_NONE;"),
+    Fault("any_id_will_do", "COMMIT with addresses takes an id that was not given, or was used",
+          "unit core",
+          ENVELOPE, "    if (!id_take(peer, commit->message))", "    if (!id_take(peer, commit->message) && !commit->message)"),
+    Fault("a_refused_one_stays_known", "RCPT of a recipient that core has refused since is told 250 again",
+          "unit smtp_known",
+          RESOLVE, "    smtp_known_drop(s->base.edge, address, str_from(s->base.server));\n", ""),
+    Fault("known_ones_get_no_tokens", "with an unknown recipient behind them, known ones are committed without a token",
+          "unit smtp_known",
+          RESOLVE, "    s->mail->unnamed = true;\n", ""),
+    Fault("forgotten_id_is_final", "core has forgotten an id, and the message is refused for it",
+          "unit smtp_known",
+          "src/edge/smtp/commit.c", "        mail->stale = true; /* Core has forgotten", "        /* Core has forgotten"),
+    Fault("told_ahead_of_a_change", "the directory changed, and the edge still answers RCPT without core",
+          "unit smtp_known",
+          KNOWN, " || known->changes != edge->directory_changes) {", ") {"),
+    Fault("learnt_behind_a_change", "an answer older than a change of the directory makes its recipient known",
+          "unit smtp_known",
+          RESOLVE, "    if (changes == edge->directory_changes)\n", "    (void)changes;\n"),
+    Fault("core_tells_no_change", "core changes its directory and tells no edge",
+          "unit core",
+          "src/core/core.c", "        if (peer->role == ROLE_MX)\n", "        if (peer->role == ROLE_CLI)\n"),
+    Fault("known_for_good", "what core accepted once is told 250 for as long as it lives",
+          "unit smtp_known",
+          KNOWN, "known->at[hash / 2 % SMTP_KNOWN].until > edge->loop->now", "known->at[hash / 2 % SMTP_KNOWN].until > 0"),
+    Fault("known_by_an_earlier_core", "what an earlier core accepted is told 250",
+          "unit smtp_known",
+          KNOWN, "known->core_since != edge->core_since || ", ""),
+    Fault("full_mailboxes_are_known", "a recipient near its quota is told 250 without core",
+          "unit room",
+          ENVELOPE, "        if (copy_room(copy, ROOM_THAT_LASTS) != ERR_NONE)", "        if (copy_room(copy, 0) != ERR_NONE)"),
 ]

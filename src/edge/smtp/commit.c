@@ -21,7 +21,10 @@ try {
     unsigned char digest[SHA256_SIZE];
     struct smtp_slab_list summary;
     uint64_t served_extra;
-    struct msg_recipient *recipients;
+    struct msg_recipient *recipients; /* as core named them before, or ... */
+    struct msg_address *addresses;    /* ... with an id that core gave ahead, where `by_address` */
+    uint64_t message;
+    bool by_address;
     char received[RECEIVED_MAX], facts[FACTS_MAX];
 };
 
@@ -61,12 +64,34 @@ static void describe(struct smtp_session *s, struct try *try, struct msg_commit 
     commit->trace_facts = buf_str(&words);
 }
 
+static void name_tokens(const struct smtp_session *s, struct try *try, struct msg_commit *commit)
+{
+    const struct smtp_mail *mail = s->mail;
+    for (size_t i = 0; i < mail->recipient_count; i++)
+        try->recipients[i].token = mail->recipients[i].token;
+    commit->recipients = try->recipients;
+    commit->recipients_count = mail->recipient_count;
+}
+
+static void name_addresses(struct smtp_session *s, struct try *try, struct msg_commit *commit)
+{
+    struct smtp_mail *mail = s->mail;
+    for (size_t i = 0; i < mail->recipient_count; i++)
+        try->addresses[i].text = mail->recipients[i].address;
+    commit->addresses = try->addresses;
+    commit->addresses_count = mail->recipient_count;
+    commit->message = mail->message = try->message;
+    commit->transmission = (uint8_t)smtp_transmission(s);
+    commit->client = edge_session_client(&s->base);
+    commit->server = str_from(s->base.server);
+    commit->helo = smtp_helo(s);
+    commit->reverse_path = mail->reverse_path;
+}
+
 static void fill(struct smtp_session *s, struct try *try, struct msg_commit *commit)
 {
     struct smtp_mail *mail = s->mail;
     struct smtp_body *body = &mail->body;
-    for (size_t i = 0; i < mail->recipient_count; i++)
-        try->recipients[i].token = mail->recipients[i].token;
     *commit = (struct msg_commit){
         .transaction = mail->number,
         .token = str_make(mail->token, sizeof mail->token),
@@ -79,9 +104,11 @@ static void fill(struct smtp_session *s, struct try *try, struct msg_commit *com
         .body_count = body->slabs.count,
         .summary = try->summary.at,
         .summary_count = try->summary.count,
-        .recipients = try->recipients,
-        .recipients_count = mail->recipient_count,
     };
+    if (try->by_address)
+        name_addresses(s, try, commit);
+    else
+        name_tokens(s, try, commit);
     describe(s, try, commit);
 }
 
@@ -137,7 +164,10 @@ static struct err renew(struct smtp_session *s, struct try *try)
         return e;
     if (body->upload && body->upload_since != edge->core_since)
         return err_make(ERR_TRY_LATER);
-    if (mail->stale || mail->core_since != edge->core_since)
+    uint64_t since = edge->core_since;
+    try->message = smtp_may_name_addresses(s) ? smtp_known_id_take(edge) : 0;
+    try->by_address = try->message != 0;
+    if (!try->by_address && (mail->stale || mail->unnamed || mail->core_since != since))
         e = smtp_resolve_again(s);
     if (!err_is(e) && body->slabs.count > 0 && body->slabs.pool != edge->slabs)
         e = smtp_slabs_renew(edge, &body->slabs);
@@ -146,7 +176,8 @@ static struct err renew(struct smtp_session *s, struct try *try)
         e = summary_store(s, try);
     }
     /* All of that took time, and core may have changed again. */
-    bool settled = mail->core_since == edge->core_since && try->summary.pool == edge->slabs;
+    uint64_t named_by = try->by_address ? since : mail->core_since;
+    bool settled = named_by == edge->core_since && try->summary.pool == edge->slabs;
     return err_is(e) || settled ? e : err_make(ERR_NOT_FOUND);
 }
 
@@ -173,6 +204,24 @@ static struct err ask_what_became(struct smtp_session *s, struct msg_committed *
     return answer.committed.error == ERR_NOT_FOUND ? err_make(ERR_NOT_FOUND) : err_none();
 }
 
+/* What core says of recipients that it was not asked for before. */
+static struct err resolved_late(struct smtp_session *s, const struct msg_committed *committed)
+{
+    struct smtp_mail *mail = s->mail;
+    if (committed->error == ERR_NOT_FOUND) {
+        mail->stale = true; /* Core has forgotten the id: it is asked for the recipients. */
+        return err_make(ERR_NOT_FOUND);
+    }
+    for (size_t i = 0; i < committed->outcomes_count && i < mail->recipient_count; i++) {
+        const struct msg_outcome *outcome = &committed->outcomes[i];
+        mail->recipients[i].token = outcome->token;
+        if (committed->error != ERR_NONE && outcome->error != ERR_NONE &&
+            outcome->error != committed->error)
+            smtp_refused_after_all(s, i, (enum err_code)outcome->error, str_null());
+    }
+    return err_none();
+}
+
 /* May yield. One try; ERR_NOT_FOUND: lost with core and without effect. */
 static struct err commit_once(struct smtp_session *s, struct try *try,
                               struct msg_committed *committed_r)
@@ -194,7 +243,9 @@ static struct err commit_once(struct smtp_session *s, struct try *try,
         return err_make(ERR_BUS_BROKEN);
     *committed_r = answer.committed;
     s->mail->core_since = 0; /* over with this message */
-    return err_none();
+    if (answer.committed.next)
+        smtp_known_id_add(edge, answer.committed.next);
+    return try->by_address ? resolved_late(s, &answer.committed) : err_none();
 }
 
 struct err smtp_commit(struct smtp_session *s, struct msg_committed *committed_r)
@@ -205,7 +256,8 @@ struct err smtp_commit(struct smtp_session *s, struct msg_committed *committed_r
         return err_make(ERR_OVER_LIMIT);
     try->recipients =
         arena_take_array(&mail->arena, mail->recipient_count, sizeof *try->recipients);
-    if (!try->recipients)
+    try->addresses = arena_take_array(&mail->arena, mail->recipient_count, sizeof *try->addresses);
+    if (!try->recipients || !try->addresses)
         return err_make(ERR_OVER_LIMIT);
     world_random(s->base.edge->world, mail->token, sizeof mail->token);
     sha256_end(&mail->body.digest, try->digest);

@@ -42,7 +42,7 @@ static void mail_clear(struct smtp_mail *mail)
     arena_reset(&mail->arena);
     mail->core_since = mail->message = mail->size = 0;
     mail->reverse_path = str_null();
-    mail->utf8 = mail->any_refused = mail->stale = false;
+    mail->utf8 = mail->any_refused = mail->unnamed = mail->stale = false;
     mail->body_type = SMTP_7BIT;
     mail->recipients = NULL;
     mail->recipient_count = mail->recipient_room = mail->domain_count = 0;

@@ -7,6 +7,7 @@
 #define EDGE_SMTP_MAIL_H
 
 #include "edge/smtp/body.h"
+#include "edge/smtp/known.h"
 
 enum {
     SMTP_ENVELOPE_MAX = 4 << 20, /* octets of addresses, answers and their parsing */
@@ -17,7 +18,7 @@ enum {
 /* An accepted recipient. */
 struct smtp_recipient {
     struct str address; /* addr_print form */
-    uint32_t token;     /* core's name for it */
+    uint32_t token;     /* core's name for it; 0: core was not asked (known.h) */
 };
 
 /* A recipient that core was asked about before its command's turn came. */
@@ -42,8 +43,10 @@ struct smtp_mail {
     size_t domain_count; /* different domains of the recipients */
     struct smtp_expected *expected;
     size_t expected_count, expected_next;
-    bool any_refused; /* a recipient was */
-    bool stale;       /* some recipients were accepted by a core that is gone */
+    uint64_t expected_since; /* the core that said, or would say, so */
+    bool unnamed;            /* some recipients have no token */
+    bool any_refused;        /* a recipient was */
+    bool stale;              /* some recipients were accepted by a core that is gone */
     struct smtp_body body;
 };
 
@@ -51,6 +54,7 @@ struct smtp_mail {
 struct smtp_shared {
     SLIST_HEAD(, smtp_mail) mails;
     size_t mails_kept;
+    struct smtp_known known;
     struct smtp_parking parking;
     struct arena scratch; /* for one command's parsing; void at the next yield */
 };

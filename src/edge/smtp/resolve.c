@@ -11,6 +11,7 @@
 
 #include "edge/line.h"
 #include "edge/smtp/commands.h"
+#include "edge/smtp/reply.h"
 
 enum {
     SHORTEST_RCPT = 13, /* RCPT TO:<a@b>, without CR LF */
@@ -28,7 +29,7 @@ static bool expected_take(struct smtp_session *s, struct str address, struct msg
 {
     struct smtp_mail *mail = s->mail;
     if (mail->expected_next >= mail->expected_count ||
-        mail->core_since != s->base.edge->core_since ||
+        mail->expected_since != s->base.edge->core_since ||
         !str_eq(mail->expected[mail->expected_next].address, address))
         return false;
     *answer_r = mail->expected[mail->expected_next++].answer;
@@ -157,38 +158,88 @@ static struct err ask(struct smtp_session *s, const struct question *question,
 }
 
 static struct err answers_keep(struct smtp_session *s, const struct question *question,
-                               const struct msg_resolved *resolved)
+                               const struct msg_answer *answers)
 {
     struct smtp_mail *mail = s->mail;
-    mail->message = resolved->message;
     mail->expected = arena_take_array(&mail->arena, question->count, sizeof *mail->expected);
     mail->expected_count = mail->expected_next = 0;
+    mail->expected_since = s->base.edge->core_since;
     if (!mail->expected)
         return err_make(ERR_OVER_LIMIT);
     for (size_t i = 0; i < question->count; i++)
         mail->expected[i] =
-            (struct smtp_expected){.address = question->at[i].text, .answer = resolved->answers[i]};
+            (struct smtp_expected){.address = question->at[i].text, .answer = answers[i]};
     mail->expected_count = question->count;
     return err_none();
 }
 
-struct err smtp_resolve(struct smtp_session *s, struct str address, struct msg_answer *answer_r)
+/* --- Answered without core --- */
+
+/* Core's word counts for a while; what it said before a change that it told counts no more. */
+static void known_learn(struct smtp_session *s, const struct question *question,
+                        const struct msg_answer *answers)
+{
+    struct str server = str_from(s->base.server);
+    for (size_t i = 0; i < question->count; i++) {
+        if (answers[i].error == ERR_NONE && answers[i].lasts)
+            smtp_known_add(s->base.edge, question->at[i].text, server);
+    }
+}
+
+static bool are_known(struct smtp_session *s, const struct question *question)
+{
+    struct edge *edge = s->base.edge;
+    if (!edge->core_up || s->mail->size > SMTP_KNOWN_SIZE)
+        return false;
+    for (size_t i = 0; i < question->count; i++)
+        if (!smtp_known_has(edge, question->at[i].text, str_from(s->base.server)))
+            return false;
+    return true;
+}
+
+/* COMMIT names them, or they are asked for before it. */
+static struct err accept_known(struct smtp_session *s, const struct question *question)
+{
+    struct msg_answer *answers =
+        arena_take_array(&s->mail->arena, question->count, sizeof *answers);
+    if (!answers)
+        return err_make(ERR_OVER_LIMIT);
+    for (size_t i = 0; i < question->count; i++)
+        answers[i] = (struct msg_answer){.reply = 250};
+    s->mail->unnamed = true;
+    return answers_keep(s, question, answers);
+}
+
+/* --- Answered by core --- */
+
+/* May yield. */
+static struct err ask_core(struct smtp_session *s, const struct question *question)
 {
     struct smtp_mail *mail = s->mail;
-    struct question question;
+    struct edge *edge = s->base.edge;
     struct msg_resolved resolved;
+    uint64_t changes = edge->directory_changes;
+    struct err e = ask(s, question, &resolved);
+    if (err_is(e))
+        return e;
+    /* Recipients that an earlier core accepted must be named again before the commit. */
+    if (mail->recipient_count > 0 && mail->core_since != edge->core_since)
+        mail->stale = true;
+    mail->core_since = edge->core_since;
+    mail->message = resolved.message;
+    if (changes == edge->directory_changes)
+        known_learn(s, question, resolved.answers);
+    return answers_keep(s, question, resolved.answers);
+}
+
+struct err smtp_resolve(struct smtp_session *s, struct str address, struct msg_answer *answer_r)
+{
+    struct question question;
     if (expected_take(s, address, answer_r))
         return err_none();
     struct err e = question_make(s, address, &question);
     if (!err_is(e))
-        e = ask(s, &question, &resolved);
-    if (err_is(e))
-        return e;
-    /* Recipients that an earlier core accepted must be named again before the commit. */
-    if (mail->recipient_count > 0 && mail->core_since != s->base.edge->core_since)
-        mail->stale = true;
-    mail->core_since = s->base.edge->core_since;
-    e = answers_keep(s, &question, &resolved);
+        e = are_known(s, &question) ? accept_known(s, &question) : ask_core(s, &question);
     if (err_is(e))
         return e;
     return expected_take(s, address, answer_r) ? err_none() : err_make(ERR_TRY_LATER);
@@ -202,6 +253,23 @@ static void number_renew(struct smtp_session *s)
     if (s->mail->core_since == edge->core_since)
         edge_tell(edge, &msg);
     s->mail->number = ++edge->transactions;
+}
+
+void smtp_refused_after_all(struct smtp_session *s, size_t recipient, enum err_code error,
+                            struct str text)
+{
+    struct str address = s->mail->recipients[recipient].address;
+    smtp_known_drop(s->base.edge, address, str_from(s->base.server));
+    smtp_tell_refused(s, "RCPT", error, address, text);
+}
+
+bool smtp_may_name_addresses(const struct smtp_session *s)
+{
+    const struct smtp_mail *mail = s->mail;
+    size_t octets = 0;
+    for (size_t i = 0; i < mail->recipient_count; i++)
+        octets += mail->recipients[i].address.n;
+    return mail->unnamed && !mail->stale && mail->core_since == 0 && octets <= PIECE_OCTETS;
 }
 
 struct err smtp_resolve_again(struct smtp_session *s)
@@ -220,11 +288,16 @@ struct err smtp_resolve_again(struct smtp_session *s)
         return e;
     mail->core_since = s->base.edge->core_since;
     for (size_t i = 0; i < question.count; i++) {
-        if (resolved.answers[i].error != ERR_NONE)
-            return err_make(ERR_TRY_LATER);
-        mail->recipients[i].token = resolved.answers[i].token;
+        const struct msg_answer *answer = &resolved.answers[i];
+        mail->recipients[i].token = answer->token;
+        if (answer->error == ERR_NONE)
+            continue;
+        smtp_refused_after_all(s, i, (enum err_code)answer->error, answer->text);
+        e = err_make(ERR_TRY_LATER); /* and then RCPT is answered with the reason */
     }
+    if (err_is(e))
+        return e;
     mail->message = resolved.message;
-    mail->stale = false;
+    mail->stale = mail->unnamed = false;
     return err_none();
 }

@@ -11,9 +11,17 @@
 struct err smtp_resolve(struct smtp_session *s, struct str address, struct msg_answer *answer_r);
 
 /*
- * May yield. Core went away since the recipients were accepted: names the transaction to the core
- * that is there now, as a new one. ERR_TRY_LATER where it does not accept every recipient again.
+ * May yield. Names the recipients to the core that is there now, in a new transaction: core went
+ * away since they were accepted, or some were accepted without it (known.h). An error where it does
+ * not accept every one of them.
  */
 struct err smtp_resolve_again(struct smtp_session *s);
+
+/* May COMMIT name the recipients' addresses itself? Where core was not asked for any of them. */
+bool smtp_may_name_addresses(const struct smtp_session *s);
+
+/* Core refuses whom the client was told to be accepted: for the trace, and known no more. */
+void smtp_refused_after_all(struct smtp_session *s, size_t recipient, enum err_code error,
+                            struct str text);
 
 #endif

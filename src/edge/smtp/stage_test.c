@@ -61,26 +61,47 @@ static struct msg_answer rule_for(struct str address, struct str server)
     return (struct msg_answer){.reply = 250};
 }
 
+static void resolve_answer(struct stage_core *core, struct msg *msg, uint32_t call)
+{
+    if (!core->holds) {
+        answer(core, msg, call);
+        return;
+    }
+    must(core->held_count < STAGE_HELD);
+    msg_set_call(msg, call);
+    core->held[core->held_count++] = *msg;
+}
+
+static struct msg_answer answer_for(const struct stage_core *core, struct str address,
+                                    struct str server, size_t place)
+{
+    struct msg_answer answer = rule_for(address, server);
+    if (core->refuses != ERR_NONE)
+        answer = (struct msg_answer){.error = (uint16_t)core->refuses,
+                                     .reply = (uint16_t)err_row(core->refuses)->smtp};
+    /* The token tells commit whether this one is over quota. */
+    bool quota = str_starts(address, STR("quota"));
+    answer.lasts = answer.reply == 250 && !str_starts(address, STR("brief"));
+    answer.token = (uint32_t)(2 * ((core->resolves + core->commits) * 1000 + place) + quota);
+    return answer;
+}
+
 static void resolve(struct stage_core *core, const struct msg_resolve *resolve)
 {
     struct msg msg = {.kind = MSG_resolved};
     struct msg_resolved *resolved = &msg.resolved;
+    struct arena *arena = core->holds ? &core->held_arena : &core->arena;
     arena_reset(&core->arena);
     if (++core->resolves == core->silent_resolve)
         return;
     resolved->message = core->next_message;
     resolved->answers_count = resolve->recipients_count;
     resolved->answers =
-        arena_take_array(&core->arena, resolve->recipients_count, sizeof *resolved->answers);
+        arena_take_array(arena, resolve->recipients_count, sizeof *resolved->answers);
     must(resolved->answers);
-    for (size_t i = 0; i < resolve->recipients_count; i++) {
-        struct str address = resolve->recipients[i].text;
-        resolved->answers[i] = rule_for(address, resolve->server);
-        /* The token tells commit whether this one is over quota. */
-        bool quota = str_starts(address, STR("quota"));
-        resolved->answers[i].token = (uint32_t)(2 * (core->resolves * 1000 + i) + quota);
-    }
-    answer(core, &msg, resolve->call);
+    for (size_t i = 0; i < resolve->recipients_count; i++)
+        resolved->answers[i] = answer_for(core, resolve->recipients[i].text, resolve->server, i);
+    resolve_answer(core, &msg, resolve->call);
 }
 
 /* --- verify ---------------------------------------------------------------------------------- */
@@ -211,34 +232,68 @@ static void keep(struct stage_core *core, const struct msg_commit *commit)
 static void die(struct stage_core *core)
 {
     struct stage *stage = (struct stage *)((char *)core - offsetof(struct stage, core));
-    core->up = false;
+    core->up = core->holds = false;
+    core->held_count = 0;
     link_done(&core->link);
     stage->fake->world.ops->close(&stage->fake->world, core->pool);
     for (size_t i = 0; i < STAGE_UPLOADS; i++)
         upload_end(&core->uploads[i]);
 }
 
-static void commit(struct stage_core *core, const struct msg_commit *commit)
+/* Tokens instead of the addresses. */
+static enum err_code addresses_resolve(const struct stage_core *core, struct msg_commit *commit,
+                                       struct msg_recipient *recipients,
+                                       struct msg_outcome *outcomes)
 {
-    struct msg_outcome outcomes[1000];
-    struct msg msg = {.kind = MSG_committed, .committed = {.outcomes = outcomes}};
-    arena_reset(&core->arena);
-    core->commits++;
-    bool lost = core->commit_lost;
-    core->commit_lost = false;
-    msg.committed.error = (uint16_t)core->commit_error;
-    msg.committed.outcomes_count = commit->recipients_count;
+    enum err_code refused = ERR_NONE;
+    must(commit->recipients_count == 0 && commit->client.n > 0);
+    if (commit->message != core->next_message)
+        return ERR_NOT_FOUND;
+    for (size_t i = 0; i < commit->addresses_count; i++) {
+        struct msg_answer answer = answer_for(core, commit->addresses[i].text, commit->server, i);
+        recipients[i].token = answer.token;
+        outcomes[i] = (struct msg_outcome){.token = answer.token, .error = answer.error};
+        if (answer.error != ERR_NONE)
+            refused = ERR_TRY_LATER;
+    }
+    commit->recipients = recipients;
+    commit->recipients_count = commit->addresses_count;
+    return refused;
+}
+
+static void outcomes_of(const struct msg_commit *commit, struct msg_outcome *outcomes)
+{
     for (size_t i = 0; i < commit->recipients_count; i++)
         outcomes[i] = (struct msg_outcome){
             .token = commit->recipients[i].token,
             .error = commit->recipients[i].token & 1 ? ERR_QUOTA_FULL : ERR_NONE,
         };
-    if (core->commit_error == ERR_NONE && !lost)
-        keep(core, commit);
-    msg.committed.message = core->next_message - 1;
+}
+
+static void commit(struct stage_core *core, const struct msg_commit *asked)
+{
+    struct msg_outcome outcomes[1000];
+    struct msg_recipient recipients[1000];
+    struct msg_commit commit = *asked;
+    struct msg msg = {.kind = MSG_committed, .committed = {.outcomes = outcomes}};
+    enum err_code error = core->commit_error;
+    arena_reset(&core->arena);
+    core->commits++;
+    core->by_address += commit.addresses_count > 0;
+    if (error == ERR_NONE && commit.addresses_count > 0)
+        error = addresses_resolve(core, &commit, recipients, outcomes);
+    if (error == ERR_NONE)
+        outcomes_of(&commit, outcomes);
+    if (error == ERR_NONE && !core->commit_lost)
+        keep(core, &commit);
+    core->commit_lost = false;
     core->commit_error = ERR_NONE;
+    msg.committed.error = (uint16_t)error;
+    msg.committed.outcomes_count = commit.recipients_count;
+    msg.committed.message = core->next_message - 1;
+    msg.committed.next = error != ERR_NONE || core->gives_no_ids ? 0 : core->next_message;
     if (!core->commit_silent)
-        answer(core, &msg, commit->call);
+        answer(core, &msg, commit.call);
 }
 
 static void ask_commit(struct stage_core *core, const struct msg_ask_commit *ask)
@@ -347,6 +402,30 @@ void stage_core_start(struct stage *stage)
     stage_settle(stage);
 }
 
+void stage_core_release(struct stage *stage)
+{
+    struct stage_core *core = &stage->core;
+    fake_role_enter(stage->fake, stage->core_role);
+    for (size_t i = 0; i < core->held_count; i++)
+        must(!err_is(link_send(&core->link, &core->held[i])));
+    if (core->changes_behind)
+        must(!err_is(link_send(&core->link, &(struct msg){.kind = MSG_directory_changed})));
+    core->changes_behind = false;
+    fake_role_enter(stage->fake, 0);
+    core->holds = false;
+    core->held_count = 0;
+    arena_reset(&core->held_arena);
+    stage_settle(stage);
+}
+
+void stage_core_changes(struct stage *stage)
+{
+    fake_role_enter(stage->fake, stage->core_role);
+    must(!err_is(link_send(&stage->core.link, &(struct msg){.kind = MSG_directory_changed})));
+    fake_role_enter(stage->fake, 0);
+    stage_settle(stage);
+}
+
 void stage_core_die(struct stage *stage)
 {
     fake_role_enter(stage->fake, stage->core_role);
@@ -400,6 +479,7 @@ void stage_open(struct stage *stage, struct str conf_text, const struct fake_set
     for (size_t i = 0; i < STAGE_UPLOADS; i++)
         buf_init(&stage->core.uploads[i].body, STAGE_BODY_MAX);
     arena_init(&stage->core.arena, 4 << 20);
+    arena_init(&stage->core.held_arena, 4 << 20);
     conf_open(stage, conf_text);
     stage->fake = fake_world_open(seed, settings);
     stage->edge_role = fake_role_open(stage->fake, "edge");
@@ -441,6 +521,7 @@ void stage_close(struct stage *stage)
     must(fake_role_handles(stage->fake, stage->edge_role) == 0);
     fake_world_close(stage->fake);
     arena_done(&stage->core.arena);
+    arena_done(&stage->core.held_arena);
     arena_done(&stage->conf_arena);
     buf_done(&stage->core.body);
     buf_done(&stage->core.received);

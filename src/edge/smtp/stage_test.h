@@ -9,10 +9,13 @@
  * else 550 5.1.1. verify   bob -> 250 with name and mailbox, j -> 553 with two candidates, staff ->
  * a list, moved
  *            -> 551, zhang -> a name in UTF-8; all others 550
+ *            A 250 lasts, but for "brief".
  *   commit   every message is kept (the last one can be looked at); a recipient "quota" of LMTP
- * gets QUOTA_FULL; `commit_error` refuses the next message as a whole
+ * gets QUOTA_FULL; `commit_error` refuses the next message as a whole. With addresses: as resolve
+ *            would, and one that is refused refuses the message; the id must be the next one
  *
- * Message ids count from 1.
+ * Message ids count from 1. The id that is given ahead is the next one, until another message has
+ * it.
  */
 #ifndef EDGE_SMTP_STAGE_TEST_H
 #define EDGE_SMTP_STAGE_TEST_H
@@ -27,6 +30,7 @@ enum {
     STAGE_UPLOADS = 4,
     STAGE_BODY_MAX = 64 << 20,
     STAGE_TOKENS = 64,
+    STAGE_HELD = 16,
 };
 
 struct stage_upload {
@@ -55,8 +59,15 @@ struct stage_core {
     bool commit_lost;                     /* ... and had no effect */
     struct stage_try tries[STAGE_TOKENS]; /* commits that had an effect; the oldest go first */
 
+    enum err_code refuses; /* NONE, or what every recipient is refused with from now on */
+    bool holds;            /* answers to resolve are kept until stage_core_release */
+    bool changes_behind;   /* what is released is followed by a change of the directory */
+    struct msg held[STAGE_HELD];
+    size_t held_count;
+    struct arena held_arena;
     size_t silent_resolve; /* the resolve of this number is not answered; 0: all are */
-    size_t resolves, commits, messages, forgets, refusals, upload_pieces;
+    bool gives_no_ids;     /* ahead */
+    size_t resolves, commits, by_address, messages, forgets, refusals, upload_pieces;
     uint64_t seen, unseen; /* how many, and the last that was unseen */
     uint64_t last_unseen;
     uint64_t still_open; /* tries that were told to be so */
@@ -98,6 +109,10 @@ void stage_settle(struct stage *stage);
 void stage_pass(struct stage *stage, int64_t ns);
 
 void stage_core_die(struct stage *stage);
+/* What it held is said, and nothing is held any more. */
+void stage_core_release(struct stage *stage);
+/* Core says that its directory changed. */
+void stage_core_changes(struct stage *stage);
 /* A new core: it knows nothing of transactions and uploads, but what it made durable. */
 void stage_core_start(struct stage *stage);
 
