@@ -309,7 +309,7 @@ static void outcomes_set(const struct request *request, struct msg_committed *co
             .token = request->msg.commit.recipients[i].token, .error = (uint16_t)e.code};
 }
 
-/* The transaction is the caller's to release; none where there is an error. */
+/* The transaction, where there is one, is the caller's to release; also with an error. */
 static struct err transaction_take_over(struct request *request, struct msg_committed *committed,
                                         struct transaction **transaction_r)
 {

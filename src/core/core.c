@@ -62,7 +62,7 @@ static void directory_configure(struct core *core)
     };
 }
 
-/* To the edges that answer RCPT ahead of us for whom we accepted a moment ago. One that is not
+/* To the edges that answer RCPT by themselves for whom we accepted a moment ago. One that is not
  * reached says 451 at the end of the message instead of 550 at RCPT. */
 static void directory_changed(struct partition_watch *watch)
 {

@@ -663,7 +663,7 @@ static void a_command_that_takes_long_shows_that_it_lives(void **state)
     assert_int_equal(cli->pulses, took / CONTROL_PULSE);
 }
 
-/* They answer RCPT ahead of core for those whom it accepted. */
+/* They answer RCPT by themselves for those whom it accepted. */
 static void mx_edges_are_told_that_the_directory_changed(void **state)
 {
     (void)state;
