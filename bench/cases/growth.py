@@ -43,5 +43,5 @@ def messages(stage):
 def accounts(stage):
     for count in ACCOUNTS[stage.size]:
         with Veredus(stage.folder, accounts=count) as server:
-            Contest(stage, f"accept 1 KB, 10, reused, {count} accounts", [server], size=KB, sessions=SESSIONS,
+            Contest(stage, f"accounts: {count}", [server], size=KB, sessions=SESSIONS,
                     each=REUSED, accounts=count).run()
