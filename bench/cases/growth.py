@@ -7,7 +7,7 @@ from peers.postfix import Postfix
 from peers.veredus import Veredus
 
 STORED = {"quick": (100,), "core": (10**4, 10**5), "full": (10**4, 10**5, 10**6, 10**7)}
-STORED_PEER = {"quick": (100,), "core": (10**4,), "full": (10**4, 10**5)}
+STORED_PEER = {"quick": (100,), "core": (), "full": (10**4, 10**5)}
 ACCOUNTS = {"quick": (10,), "core": (10, 10**4), "full": (10, 10**3, 10**5)}
 SESSIONS = 10
 SECONDS = 4
@@ -30,10 +30,12 @@ def look(stage, server, numbers, stored):
 
 
 def messages(stage):
-    for kind, levels in ((Veredus, STORED), (Postfix, STORED_PEER)):
+    for kind, levels in ((Veredus, STORED[stage.size]), (Postfix, STORED_PEER[stage.size])):
+        if not levels:
+            continue
         with kind(stage.folder) as server:
             numbers = Numbers()
-            for stored in levels[stage.size]:
+            for stored in levels:
                 fill(server, stored, numbers)
                 look(stage, server, numbers, stored)
                 if server.pop3:
