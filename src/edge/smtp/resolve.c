@@ -4,6 +4,9 @@
  * command is parsed and judged again when its turn comes, and takes an answer only if it asks the
  * very question that was answered. A RCPT that does not parse is left out; it fails by itself.
  *
+ * Where all of a question's recipients are known (known.h) core is not asked at all: they get a 250
+ * and no token, and the commit sees to it that core resolves them.
+ *
  * A packet does not hold the longest 1,000 addresses: what is too much for one message is asked in
  * pieces, in the same transaction. Between two of them core may change; then no answer counts.
  */
