@@ -214,7 +214,7 @@ what else it can do.
 
 **The machine**: {processors} processors ({model}), {memory_gb} GB, {system}. Veredus at commit
 {commit}. The generator (`bench/load`) shares the processors with the server it drives.
-
+{others}
 **How it is measured**: every server gets the same messages from the same generator with the same settings, in turns,
 round after round; figures are medians of {rounds} rounds. A timed run lasts at least 3 s. The generator pipelines MAIL,
 RCPT and DATA where PIPELINING is offered, as mail servers do, but in the rows "one by one". "each" is a connection for
@@ -242,11 +242,21 @@ ROOT_WITHOUT = "This machine's root file system has none: a sync is cheaper ther
 SERVERS_HEAD = ["server", "version", "settings"]
 
 
+def other_commits(results, commit):
+    """Rows that an earlier run measured, by the commit that it measured."""
+    cases = {}
+    for row in results.rows:
+        if row["server"].startswith("veredus") and row["commit"] != commit:
+            cases.setdefault(row["commit"], {})[f'{row["case"]} ({row["disk"]})'] = True
+    return "".join(f"Measured at commit {other}: {'; '.join(names)}.\n" for other, names in cases.items())
+
+
 def head(results, facts, kinds):
     full = any(row.get("size") == "full" for row in results.rows)
     others = sorted(row["others"] for row in results.rows if "others" in row and row["server"] in ("sink", "veredus"))
     return HEAD.format(
-        **facts, rounds=max((row.get("round", 0) + 1 for row in results.rows), default=0),
+        **facts, others=other_commits(results, facts["commit"]),
+        rounds=max((row.get("round", 0) + 1 for row in results.rows), default=0),
         others_middle=others[len(others) // 2] if others else 0, others_most=others[-1] if others else 0,
         part="so do the peers." if full else PART_OF_PEERS, root=ROOT_JOURNAL if facts["journal"] else ROOT_WITHOUT,
         servers=table(SERVERS_HEAD, [[kind.title, kind.version(), kind.stated] for kind in kinds]))

@@ -46,7 +46,7 @@ struct smtp_mail {
     uint64_t expected_since; /* the core that said, or would say, so */
     bool unnamed;            /* some recipients have no token */
     bool any_refused;        /* a recipient was */
-    bool stale;              /* some recipients were accepted by a core that is gone */
+    bool stale; /* core must be asked for all of them again: it is another, or forgot the id */
     struct smtp_body body;
 };
 
