@@ -17,6 +17,7 @@ enum bus_role {
     ROLE_PARENT,
     ROLE_CORE,
     ROLE_MX,
+    ROLE_SUB,
     ROLE_BOX,
     ROLE_CLI,
     ROLE_COUNT
@@ -26,6 +27,7 @@ enum bus_sender {
     FROM_PARENT = 1 << ROLE_PARENT,
     FROM_CORE = 1 << ROLE_CORE,
     FROM_MX = 1 << ROLE_MX,
+    FROM_SUB = 1 << ROLE_SUB,
     FROM_BOX = 1 << ROLE_BOX,
     FROM_CLI = 1 << ROLE_CLI,
 };
@@ -41,6 +43,7 @@ enum try_end {
 enum {
     SLAB_SIZE = 16 * 1024,
     BUS_PACKET_MAX = 128 * 1024, /* octets of one packet; a packet holds several messages */
+    CONFIGURATION_PART = 64 * 1024,
     ADMIN_INPUT_PIECE = 32 * 1024,
     ADMIN_INPUT_MAX = 64 * 1024 * 1024, /* octets of all pieces for one command */
 };

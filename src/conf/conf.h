@@ -23,7 +23,11 @@
 enum listen_protocol {
     LISTEN_SMTP,
     LISTEN_LMTP,
-    LISTEN_POP3
+    LISTEN_POP3,
+    LISTEN_POP3S,       /* in TLS from its first octet (RFC 8314) */
+    LISTEN_SUBMISSION,  /* RFC 6409 */
+    LISTEN_SUBMISSIONS, /* in TLS from its first octet (RFC 8314) */
+    LISTEN_PROTOCOLS
 };
 
 enum conf_log {

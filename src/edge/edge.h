@@ -23,9 +23,9 @@ enum {
     EDGE_FIBERS = 4096,       /* handlers that run or wait for core at once; for the role table */
     EDGE_READ_BUFFERS = 2048, /* of STREAM_READ_SIZE, lent to busy streams */
     EDGE_REFUSED_PER_SECOND = 50, /* `refused` messages; the rest is only counted in the log */
-    EDGE_PROTOCOLS = 3,           /* enum listen_protocol */
-    EDGE_SCRATCH_MAX = 8 << 20,   /* octets of one scratch arena */
-    EDGE_SCRATCH_KEPT = 64,       /* unused scratch arenas that keep a block */
+    EDGE_PROTOCOLS = LISTEN_PROTOCOLS,
+    EDGE_SCRATCH_MAX = 8 << 20, /* octets of one scratch arena */
+    EDGE_SCRATCH_KEPT = 64,     /* unused scratch arenas that keep a block */
 };
 #define EDGE_CORE_WAIT (5 * NS_PER_SECOND)    /* a command waits so long for core to be there */
 #define EDGE_CORE_ALONE NS_PER_SECOND         /* without a link to core: when to ask for one */
@@ -120,7 +120,7 @@ struct edge {
     struct log *log;
     struct fiber_pool *fibers;
     struct stream_pool *streams;
-    enum bus_role role; /* ROLE_MX or ROLE_BOX */
+    enum bus_role role; /* ROLE_MX, ROLE_SUB or ROLE_BOX */
     uint32_t instance;
     const struct conf *conf; /* for new sessions; all configurations outlive the edge */
     const struct edge_protocol *protocols[EDGE_PROTOCOLS];

@@ -1,6 +1,6 @@
 /*
- * struct stream: a connection's bytes, in and out, for one session. Plain today; TLS will stand
- * behind the same calls.
+ * struct stream: a connection's bytes, in and out, for one session, plain or in TLS behind the same
+ * calls.
  *
  * Reading is driven by the loop: when bytes arrive, `input` is called on the loop's stack with the
  * stream; it looks at stream_pending, takes whole commands with stream_take, and starts a fiber for

@@ -1,0 +1,103 @@
+/*
+ * TLS for streams, server side: the only place that knows OpenSSL's SSL. Certificates are shown,
+ * private keys are not here: what a handshake wants signed goes to a struct tls_signer, which may
+ * yield (core signs). TLS 1.2 and 1.3, forward-secret AEAD suites, no renegotiation, compression or
+ * early data; tickets in 1.3 only (doc/access.md, 2).
+ *
+ * A struct tls_server is what an edge shows on its listeners: a set of identities, one ALPN name.
+ * It does not change but for its ticket keys; a new set of certificates is a new server, and
+ * sessions of the old one go on with it until they end.
+ *
+ * What a stream does with it is in sys/stream.h.
+ */
+#ifndef SYS_TLS_H
+#define SYS_TLS_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+
+enum {
+    TLS_CHAIN_MAX = 10,  /* certificates of a chain */
+    TLS_NAMES_MAX = 100, /* host names of a certificate */
+    TLS_IDENTITIES_MAX = 256,
+    TLS_SIGNATURE_MAX = 1024, /* octets: RSA of 8192 bits */
+    TLS_RANDOMS = 64,
+    TLS_TICKET_NAME = 16,
+    TLS_TICKET_KEY = 32,
+    TLS_TICKET_KEYS_MAX = 3,
+    TLS_BINDING_MAX = 64, /* octets of a channel binding */
+};
+
+/* What is to be signed, in parts that cannot be mistaken for anything else. */
+struct tls_signing {
+    uint32_t key;       /* of the identity */
+    uint16_t scheme;    /* SignatureScheme (RFC 8446 4.2.3) */
+    struct str randoms; /* TLS 1.2: the client's and the server's; empty: TLS 1.3 */
+    struct str what;    /* TLS 1.2: ServerECDHParams; TLS 1.3: the transcript hash */
+};
+
+struct tls_signer {
+    /* May yield. At most TLS_SIGNATURE_MAX octets. */
+    struct err (*sign)(void *arg, const struct tls_signing *what, unsigned char *signature_r,
+                       size_t *length_r);
+    void *arg;
+};
+
+/* Texts and arrays are borrowed for the call. */
+struct tls_identity {
+    uint32_t key;
+    bool standard;           /* shown where no name fits; the first, if none is */
+    const struct str *names; /* A-labels in lower case; "*.example.test" stands for one label */
+    size_t name_count;
+    const struct str *chain; /* DER, its own first */
+    size_t chain_count;
+};
+
+struct tls_server;
+
+struct tls_server_settings {
+    const char *alpn; /* "pop3", "imap", "smtp": a client that names others only is refused */
+    bool client_certificates; /* asked for; none, and any, is accepted: see tls_facts */
+    struct tls_signer signer;
+};
+
+/* Several identities may have the same name: RSA and ECDSA, as the client can. ERR_CONFIG with a
+ * literal as detail: a chain that cannot be read or a key type that is neither RSA nor ECDSA;
+ * ERR_NO_MEMORY. */
+struct err tls_server_new(const struct tls_server_settings *settings,
+                          const struct tls_identity *identities, size_t count,
+                          struct tls_server **server_r);
+/* The caller's hold; streams have their own. NULL is allowed. */
+void tls_server_release(struct tls_server *server);
+
+struct tls_ticket_key {
+    unsigned char name[TLS_TICKET_NAME];
+    unsigned char aes[TLS_TICKET_KEY];
+    unsigned char mac[TLS_TICKET_KEY];
+};
+
+/* The first seals. Without any no tickets are given. Copied; older ones are wiped. */
+void tls_server_tickets(struct tls_server *server, const struct tls_ticket_key *keys, size_t count);
+
+/* Before the sandbox closes: what OpenSSL loads late. False: no memory. Once in a process; what it
+ * holds goes with the process. */
+bool tls_prepare(void);
+
+/* What was agreed on; texts are literals or the stream's, until it is done. */
+struct tls_facts {
+    struct str version; /* "TLSv1.3" */
+    struct str cipher;  /* "TLS_AES_256_GCM_SHA384" */
+    unsigned bits;      /* of the cipher's key */
+    struct str name;    /* SNI; may be empty */
+    bool resumed;
+    bool has_certificate;          /* the client's, proved to be its own */
+    unsigned char certificate[32]; /* SHA-256 of its DER */
+};
+
+enum tls_binding {
+    TLS_BINDING_EXPORTER, /* tls-exporter (RFC 9266): TLS 1.3, or 1.2 with extended master secret */
+    TLS_BINDING_END_POINT, /* tls-server-end-point (RFC 5929 4) */
+};
+
+#endif
