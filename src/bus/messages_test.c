@@ -81,12 +81,17 @@ static void any_list(struct given *given, const struct field *list, void *in, si
     memcpy((char *)in + list->count_offset, &count, sizeof(count));
 }
 
+static size_t longest(const struct field *list)
+{
+    return list->most < LONGEST_LIST ? list->most : LONGEST_LIST;
+}
+
 static struct msg any_message(struct given *given, enum msg_kind kind)
 {
     struct msg msg = {.kind = kind};
     for (const struct field *field = shape_of(kind)->fields; field->name; field++) {
         if (field->type == FIELD_list)
-            any_list(given, field, msg_body(&msg), next(given) % (LONGEST_LIST + 1));
+            any_list(given, field, msg_body(&msg), next(given) % (longest(field) + 1));
         else
             any_scalar(given, field, msg_body(&msg));
     }
