@@ -412,8 +412,9 @@ static void printing_tells_all_but_secrets(void **state)
                                 .user = STR("a\"b\n"),
                                 .password = STR("hush")}};
     msg_print(&given->packet, &msg);
-    assert_str(buf_str(&given->packet), STR("login call=3 protocol=2 client=\"192.0.2.1\" "
-                                            "user=\"a\\\"b\\x0a\" password=(secret)"));
+    assert_str(buf_str(&given->packet), STR("login call=3 protocol=2 encrypted=0 mechanism=0 "
+                                            "client=\"192.0.2.1\" user=\"a\\\"b\\x0a\" "
+                                            "as=\"\" password=(secret)"));
     buf_clear(&given->packet);
     msg = (struct msg){.kind = MSG_fetch, .fetch = {.slabs = slabs, .slabs_count = 1}};
     msg_print(&given->packet, &msg);
