@@ -43,6 +43,7 @@ enum partition_kind {
     PARTITION_QUEUE = 4,     /* by shard */
     PARTITION_TRACE = 5,     /* by day since 1970 << 8 | shard */
     PARTITION_RESENT = 6,    /* endings of sessions that a client may repeat; one, id 0 */
+    PARTITION_AUDIT = 7,     /* by day since 1970 << 8; store/audit.h */
 };
 
 struct partition {
