@@ -59,6 +59,10 @@ struct str sasl_name(enum sasl_mechanism mechanism);
 
 /* --- What clients say ------------------------------------------------------------------------ */
 
+/* UTF-8 without NUL, 1 to SASL_NAME_MAX octets: for names that come alone (LOGIN, EXTERNAL, USER);
+ * the parsers below ask it themselves. */
+bool sasl_name_is_valid(struct str name);
+
 struct sasl_plain {
     struct str as, user, password;
 };
@@ -93,8 +97,9 @@ struct scram_final {
 struct err scram_final_parse(struct str message, struct arena *arena, struct scram_final *final_r);
 
 struct sasl_bearer {
-    struct str user; /* a= or user=; may be empty */
-    struct str token;
+    struct str user;  /* a= or user=; may be empty */
+    struct str token; /* OAUTHBEARER: empty where the client only asks what is wanted (RFC 7628 4.3)
+                         or has another scheme than Bearer: it is to be told */
 };
 struct err sasl_oauthbearer_parse(struct str message, struct arena *arena,
                                   struct sasl_bearer *bearer_r);
