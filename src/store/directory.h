@@ -1,7 +1,7 @@
 /*
  * The directory: who lives here. Domains, accounts, aliases, mailing lists, moved users and
- * catch-alls, kept in PARTITION_DIRECTORY; look-ups for RCPT, VRFY, EXPN and log-ins; the
- * operator's changes.
+ * catch-alls, kept in PARTITION_DIRECTORY; look-ups for RCPT, VRFY, EXPN and log-ins; what an
+ * account is known by and may send as; the operator's changes.
  *
  * Every address is the name of one thing: an account, an alias, a list or a moved user. Names are
  * found by addr_local_key (format/addr.h), so Bob@ and bob@ are one. A catch-all is an alias whose
@@ -19,10 +19,12 @@
 #ifndef STORE_DIRECTORY_H
 #define STORE_DIRECTORY_H
 
+#include "base/sha256.h"
 #include "format/addr.h"
 #include "store/engine.h"
 #include "store/mailbox.h"
 #include "sys/world.h"
+#include "trust/sasl.h"
 
 enum {
     DIRECTORY_DEPTH_MAX = 16,       /* aliases and lists inside each other */
@@ -32,6 +34,13 @@ enum {
     DIRECTORY_EXPAND_MAX = 1000,    /* lines of an EXPN */
     DIRECTORY_NAME_MAX = 200,       /* octets of a display name */
     DIRECTORY_APPLY_MAX = 64 << 20, /* octets of a text to apply */
+    /* Of an account: */
+    DIRECTORY_APP_PASSWORDS_MAX = 50,
+    DIRECTORY_CERTIFICATES_MAX = 20,
+    DIRECTORY_GRANTS_MAX = 100,
+    DIRECTORY_NETWORKS_MAX = 64, /* it logged in from; the oldest go */
+    DIRECTORY_LABEL_MAX = 100,   /* octets of the name of an application password or certificate */
+    DIRECTORY_NETWORK_TEXT = 64, /* octets of a network as text */
 };
 
 #define DIRECTORY_MAGIC MAGIC('D', 'I', 'R', 'E')
@@ -71,15 +80,71 @@ struct domain {
 /* An account's own word that it has no limit, whatever the server's default is. Stored. */
 #define QUOTA_NONE UINT64_MAX
 
+/* What an account can be used through. Stored. */
+enum directory_service {
+    SERVICE_SMTP = 1, /* submission */
+    SERVICE_POP3 = 2,
+    SERVICE_IMAP = 4,
+    SERVICES_ALL = SERVICE_SMTP | SERVICE_POP3 | SERVICE_IMAP,
+};
+
 struct account {
     uint64_t id;
     uint64_t inbox; /* mailbox id of INBOX */
     int64_t created;
     uint64_t quota; /* octets; 0: the server's default; QUOTA_NONE: no limit */
     bool disabled;
+    uint8_t services_off; /* enum directory_service: switched off */
+    /* Another one after each change of what decides about log-ins: password, application passwords,
+     * certificates, services, disabled. A session, and a cached success, is good for one. */
+    uint64_t credential_version;
     struct str address;  /* addr_print form */
     struct str name;     /* display name; may be empty */
-    struct str password; /* hash (trust/password.h); empty: nobody can log in */
+    struct str password; /* hash (trust/password.h); empty: it has no password */
+    /* To add and set only, with the password: what else is to be kept of it; NULL: nothing, and
+     * what was kept of the old one goes. */
+    const struct password_kept *kept;
+};
+
+/* What mechanisms with a challenge need of a password (trust/sasl.h). */
+struct password_keys {
+    bool has_sha_1, has_sha_256;
+    struct scram_keys sha_1, sha_256;
+};
+
+/* Beside its hash. */
+struct password_kept {
+    unsigned char salt[SCRAM_SALT];
+    uint32_t rounds; /* of the keys; 0: there are none */
+    struct password_keys keys;
+    struct str cram_secret; /* the password itself, for CRAM-MD5; empty: not kept */
+};
+
+/* A password that one program has, made here: it may do less, and is taken back alone. */
+struct app_password {
+    uint64_t id; /* of the account, never used twice */
+    int64_t created;
+    uint8_t services; /* enum directory_service: what it is good for; never more than the account */
+    struct str name;
+    struct str hash;           /* trust/password.h */
+    struct password_keys keys; /* by the account's salt and rounds */
+    uint32_t last_used;        /* days since 1970; 0: never, or not asked for */
+};
+
+struct client_certificate {
+    int64_t created;
+    struct str name;
+    unsigned char fingerprint[SHA256_SIZE]; /* of its DER */
+};
+
+/* What an account is known by, beside the hash of its password. */
+struct credentials {
+    struct password_kept password;      /* its salt and rounds are those of all keys of the account;
+                                           rounds 0: it has none */
+    struct app_password *app_passwords; /* by id */
+    size_t app_password_count;
+    struct client_certificate *certificates; /* oldest first */
+    size_t certificate_count;
 };
 
 struct alias {
@@ -172,9 +237,10 @@ struct err directory_verify(struct directory *directory, struct str text, struct
 struct err directory_expand(struct directory *directory, struct str text, struct arena *arena,
                             struct directory_lines *lines_r);
 
-/* By log-in name: an address, or a local part that only one account has. LOGIN_FAILED where there
- * is no such account; a disabled account is given back (the caller says LOGIN_DISABLED, after it
- * checked the password). */
+/* By log-in name, prepared already (trust/prepare.h): an address, an alias that leads to one
+ * account and to no list, or a local part that only one account has. LOGIN_FAILED where there is no
+ * such account; a disabled account is given back (the caller says LOGIN_DISABLED, after it checked
+ * the password), and so is one whose services are off. */
 struct err directory_login(struct directory *directory, struct str user, struct arena *arena,
                            struct account *account_r);
 
@@ -183,6 +249,67 @@ uint64_t directory_quota(const struct directory *directory, const struct account
 
 struct err directory_account_by_id(struct directory *directory, uint64_t id, struct arena *arena,
                                    struct account *account_r);
+
+/* --- Log-ins --------------------------------------------------------------------------------- */
+
+/*
+ * Read the account first: a session belongs to the credential_version that was read before anything
+ * was compared. Who keeps sessions asks for the version again once a session is in its table, and
+ * whenever PARTITION_DIRECTORY changed; another one, or NOT_FOUND (removed), ends the session.
+ */
+struct err directory_credential_version(struct directory *directory, uint64_t account,
+                                        uint64_t *version_r);
+
+/* Of an account; empty ones where it has none. last_used is not filled in. */
+struct err directory_credentials(struct directory *directory, uint64_t account, struct arena *arena,
+                                 struct credentials *credentials_r);
+
+enum {
+    DIRECTORY_SALT_KEY = 32
+};
+/* What salts of users whom there are not are made of (scram_salt_made_up): made when it is asked
+ * for first, and the same for as long as the store lives. */
+struct err directory_salt_key(struct directory *directory, unsigned char key_r[DIRECTORY_SALT_KEY]);
+
+/* The account that has the certificate. `as` empty: the only one that has it; else the one of this
+ * log-in name, if it has it. LOGIN_FAILED. */
+struct err directory_login_certificate(struct directory *directory,
+                                       const unsigned char fingerprint[SHA256_SIZE], struct str as,
+                                       struct arena *arena, struct account *account_r);
+
+/*
+ * The same password, kept in a better way: `hash` and `kept` replace what is kept of it, and the
+ * credential version stays. CONFLICT unless that is still `version`: then nothing is changed. SCRAM
+ * keys must be by the account's salt and rounds where application passwords have keys by them (else
+ * CONFLICT too). A CRAM secret stays as it is.
+ */
+struct err directory_password_keep(struct directory *directory, uint64_t account, uint64_t version,
+                                   struct str hash, const struct password_kept *kept);
+
+/* The application password was used that day (days since 1970). Writes at most once a day. Not in
+ * PARTITION_DIRECTORY, as what follows neither. */
+struct err directory_app_password_used(struct directory *directory, uint64_t account, uint64_t id,
+                                       uint32_t day);
+
+/* Did the account log in well from this network (CIDR text, "192.0.2.0/24", "2001:db8::/64") on
+ * `since` or later (days since 1970)? */
+struct err directory_network_known(struct directory *directory, uint64_t account,
+                                   struct str network, uint32_t since, bool *known_r);
+/* It logged in well from there on that day. Writes at most once a day for a network; the
+ * DIRECTORY_NETWORKS_MAX newest are kept. An account that was removed is no error. */
+struct err directory_network_note(struct directory *directory, uint64_t account, struct str network,
+                                  uint32_t day);
+
+/* --- Sending --------------------------------------------------------------------------------- */
+
+/*
+ * May the account send as this address? Where mail to it comes to the account and to nobody else,
+ * by the rules of directory_resolve and through no list (its own address, its tags, an alias or a
+ * catch-all that leads to it alone), or where the address or its domain was granted. A disabled
+ * account may not; nobody may as the null path. False is no error; NOT_FOUND: no such account.
+ */
+struct err directory_may_send(struct directory *directory, uint64_t account,
+                              const struct addr *addr, struct arena *arena, bool *may_r);
 
 /* --- Changing -------------------------------------------------------------------------------- */
 
@@ -210,9 +337,14 @@ enum directory_field {
     FIELD_DISABLED = 8,
     FIELD_OWNER = 16,
     FIELD_EXPANDABLE = 32,
+    FIELD_SMTP = 64, /* its bit in services_off; the next two likewise */
+    FIELD_POP3 = 128,
+    FIELD_IMAP = 256,
+    FIELD_SERVICES = FIELD_SMTP | FIELD_POP3 | FIELD_IMAP,
 };
 
-/* Name, password, quota, disabled of `account` are used, and id and inbox given back in it. */
+/* Name, password with `kept`, quota, disabled, services_off of `account` are used, and id and inbox
+ * given back in it. */
 struct err directory_account_add(struct directory *directory, const struct addr *addr,
                                  struct account *account, struct arena *arena);
 struct err directory_account_set(struct directory *directory, const struct addr *addr,
@@ -223,6 +355,37 @@ struct err directory_account_show(struct directory *directory, const struct addr
 /* Removes its mailboxes too, in slices; a crash in between is finished by directory_sweep. */
 struct err directory_account_remove(struct directory *directory, const struct addr *addr,
                                     struct arena *arena);
+
+/* Name, services, hash, keys of `app` are used, and its id given back. `kept`: the salt and rounds
+ * that its keys are by, if it has any; CONFLICT where the account has others meanwhile. Errors of
+ * these: EXISTS (the name), NAME_REFUSED (empty, not UTF-8, controls, too long), OVER_LIMIT. */
+struct err directory_app_password_add(struct directory *directory, const struct addr *addr,
+                                      struct app_password *app, const struct password_kept *kept,
+                                      struct arena *arena);
+/* By name, or by its number where none has that name. */
+struct err directory_app_password_remove(struct directory *directory, const struct addr *addr,
+                                         struct str which, struct arena *arena);
+/* Fills in last_used of all. */
+struct err directory_app_passwords_used(struct directory *directory, uint64_t account,
+                                        struct credentials *credentials);
+
+/* EXISTS also where the account has the certificate under another name. */
+struct err directory_certificate_add(struct directory *directory, const struct addr *addr,
+                                     const struct client_certificate *certificate,
+                                     struct arena *arena);
+/* By name, or by its fingerprint in hexadecimal, in any case, with colons or without. */
+struct err directory_certificate_remove(struct directory *directory, const struct addr *addr,
+                                        struct str which, struct arena *arena);
+
+/* `other`: an address, or a whole domain ("@domain"), here or elsewhere, that the account may send
+ * as too. EXISTS, OVER_LIMIT, NOT_FOUND. */
+struct err directory_grant_add(struct directory *directory, const struct addr *addr,
+                               const struct addr *other, struct arena *arena);
+struct err directory_grant_remove(struct directory *directory, const struct addr *addr,
+                                  const struct addr *other, struct arena *arena);
+/* addr_print form, or "@domain"; sorted by domain, then local part. */
+struct err directory_grant_list(struct directory *directory, uint64_t account, struct arena *arena,
+                                struct str **grants_r, size_t *count_r);
 
 struct err directory_alias_add(struct directory *directory, const struct addr *addr,
                                const struct addr *targets, size_t count, struct arena *arena);
