@@ -65,6 +65,18 @@ static void welcomed(struct edge *edge, const struct msg_welcome *welcome, int p
     wake_all(edge);
 }
 
+/* Rare, so that a walk over all sessions will do. Sessions may end in it. */
+static void logged_out(struct edge *edge, uint64_t handle)
+{
+    for (struct edge_session *session = TAILQ_FIRST(&edge->sessions), *next; session;
+         session = next) {
+        next = TAILQ_NEXT(session, link);
+        if (session->login.handle == handle && session->login.core_since == edge->core_since &&
+            session->protocol->logged_out)
+            session->protocol->logged_out(session);
+    }
+}
+
 static void got(struct link *link, const struct msg *msg, int passed)
 {
     struct edge *edge = link->arg;
@@ -75,6 +87,8 @@ static void got(struct link *link, const struct msg *msg, int passed)
         edge_tries_kept(edge, &msg->tries_kept);
     else if (msg->kind == MSG_directory_changed)
         edge->directory_changes++;
+    else if (msg->kind == MSG_login_ended && msg->login_ended.handle)
+        logged_out(edge, msg->login_ended.handle);
     else if (passed >= 0)
         edge->world->ops->close(edge->world, passed);
 }

@@ -102,9 +102,20 @@ bool edge_session_begin(struct edge_session *session, struct edge *edge,
     return true;
 }
 
+static void log_out(struct edge_session *session)
+{
+    struct edge *edge = session->edge;
+    const struct edge_login *login = &session->login;
+    struct msg msg = {.kind = MSG_logout, .logout = {.handle = login->handle}};
+    if (login->handle && login->core_since == edge->core_since)
+        edge_tell(edge, &msg);
+    free(login->address);
+}
+
 void edge_session_end(struct edge_session *session)
 {
     struct edge *edge = session->edge;
+    log_out(session);
     TAILQ_REMOVE(&edge->sessions, session, link);
     edge->session_count--;
     if (--session->client->sessions == 0) {

@@ -18,6 +18,7 @@
 #include "edge/slabs.h"
 #include "sys/log.h"
 #include "sys/stream.h"
+#include "trust/sasl.h"
 
 enum {
     EDGE_FIBERS = 4096,       /* handlers that run or wait for core at once; for the role table */
@@ -70,6 +71,16 @@ struct edge_protocol {
     void (*refusal)(const struct conf *conf, enum err_code why, struct buf *line);
     /* The edge stops: end at once if idle, else after the command that runs. */
     void (*stop)(struct edge_session *session);
+    /* Core took back who logged in here (login_ended): end as in `stop`. NULL: nobody can. */
+    void (*logged_out)(struct edge_session *session);
+};
+
+/* Who logged in, and how (edge/login.h). */
+struct edge_login {
+    uint64_t handle;     /* core's name for it; 0: nobody */
+    uint64_t core_since; /* the core that gave it: another one does not know it */
+    enum sasl_mechanism mechanism;
+    char *address; /* of the account, for the log; the session's memory */
 };
 
 /* What every session begins with. */
@@ -82,6 +93,9 @@ struct edge_session {
     uint16_t port;        /* the client's */
     char server[IP_TEXT]; /* our address that it connected to; empty on a unix socket */
     enum listen_protocol listen;
+    struct stream *stream; /* the session's own; set by its protocol */
+    struct edge_login login;
+    uint32_t login_failures;
 };
 
 TAILQ_HEAD(edge_sessions, edge_session);
@@ -179,7 +193,7 @@ bool edge_session_begin(struct edge_session *session, struct edge *edge,
                         enum listen_protocol listen, const struct peer_address *peer);
 /* How many sessions a client address has. */
 uint32_t edge_client_sessions(const struct edge *edge, const char *address);
-/* The session's memory is its owner's to free afterwards. */
+/* Tells core of a log-in's end. The session's memory is its owner's to free afterwards. */
 void edge_session_end(struct edge_session *session);
 
 static inline struct str edge_session_client(const struct edge_session *session)

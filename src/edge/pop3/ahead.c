@@ -77,7 +77,7 @@ static void question_make(struct ahead *ahead)
     for (uint32_t i = 0; i < batch->count; i++)
         ahead->uids[i].uid = ahead->s->rows[batch->message[i].row].uid;
     ahead->question = (struct msg){.kind = MSG_fetch_ahead,
-                                   .fetch_ahead = {.handle = ahead->s->handle,
+                                   .fetch_ahead = {.handle = ahead->s->base.login.handle,
                                                    .uids = ahead->uids,
                                                    .uids_count = batch->count,
                                                    .slabs = ahead->slabs,
@@ -90,7 +90,7 @@ static void ask(struct ahead *ahead, uint32_t row)
     struct pop3_session *s = ahead->s;
     struct edge *edge = s->base.edge;
     ahead->no_more = true;
-    if (!edge->core_up || edge->core_since != s->core_since)
+    if (!edge->core_up || edge->core_since != s->base.login.core_since)
         return;
     uint32_t most = s->ahead_most ? 2u * s->ahead_most : AHEAD_FIRST;
     s->ahead_most = (uint8_t)(most < AHEAD_MOST ? most : AHEAD_MOST);

@@ -66,9 +66,10 @@ static struct err rows_read(struct pop3_session *s)
     bool more = true;
     struct err e = err_none();
     while (more && !err_is(e) && s->row_count < s->base.conf->pop3.messages) {
-        struct msg question = {
-            .kind = MSG_mailbox_open,
-            .mailbox_open = {.handle = s->handle, .mailbox = STR("INBOX"), .from_uid = from}};
+        struct msg question = {.kind = MSG_mailbox_open,
+                               .mailbox_open = {.handle = s->base.login.handle,
+                                                .mailbox = STR("INBOX"),
+                                                .from_uid = from}};
         struct msg answer;
         arena_reset(&arena);
         e = pop3_ask(s, &question, &arena, &answer);
@@ -104,8 +105,8 @@ static struct err login_ask(struct pop3_session *s, struct str password)
     if (!err_is(e))
         e = err_make((enum err_code)answer.logged_in.error);
     if (!err_is(e)) {
-        s->handle = answer.logged_in.handle;
-        s->core_since = edge->core_since;
+        s->base.login.handle = answer.logged_in.handle;
+        s->base.login.core_since = edge->core_since;
     }
     arena_done(&arena);
     return e;
@@ -126,7 +127,7 @@ void pop3_pass(struct pop3_session *s, const struct pop3_arguments *args)
     s->user = NULL;
     if (err_is(e)) {
         pop3_error(s, e.code);
-        if (s->handle)
+        if (s->base.login.handle)
             pop3_close_after_reply(s, "mailbox");
         return;
     }

@@ -142,8 +142,9 @@ static struct err page_ask(struct pop3_session *s, const struct msg_uid *uids, s
 {
     struct arena arena;
     arena_init(&arena, EXPUNGE_ARENA);
-    struct msg question = {.kind = MSG_expunge,
-                           .expunge = {.handle = s->handle, .uids_count = count, .more = more}};
+    struct msg question = {
+        .kind = MSG_expunge,
+        .expunge = {.handle = s->base.login.handle, .uids_count = count, .more = more}};
     union {
         const struct msg_uid *from;
         struct msg_uid *to;

@@ -194,7 +194,7 @@ static struct err slabs_fill(struct reader *r, const struct slab_row *row, uint8
         return err_make(ERR_NO_MEMORY);
     memcpy(list, row->list, sizeof(list));
     struct msg question = {.kind = MSG_fetch,
-                           .fetch = {.handle = r->s->handle,
+                           .fetch = {.handle = r->s->base.login.handle,
                                      .uid = r->row->uid,
                                      .part = part,
                                      .offset = at,

@@ -32,7 +32,7 @@ bool pop3_plain_text_allowed(const struct pop3_session *s)
 bool pop3_core_is_ours(struct pop3_session *s)
 {
     struct edge *edge = s->base.edge;
-    if (edge->core_up && edge->core_since == s->core_since)
+    if (edge->core_up && edge->core_since == s->base.login.core_since)
         return true;
     pop3_error(s, ERR_BUS_BROKEN);
     pop3_close_after_reply(s, "core-restarted");
@@ -43,7 +43,7 @@ struct err pop3_ask(struct pop3_session *s, struct msg *msg, struct arena *arena
                     struct msg *answer_r)
 {
     struct edge *edge = s->base.edge;
-    if (!edge->core_up || edge->core_since != s->core_since)
+    if (!edge->core_up || edge->core_since != s->base.login.core_since)
         return err_make(ERR_BUS_BROKEN);
     return edge_ask(edge, msg, arena, answer_r);
 }
@@ -100,9 +100,6 @@ static void session_free(struct pop3_session *s)
     }
     if (!s->end)
         s->end = "lost";
-    struct msg msg = {.kind = MSG_logout, .logout = {.handle = s->handle}};
-    if (s->handle && edge->core_since == s->core_since)
-        edge_tell(edge, &msg);
     log_end(s);
     ahead_done(s);
     timer_clear(edge->loop, &s->timer);
@@ -256,6 +253,7 @@ void pop3_session_begin(struct edge *edge, int handle, const struct peer_address
         return;
     }
     session_init(s);
+    s->base.stream = &s->stream;
     if (stream_init(&s->stream, edge->loop, edge->streams, handle, input, s) < 0) {
         edge->world->ops->close(edge->world, handle);
         edge_session_end(&s->base);

@@ -53,8 +53,6 @@ struct pop3_session {
     char *user;          /* what USER named, until PASS; user_length octets */
     uint16_t user_length;
     uint32_t errors;
-    uint64_t handle;     /* of the log-in; 0: none */
-    uint64_t core_since; /* the core that gave it */
     struct pop3_row *rows;
     uint32_t row_count;
     uint32_t uid_validity;

@@ -259,6 +259,7 @@ void smtp_session_begin(struct edge *edge, enum listen_protocol listen, int hand
         return;
     }
     session_init(s, edge);
+    s->base.stream = &s->stream;
     if (stream_init(&s->stream, edge->loop, edge->streams, handle, input, s) < 0) {
         edge->world->ops->close(edge->world, handle);
         edge_session_end(&s->base);

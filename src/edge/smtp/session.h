@@ -92,6 +92,12 @@ static inline bool smtp_is_lmtp(const struct smtp_session *s)
     return s->base.listen == LISTEN_LMTP;
 }
 
+/* From users: they log in first (RFC 6409), and s->base.login says who. */
+static inline bool smtp_is_submission(const struct smtp_session *s)
+{
+    return s->base.listen == LISTEN_SUBMISSION || s->base.listen == LISTEN_SUBMISSIONS;
+}
+
 /* How the message of the transaction comes; there is one. */
 enum transmission smtp_transmission(const struct smtp_session *s);
 
