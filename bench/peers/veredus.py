@@ -37,8 +37,13 @@ smtp {{
 lmtp {{
     listen = {{"127.0.0.1:{self.lmtp}"}}
 }}
+submission {{
+    listen = {{}}
+    listen_tls = {{}}
+}}
 pop3 {{
     listen = {{"127.0.0.1:{self.pop3}"}}
+    listen_tls = {{}}
 }}
 """ + ("" if self.prefill else "store {\n    prefill = no\n}\n"))
         hash_ = _hash()

@@ -182,6 +182,7 @@ static const struct {
 } roles[] = {
     {"core", core_main},
     {"mx", edge_mx_main},
+    {"sub", edge_sub_main},
     {"box", edge_box_main},
 };
 

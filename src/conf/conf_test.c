@@ -157,7 +157,8 @@ static void settings_in_the_wrong_place_are_shown_home(void **state)
 static void blocks_and_settings_are_told_apart(void **state)
 {
     refused(*state, STR("smpt {\n nonsense = 1\n more { }\n}\nhostname = a.test"),
-            STR("f:1: smpt: no such block; expected one of smtp, lmtp, pop3, store; did you mean "
+            STR("f:1: smpt: no such block; expected one of smtp, lmtp, submission, pop3, login, "
+                "tls, store; did you mean "
                 "smtp?\n"));
     refused(*state, STR("hostname { x = y }"),
             STR("f:1: hostname: a setting, not a block; expected hostname = ...\n"));

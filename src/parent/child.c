@@ -12,6 +12,20 @@ enum {
 
 /* --- Which there are ------------------------------------------------------------------------- */
 
+/* Which edges serve a protocol. */
+static const enum bus_role servers[LISTEN_PROTOCOLS] = {
+    [LISTEN_SMTP] = ROLE_MX,   [LISTEN_LMTP] = ROLE_MX,        [LISTEN_POP3] = ROLE_BOX,
+    [LISTEN_POP3S] = ROLE_BOX, [LISTEN_SUBMISSION] = ROLE_SUB, [LISTEN_SUBMISSIONS] = ROLE_SUB,
+};
+
+static bool listeners_any(const struct house *house, enum bus_role role)
+{
+    for (size_t i = 0; i < house->listener_count; i++)
+        if (servers[house->listeners[i].protocol] == role)
+            return true;
+    return false;
+}
+
 static void plan(struct house *house, enum bus_role role, const char *name, uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++) {
@@ -25,9 +39,11 @@ void children_plan(struct house *house)
 {
     const struct conf *conf = &house->conf;
     plan(house, ROLE_CORE, "core", 1);
-    if (conf->smtp.listen.count || conf->lmtp.listen.count)
+    if (listeners_any(house, ROLE_MX))
         plan(house, ROLE_MX, "mx", conf->smtp.processes);
-    if (conf->pop3.listen.count)
+    if (listeners_any(house, ROLE_SUB))
+        plan(house, ROLE_SUB, "sub", conf->submission.processes);
+    if (listeners_any(house, ROLE_BOX))
         plan(house, ROLE_BOX, "box", conf->pop3.processes);
 }
 
@@ -149,11 +165,6 @@ static void peer_relink(struct child *edge)
     pair_link(core, edge);
 }
 
-static bool serves(enum bus_role role, enum listen_protocol protocol)
-{
-    return role == ROLE_BOX ? protocol == LISTEN_POP3 : role == ROLE_MX && protocol != LISTEN_POP3;
-}
-
 static void listeners_give(struct child *child)
 {
     struct house *house = child->house;
@@ -162,7 +173,7 @@ static void listeners_give(struct child *child)
         struct msg msg = {
             .kind = MSG_listen,
             .listen = {.protocol = (uint8_t)listener->protocol, .address = listener->address}};
-        if (serves(child->role, listener->protocol))
+        if (servers[listener->protocol] == child->role)
             child_give(child, &msg, listener->handle);
     }
 }

@@ -18,9 +18,9 @@
 #include "sys/process.h"
 
 enum {
-    HOUSE_EDGES_MAX = 128, /* conf.def: 64 processes of each kind */
+    HOUSE_EDGES_MAX = 192, /* conf.def: 64 processes of each kind */
     HOUSE_CHILDREN_MAX = 1 + HOUSE_EDGES_MAX,
-    HOUSE_LISTENERS_MAX = 3 * CONF_LISTEN_MOST,
+    HOUSE_LISTENERS_MAX = LISTEN_PROTOCOLS * CONF_LISTEN_MOST,
     HOUSE_TEXT_MAX = 96 * 1024, /* a configuration as conf_print gives it; fits a packet */
     HOUSE_LINE_MAX = 4096,
 };
@@ -37,7 +37,7 @@ struct house;
 struct child {
     struct house *house;
     enum bus_role role;
-    const char *name; /* of the role: "core", "mx", "box" */
+    const char *name; /* of the role: "core", "mx", "sub", "box" */
     uint32_t instance;
     enum child_state state;
     int64_t pid;
@@ -90,6 +90,8 @@ void settings_reload(struct house *house);
 
 /* listeners.c: false: it said why, and nothing is open. */
 bool listeners_open(struct house *house);
+/* One line about those that are not open because there is no certificate. */
+void listeners_warn(struct house *house);
 void listeners_close(struct house *house);
 
 /* child.c */

@@ -44,15 +44,49 @@ static bool protocol_open(struct house *house, enum listen_protocol protocol, co
     return true;
 }
 
+/* Where each protocol is to be served. */
+static const struct {
+    enum listen_protocol protocol;
+    bool tls; /* from the first octet: of no use without a certificate */
+    const char *setting;
+    size_t listen; /* offset in struct conf */
+} rows[] = {
+    {LISTEN_SMTP, false, "smtp.listen", offsetof(struct conf, smtp.listen)},
+    {LISTEN_LMTP, false, "lmtp.listen", offsetof(struct conf, lmtp.listen)},
+    {LISTEN_SUBMISSION, false, "submission.listen", offsetof(struct conf, submission.listen)},
+    {LISTEN_SUBMISSIONS, true, "submission.listen_tls",
+     offsetof(struct conf, submission.listen_tls)},
+    {LISTEN_POP3, false, "pop3.listen", offsetof(struct conf, pop3.listen)},
+    {LISTEN_POP3S, true, "pop3.listen_tls", offsetof(struct conf, pop3.listen_tls)},
+};
+
+static const struct conf_listen *listen_of(const struct house *house, size_t row)
+{
+    return (const struct conf_listen *)((const char *)&house->conf + rows[row].listen);
+}
+
 bool listeners_open(struct house *house)
 {
-    const struct conf *conf = &house->conf;
-    bool open = protocol_open(house, LISTEN_SMTP, "smtp.listen", &conf->smtp.listen) &&
-                protocol_open(house, LISTEN_LMTP, "lmtp.listen", &conf->lmtp.listen) &&
-                protocol_open(house, LISTEN_POP3, "pop3.listen", &conf->pop3.listen);
-    if (!open)
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (rows[i].tls ||
+            protocol_open(house, rows[i].protocol, rows[i].setting, listen_of(house, i)))
+            continue;
         listeners_close(house);
-    return open;
+        return false;
+    }
+    return true;
+}
+
+void listeners_warn(struct house *house)
+{
+    struct buf names = BUF_INIT(HOUSE_LINE_MAX);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].tls && listen_of(house, i)->count)
+            buf_printf(&names, "%s%s", names.n ? ", " : "", rows[i].setting);
+    if (names.n)
+        log_event(&house->log, LOG_WARN, "no_certificate", log_str("not_served", buf_str(&names)),
+                  log_str("make_one_with", STR("veredus tls new NAME")));
+    buf_done(&names);
 }
 
 void listeners_close(struct house *house)

@@ -109,8 +109,12 @@ static void roles_print(const struct house *house, struct buf *to)
 
 static void ports_print(const struct house *house, struct buf *to)
 {
-    static const char *const names[] = {
-        [LISTEN_SMTP] = "smtp", [LISTEN_LMTP] = "lmtp", [LISTEN_POP3] = "pop3"};
+    static const char *const names[] = {[LISTEN_SMTP] = "smtp",
+                                        [LISTEN_LMTP] = "lmtp",
+                                        [LISTEN_POP3] = "pop3",
+                                        [LISTEN_POP3S] = "pop3s",
+                                        [LISTEN_SUBMISSION] = "submission",
+                                        [LISTEN_SUBMISSIONS] = "submissions"};
     for (size_t i = 0; i < house->listener_count; i++) {
         buf_printf(to, "%s%s ", i ? ", " : "", names[house->listeners[i].protocol]);
         buf_put(to, house->listeners[i].address);
@@ -153,6 +157,7 @@ static void started_log(struct house *house)
     ports_print(house, &ports);
     users_print(&users);
     unenforced_log(house, buf_str(&house->unenforced));
+    listeners_warn(house);
     log_event(&house->log, LOG_INFO, "started", log_u64("pid", (uint64_t)process_own_pid()),
               log_str("users", buf_str(&users)), log_str("roles", buf_str(&roles)),
               log_str("ports", buf_str(&ports)),

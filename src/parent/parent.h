@@ -4,9 +4,9 @@
  * talks to its children over the bus alone.
  *
  * Start: configuration, listeners, sandbox; core; when core is ready the edges, `mx` for SMTP and
- * LMTP, `box` for mailboxes; when all are ready the pid file and the line `started`. Until then any
- * failure is a clear line on standard error and exit code 1, and nothing is left running or
- * written.
+ * LMTP, `sub` for submission, `box` for mailboxes; when all are ready the pid file and the line
+ * `started`. Until then any failure is a clear line on standard error and exit code 1, and nothing
+ * is left running or written.
  *
  * A role that ends is started again after PARENT_AGAIN_FIRST, doubling up to PARENT_AGAIN_LAST with
  * each time it does so within PARENT_SETTLED, and linked to the others anew.

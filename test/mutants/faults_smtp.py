@@ -175,4 +175,9 @@ FAULTS = [
     Fault("full_mailboxes_are_known", "a recipient near its quota is told 250 without core",
           "unit room",
           ENVELOPE, "        if (copy_room(copy, ROOM_THAT_LASTS) != ERR_NONE)", "        if (copy_room(copy, 0) != ERR_NONE)"),
+
+    # --- Who may come in ---
+    Fault("submission_is_open", "S19: the submission port takes mail from who did not log in",
+          "unit smtp_session",
+          "src/edge/smtp/commands.c", "    if (row->flags & SMTP_LOGGED_IN && smtp_is_submission(s))\n        return ERR_LOGIN_NEEDED;\n", ""),
 ]

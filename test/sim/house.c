@@ -24,7 +24,7 @@ enum {
     "postmaster = " postmaster "\n"                                                                \
     "smtp {\n"                                                                                     \
     "    message_size = 1M\n" limits "}\n"                                                         \
-    "pop3 {\n"                                                                                     \
+    "login {\n"                                                                                    \
     "    plain_text_from = { \"192.0.2.0/24\" }\n"                                                 \
     "}\n"
 

@@ -140,7 +140,7 @@ def refuses_mail(server):
 
 
 def test_plain_text_log_ins_are_refused_where_they_are_not_allowed(server, setting):
-    setting("pop3", lambda: not may_log_in(server), plain_text_from='{"192.0.2.1"}')
+    setting("login", lambda: not may_log_in(server), plain_text_from='{"192.0.2.1"}')
 
 
 def may_log_in(server):

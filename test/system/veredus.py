@@ -108,7 +108,7 @@ class Server:
     def __init__(self, settings=None, directory=DIRECTORY, before=(), log=None):
         self.home = tempfile.mkdtemp(prefix="veredus.")
         os.chmod(self.home, 0o755)  # started as root, core is another user
-        self.smtp, self.lmtp, self.pop3 = free_ports(3)
+        self.smtp, self.lmtp, self.submission, self.pop3 = free_ports(4)
         self.settings = settings or {}
         self.before = list(before)  # a program that starts the server's
         self.process = None
@@ -132,7 +132,10 @@ class Server:
             "server": {"hostname": "mail.example.test", "data": "data", "control": "control", "pid_file": "pid"},
             "smtp": {"listen": f'{{"127.0.0.1:{self.smtp}"}}'},
             "lmtp": {"listen": f'{{"127.0.0.1:{self.lmtp}"}}'},
-            "pop3": {"listen": f'{{"127.0.0.1:{self.pop3}"}}'},
+            "submission": {"listen": f'{{"127.0.0.1:{self.submission}"}}', "listen_tls": "{}"},
+            "pop3": {"listen": f'{{"127.0.0.1:{self.pop3}"}}', "listen_tls": "{}"},
+            "login": {},
+            "tls": {},
             "store": {},
         }
         for section, values in self.settings.items():

@@ -26,7 +26,7 @@ int64_t pop3_deadline(const struct pop3_session *s)
 
 bool pop3_plain_text_allowed(const struct pop3_session *s)
 {
-    return conf_networks_hold(&s->base.conf->pop3.plain_text_from, edge_session_client(&s->base));
+    return conf_networks_hold(&s->base.conf->login.plain_text_from, edge_session_client(&s->base));
 }
 
 bool pop3_core_is_ours(struct pop3_session *s)

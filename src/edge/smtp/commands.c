@@ -29,6 +29,7 @@ static const struct smtp_command rows[] = {
      .run = smtp_ehlo_run},
     {.verb = "MAIL",
      .states = SMTP_READY,
+     .flags = SMTP_LOGGED_IN,
      .help = "MAIL FROM:<reverse-path> [SIZE=n] [BODY=type] [SMTPUTF8]",
      .parse = smtp_mail_parse,
      .run = smtp_mail_run},
@@ -60,13 +61,13 @@ static const struct smtp_command rows[] = {
      .run = smtp_noop_run},
     {.verb = "VRFY",
      .states = SMTP_COMMANDING,
-     .flags = SMTP_FREE_TEXT,
+     .flags = SMTP_FREE_TEXT | SMTP_LOGGED_IN,
      .help = "VRFY text [SMTPUTF8]",
      .parse = smtp_verify_parse,
      .run = smtp_vrfy_run},
     {.verb = "EXPN",
      .states = SMTP_COMMANDING,
-     .flags = SMTP_FREE_TEXT,
+     .flags = SMTP_FREE_TEXT | SMTP_LOGGED_IN,
      .help = "EXPN text [SMTPUTF8]",
      .parse = smtp_verify_parse,
      .run = smtp_expn_run},
@@ -151,6 +152,8 @@ static enum err_code judge(const struct smtp_session *s, const struct smtp_comma
         return ERR_COMMAND_UNKNOWN;
     if (!(row->states & s->state))
         return ERR_COMMAND_ORDER;
+    if (row->flags & SMTP_LOGGED_IN && smtp_is_submission(s))
+        return ERR_LOGIN_NEEDED;
     if (row->flags & SMTP_NO_ARGUMENT && text.n > 0)
         return ERR_COMMAND_SYNTAX;
     return ERR_NONE;

@@ -40,6 +40,7 @@ enum smtp_command_flag {
     SMTP_FREE_TEXT = 1 << 3,   /* any text; a control character in it is no command at all (500) */
     SMTP_NOT_BUILT = 1 << 4,   /* recognised: 502 */
     SMTP_SWALLOWS = 1 << 5,    /* octets follow it, also when it is refused: it judges by itself */
+    SMTP_LOGGED_IN = 1 << 6,   /* on a submission listener, for users who logged in: 530 */
 };
 
 struct smtp_command {

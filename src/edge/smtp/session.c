@@ -60,15 +60,20 @@ enum transmission smtp_transmission(const struct smtp_session *s)
     return transmission_of(smtp_is_lmtp(s), s->extended, s->mail->utf8);
 }
 
+static struct str protocol_name(const struct smtp_session *s)
+{
+    return smtp_is_lmtp(s) ? STR("lmtp") : smtp_is_submission(s) ? STR("submission") : STR("smtp");
+}
+
 static void log_end(const struct smtp_session *s)
 {
     log_event(s->base.edge->log, LOG_INFO, "session",
               log_str("client", edge_session_client(&s->base)), log_u64("port", s->base.port),
-              log_str("protocol", smtp_is_lmtp(s) ? STR("lmtp") : STR("smtp")),
-              log_str("helo", smtp_helo(s)), log_u64("messages", s->messages),
-              log_u64("recipients", s->recipients), log_u64("commands", s->commands),
-              log_u64("errors", s->errors), log_u64("in", s->stream.bytes_in),
-              log_u64("out", s->stream.bytes_out), log_str("end", str_from(s->end)));
+              log_str("protocol", protocol_name(s)), log_str("helo", smtp_helo(s)),
+              log_u64("messages", s->messages), log_u64("recipients", s->recipients),
+              log_u64("commands", s->commands), log_u64("errors", s->errors),
+              log_u64("in", s->stream.bytes_in), log_u64("out", s->stream.bytes_out),
+              log_str("end", str_from(s->end)));
 }
 
 static void session_free(struct smtp_session *s)
@@ -281,6 +286,13 @@ static void limits(const struct conf *conf, struct edge_limits *limits_r)
                                      .unlimited_from = &conf->smtp.unlimited_from};
 }
 
+static void submission_limits(const struct conf *conf, struct edge_limits *limits_r)
+{
+    *limits_r = (struct edge_limits){.sessions = conf->submission.sessions,
+                                     .sessions_per_address = conf->submission.sessions_per_address,
+                                     .unlimited_from = &conf->submission.unlimited_from};
+}
+
 static void stop(struct edge_session *session)
 {
     struct smtp_session *s =
@@ -296,6 +308,14 @@ static void stop(struct edge_session *session)
 const struct edge_protocol smtp_protocol = {
     .name = "smtp",
     .limits = limits,
+    .begin = begin,
+    .refusal = smtp_refusal_line,
+    .stop = stop,
+};
+
+const struct edge_protocol smtp_submission_protocol = {
+    .name = "submission",
+    .limits = submission_limits,
     .begin = begin,
     .refusal = smtp_refusal_line,
     .stop = stop,
@@ -317,6 +337,8 @@ bool smtp_open(struct edge *edge)
     arena_init(&shared->scratch, SCRATCH_MAX);
     edge->smtp = shared;
     edge->protocols[LISTEN_SMTP] = edge->protocols[LISTEN_LMTP] = &smtp_protocol;
+    edge->protocols[LISTEN_SUBMISSION] = &smtp_submission_protocol;
+    edge->protocols[LISTEN_SUBMISSIONS] = &smtp_submission_protocol;
     return true;
 }
 

@@ -69,8 +69,9 @@ struct smtp_session {
     char helo[SMTP_HELO_MAX];
 };
 
-/* The row of enum listen_protocol's LISTEN_SMTP and LISTEN_LMTP. */
-extern const struct edge_protocol smtp_protocol;
+/* The rows of enum listen_protocol: LISTEN_SMTP and LISTEN_LMTP; LISTEN_SUBMISSION and
+ * LISTEN_SUBMISSIONS, which have limits of their own. */
+extern const struct edge_protocol smtp_protocol, smtp_submission_protocol;
 
 /* Before the first connection: what the sessions of an edge share. False: no memory. */
 bool smtp_open(struct edge *edge);

@@ -63,6 +63,25 @@ static void an_idle_session_is_its_struct(void **state)
     off_stage();
 }
 
+static void submission_is_for_who_logged_in(void **state)
+{
+    (void)state;
+    on_stage("submission { sessions_per_address = 1 }", NULL, 1);
+    struct fake_client *client = stage_connect_to(&stage, "submission", "192.0.2.1");
+    say(client, STR("EHLO c.example\r\n"));
+    assert_str(say(client, STR("MAIL FROM:<a@b.example>\r\nVRFY bob\r\nEXPN staff\r\n")),
+               STR("530 5.7.0 Authentication required\r\n530 5.7.0 Authentication required\r\n"
+                   "530 5.7.0 Authentication required\r\n"));
+    assert_str(say(client, STR("RCPT TO:<bob@example.test>\r\n")),
+               STR("503 5.5.1 Bad sequence of commands; MAIL first\r\n"));
+    assert_int_equal(stage.core.resolves, 0);
+    struct fake_client *second = stage_connect_to(&stage, "submission", "192.0.2.1");
+    assert_true(str_starts(say(second, STR("NOOP\r\n")), STR("421 4.7.0 localhost Too many")));
+    fake_client_done(client);
+    fake_client_done(second);
+    off_stage();
+}
+
 static void an_address_has_so_many_sessions(void **state)
 {
     (void)state;
@@ -462,6 +481,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_idle_session_is_its_struct),
+        cmocka_unit_test(submission_is_for_who_logged_in),
         cmocka_unit_test(an_address_has_so_many_sessions),
         cmocka_unit_test(an_edge_has_so_many_sessions),
         cmocka_unit_test(without_descriptors_it_waits),

@@ -491,6 +491,7 @@ void stage_open(struct stage *stage, struct str conf_text, const struct fake_set
     fake_role_enter(stage->fake, 0);
     listen_on(stage, LISTEN_SMTP, "smtp");
     listen_on(stage, LISTEN_LMTP, "lmtp");
+    listen_on(stage, LISTEN_SUBMISSION, "submission");
     stage_core_start(stage);
 }
 
@@ -541,10 +542,15 @@ void stage_pass(struct stage *stage, int64_t ns)
 
 struct fake_client *stage_connect(struct stage *stage, bool lmtp, const char *address)
 {
+    return stage_connect_to(stage, lmtp ? "lmtp" : "smtp", address);
+}
+
+struct fake_client *stage_connect_to(struct stage *stage, const char *name, const char *address)
+{
     struct peer_address peer = {.port = 4711, .uid = -1, .pid = -1};
     memcpy(peer.text, address, strnlen(address, sizeof peer.text - 1));
     memcpy(peer.server, STAGE_ADDRESS, sizeof STAGE_ADDRESS);
-    struct fake_client *client = fake_connect(stage->fake, lmtp ? "lmtp" : "smtp", &peer);
+    struct fake_client *client = fake_connect(stage->fake, name, &peer);
     must(client);
     stage_settle(stage);
     return client;

@@ -97,6 +97,8 @@ void stage_close(struct stage *stage);
 
 /* A client connects and the world runs until nothing moves. */
 struct fake_client *stage_connect(struct stage *stage, bool lmtp, const char *address);
+/* The same, by the listener's name: "smtp", "lmtp", "submission". */
+struct fake_client *stage_connect_to(struct stage *stage, const char *name, const char *address);
 /* Sends in pieces of at most `piece` octets and settles behind each; what the server says is added
  * to `replies`. Stops where the server ended the connection. */
 void stage_send(struct stage *stage, struct fake_client *client, struct str bytes, size_t piece,
