@@ -29,6 +29,7 @@
 #include "base/buf.h"
 #include "sys/fiber.h"
 #include "sys/loop.h"
+#include "sys/tls.h"
 
 enum {
     STREAM_READ_SIZE = 16 * 1024,  /* of a buffer, and most that waits unread by the session */
@@ -127,5 +128,47 @@ bool stream_flush(struct stream *stream, int64_t deadline);
  * STREAM_BROKEN. Then call stream_done.
  */
 void stream_finish(struct stream *stream);
+
+/*
+ * TLS, as server (sys/tls.h). stream_tls_begin says that what comes next is a handshake; from then
+ * on every call above works on what TLS carries, and the byte counts are of that, too.
+ *
+ * The handshake runs in steps on fibers of the pool that is given, one at a time, from the arrival
+ * of octets to where more must come; a peer that says nothing holds no fiber. It goes on while the
+ * stream is paused. Nothing is read for the session meanwhile, and what it puts waits. When it is
+ * over, `input` is called once, whether octets are there or not (as always, not while paused):
+ *
+ *   STREAM_TLS_ON      the session goes on in TLS; it forgets what it learnt before
+ *   STREAM_TLS_FAILED  `ended` is STREAM_BROKEN; stream_tls_failure says why. A peer that goes away
+ *                      in the middle is this, too
+ *
+ * How long it may take is the session's to say: its own timer calls stream_finish or stream_done,
+ * both allowed at any time (a step that waits for a signature then ends by itself).
+ *
+ * A peer's close_notify is STREAM_CLOSED_BY_PEER, and so is an end without it: the protocols say
+ * themselves where a message ends. Octets behind close_notify are never seen (catalogue S06).
+ * stream_finish says close_notify before it half-closes.
+ */
+enum stream_tls {
+    STREAM_PLAIN,
+    STREAM_TLS_HANDSHAKE,
+    STREAM_TLS_ON,
+    STREAM_TLS_FAILED, /* for good */
+};
+
+/* Output that was put before leaves in the clear: call stream_flush first, -EAGAIN where the kernel
+ * has not taken it. -EPROTO: octets are pending that came in the clear (what STARTTLS injection is,
+ * the session judges before). -EPIPE: the connection has ended. -ENOMEM. At 0 the stream has a hold
+ * on `server` until it is done. From the loop or a fiber; never yields. */
+int stream_tls_begin(struct stream *stream, struct tls_server *server, struct fiber_pool *fibers);
+enum stream_tls stream_tls_state(const struct stream *stream);
+/* STREAM_TLS_FAILED: why, for the log ("no shared cipher"); a literal. */
+struct str stream_tls_failure(const struct stream *stream);
+/* In STREAM_TLS_ON only. Texts live until stream_done. */
+void stream_tls_facts(const struct stream *stream, struct tls_facts *facts_r);
+/* In STREAM_TLS_ON only. At most TLS_BINDING_MAX octets, the same that the client computes. False:
+ * this session has no such binding. */
+bool stream_tls_binding(const struct stream *stream, enum tls_binding which,
+                        unsigned char *binding_r, size_t *length_r);
 
 #endif
