@@ -98,8 +98,8 @@ struct err scram_final_parse(struct str message, struct arena *arena, struct scr
 
 struct sasl_bearer {
     struct str user;  /* a= or user=; may be empty */
-    struct str token; /* OAUTHBEARER: empty where the client only asks what is wanted (RFC 7628 4.3)
-                         or has another scheme than Bearer: it is to be told */
+    struct str token; /* empty where the client only asks what is wanted (RFC 7628 4.3), or has
+                         another scheme than Bearer, or no b64token: it is to be told */
 };
 struct err sasl_oauthbearer_parse(struct str message, struct arena *arena,
                                   struct sasl_bearer *bearer_r);
