@@ -6,6 +6,7 @@
 
 #include "base/must.h"
 #include "core/admin.h"
+#include "core/audit.h"
 #include "core/store_open.h"
 #include "sys/fiber.h"
 #include "sys/process.h"
@@ -19,6 +20,9 @@ struct offline {
     struct engine *engine;
     struct directory directory;
     struct lane hashes;
+    struct audit audit;
+    struct fiber_pool *fibers;
+    int64_t user; /* who gave the command */
     int exit_code;
 };
 
@@ -64,8 +68,15 @@ static int command_run(struct offline *offline)
                           .arena = &arena,
                           .input = buf_str(&cli->input),
                           .json = cli->json,
+                          .audit = &offline->audit,
+                          .operator=(uint32_t) offline->user,
                           .out = out};
+    /* A store too damaged to be recorded in may still be looked at and mended. */
+    if (err_is(audit_open(&offline->audit, &offline->loop, offline->fibers, offline->engine, NULL)))
+        admin.audit = NULL;
     int code = admin_run(&admin, cli->words, cli->word_count);
+    if (admin.audit)
+        audit_close(&offline->audit);
     arena_done(&arena);
     return code;
 }
@@ -129,6 +140,7 @@ static struct err offline_serve(struct offline *offline)
     struct fiber_pool *fibers = fiber_pool_open(&offline->loop, 16);
     if (!fibers)
         return err_make(ERR_NO_MEMORY);
+    offline->fibers = fibers;
     struct fiber_start start = {.run = offline_run, .arg = offline};
     fiber_run(fibers, &start);
     loop_run(&offline->loop);
@@ -138,10 +150,10 @@ static struct err offline_serve(struct offline *offline)
 
 int cli_offline(struct cli *cli)
 {
-    struct err e = data_enter(cli);
+    struct offline offline = {.cli = cli, .user = process_own_uid(), .exit_code = EXIT_SOFTWARE};
+    struct err e = data_enter(cli); /* the user may change */
     if (err_is(e))
         return open_failed(cli, e);
-    struct offline offline = {.cli = cli, .exit_code = EXIT_SOFTWARE};
     int failed = loop_init(&offline.loop, world_real());
     if (failed)
         return open_failed(cli, err_os(-failed, STR("event loop")));

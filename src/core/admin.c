@@ -145,6 +145,30 @@ static const struct admin_command COMMANDS[] = {
      1,
      {{"--to", true}, {"--from", true}, {"--since", true}, {"--limit", true}},
      admin_trace},
+    {"audit",
+     "verify",
+     "[--head LINK]",
+     "was anything of the audit changed or removed? LINK: one that was noted earlier",
+     0,
+     0,
+     {{"--head", true}},
+     admin_audit_verify},
+    {"audit",
+     "list",
+     "[--since 1d] [--until 1h]",
+     "log-ins, refusals, bans and commands, in words",
+     0,
+     0,
+     {{"--since", true}, {"--until", true}},
+     admin_audit_list},
+    {"audit",
+     "export",
+     "[--since 7d] [--until 1h]",
+     "all of them as lines of JSON, with their links",
+     0,
+     0,
+     {{"--since", true}, {"--until", true}},
+     admin_audit_export},
     {"status", "", "", "the store in figures", 0, 0, {{0}}, admin_status},
     {"fsck",
      "",
@@ -264,6 +288,21 @@ int admin_quota(struct admin_call *call, struct str text, uint64_t *quota_r)
                               text);
 }
 
+bool admin_span(struct str text, int64_t *span_r)
+{
+    static const struct {
+        char unit;
+        int64_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    uint64_t number;
+    for (size_t i = 0; text.n && i < sizeof(units) / sizeof(units[0]); i++)
+        if (text.p[text.n - 1] == units[i].unit)
+            return str_to_u64(str_head(text, text.n - 1), &number) && number <= INT32_MAX &&
+                   !__builtin_mul_overflow((int64_t)number, units[i].seconds * US_PER_SECOND,
+                                           span_r);
+    return false;
+}
+
 static const struct admin_option *option_find(const struct admin_command *command, struct str word)
 {
     for (size_t i = 0; i < ADMIN_OPTIONS_MAX && command->options[i].name; i++)
@@ -361,5 +400,9 @@ int admin_run(struct admin *admin, const struct str *words, size_t count)
 {
     struct admin_call *call;
     int code = call_read(admin, words, count, &call);
-    return code ? code : call->command->run(call);
+    if (code)
+        return code;
+    code = call->command->run(call);
+    admin_record(admin, call->command, words, count, code);
+    return code;
 }

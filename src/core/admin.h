@@ -22,6 +22,8 @@ enum {
     ADMIN_ARENA = 256 * 1024 * 1024 /* what one command may take; a directory's text fits */
 };
 
+struct audit;
+
 struct admin {
     struct loop *loop;
     struct engine *engine;
@@ -31,7 +33,9 @@ struct admin {
     struct arena *arena; /* the command's own */
     struct str input;    /* a file's text, a password; empty where none came */
     bool json;
-    bool serving; /* in core: the server is up */
+    bool serving;        /* in core: the server is up */
+    struct audit *audit; /* where commands are recorded; NULL: nowhere */
+    uint32_t operator;   /* user id of who gave the command */
     void (*out)(void *arg, struct str text, bool to_stderr);
     void *arg;
 };

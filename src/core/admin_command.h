@@ -72,6 +72,13 @@ bool admin_has(const struct admin_call *call, const char *option);
 int admin_addr(struct admin_call *call, struct str text, struct addr *addr_r);
 int admin_domain_name(struct admin_call *call, struct str text, struct str *domain_r);
 int admin_quota(struct admin_call *call, struct str text, uint64_t *quota_r);
+/* "90s", "15m", "1h", "7d" into microseconds. */
+bool admin_span(struct str text, int64_t *span_r);
+
+/* May yield: what was done becomes an event of the audit, unless it was only looking
+ * (admin_audit.c). */
+void admin_record(struct admin *admin, const struct admin_command *command, const struct str *words,
+                  size_t count, int code);
 
 /* --- Answering (admin_answer.c) --- */
 
@@ -154,6 +161,9 @@ int admin_moved_remove(struct admin_call *call);
 int admin_export(struct admin_call *call);
 int admin_apply(struct admin_call *call);
 int admin_trace(struct admin_call *call);
+int admin_audit_verify(struct admin_call *call);
+int admin_audit_list(struct admin_call *call);
+int admin_audit_export(struct admin_call *call);
 int admin_status(struct admin_call *call);
 int admin_fsck(struct admin_call *call);
 

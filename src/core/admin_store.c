@@ -161,22 +161,6 @@ static int stories_tell(struct admin_call *call, const uint64_t *messages, size_
     return admin_fail(call, e);
 }
 
-/* "90s", "15m", "1h", "7d" into microseconds. */
-static bool span_parse(struct str text, int64_t *span_r)
-{
-    static const struct {
-        char unit;
-        int64_t seconds;
-    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
-    uint64_t number;
-    for (size_t i = 0; text.n && i < sizeof(units) / sizeof(units[0]); i++)
-        if (text.p[text.n - 1] == units[i].unit)
-            return str_to_u64(str_head(text, text.n - 1), &number) && number <= INT32_MAX &&
-                   !__builtin_mul_overflow((int64_t)number, units[i].seconds * US_PER_SECOND,
-                                           span_r);
-    return false;
-}
-
 /* "<>" and "" are the null sender, which is nobody's address. */
 static int trace_addr(struct admin_call *call, bool to, struct addr *addr_r)
 {
@@ -197,7 +181,7 @@ static int trace_of_address(struct admin_call *call)
     int64_t now = world_wall(admin->loop->world);
     int64_t span = TRACE_SINCE_DAYS * 86400 * US_PER_SECOND;
     struct str since = admin_value(call, "--since"), most = admin_value(call, "--limit");
-    if (since.p && !span_parse(since, &span))
+    if (since.p && !admin_span(since, &span))
         return admin_refuse(call, ADMIN_USAGE, "expected a time like 90s, 15m, 1h or 7d, not",
                             since);
     if (most.p && (!str_to_u64(most, &limit) || limit == 0 || limit > TRACE_MESSAGES_MAX))

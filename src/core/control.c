@@ -30,7 +30,7 @@ static void control_take(struct control *control, int handle, const struct peer_
     struct core *core = control->core;
     struct err e = err_detail(ERR_NOT_ALLOWED, STR("control socket"));
     if (who->uid == 0 || who->uid == control->own_uid)
-        e = peer_add(core, handle, ROLE_CLI, 0);
+        e = peer_add(core, handle, ROLE_CLI, (uint32_t)who->uid);
     if (!err_is(e))
         return;
     core->world->ops->close(core->world, handle);
@@ -151,6 +151,8 @@ void serve_admin(struct request *request)
                               .input = input,
                               .json = asked->json,
                               .serving = true,
+                              .audit = &core->audit,
+                              .operator= peer->instance,
                               .out = command_out,
                               .arg = request};
         answer.admin_done.exit_code = (uint8_t)admin_run(&admin, words, asked->arguments_count);

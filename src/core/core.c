@@ -12,6 +12,7 @@ enum {
 };
 
 #define DUTY_EVERY (60 * NS_PER_SECOND)
+#define AUDIT_LOG_EVERY (3600 * NS_PER_SECOND)
 
 /* --- Duties: what is past its time is removed, in slices, once a minute --- */
 
@@ -25,6 +26,30 @@ static struct err traces_expire(struct core *core)
     return e;
 }
 
+static struct err audit_days_expire(struct core *core)
+{
+    bool more = true;
+    struct err e = err_none();
+    while (more && !err_is(e))
+        e = audit_expire(core->engine, world_wall(core->world), core->conf->store.audit_days,
+                         &more);
+    return e;
+}
+
+/* Where the chain stands, in a place that who can write the store cannot reach: what is said here
+ * can be held against it later (veredus audit verify --head). */
+static void audit_head_log(struct core *core)
+{
+    char text[2 * AUDIT_LINK + 1];
+    if (core->loop->now < core->audit_logged + AUDIT_LOG_EVERY)
+        return;
+    core->audit_logged = core->loop->now;
+    for (size_t i = 0; i < AUDIT_LINK; i++)
+        snprintf(text + 2 * i, 3, "%02x", core->audit.head.link[i]);
+    log_event(core->log, LOG_INFO, "audit_head", log_u64("number", core->audit.head.number),
+              log_str("link", str_make(text, 2 * AUDIT_LINK)));
+}
+
 static void duty_run(void *arg)
 {
     struct core *core = arg;
@@ -32,6 +57,10 @@ static void duty_run(void *arg)
     struct err e = traces_expire(core);
     if (err_is(e))
         log_err(core->log, "traces_not_expired", e);
+    e = audit_days_expire(core);
+    if (err_is(e))
+        log_err(core->log, "audit_not_expired", e);
+    audit_head_log(core);
     core->duty_running = false;
     if (core->duty_over)
         wait_over(core->duty_over);
@@ -77,12 +106,25 @@ static void directory_changed(struct partition_watch *watch)
     }
 }
 
-void core_configure(struct core *core, const struct conf *conf)
+static void conf_take(struct core *core, const struct conf *conf)
 {
     core->conf = conf;
     directory_configure(core);
     directory_changed(&core->directory_watch);
     resent_set_window(core->resent, conf->smtp.resent_window);
+}
+
+static void configured_tell(struct core *core, struct str how)
+{
+    struct trace_event event = trace_event(TRACED_configured, world_wall(core->world));
+    trace_text(&event, TRACE_text, how);
+    audit_tell(&core->audit, &event);
+}
+
+void core_configure(struct core *core, const struct conf *conf)
+{
+    conf_take(core, conf);
+    configured_tell(core, STR("by a reload"));
 }
 
 struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fibers,
@@ -106,10 +148,13 @@ struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fi
     core->directory.spares = &core->spares;
     core->directory_watch = (struct partition_watch){
         .partition = {.kind = PARTITION_DIRECTORY}, .changed = directory_changed, .arg = core};
-    core_configure(core, conf);
+    conf_take(core, conf);
     struct err e = resent_load(resent, engine);
     if (!err_is(e))
         e = directory_sweep(&core->directory);
+    if (err_is(e))
+        return e;
+    e = audit_open(&core->audit, loop, fibers, engine, log);
     if (err_is(e))
         return e;
     int failed = lane_init(&core->hashes, loop, "passwords", PASSWORD_THREADS);
@@ -118,6 +163,7 @@ struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fi
     core->duty = (struct timer){.run = duty_due, .arg = core};
     timer_set(loop, &core->duty, loop->now + DUTY_EVERY);
     engine_watch(engine, &core->directory_watch);
+    configured_tell(core, STR("at the start"));
     return err_none();
 }
 
@@ -135,6 +181,7 @@ void core_close(struct core *core)
     struct wait idle = {.done = !core->duty_running};
     core->duty_over = &idle;
     wait_for(&idle);
+    audit_close(&core->audit);
     lane_done(&core->hashes);
     struct request *request;
     while ((request = TAILQ_FIRST(&core->spare_requests))) {

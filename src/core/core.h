@@ -9,6 +9,7 @@
  *   upload.c     bodies above 256 KB
  *   resent.c     clients whose connection broke after our 250
  *   login.c, mailbox.c   what a mailbox session asks
+ *   audit.c      what was decided, for the record
  *   admin.c      the operator's commands; control.c: their socket
  *
  * One loop, one thread; the engine's and the password lane's threads run jobs only.
@@ -22,6 +23,7 @@
 #include "base/spares.h"
 #include "bus/link.h"
 #include "conf/conf.h"
+#include "core/audit.h"
 #include "core/resent.h"
 #include "store/directory.h"
 #include "store/engine.h"
@@ -54,6 +56,8 @@ struct core {
     struct partition_watch directory_watch;
     struct lane hashes; /* password hashes: one thread a processor */
     struct resent *resent;
+    struct audit audit;
+    int64_t audit_logged;    /* mono: when its head last went into the log */
     LIST_HEAD(, peer) peers; /* whose link is open */
     size_t peer_count;       /* and those that linger */
     struct wait *emptied;    /* core_close waits for the last one */

@@ -38,7 +38,7 @@ struct peer {
     struct core *core;
     struct link link;
     enum bus_role role;
-    uint32_t instance;
+    uint32_t instance; /* which edge; of a command: the user id of who gave it */
     char *slabs; /* CORE_SLABS * SLAB_SIZE octets, shared with the edge: it may change any of them
                     at any time */
     struct transaction_tree transactions; /* by number */

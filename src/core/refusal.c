@@ -41,17 +41,18 @@ void serve_refused(struct request *request)
     struct core *core = request->peer->core;
     struct arena *arena = &request->arena;
     struct addr sender, recipient;
+    struct trace_event event = refusal_event(refused, world_wall(core->world));
+    audit_tell(&core->audit, &event);
     bool has_sender =
         refused->reverse_path.n && !err_is(addr_parse(refused->reverse_path, arena, &sender));
     bool has_recipient =
         refused->recipient.n && !err_is(addr_parse(refused->recipient, arena, &recipient));
     if (!has_sender && !has_recipient)
-        return;                                      /* Nobody could look for it; the log has it. */
+        return;                                      /* nobody could look for it by an address */
     if (has_recipient && !refused->reverse_path.n) { /* RCPT comes behind MAIL: the null path */
         sender = (struct addr){.kind = ADDR_NULL};
         has_sender = true;
     }
-    struct trace_event event = refusal_event(refused, world_wall(core->world));
     struct op_list ops = op_list_take(arena, trace_ops_count(1, 1));
     trace_ops(core_message_id(core), &event, 1, has_sender ? &sender : NULL, &recipient,
               has_recipient, arena, &ops);
