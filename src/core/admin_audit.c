@@ -179,7 +179,7 @@ int admin_audit_list(struct admin_call *call)
 static bool changes_nothing(const struct admin_command *command)
 {
     static const char *const showing[] = {"show", "list", "verify"};
-    static const char *const nouns[] = {"trace", "status"};
+    static const char *const nouns[] = {"audit", "trace", "status"};
     for (size_t i = 0; i < sizeof showing / sizeof *showing; i++)
         if (strcmp(command->verb, showing[i]) == 0)
             return true;

@@ -1,0 +1,34 @@
+"""Faults in the audit: each makes the chain say less than it promises."""
+from fault import Fault
+
+AUDIT = "src/store/audit.c"
+WAY_IN = "src/core/audit.c"
+COMMANDS = "src/core/admin_audit.c"
+
+FAULTS = [
+    Fault("audit_links_stand_alone", "an event is hashed without what went before it",
+          "unit audit",
+          AUDIT, "    sha256_feed(&sha256, str_make(before, AUDIT_LINK));\n", "    (void)before;\n"),
+    Fault("audit_octets_are_not_hashed", "an event may be changed",
+          "unit audit",
+          AUDIT, "    sha256_feed(&sha256, record);\n", "    (void)record;\n"),
+    Fault("audit_gaps_are_fine", "events may be removed from the middle",
+          "unit audit",
+          AUDIT, "    if (number > verify->number + 1)", "    if (number > verify->number + 1 && number == 0)"),
+    Fault("audit_end_is_not_looked_at", "events may be removed from the end",
+          "unit audit",
+          AUDIT, "    if (head->number > verify->number)", "    if (head->number > verify->number && head->number == 0)"),
+    Fault("audit_head_is_overwritten", "two writers make a chain with a fork",
+          "unit audit",
+          AUDIT, "        op_list_add(ops, OP_NEED_VALUE, totals, STR(\"h\"), head_encode(before, arena));\n", "        (void)before;\n"),
+    Fault("audit_forgets_what_failed", "what the disk did not take is dropped",
+          "unit core_audit",
+          WAY_IN, "    if (err_is(e))\n        return e;\n    audit->head = head;\n    dequeue(audit, count);\n    return e;",
+          "    if (!err_is(e))\n        audit->head = head;\n    dequeue(audit, count);\n    return e;"),
+    Fault("audit_gap_is_silent", "events that were too many are lost without a word",
+          "unit core_audit",
+          WAY_IN, "    if (audit->lost && enqueue(audit, &event))", "    if (audit->lost == SIZE_MAX && enqueue(audit, &event))"),
+    Fault("audit_shows_hashes", "a password hash that was typed stands in the audit",
+          "pytest test_audit.py",
+          COMMANDS, "        if (secret)", "        if (secret && i == 0)"),
+]
