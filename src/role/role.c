@@ -184,6 +184,19 @@ static void configure_got(struct role *role, struct str text)
         role->table->configure(role, role->conf);
 }
 
+static void told(struct role *role, const struct msg *msg)
+{
+    struct err e = role->table->told ? role->table->told(role, msg) : err_none();
+    if (!err_is(e) || role->state == ROLE_STOPS)
+        return;
+    bool begun = role->state == ROLE_SERVES || role->state == ROLE_BEGINS;
+    log_err(&role->log, begun ? "secrets_refused" : "not_started", e);
+    if (!begun) {
+        role->state = ROLE_STOPS;
+        role_end(role, EXIT_FAILED);
+    }
+}
+
 static bool early_keep(struct role *role, const struct msg *msg, int handle)
 {
     struct role_early *early = &role->early[role->early_count];
@@ -206,6 +219,8 @@ static void parent_got(struct link *link, const struct msg *msg, int passed)
         setup_got(role, &msg->setup);
     else if (msg->kind == MSG_configure)
         configure_got(role, msg->configure.configuration);
+    else if (msg->kind == MSG_certificate_files || msg->kind == MSG_token_keys_file)
+        told(role, msg);
     else if (msg->kind == MSG_stop)
         stop_begin(role);
     if (passed < 0)

@@ -38,6 +38,13 @@ struct role_table {
     /* Where it fails the role ends, and the parent starts another: nobody gives a socket twice. */
     struct err (*listen)(struct role *, enum listen_protocol protocol, struct str address,
                          int handle);
+    /*
+     * certificate_files and token_keys_file, which only core hears: a whole set of the first and
+     * one of the second before `prepare` (there is no configuration then), and again behind each
+     * `configure`. They are valid until it returns, and wiped afterwards. On the loop's stack. An
+     * error ends a role that has not begun; later it is logged.
+     */
+    struct err (*told)(struct role *, const struct msg *);
     /* Finish what was promised, on a fiber; the role ends when it returns. */
     void (*stop)(struct role *);
 };
