@@ -12,11 +12,12 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
-#include "sys/tls.h"
 
 enum {
     CERTIFICATE_FILE_MAX = 64 * 1024, /* octets of a chain's or a key's file */
-    CERTIFICATE_FINGERPRINT = 32,     /* SHA-256 of its DER */
+    CERTIFICATE_LINKS_MAX = 10,       /* of a chain */
+    CERTIFICATE_NAMES_MAX = 100,
+    CERTIFICATE_FINGERPRINT = 32, /* SHA-256 of its DER */
     CERTIFICATE_SERIAL = 16,
     CERTIFICATE_RSA_LEAST = 2048, /* bits */
     CERTIFICATE_RSA_MOST = 8192,
@@ -30,9 +31,10 @@ enum key_kind {
 };
 
 struct certificate {
-    struct str links[TLS_CHAIN_MAX]; /* DER, its own first */
+    struct str links[CERTIFICATE_LINKS_MAX]; /* DER, its own first */
     size_t link_count;
-    struct str names[TLS_NAMES_MAX]; /* A-labels in lower case; a wildcard begins with "*." */
+    struct str
+        names[CERTIFICATE_NAMES_MAX]; /* A-labels in lower case; a wildcard begins with "*." */
     size_t name_count;
     struct str issuer;             /* who signed it, for people: common name, else organisation */
     int64_t not_before, not_after; /* microseconds since 1970 */

@@ -6,10 +6,9 @@
  *   TLS 1.2 (RFC 8422 5.4)     client random, server random, ServerECDHParams
  *
  * In TLS 1.2 the parts are the asker's choice but for their form. Demanded are: a named curve that
- * we offer, a point of its exact length and form with nothing behind it, and the mark at the end of
- * the server's random that a server which knows TLS 1.3 puts there (RFC 8446 4.1.3). That mark and
- * the head of the parameters are thirteen octets that stand where no other structure has them, and
- * nobody can use us to talk a 1.3 client down.
+ * we offer, a point on it of its exact length and form with nothing behind, and the mark at the end
+ * of the server's random that a server which knows TLS 1.3 puts there (RFC 8446 4.1.3). That mark
+ * also keeps a taken-over edge from talking a 1.3 client down.
  *
  * Pure, but an RSA signature takes a millisecond: a worker lane's work. A key may sign on several
  * threads at once.
@@ -21,7 +20,9 @@
 #include "trust/certificate.h"
 
 enum {
-    TLS_SIGNED_MAX = TLS_RANDOMS + 4 + 97, /* octets of what is signed: 1.2 with P-384 */
+    TLS_SIGN_RANDOMS = 64,                      /* octets: the client's and the server's */
+    TLS_SIGNED_MAX = TLS_SIGN_RANDOMS + 4 + 97, /* of what is signed: 1.2 with P-384 */
+    TLS_SIGN_MAX = 1024,                        /* of a signature: RSA of 8192 bits */
 };
 
 enum tls_group { /* RFC 8446 4.2.7: those we offer */
@@ -30,13 +31,18 @@ enum tls_group { /* RFC 8446 4.2.7: those we offer */
     TLS_X25519 = 0x001d,
 };
 
-/* What is to be signed, in the octets of `to`. ERR_BUS_BROKEN with a literal as detail: a part is
- * not of its form, or the scheme does not fit this kind of key. */
-struct err tls_signed_print(const struct tls_signing *what, enum key_kind kind, struct buf *to);
+struct tls_sign {
+    uint16_t scheme;    /* SignatureScheme (RFC 8446 4.2.3) */
+    struct str randoms; /* TLS 1.2: the client's and the server's; empty: TLS 1.3 */
+    struct str what;    /* TLS 1.2: ServerECDHParams; TLS 1.3: the transcript hash */
+};
 
-/* At most TLS_SIGNATURE_MAX octets. `key` of `what` is not looked at. ERR_BUS_BROKEN as above;
- * ERR_NO_MEMORY. */
-struct err tls_sign(const struct private_key *key, const struct tls_signing *what,
-                    unsigned char *signature_r, size_t *length_r);
+/* The octets that are signed for this, added to `to`. ERR_BUS_BROKEN with a literal as detail: a
+ * part is not of its form, or the scheme does not fit this kind of key. */
+struct err tls_signed_print(const struct tls_sign *what, enum key_kind kind, struct buf *to);
+
+/* Room for TLS_SIGN_MAX octets. ERR_BUS_BROKEN as above; ERR_NO_MEMORY. */
+struct err tls_sign(const struct private_key *key, const struct tls_sign *what,
+                    unsigned char signature_r[TLS_SIGN_MAX], size_t *length_r);
 
 #endif
