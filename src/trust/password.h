@@ -17,10 +17,10 @@
 #include "base/str.h"
 
 enum {
-    PASSWORD_MAX = 256,       /* octets of a password as typed */
-    PASSWORD_HASH_MAX = 256,  /* octets of a stored hash */
-    PASSWORD_SALT = 16,       /* octets of randomness password_hash takes */
-    PASSWORD_SCRATCH = 65536, /* what an arena must have free for one call */
+    PASSWORD_MAX = 256,            /* octets of a password as typed */
+    PASSWORD_HASH_MAX = 256,       /* octets of a stored hash */
+    PASSWORD_SALT = 16,            /* octets of randomness password_hash takes */
+    PASSWORD_SCRATCH = 128 * 1024, /* what an arena must have free for one call */
     PASSWORD_APP_RANDOM = 18, /* octets of randomness an application password takes: 140 bits */
 };
 
@@ -62,7 +62,8 @@ struct str password_app_make(const unsigned char random[PASSWORD_APP_RANDOM], st
 /* "$app$" and a SHA-256. In the arena; str_null where it is full. */
 struct str password_app_hash(struct str password, struct arena *arena);
 
-/* Is it the password of this hash? False for hashes of other kinds. Microseconds, constant time. */
-bool password_app_verify(struct str password, struct str hash);
+/* Is it the password of this hash? False for hashes of other kinds, and where the arena is full.
+ * Microseconds, constant time. */
+bool password_app_verify(struct str password, struct str hash, struct arena *scratch);
 
 #endif
