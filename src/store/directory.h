@@ -373,9 +373,14 @@ struct err directory_app_passwords_used(struct directory *directory, uint64_t ac
 struct err directory_certificate_add(struct directory *directory, const struct addr *addr,
                                      const struct client_certificate *certificate,
                                      struct arena *arena);
-/* By name, or by its fingerprint in hexadecimal, in any case, with colons or without. */
+/* By name, or by its fingerprint. */
 struct err directory_certificate_remove(struct directory *directory, const struct addr *addr,
                                         struct str which, struct arena *arena);
+
+/* 64 hexadecimal digits, in any case, with colons between octets or without; printed in lower case
+ * without. */
+bool directory_fingerprint_parse(struct str text, unsigned char fingerprint_r[SHA256_SIZE]);
+void directory_fingerprint_print(struct buf *to, const unsigned char fingerprint[SHA256_SIZE]);
 
 /* `other`: an address, or a whole domain ("@domain"), here or elsewhere, that the account may send
  * as too. EXISTS, OVER_LIMIT, NOT_FOUND. */

@@ -26,6 +26,7 @@ static struct err account_check(const struct account *account)
         e = err_detail(ERR_USAGE, STR("the password is no hash of a known form"));
     if (!err_is(e) && account->quota > INT64_MAX && account->quota != QUOTA_NONE)
         e = err_detail(ERR_USAGE, STR("the quota is too large"));
+    must(account->services_off <= SERVICES_ALL);
     return e;
 }
 
@@ -67,14 +68,47 @@ struct err account_stage(struct draft *draft, const struct addr *addr, struct ac
         return e;
     account->created = world_wall(draft->directory->world);
     account->address = address_of(draft, addr);
+    account->credential_version = 1;
     e = inbox_stage(draft, account);
+    if (!err_is(e) && account->kept)
+        e = password_stage(draft, account->id, account->kept);
     if (err_is(e))
         return e;
-    draft_put(draft, key_number('i', account->id, str_null(), draft->arena), name);
+    draft_put(draft, account_key(account->id, draft->arena), name);
     if (account->name.n)
         draft_put(draft, key_full_name(account->name, account->id, draft->arena), name);
     const struct name record = {.kind = NAME_ACCOUNT, .account = *account};
     return name_stage(draft, name, &record);
+}
+
+static void full_name_restage(struct draft *draft, const struct found *found, struct account *to,
+                              struct str full_name)
+{
+    if (to->name.n)
+        draft_remove(draft, key_full_name(to->name, to->id, draft->arena));
+    to->name = full_name;
+    if (to->name.n)
+        draft_put(draft, key_full_name(to->name, to->id, draft->arena), found->name);
+}
+
+/* The bits of services_off that these fields change. */
+static uint8_t services_of(unsigned fields)
+{
+    return (uint8_t)((fields & FIELD_SMTP ? SERVICE_SMTP : 0) |
+                     (fields & FIELD_POP3 ? SERVICE_POP3 : 0) |
+                     (fields & FIELD_IMAP ? SERVICE_IMAP : 0));
+}
+
+/* Switches that stand as they are asked for end nobody's session. */
+static bool switches_restage(struct account *to, const struct account *account, unsigned fields)
+{
+    uint8_t changed = services_of(fields);
+    uint8_t off = (uint8_t)((to->services_off & ~changed) | (account->services_off & changed));
+    bool disabled = fields & FIELD_DISABLED ? account->disabled : to->disabled;
+    bool differ = off != to->services_off || disabled != to->disabled;
+    to->services_off = off;
+    to->disabled = disabled;
+    return differ;
 }
 
 struct err account_restage(struct draft *draft, const struct found *found,
@@ -83,21 +117,18 @@ struct err account_restage(struct draft *draft, const struct found *found,
     struct name record = found->record;
     struct account *to = &record.account;
     struct err e = account_check(account);
+    if (!err_is(e) && fields & FIELD_PASSWORD)
+        e = password_stage(draft, to->id, account->kept);
     if (err_is(e))
         return e;
-    if (fields & FIELD_NAME) {
-        if (to->name.n)
-            draft_remove(draft, key_full_name(to->name, to->id, draft->arena));
-        to->name = account->name;
-        if (to->name.n)
-            draft_put(draft, key_full_name(to->name, to->id, draft->arena), found->name);
-    }
+    if (fields & FIELD_NAME)
+        full_name_restage(draft, found, to, account->name);
     if (fields & FIELD_PASSWORD)
         to->password = account->password;
     if (fields & FIELD_QUOTA)
         to->quota = account->quota;
-    if (fields & FIELD_DISABLED)
-        to->disabled = account->disabled;
+    if (switches_restage(to, account, fields) || fields & FIELD_PASSWORD)
+        to->credential_version++;
     return name_restage(draft, found->name, &record);
 }
 
@@ -185,10 +216,13 @@ static struct err remove_account(struct draft *draft, void *arg)
     if (err_is(e))
         return e;
     const struct account *account = &found.record.account;
-    draft_remove(draft, key_number('i', account->id, str_null(), draft->arena));
+    draft_remove(draft, account_key(account->id, draft->arena));
     if (account->name.n)
         draft_remove(draft, key_full_name(account->name, account->id, draft->arena));
-    return mailboxes_unstage(draft, account->id);
+    e = credentials_unstage(draft, account->id);
+    if (!err_is(e))
+        e = grants_unstage(draft, account->id);
+    return err_is(e) ? e : mailboxes_unstage(draft, account->id);
 }
 
 struct err directory_account_remove(struct directory *directory, const struct addr *addr,

@@ -1,5 +1,5 @@
 /*
- * VRFY, EXPN and log-ins: look-ups by what a person types. An index by local part and one by
+ * VRFY and EXPN: look-ups by what a person types. An index by local part and one by
  * display name answer them without reading the directory through, however many accounts there are.
  */
 #include "base/must.h"
@@ -85,7 +85,6 @@ static struct err address_line(struct draft *draft, struct str address, struct a
 struct names {
     struct str names[DIRECTORY_CANDIDATES_MAX]; /* domain '@' folded local part */
     size_t count;
-    bool accounts_only;
 };
 
 static void names_add(struct names *names, struct str name)
@@ -105,17 +104,6 @@ static bool text_is_mailbox(struct str text, struct arena *arena, struct addr *a
     return !err_is(addr_parse(text, arena, addr_r));
 }
 
-/* The local part alone, folded as the directory's names are; str_null where it is none. */
-static struct str local_fold(struct str text, struct arena *arena)
-{
-    struct buf buf = buf_in(arena, ENGINE_KEY_MAX);
-    struct addr addr;
-    buf_put(&buf, text);
-    buf_put(&buf, STR("@x.invalid"));
-    bool good = !buf_over(&buf) && !err_is(addr_parse(buf_str(&buf), arena, &addr));
-    return good ? name_local(name_of_addr(&addr, arena)) : str_null();
-}
-
 static struct err names_by_local(struct draft *draft, struct str text, struct names *names)
 {
     struct str local = local_fold(text, draft->arena);
@@ -127,10 +115,8 @@ static struct err names_by_local(struct draft *draft, struct str text, struct na
     struct err e = prefix.p ? draft_walk_open(&walk, draft, prefix) : err_make(ERR_OVER_LIMIT);
     if (err_is(e))
         return e;
-    while (!err_is(e = draft_walk_next(&walk, &entry)) && entry.value.n > 1) {
-        if (!names->accounts_only || entry.value.p[0] == NAME_ACCOUNT)
-            names_add(names, arena_str(draft->arena, str_from_index(entry.value, 1)));
-    }
+    while (!err_is(e = draft_walk_next(&walk, &entry)) && entry.value.n > 1)
+        names_add(names, arena_str(draft->arena, str_from_index(entry.value, 1)));
     draft_walk_done(&walk);
     return e.code == ERR_NOT_FOUND ? err_none() : e;
 }
@@ -328,68 +314,6 @@ struct err directory_expand(struct directory *directory, struct str text, struct
     arena_init_from(&scratch, SCRATCH_MAX, directory->spares);
     draft_read(&draft, directory, &scratch);
     e = expand_text(&draft, text, arena, lines_r);
-    arena_done(&scratch);
-    return e;
-}
-
-/* --- Log-ins --- */
-
-static struct err account_take(const struct found *found, struct arena *arena,
-                               struct account *account_r)
-{
-    if (found->record.kind != NAME_ACCOUNT)
-        return err_make(ERR_NOT_FOUND);
-    struct account account = found->record.account;
-    account.address = arena_str(arena, account.address);
-    account.name = arena_str(arena, account.name);
-    account.password = arena_str(arena, account.password);
-    if (arena_over(arena))
-        return err_make(ERR_OVER_LIMIT);
-    *account_r = account;
-    return err_none();
-}
-
-static struct err login(struct draft *draft, struct str user, struct found *found)
-{
-    struct names names = {.accounts_only = true};
-    struct addr addr;
-    if (!err_is(addr_parse(user, draft->arena, &addr)))
-        return name_get(draft, name_of_addr(&addr, draft->arena), found);
-    struct err e = names_by_local(draft, user, &names);
-    if (err_is(e))
-        return e;
-    return names.count == 1 ? name_get(draft, names.names[0], found) : err_make(ERR_NOT_FOUND);
-}
-
-struct err directory_login(struct directory *directory, struct str user, struct arena *arena,
-                           struct account *account_r)
-{
-    struct arena scratch;
-    struct draft draft;
-    struct found found;
-    arena_init_from(&scratch, SCRATCH_MAX, directory->spares);
-    draft_read(&draft, directory, &scratch);
-    struct err e = login(&draft, user, &found);
-    if (!err_is(e))
-        e = account_take(&found, arena, account_r);
-    arena_done(&scratch);
-    return e.code == ERR_NOT_FOUND ? err_make(ERR_LOGIN_FAILED) : e;
-}
-
-struct err directory_account_by_id(struct directory *directory, uint64_t id, struct arena *arena,
-                                   struct account *account_r)
-{
-    struct arena scratch;
-    struct draft draft;
-    struct found found;
-    struct str name;
-    arena_init_from(&scratch, SCRATCH_MAX, directory->spares);
-    draft_read(&draft, directory, &scratch);
-    struct err e = draft_get(&draft, key_number('i', id, str_null(), &scratch), &name);
-    if (!err_is(e))
-        e = name_get(&draft, name, &found);
-    if (!err_is(e))
-        e = account_take(&found, arena, account_r);
     arena_done(&scratch);
     return e;
 }

@@ -243,15 +243,19 @@ struct err directory_change(struct directory *directory, struct arena *arena,
     arena_init(&scratch, DRAFT_MEMORY_MAX);
     struct err e;
     unsigned tries = 0;
+    bool again;
     do {
         struct draft draft;
+        again = false;
         arena_reset(&scratch);
         e = draft_open(&draft, directory, &scratch);
         if (!err_is(e))
             e = change(&draft, arg);
-        if (!err_is(e))
+        if (!err_is(e)) {
             e = draft_commit(&draft);
-    } while (e.code == ERR_CONFLICT && ++tries < DRAFT_TRIES_MAX);
+            again = e.code == ERR_CONFLICT;
+        }
+    } while (again && ++tries < DRAFT_TRIES_MAX);
     if (e.detail.n)
         e.detail = arena_str(arena, e.detail);
     arena_done(&scratch);

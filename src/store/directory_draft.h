@@ -73,8 +73,8 @@ struct err draft_number(struct draft *draft, struct str key, uint64_t *number_r)
 struct err draft_commit(struct draft *draft);
 
 /*
- * Runs `change` on a draft and commits, again and again while it conflicts. The draft's memory is
- * its own; a detail is copied to `arena`.
+ * Runs `change` on a draft and commits, again and again while the commit conflicts. The draft's
+ * memory is its own; a detail is copied to `arena`.
  */
 struct err directory_change(struct directory *directory, struct arena *arena,
                             struct err (*change)(struct draft *, void *arg), void *arg);

@@ -39,6 +39,40 @@ struct err account_stage(struct draft *draft, const struct addr *addr, struct ac
 struct err account_restage(struct draft *draft, const struct found *found,
                            const struct account *account, unsigned fields);
 
+/* --- What an account is known by --- */
+
+/* Empty ones where there are none. */
+struct err credentials_get(struct draft *draft, uint64_t account,
+                           struct credentials *credentials_r);
+struct err credentials_stage(struct draft *draft, uint64_t account,
+                             const struct credentials *credentials);
+/* With the index of its certificates. */
+struct err credentials_unstage(struct draft *draft, uint64_t account);
+
+/* The main password's. NULL: nothing is kept. CONFLICT where application passwords have keys by
+ * another salt. */
+struct err password_kept_put(struct credentials *credentials, const struct password_kept *kept);
+struct err password_stage(struct draft *draft, uint64_t account, const struct password_kept *kept);
+
+/* ERR_USAGE, ERR_NAME_REFUSED. */
+struct err app_password_check(const struct app_password *app);
+struct err certificate_check(const struct client_certificate *certificate);
+/* At the end of the list: gets its number and date. */
+struct err app_password_put(struct draft *draft, struct credentials *credentials,
+                            const struct app_password *app);
+struct err certificate_put(struct draft *draft, uint64_t account, struct credentials *credentials,
+                           const struct client_certificate *certificate);
+/* What is kept of one elsewhere. */
+void app_password_drop(struct draft *draft, uint64_t account, uint64_t id);
+void certificate_drop(struct draft *draft, uint64_t account,
+                      const struct client_certificate *certificate);
+
+/* --- What it may send as --- */
+
+struct err grant_stage(struct draft *draft, uint64_t account, const struct addr *other);
+struct str grant_key(struct draft *draft, uint64_t account, const struct addr *other);
+struct err grants_unstage(struct draft *draft, uint64_t account);
+
 /* --- Aliases, lists, moved users: staged first, then checked, since they may lead to each other
  * --- */
 

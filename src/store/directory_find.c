@@ -53,6 +53,18 @@ struct err name_get(struct draft *draft, struct str name, struct found *found_r)
     return name_decode(value, draft->arena, &found_r->record);
 }
 
+struct str account_key(uint64_t account, struct arena *arena)
+{
+    return key_number('i', account, str_null(), arena);
+}
+
+struct err account_get(struct draft *draft, uint64_t account, struct found *found_r)
+{
+    struct str name;
+    struct err e = draft_get(draft, account_key(account, draft->arena), &name);
+    return err_is(e) ? e : name_get(draft, name, found_r);
+}
+
 struct err domain_get(struct draft *draft, struct str domain, struct domain *domain_r)
 {
     struct str value;
@@ -66,6 +78,16 @@ struct err stored_addr(struct str text, struct arena *arena, struct addr *addr_r
     return e.code == ERR_ADDRESS_SYNTAX
                ? err_detail(ERR_STORE_DAMAGED, STR("an address in the directory is malformed"))
                : e;
+}
+
+struct str local_fold(struct str text, struct arena *arena)
+{
+    struct buf buf = buf_in(arena, ENGINE_KEY_MAX);
+    struct addr addr;
+    buf_put(&buf, text);
+    buf_put(&buf, STR("@x.invalid"));
+    bool good = !buf_over(&buf) && !err_is(addr_parse(buf_str(&buf), arena, &addr));
+    return good ? name_local(name_of_addr(&addr, arena)) : str_null();
 }
 
 static struct err find_exactly(struct draft *draft, const struct addr *addr, struct found *found_r)
@@ -179,6 +201,7 @@ static struct err follow_members(struct following *following, const struct node 
     struct draft *draft = following->draft;
     struct draft_walk walk;
     struct entry entry;
+    following->expansion->by_list = true;
     struct err e =
         draft_walk_open(&walk, draft, key_number('m', list->id, str_null(), draft->arena));
     while (!err_is(e)) {

@@ -14,8 +14,15 @@ struct found {
 
 /* A name as it is, without looking for tags, postmaster or catch-alls. ERR_NOT_FOUND. */
 struct err name_get(struct draft *draft, struct str name, struct found *found_r);
+/* The account of this number. ERR_NOT_FOUND. */
+struct err account_get(struct draft *draft, uint64_t account, struct found *found_r);
+/* The key of its entry, which is there as long as it is. */
+struct str account_key(uint64_t account, struct arena *arena);
 /* Is the domain ours? ERR_NOT_FOUND. */
 struct err domain_get(struct draft *draft, struct str domain, struct domain *domain_r);
+
+/* A local part alone, folded as the directory's names are; str_null where it is none. */
+struct str local_fold(struct str text, struct arena *arena);
 
 /* Is it at the literal of the address that the client connected to? */
 bool is_at_server(const struct draft *draft, const struct addr *addr);
@@ -45,6 +52,7 @@ struct expansion {
     struct reached_list reached;
     size_t count;
     bool looped;   /* a name was met again */
+    bool by_list;  /* a list was followed */
     bool too_deep; /* more than DIRECTORY_DEPTH_MAX names inside each other */
 };
 

@@ -12,7 +12,10 @@
 
 enum {
     FORMAT = 1,
+    FORMAT_ACCOUNT = 2, /* 1 had neither services nor a version of credentials */
     NUMBER_OCTETS = 8,
+    SHA_1_OCTETS = 20,
+    SHA_256_OCTETS = 32,
     FOLDED_MAX = 4 * DIRECTORY_NAME_MAX,
 };
 
@@ -52,9 +55,11 @@ static void account_encode(const struct account *account, struct buf *to)
     wire_put_u8(to, account->disabled);
     wire_put_str(to, account->name);
     wire_put_str(to, account->password);
+    wire_put_u8(to, account->services_off);
+    wire_put_u64(to, account->credential_version);
 }
 
-static void account_decode(struct wire_in *in, struct account *account)
+static void account_decode(struct wire_in *in, uint8_t format, struct account *account)
 {
     account->created = (int64_t)wire_get_u64(in);
     account->address = wire_get_str(in);
@@ -64,6 +69,11 @@ static void account_decode(struct wire_in *in, struct account *account)
     account->disabled = wire_get_u8(in) != 0;
     account->name = wire_get_str(in);
     account->password = wire_get_str(in);
+    if (format < FORMAT_ACCOUNT)
+        return;
+    account->services_off = wire_get_u8(in);
+    account->credential_version = wire_get_u64(in);
+    in->bad |= account->services_off > SERVICES_ALL;
 }
 
 static void alias_encode(const struct alias *alias, struct buf *to)
@@ -127,10 +137,16 @@ static void moved_decode(struct wire_in *in, struct moved *moved)
     moved->to = wire_get_str(in);
 }
 
+/* The newest of each kind. */
+static uint8_t format_of(unsigned kind)
+{
+    return kind == NAME_ACCOUNT ? FORMAT_ACCOUNT : FORMAT;
+}
+
 struct str name_encode(const struct name *name, struct arena *arena)
 {
     struct buf buf = buf_in(arena, ENGINE_VALUE_MAX);
-    wire_put_u8(&buf, FORMAT);
+    wire_put_u8(&buf, format_of(name->kind));
     wire_put_u8(&buf, (uint8_t)name->kind);
     switch (name->kind) {
     case NAME_ACCOUNT:
@@ -155,11 +171,12 @@ struct err name_decode(struct str value, struct arena *arena, struct name *name_
     struct name name = {0};
     struct err e = err_none();
     uint8_t format = wire_get_u8(&in), kind = wire_get_u8(&in);
-    if (in.bad || format != FORMAT || kind < NAME_ACCOUNT || kind > NAME_MOVED)
+    if (in.bad || kind < NAME_ACCOUNT || kind > NAME_MOVED || format < FORMAT ||
+        format > format_of(kind))
         return damaged();
     name.kind = (enum name_kind)kind;
     if (kind == NAME_ACCOUNT)
-        account_decode(&in, &name.account);
+        account_decode(&in, format, &name.account);
     else if (kind == NAME_ALIAS)
         e = alias_decode(&in, arena, &name.alias);
     else if (kind == NAME_LIST)
@@ -187,6 +204,139 @@ struct str name_address(const struct name *name)
         break;
     }
     return name->moved.address;
+}
+
+/* --- Credentials --- */
+
+static void octets_get(struct wire_in *in, unsigned char *to, size_t n)
+{
+    struct str octets = wire_get_octets(in, n);
+    if (octets.n == n)
+        memcpy(to, octets.p, n);
+}
+
+static void keys_encode(const struct password_keys *keys, struct buf *to)
+{
+    wire_put_u8(to, (uint8_t)(keys->has_sha_1 | keys->has_sha_256 << 1));
+    if (keys->has_sha_1) {
+        buf_put(to, str_make(keys->sha_1.stored, SHA_1_OCTETS));
+        buf_put(to, str_make(keys->sha_1.server, SHA_1_OCTETS));
+    }
+    if (keys->has_sha_256) {
+        buf_put(to, str_make(keys->sha_256.stored, SHA_256_OCTETS));
+        buf_put(to, str_make(keys->sha_256.server, SHA_256_OCTETS));
+    }
+}
+
+static void keys_decode(struct wire_in *in, struct password_keys *keys)
+{
+    uint8_t has = wire_get_u8(in);
+    in->bad |= has > 3;
+    keys->has_sha_1 = has & 1;
+    keys->has_sha_256 = has & 2;
+    if (keys->has_sha_1) {
+        octets_get(in, keys->sha_1.stored, SHA_1_OCTETS);
+        octets_get(in, keys->sha_1.server, SHA_1_OCTETS);
+    }
+    if (keys->has_sha_256) {
+        octets_get(in, keys->sha_256.stored, SHA_256_OCTETS);
+        octets_get(in, keys->sha_256.server, SHA_256_OCTETS);
+    }
+}
+
+struct str credentials_encode(const struct credentials *credentials, struct arena *arena)
+{
+    struct buf buf = buf_in(arena, ENGINE_VALUE_MAX);
+    const struct password_kept *password = &credentials->password;
+    wire_put_u8(&buf, FORMAT);
+    buf_put(&buf, str_make(password->salt, SCRAM_SALT));
+    wire_put_u32(&buf, password->rounds);
+    keys_encode(&password->keys, &buf);
+    wire_put_str(&buf, password->cram_secret);
+    wire_put_u32(&buf, (uint32_t)credentials->app_password_count);
+    for (size_t i = 0; i < credentials->app_password_count; i++) {
+        const struct app_password *app = &credentials->app_passwords[i];
+        wire_put_u64(&buf, app->id);
+        wire_put_u64(&buf, (uint64_t)app->created);
+        wire_put_u8(&buf, app->services);
+        wire_put_str(&buf, app->name);
+        wire_put_str(&buf, app->hash);
+        keys_encode(&app->keys, &buf);
+    }
+    wire_put_u32(&buf, (uint32_t)credentials->certificate_count);
+    for (size_t i = 0; i < credentials->certificate_count; i++) {
+        const struct client_certificate *certificate = &credentials->certificates[i];
+        wire_put_u64(&buf, (uint64_t)certificate->created);
+        wire_put_str(&buf, certificate->name);
+        buf_put(&buf, str_make(certificate->fingerprint, SHA256_SIZE));
+    }
+    return buf_built(&buf);
+}
+
+static struct err app_passwords_decode(struct wire_in *in, struct arena *arena,
+                                       struct credentials *credentials)
+{
+    uint32_t count = wire_get_u32(in);
+    if (in->bad || count > DIRECTORY_APP_PASSWORDS_MAX)
+        return damaged();
+    struct app_password *app = arena_take_array(arena, count, sizeof(*app));
+    if (!app)
+        return err_make(ERR_OVER_LIMIT);
+    credentials->app_passwords = app;
+    credentials->app_password_count = count;
+    for (uint32_t i = 0; i < count; i++, app++) {
+        app->id = wire_get_u64(in);
+        app->created = (int64_t)wire_get_u64(in);
+        app->services = wire_get_u8(in);
+        app->name = wire_get_str(in);
+        app->hash = wire_get_str(in);
+        keys_decode(in, &app->keys);
+        in->bad |= app->services > SERVICES_ALL;
+    }
+    return err_none();
+}
+
+static struct err certificates_decode(struct wire_in *in, struct arena *arena,
+                                      struct credentials *credentials)
+{
+    uint32_t count = wire_get_u32(in);
+    if (in->bad || count > DIRECTORY_CERTIFICATES_MAX)
+        return damaged();
+    struct client_certificate *certificate = arena_take_array(arena, count, sizeof(*certificate));
+    if (!certificate)
+        return err_make(ERR_OVER_LIMIT);
+    credentials->certificates = certificate;
+    credentials->certificate_count = count;
+    for (uint32_t i = 0; i < count; i++, certificate++) {
+        certificate->created = (int64_t)wire_get_u64(in);
+        certificate->name = wire_get_str(in);
+        octets_get(in, certificate->fingerprint, SHA256_SIZE);
+    }
+    return err_none();
+}
+
+struct err credentials_decode(struct str value, struct arena *arena,
+                              struct credentials *credentials_r)
+{
+    struct wire_in in = wire_in(value);
+    struct credentials credentials = {0};
+    struct password_kept *password = &credentials.password;
+    uint8_t format = wire_get_u8(&in);
+    octets_get(&in, password->salt, SCRAM_SALT);
+    password->rounds = wire_get_u32(&in);
+    keys_decode(&in, &password->keys);
+    password->cram_secret = wire_get_str(&in);
+    if (format != FORMAT)
+        return damaged();
+    struct err e = app_passwords_decode(&in, arena, &credentials);
+    if (!err_is(e))
+        e = certificates_decode(&in, arena, &credentials);
+    if (err_is(e))
+        return e;
+    if (!wire_end(&in))
+        return damaged();
+    *credentials_r = credentials;
+    return err_none();
 }
 
 /* --- Keys --- */
@@ -269,6 +419,15 @@ struct str key_local(struct str local, struct str domain, struct arena *arena)
     buf_putc(&buf, '\0');
     buf_put(&buf, domain);
     return buf_built(&buf);
+}
+
+struct str key_certificate(struct str fingerprint, uint64_t account, struct arena *arena)
+{
+    unsigned char key[1 + SHA256_SIZE + NUMBER_OCTETS] = "f";
+    must(fingerprint.n == SHA256_SIZE);
+    memcpy(key + 1, fingerprint.p, SHA256_SIZE);
+    key_put_u64(key + 1 + SHA256_SIZE, account);
+    return arena_str(arena, str_make(key, sizeof(key)));
 }
 
 struct str full_name_fold(struct str full_name, struct arena *arena)

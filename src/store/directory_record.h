@@ -12,12 +12,24 @@
  *   's' <h:domain @ skeleton> <h:name>    -> name            look-alikes
  *   'x' name                     -> ''                       names that are no accounts
  *   'm' <list id> name           -> member's address         members of a list
+ *   'c' <account id>             -> credentials record       not read for a recipient
+ *   'f' fingerprint <account id> -> ''                       certificates, 32 octets of SHA-256
+ *   'a' <account id> name        -> address                  what it may send as too
+ *   'k'                          -> 32 octets                directory_salt_key
  *   'g' <account id> <mailbox id> -> ''                      removed, but not swept yet
  *   'v'                          -> version (directory_draft.h)
  *   '#' counter                  -> next number
  *
- * Records are wire.h, versioned (FORMAT 1). Decoding: ERR_STORE_DAMAGED; texts borrow from the
- * value, arrays are the arena's (ERR_OVER_LIMIT).
+ * Partition ACCOUNT/account, beside what mailbox.h keeps there, since none of it changes who may do
+ * what:
+ *
+ *   'a' <application password>   -> day (u32)                last used
+ *   'k' network                  -> day (u32)                last logged in well from
+ *
+ * Records are wire.h, versioned: FORMAT 1; of an account 2, since it has services_off (u8) and a
+ * credential_version (u64) at its end. One of format 1 has all services on, and version 0.
+ * Decoding: ERR_STORE_DAMAGED; texts borrow from the value, arrays are the arena's
+ * (ERR_OVER_LIMIT).
  */
 #ifndef STORE_DIRECTORY_RECORD_H
 #define STORE_DIRECTORY_RECORD_H
@@ -30,6 +42,10 @@ struct err domain_decode(struct str name, struct str value, struct domain *domai
 /* str_null where the arena is full or the record above ENGINE_VALUE_MAX. */
 struct str name_encode(const struct name *name, struct arena *arena);
 struct err name_decode(struct str value, struct arena *arena, struct name *name_r);
+struct str credentials_encode(const struct credentials *credentials, struct arena *arena);
+struct err credentials_decode(struct str value, struct arena *arena,
+                              struct credentials *credentials_r);
+
 /* Its address, of whatever kind it is. */
 struct str name_address(const struct name *name);
 
@@ -47,6 +63,7 @@ struct str name_local(struct str name);
 /* 'n' name, 'l' ... of it */
 struct str key_name(struct str name, struct arena *arena);
 struct str key_local(struct str local, struct str domain, struct arena *arena);
+struct str key_certificate(struct str fingerprint, uint64_t account, struct arena *arena);
 struct str key_full_name(struct str full_name, uint64_t account, struct arena *arena);
 
 /* A display name as it is compared: NFC, case folded. */
