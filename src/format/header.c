@@ -131,9 +131,16 @@ static bool dot_between(struct str words, bool dot_before)
     return dot_before || (words.n && words.p[0] == '.');
 }
 
+/* The quoted string at the start of words has its closing quote. */
+static bool quote_ends(struct str words)
+{
+    struct str rest = words, inside = quoted_take(&rest);
+    return words.n - rest.n == inside.n + 2;
+}
+
 /* A local part: words with dots between them and white space nowhere that counts (RFC 5322 4.4).
- * Null where it is none. */
-static struct str local_plain(struct str words, struct arena *arena)
+ * Null where it is none. *end_r: behind its last word. */
+static struct str local_plain(struct str words, struct arena *arena, const char **end_r)
 {
     cfws_skip(&words);
     char *plain = arena_take(arena, words.n + 1);
@@ -142,7 +149,10 @@ static struct str local_plain(struct str words, struct arena *arena)
     size_t n = 0;
     while (words.n) {
         bool quoted = words.p[0] == '"';
+        if (quoted && !quote_ends(words))
+            return str_null();
         n += word_copy(&words, plain + n);
+        *end_r = words.p;
         bool dot = !quoted && n && plain[n - 1] == '.';
         cfws_skip(&words);
         if (words.n && !dot_between(words, dot))
@@ -161,8 +171,9 @@ static struct str domain_take(struct str *rest, struct arena *arena)
         *rest = str_from_index(*rest, literal.n);
         return literal.n ? arena_str(arena, literal) : str_null();
     }
+    const char *end;
     struct str words = words_take(rest);
-    return str_index(words, '"') >= 0 ? str_null() : local_plain(words, arena);
+    return str_index(words, '"') >= 0 ? str_null() : local_plain(words, arena, &end);
 }
 
 /* To the comma or semicolon that ends what could not be read. */
@@ -214,11 +225,15 @@ static bool mailbox_read(struct header_addresses *list, struct str words,
             return false;
         words = words_take(&list->rest);
     }
-    address->local = local_plain(words, list->arena);
-    if (!address->local.p || !char_take(&list->rest, '@'))
+    address->local = local_plain(words, list->arena, &address->local_end);
+    if (!address->local.p)
         return false;
-    address->domain = domain_take(&list->rest, list->arena);
-    return address->domain.p && (!angle || char_take(&list->rest, '>')) && at_end(&list->rest);
+    bool qualified = char_take(&list->rest, '@');
+    if (qualified)
+        address->domain = domain_take(&list->rest, list->arena);
+    if (qualified ? !address->domain.p : !list->unqualified)
+        return false;
+    return (!angle || char_take(&list->rest, '>')) && at_end(&list->rest);
 }
 
 static bool group_end(struct header_addresses *list, struct header_address *address_r)

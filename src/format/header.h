@@ -38,19 +38,23 @@ struct header_address {
     struct str name;   /* display name, quotes undone, encoded words not; p == NULL where absent */
     struct str local;  /* quotes undone */
     struct str domain; /* as written, without comments; a literal with its brackets */
+    const char *local_end; /* in the text: behind the local part */
 };
 
-/* An address list being read: `rest` and `arena` are set by the caller, the rest is zero. */
+/* An address list being read: `rest`, `arena` and perhaps `unqualified` are set by the caller, the
+ * rest is zero. */
 struct header_addresses {
     struct str rest;
     struct arena *arena;
+    bool unqualified; /* a local part alone is a mailbox, too; its domain.p is NULL */
     bool in_group;
 };
 
 /*
  * The next of: mailbox, begin or end of a group (RFC 5322 3.4, RFC 6854: wherever a list may
- * stand), malformed. A local part without a domain is malformed. False at the end of the list (a
- * group that is open is closed first) or when the arena is full. Strings live in the arena.
+ * stand), malformed. A local part without a domain is malformed, unless `unqualified`. False at the
+ * end of the list (a group that is open is closed first) or when the arena is full. Strings live in
+ * the arena.
  */
 bool header_addresses_next(struct header_addresses *list, struct header_address *address_r);
 

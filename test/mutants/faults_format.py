@@ -3,6 +3,7 @@ from fault import Fault
 
 ADDR, WORDS, SMTP = "src/format/addr.c", "src/format/words.c", "src/format/smtp_words.c"
 SUMMARY, STACK, HEADER = "src/format/summary.c", "src/format/summary_stack.c", "src/format/header.c"
+SUBMISSION = "src/format/submission.c"
 
 FAULTS = [
     Fault("shell_is_an_address", "S10: a semicolon is part of a local part",
@@ -102,4 +103,25 @@ FAULTS = [
     Fault("binary_part_as_it_is", "a part that is binary is served without an encoding",
           "unit reencode",
           SUMMARY, "    if (flags & (SUMMARY_HAS_NUL | SUMMARY_HAS_BARE_CR | SUMMARY_HAS_BARE_LF))\n        unfit_set(summary);\n", ""),
+    Fault("bcc_is_kept", "a submitted message tells whom else it went to",
+          "unit submission",
+          SUBMISSION, '[ROW_BCC] = {STR_INIT("Bcc"), RULE_REMOVE, NULL}', '[ROW_BCC] = {STR_INIT("Bcc"), 0, NULL}'),
+    Fault("bcc_leaves_its_folds", "the second line of a Bcc stays, and belongs to another field",
+          "unit submission",
+          SUBMISSION, "        if (!is_kept(row, &field))\n            continue;\n        if (row",
+          "        if (!is_kept(row, &field)) {\n            ssize_t line = str_find(field.whole, STR(\"\\r\\n\"));\n"
+          "            buf_put(&rewrite->to, str_from_index(field.whole, (size_t)line + 2));\n            continue;\n        }\n        if (row"),
+    Fault("sender_is_no_author", "S20: Sender of another",
+          "unit submission",
+          SUBMISSION, '[ROW_SENDER] = {STR_INIT("Sender"), RULE_COMPLETE | RULE_AUTHOR,', '[ROW_SENDER] = {STR_INIT("Sender"), RULE_COMPLETE,'),
+    Fault("resent_from_is_no_author", "S20: Resent-From of another",
+          "unit submission",
+          SUBMISSION, '[ROW_RESENT_FROM] = {STR_INIT("Resent-From"), RULE_COMPLETE | RULE_AUTHOR,',
+          '[ROW_RESENT_FROM] = {STR_INIT("Resent-From"), RULE_COMPLETE,'),
+    Fault("first_line_folds_into_ours", "M10: a header that begins with a fold becomes part of the field we add",
+          "unit submission",
+          SUBMISSION, "(folded ? SUMMARY_FROM_AMBIGUOUS : 0)", "0"),
+    Fault("open_quote_is_a_local_part", "completed again each time: its quote never ends",
+          "unit submission",
+          HEADER, "        if (quoted && !quote_ends(words))\n            return str_null();\n", ""),
 ]
