@@ -170,6 +170,38 @@ bool base64_parse(struct str text, struct buf *buf)
     return !buf_over(buf);
 }
 
+static int url_digit_value(char c)
+{
+    if (c == '+' || c == '/')
+        return -1;
+    return c == '-' ? 62 : c == '_' ? 63 : digit_value(c);
+}
+
+bool base64url_parse(struct str text, struct buf *buf)
+{
+    /* The bits of the last digit that are none of an octet's; one digit alone has too few. */
+    static const unsigned unused[] = {0, 63, 15, 3};
+    unsigned last = (unsigned)(text.n % 4);
+    char *start = buf_room(buf, text.n / 4 * 3 + 3);
+    if (!start || last == 1)
+        return false;
+    char *to = start;
+    uint32_t bits = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        int value = url_digit_value(text.p[i]);
+        if (value < 0)
+            return false;
+        bits = bits << 6 | (uint32_t)value;
+        if (i % 4 == 3)
+            to += quantum_octets(bits, 4, to);
+    }
+    if (bits & unused[last])
+        return false;
+    to += quantum_octets(bits, last, to);
+    buf_added(buf, (size_t)(to - start));
+    return true;
+}
+
 /* quoted-printable, out */
 
 void quoted_printable_encode_init(struct quoted_printable_encode *encode)

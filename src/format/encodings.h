@@ -44,6 +44,9 @@ void base64_decode_end(struct base64_decode *decode, struct buf *buf);
 /* Strictly, as SASL and keys want it (RFC 4648 3.3 to 3.5): whole quanta with their padding, no
  * other octet, unused bits zero. False: not base64, and the buf may hold a part of it. */
 bool base64_parse(struct str text, struct buf *buf);
+/* As strictly with the letters of URLs and without padding (RFC 7515 2). What either appends fits
+ * into a buf of text.n + 3. */
+bool base64url_parse(struct str text, struct buf *buf);
 
 /* Text: a CR LF in the input is a line break; all other CR and LF are encoded. */
 struct quoted_printable_encode {

@@ -46,6 +46,35 @@ static void strict_base64_refuses_variants(void **state)
     buf_done(&b);
 }
 
+static void base64url_reads_back_and_refuses_variants(void **state)
+{
+    (void)state;
+    static const struct {
+        struct str text, plain;
+    } rows[] = {
+        {STR_INIT(""), STR_INIT("")},           {STR_INIT("Zg"), STR_INIT("f")},
+        {STR_INIT("Zm8"), STR_INIT("fo")},      {STR_INIT("Zm9v"), STR_INIT("foo")},
+        {STR_INIT("Zm9vYg"), STR_INIT("foob")}, {STR_INIT("-_-_"), STR_INIT("\xfb\xff\xbf")},
+    };
+    struct buf b = BUF_INIT(ENOUGH);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        buf_clear(&b);
+        assert_true(base64url_parse(rows[i].text, &b));
+        assert_str(buf_str(&b), rows[i].plain);
+    }
+    static const struct str wrong[] = {
+        STR_INIT("Z"),      STR_INIT("Zm9vZ"), STR_INIT("Zg=="),         STR_INIT("Zh"),
+        STR_INIT("Zm9"),    STR_INIT("Zm 9v"), STR_INIT("+/+/"),         STR_INIT("Zm9="),
+        STR_INIT("Zm9v\n"), STR_INIT("Zm\0v"), STR_INIT("Zm9v\xc3\xa9"),
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        buf_clear(&b);
+        assert_false(base64url_parse(wrong[i], &b));
+        assert_int_equal(b.n, 0);
+    }
+    buf_done(&b);
+}
+
 static struct str base64_lenient(struct buf *b, struct str text, bool *malformed)
 {
     struct base64_decode decode;
@@ -177,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(base64_matches_rfc_4648),
         cmocka_unit_test(strict_base64_refuses_variants),
+        cmocka_unit_test(base64url_reads_back_and_refuses_variants),
         cmocka_unit_test(lenient_base64_takes_what_is_there),
         cmocka_unit_test(base64_lines_have_the_size_that_was_told),
         cmocka_unit_test(quoted_printable_is_written),
