@@ -6,35 +6,91 @@
 #include <errno.h>
 
 #include "edge/edge.h"
+#include "edge/proxied.h"
 
 enum {
     ACCEPTS_A_TURN = 64
 };
 
-static bool over_limit(struct edge *edge, const struct edge_protocol *protocol,
-                       const struct peer_address *peer)
+/* --- Who may come in ------------------------------------------------------------------------- */
+
+static bool comes_too_often(struct door *door, const struct network *from, uint64_t most,
+                            int64_t now)
 {
-    struct edge_limits limits;
-    protocol->limits(edge->conf, &limits);
-    if (edge->session_count >= limits.sessions)
-        return true;
-    return edge_client_sessions(edge, peer->text) >= limits.sessions_per_address &&
-           !conf_networks_hold(limits.unlimited_from, str_from(peer->text));
+    return most > 0 && !door_passes(door, DOOR_SESSIONS, from, most, EDGE_NEW_WITHIN, now);
 }
 
-static void turn_away(struct edge_listener *listener, const struct edge_protocol *protocol,
-                      int handle, const struct peer_address *peer)
+/* By its address; a unix socket has none. */
+static enum err_code judge_address(struct edge *edge, const struct edge_limits *limits,
+                                   const struct network *address)
+{
+    struct network network = network_cut(address, DOOR_V4, DOOR_V6);
+    int64_t now = edge->loop->now;
+    if (door_sessions(edge->door, &network) >= limits->sessions_per_network)
+        return ERR_TOO_MANY_SESSIONS;
+    if (comes_too_often(edge->door, address, limits->new_sessions_per_address, now) ||
+        comes_too_often(edge->door, &network, limits->new_sessions_per_network, now))
+        return ERR_TOO_FAST;
+    return ERR_NONE;
+}
+
+static enum err_code judge(struct edge *edge, const struct edge_protocol *protocol,
+                           const struct peer_address *peer)
+{
+    struct edge_limits limits;
+    struct network address;
+    struct str client = str_from(peer->text);
+    protocol->limits(edge->conf, &limits);
+    if (conf_networks_hold(limits.deny_from, client) &&
+        !conf_networks_hold(limits.allow_from, client))
+        return ERR_CLIENT_DENIED;
+    if (edge->session_count >= limits.sessions)
+        return ERR_TOO_MANY_SESSIONS;
+    if (conf_networks_hold(limits.unlimited_from, client))
+        return ERR_NONE;
+    if (edge_client_sessions(edge, peer->text) >= limits.sessions_per_address)
+        return ERR_TOO_MANY_SESSIONS;
+    return network_address(client, &address) ? judge_address(edge, &limits, &address) : ERR_NONE;
+}
+
+/* Told apart for the operator: whether the edge is full or a client is kept out. */
+static void log_turned_away(struct edge *edge, const struct peer_address *peer, enum err_code why)
+{
+    if (why == ERR_TOO_MANY_SESSIONS)
+        log_event(edge->log, LOG_WARN, "too_many_sessions", log_str("client", str_from(peer->text)),
+                  log_u64("sessions", edge->session_count));
+    else
+        log_event(edge->log, LOG_INFO, "turned_away", log_str("client", str_from(peer->text)),
+                  log_str("error", str_from(err_row(why)->name)));
+}
+
+void edge_turn_away(struct edge_listener *listener, int handle, const struct peer_address *peer,
+                    enum err_code why)
 {
     struct edge *edge = listener->edge;
+    const struct msg_refused refused = {
+        .client = str_from(peer->text), .error = (uint16_t)why, .command = STR("connect")};
     char text[600];
     struct buf line = {.p = text, .cap = sizeof text, .max = sizeof text};
-    protocol->refusal(edge->conf, ERR_TOO_MANY_SESSIONS, &line);
+    edge->protocols[listener->protocol]->refusal(edge->conf, why, &line);
     struct iovec part = {.iov_base = text, .iov_len = line.n};
     (void)edge->world->ops->send(edge->world, handle, &part, 1);
     edge->world->ops->close(edge->world, handle);
-    log_event(edge->log, LOG_WARN, "too_many_sessions", log_str("client", str_from(peer->text)),
-              log_u64("sessions", edge->session_count));
+    log_turned_away(edge, peer, why);
+    edge_refused(edge, &refused);
 }
+
+void edge_admit(struct edge_listener *listener, int handle, const struct peer_address *peer)
+{
+    const struct edge_protocol *protocol = listener->edge->protocols[listener->protocol];
+    enum err_code why = judge(listener->edge, protocol, peer);
+    if (why != ERR_NONE)
+        edge_turn_away(listener, handle, peer, why);
+    else
+        protocol->begin(listener, handle, peer);
+}
+
+/* --- Taking them ----------------------------------------------------------------------------- */
 
 static void listen_again(struct timer *timer)
 {
@@ -54,7 +110,6 @@ static void take_a_rest(struct edge_listener *listener, int error)
 static bool accept_one(struct edge_listener *listener)
 {
     struct edge *edge = listener->edge;
-    const struct edge_protocol *protocol = edge->protocols[listener->protocol];
     struct peer_address peer = {.uid = -1, .pid = -1};
     int handle = edge->world->ops->accept(edge->world, listener->watch.handle, &peer);
     if (handle == -EAGAIN)
@@ -65,10 +120,10 @@ static bool accept_one(struct edge_listener *listener)
     }
     if (handle < 0) /* it broke while it waited; the next may be well */
         return true;
-    if (over_limit(edge, protocol, &peer))
-        turn_away(listener, protocol, handle, &peer);
+    if (conf_networks_hold(&edge->conf->server.proxy_from, str_from(peer.text)))
+        proxied_begin(listener, handle, &peer);
     else
-        protocol->begin(listener, handle, &peer);
+        edge_admit(listener, handle, &peer);
     return true;
 }
 
@@ -135,6 +190,7 @@ void edge_stop(struct edge *edge)
 {
     struct wait wait = {.fiber = NULL};
     struct timer late = {.run = waited_enough, .arg = &wait};
+    proxied_end_all(edge);
     listeners_close(edge);
     sessions_stop(edge);
     if (TAILQ_EMPTY(&edge->sessions))

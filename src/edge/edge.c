@@ -29,27 +29,33 @@ struct err edge_open(struct edge *edge, struct loop *loop, struct fiber_pool *fi
                           .instance = instance,
                           .conf = conf};
     TAILQ_INIT(&edge->sessions);
+    TAILQ_INIT(&edge->proxied);
     TAILQ_INIT(&edge->waiters);
     TAILQ_INIT(&edge->tries_open);
     TAILQ_INIT(&edge->tries_ended);
     SLIST_INIT(&edge->listeners);
     SLIST_INIT(&edge->scratches);
     RB_INIT(&edge->clients);
+    unsigned char key[SIPHASH_KEY];
+    world_random(edge->world, key, sizeof key);
+    edge->door = door_open(DOOR_MOST, key);
     edge->streams = stream_pool_open(loop, EDGE_READ_BUFFERS);
-    return err_make(edge->streams ? ERR_NONE : ERR_NO_MEMORY);
+    return err_make(edge->door && edge->streams ? ERR_NONE : ERR_NO_MEMORY);
 }
 
 void edge_close(struct edge *edge)
 {
     must_be(edge, EDGE_MAGIC);
     must(TAILQ_EMPTY(&edge->sessions) && SLIST_EMPTY(&edge->listeners));
-    must(TAILQ_EMPTY(&edge->tries_open));
+    must(TAILQ_EMPTY(&edge->tries_open) && TAILQ_EMPTY(&edge->proxied));
     task_cancel(edge->loop, &edge->seen_flush);
     edge_core_detach(edge);
     edge_tries_close(edge);
     edge_scratches_close(edge);
     if (edge->streams)
         stream_pool_close(edge->streams);
+    if (edge->door)
+        door_close(edge->door);
     edge->magic = 0;
 }
 
@@ -89,10 +95,17 @@ bool edge_session_begin(struct edge_session *session, struct edge *edge,
     if (!client)
         return false;
     client->sessions++;
+    struct network address, network = {.bits = 0};
+    if (network_address(str_from(peer->text), &address)) {
+        network = network_cut(&address, DOOR_V4, DOOR_V6);
+        if (!door_enter(edge->door, &network))
+            network.bits = 0;
+    }
     *session = (struct edge_session){.edge = edge,
                                      .protocol = edge->protocols[listen],
                                      .conf = edge->conf,
                                      .client = client,
+                                     .network = network,
                                      .port = peer->port,
                                      .listen = listen};
     memcpy(session->server, peer->server, sizeof session->server);
@@ -118,6 +131,8 @@ void edge_session_end(struct edge_session *session)
     log_out(session);
     TAILQ_REMOVE(&edge->sessions, session, link);
     edge->session_count--;
+    if (session->network.bits > 0)
+        door_leave(edge->door, &session->network);
     if (--session->client->sessions == 0) {
         RB_REMOVE(edge_clients, &edge->clients, session->client);
         free(session->client);

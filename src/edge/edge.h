@@ -15,6 +15,7 @@
 
 #include "bus/link.h"
 #include "conf/conf.h"
+#include "edge/door.h"
 #include "edge/slabs.h"
 #include "sys/log.h"
 #include "sys/stream.h"
@@ -28,6 +29,7 @@ enum {
     EDGE_SCRATCH_MAX = 8 << 20, /* octets of one scratch arena */
     EDGE_SCRATCH_KEPT = 64,     /* unused scratch arenas that keep a block */
 };
+#define EDGE_NEW_WITHIN (10 * NS_PER_SECOND)  /* in which new sessions are counted */
 #define EDGE_CORE_WAIT (5 * NS_PER_SECOND)    /* a command waits so long for core to be there */
 #define EDGE_CORE_ALONE NS_PER_SECOND         /* without a link to core: when to ask for one */
 #define EDGE_COMMIT_WAIT (60 * NS_PER_SECOND) /* a message whose outcome is not known */
@@ -55,11 +57,27 @@ struct edge_listener {
     struct str address; /* as configured */
 };
 
+/* What the configuration says about a protocol's connections. */
 struct edge_limits {
     uint64_t sessions;
     uint64_t sessions_per_address;
+    uint64_t sessions_per_network;     /* DOOR_V4, DOOR_V6 */
+    uint64_t new_sessions_per_address; /* in EDGE_NEW_WITHIN; 0: no limit, as in the next one */
+    uint64_t new_sessions_per_network;
     const struct conf_networks *unlimited_from;
+    const struct conf_networks *allow_from, *deny_from;
 };
+
+/* Those of a section of the configuration that has them all. */
+#define EDGE_LIMITS(section)                                                                       \
+    ((struct edge_limits){.sessions = (section).sessions,                                          \
+                          .sessions_per_address = (section).sessions_per_address,                  \
+                          .sessions_per_network = (section).sessions_per_network,                  \
+                          .new_sessions_per_address = (section).new_sessions_per_address,          \
+                          .new_sessions_per_network = (section).new_sessions_per_network,          \
+                          .unlimited_from = &(section).unlimited_from,                             \
+                          .allow_from = &(section).allow_from,                                     \
+                          .deny_from = &(section).deny_from})
 
 struct edge_protocol {
     const char *name; /* for the log */
@@ -90,8 +108,9 @@ struct edge_session {
     const struct edge_protocol *protocol;
     const struct conf *conf; /* the one it began with */
     struct edge_client *client;
-    uint16_t port;        /* the client's */
-    char server[IP_TEXT]; /* our address that it connected to; empty on a unix socket */
+    struct network network; /* the client's, where it is counted; bits 0: nowhere */
+    uint16_t port;          /* the client's */
+    char server[IP_TEXT];   /* our address that it connected to; empty on a unix socket */
     enum listen_protocol listen;
     struct stream *stream; /* the session's own; set by its protocol */
     struct edge_login login;
@@ -99,6 +118,9 @@ struct edge_session {
 };
 
 TAILQ_HEAD(edge_sessions, edge_session);
+
+struct edge_proxied;
+TAILQ_HEAD(edge_proxied_list, edge_proxied);
 
 struct edge_scratch;
 SLIST_HEAD(edge_scratches, edge_scratch);
@@ -152,7 +174,10 @@ struct edge {
     struct edge_sessions sessions;
     uint64_t session_count, session_total;
     struct edge_clients clients; /* by text */
-    uint64_t transactions;       /* numbers given out */
+    struct door *door;
+    struct edge_proxied_list proxied; /* wait for their PROXY header */
+    size_t proxied_count;
+    uint64_t transactions; /* numbers given out */
     uint64_t uploads;
 
     struct edge_tries tries_open;
@@ -184,6 +209,12 @@ void edge_configure(struct edge *edge, const struct conf *conf);
 /* Takes the listening handle over. */
 struct err edge_listen(struct edge *edge, enum listen_protocol protocol, int handle,
                        struct str address);
+/* A connection whose client is known: begins its session, or turns it away. Takes the handle over.
+ */
+void edge_admit(struct edge_listener *listener, int handle, const struct peer_address *peer);
+/* A line of why, and closed. */
+void edge_turn_away(struct edge_listener *listener, int handle, const struct peer_address *peer,
+                    enum err_code why);
 /* May yield: closes the listeners and stops every session; returns when the last one has ended, or
  * after EDGE_STOP_WAIT. */
 void edge_stop(struct edge *edge);

@@ -272,9 +272,7 @@ static void begin(struct edge_listener *listener, int handle, const struct peer_
 
 static void limits(const struct conf *conf, struct edge_limits *limits_r)
 {
-    *limits_r = (struct edge_limits){.sessions = conf->pop3.sessions,
-                                     .sessions_per_address = conf->pop3.sessions_per_address,
-                                     .unlimited_from = &conf->pop3.unlimited_from};
+    *limits_r = EDGE_LIMITS(conf->pop3);
 }
 
 static void refusal(const struct conf *conf, enum err_code why, struct buf *line)

@@ -281,16 +281,12 @@ static void begin(struct edge_listener *listener, int handle, const struct peer_
 
 static void limits(const struct conf *conf, struct edge_limits *limits_r)
 {
-    *limits_r = (struct edge_limits){.sessions = conf->smtp.sessions,
-                                     .sessions_per_address = conf->smtp.sessions_per_address,
-                                     .unlimited_from = &conf->smtp.unlimited_from};
+    *limits_r = EDGE_LIMITS(conf->smtp);
 }
 
 static void submission_limits(const struct conf *conf, struct edge_limits *limits_r)
 {
-    *limits_r = (struct edge_limits){.sessions = conf->submission.sessions,
-                                     .sessions_per_address = conf->submission.sessions_per_address,
-                                     .unlimited_from = &conf->submission.unlimited_from};
+    *limits_r = EDGE_LIMITS(conf->submission);
 }
 
 static void stop(struct edge_session *session)
