@@ -29,11 +29,15 @@ static void forget(struct edge_proxied *proxied)
     free(proxied);
 }
 
+/* What came is read first: closing on top of it would reset the connection, and the line with it.
+ */
 static void refuse(struct edge_proxied *proxied)
 {
     struct edge_listener *listener = proxied->listener;
+    struct world *world = listener->edge->world;
     struct peer_address peer = proxied->peer;
     int handle = proxied->watch.handle;
+    (void)world->ops->recv(world, handle, proxied->octets, sizeof proxied->octets);
     forget(proxied);
     edge_turn_away(listener, handle, &peer, ERR_PROXY_EXPECTED);
 }

@@ -113,7 +113,7 @@ FAULTS = [
           "src/edge/accept.c", "    if (edge->session_count >= limits.sessions)", "    if (edge->session_count > limits.sessions)"),
     Fault("sessions_of_an_address", "smtp.sessions_per_address and one more",
           "unit smtp_session",
-          "src/edge/accept.c", ">= limits.sessions_per_address &&", "> limits.sessions_per_address &&"),
+          "src/edge/accept.c", ">= limits.sessions_per_address)", "> limits.sessions_per_address)"),
     Fault("size_is_one_more", "a message may have smtp.message_size and one octet more",
           "unit smtp_transcripts",
           BODY, "    if (body->size > body->limit) {", "    if (body->size > body->limit + 1) {"),

@@ -90,9 +90,9 @@ static const struct smtp_command rows[] = {
     {.verb = "AUTH", .flags = SMTP_NOT_BUILT},
 };
 
-/* Browsers talked into speaking to us (catalogue S16). */
-static const char *const foreign[] = {"GET",     "POST",    "HEAD",  "PUT",  "DELETE",
-                                      "OPTIONS", "CONNECT", "PATCH", "TRACE"};
+/* Browsers talked into speaking to us (catalogue S16); a proxy that we were not told of (S23). */
+static const char *const foreign[] = {"GET",     "POST",    "HEAD",  "PUT",   "DELETE",
+                                      "OPTIONS", "CONNECT", "PATCH", "TRACE", "PROXY"};
 
 const struct smtp_command *smtp_command_row(size_t i)
 {
