@@ -19,6 +19,7 @@ enum {
     EXIT_NO_INPUT = 66,
     EXIT_UNAVAILABLE = 69,
     EXIT_SOFTWARE = 70,
+    EXIT_CANNOT_CREATE = 73,
     EXIT_TEMPORARY = 75,
     EXIT_CONFIG = 78,
 };
@@ -52,6 +53,9 @@ int cli_arguments(struct cli *cli, int argc, char **argv);
 int cli_configure(struct cli *cli);
 /* Files and passwords that the command's words ask for; likewise. */
 int cli_input(struct cli *cli);
+
+/* `tls new NAME ... [--out FOLDER] [--force]`: a self-signed certificate and its key, in files. */
+int cli_tls_new(struct cli *cli);
 
 void cli_out(struct str text);
 void cli_say(struct str text); /* a line on standard error, "veredus: " in front */

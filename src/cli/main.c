@@ -18,6 +18,8 @@ static const char usage_head[] =
     "  config check                   read the configuration and say what is wrong with it\n"
     "  config show [--all]            the settings that differ from their defaults, or all\n"
     "  config manual                  print veredus.conf(5)\n"
+    "  tls new NAME ... [--out FOLDER] [--force]\n"
+    "                                 make a certificate for these host names, and its key\n"
     "  version, help\n"
     "\n"
     "The operator's commands, with the server up or down:\n";
@@ -132,7 +134,7 @@ static int admin_command(struct cli *cli)
         code = cli_input(cli);
     if (code || cli_online(cli, &code))
         return code;
-    if (str_eq(cli->words[0], STR("status"))) {
+    if (str_eq(cli->words[0], STR("status")) || str_eq(cli->words[0], STR("tls"))) {
         fprintf(stderr, "veredus: no server answers on %.*s\n", STR_FMT(cli->conf.server.control));
         return EXIT_UNAVAILABLE;
     }
@@ -156,6 +158,8 @@ static int command_run(struct cli *cli)
 {
     if (help_is_wanted(cli))
         return help(cli);
+    if (word_is(cli, 0, "tls") && word_is(cli, 1, "new"))
+        return cli_tls_new(cli);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
         size_t used = commands[i].second ? 2 : 1;
         if (!word_is(cli, 0, commands[i].first) || !word_is(cli, 1, commands[i].second))

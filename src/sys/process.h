@@ -61,6 +61,8 @@ void process_absolute_path(struct str path, struct buf *to);
 struct err process_read_file(struct str path, size_t max, struct buf *to);
 /* Atomically: a new file beside it, synced, renamed over it, folder synced. */
 struct err process_write_file(struct str path, struct str bytes, unsigned mode);
+/* The same, but a file that is there already stays as it is: ERR_EXISTS. */
+struct err process_new_file(struct str path, struct str bytes, unsigned mode);
 struct err process_make_folder(struct str path, unsigned mode);
 struct err process_open_folder(struct str path, int *handle_r);
 struct err process_remove_file(struct str path);

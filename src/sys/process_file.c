@@ -127,6 +127,19 @@ struct err process_write_file(struct str path, struct str bytes, unsigned mode)
     return e;
 }
 
+struct err process_new_file(struct str path, struct str bytes, unsigned mode)
+{
+    struct path_text text;
+    const char *name;
+    int folder = path_make(&text, path) ? parent_open(&text, &name) : -1;
+    if (folder < 0)
+        return err_os(errno, STR("open"));
+    bool done = new_file(folder, name, bytes, mode) && fsync(folder) == 0;
+    struct err e = done ? err_none() : err_os(errno, STR("write"));
+    close(folder);
+    return e;
+}
+
 struct err process_make_folder(struct str path, unsigned mode)
 {
     struct path_text name;

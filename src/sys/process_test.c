@@ -264,6 +264,20 @@ static void files_are_written_whole_and_read_to_their_limit(void **state)
     buf_done(&text);
 }
 
+static void a_new_file_takes_no_place(void **state)
+{
+    struct place *place = *state;
+    struct str path = path_in(place, "file");
+    struct buf text = BUF_INIT(SMALL);
+    assert_int_equal(process_new_file(path, STR("one"), 0600).code, ERR_NONE);
+    assert_int_equal(process_new_file(path, STR("two"), 0600).code, ERR_EXISTS);
+    assert_int_equal(process_read_file(path, 5, &text).code, ERR_NONE);
+    assert_str(buf_str(&text), STR("one"));
+    assert_int_equal(process_new_file(path_in(place, "none/file"), STR("x"), 0600).code,
+                     ERR_NOT_FOUND);
+    buf_done(&text);
+}
+
 /* --- Signals --------------------------------------------------------------------------------- */
 
 struct heard {
@@ -312,6 +326,7 @@ int main(int argc, char **argv)
                                         place_close),
         cmocka_unit_test_setup_teardown(socket_paths_have_a_largest_length, place_open,
                                         place_close),
+        cmocka_unit_test_setup_teardown(a_new_file_takes_no_place, place_open, place_close),
         cmocka_unit_test_setup_teardown(files_are_written_whole_and_read_to_their_limit, place_open,
                                         place_close),
         cmocka_unit_test(signals_come_on_the_loop),
