@@ -139,11 +139,11 @@ struct client_certificate {
 
 /* What an account is known by, beside the hash of its password. */
 struct credentials {
-    struct password_kept password;      /* its salt and rounds are those of all keys of the account;
-                                           rounds 0: it has none */
-    struct app_password *app_passwords; /* by id */
+    struct password_kept password; /* its salt and rounds are those of all keys of the account;
+                                      rounds 0: it has none */
+    struct app_password *app_passwords;
     size_t app_password_count;
-    struct client_certificate *certificates; /* oldest first */
+    struct client_certificate *certificates;
     size_t certificate_count;
 };
 
@@ -291,7 +291,7 @@ struct err directory_password_keep(struct directory *directory, uint64_t account
 struct err directory_app_password_used(struct directory *directory, uint64_t account, uint64_t id,
                                        uint32_t day);
 
-/* Did the account log in well from this network (CIDR text, "192.0.2.0/24", "2001:db8::/64") on
+/* Did the account log in well from this network (CIDR text, "192.0.2.0/24") on
  * `since` or later (days since 1970)? */
 struct err directory_network_known(struct directory *directory, uint64_t account,
                                    struct str network, uint32_t since, bool *known_r);
@@ -468,17 +468,19 @@ struct err directory_names(struct directory *directory, struct str domain,
 /* --- As one text ----------------------------------------------------------------------------- */
 
 /* The whole directory as text that directory_apply reads: blocks like the configuration's, sorted,
- * with password hashes. `out` gets it in pieces. */
+ * with password hashes, keys and CRAM-MD5 secrets. `out` gets it in pieces. */
 struct err directory_export(struct directory *directory, void (*out)(void *arg, struct str text),
                             void *arg);
 
 /*
  * Makes the directory hold what the text says: adds what is missing, changes what differs, removes
- * nothing that the text does not name (the targets of a named alias and the members of a named list
- * are made equal). A password that is not given stays; every other setting that is not given gets
- * its default. The whole text is checked before anything is written; an error's detail says the
- * line: "line 12: ...". `report` is called once for each change, in words, when all is done.
- * dry_run: reports what it would do.
+ * nothing that the text does not name (the targets of a named alias, the members of a named list
+ * and what a named account may send as are made equal). What an account is known by (password,
+ * scram, cram_md5, app_password, certificate) and is not given stays, but for what was kept of a
+ * password that is another one now; every other setting that is not given gets its default. The
+ * whole text is checked before anything is written; an error's detail says the line: "line 12:
+ * ...". `report` is called once for each change, in words, when all is done. dry_run: reports what
+ * it would do.
  */
 struct directory_applied {
     uint64_t added, changed, unchanged;

@@ -12,7 +12,7 @@ enum {
     BOB = 2,
 };
 
-static const struct str APP_HASH = STR_INIT("$app$0123456789abcdef0123456789abcdef");
+static const struct str APP_HASH = STR_INIT("$app$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
 static const struct str HASH =
     STR_INIT("$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a");
 

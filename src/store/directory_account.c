@@ -112,12 +112,15 @@ static bool switches_restage(struct account *to, const struct account *account, 
 }
 
 struct err account_restage(struct draft *draft, const struct found *found,
-                           const struct account *account, unsigned fields)
+                           const struct account *account, unsigned fields,
+                           const struct credentials *credentials)
 {
     struct name record = found->record;
     struct account *to = &record.account;
     struct err e = account_check(account);
-    if (!err_is(e) && fields & FIELD_PASSWORD)
+    if (!err_is(e) && credentials)
+        e = credentials_stage(draft, to->id, credentials);
+    else if (!err_is(e) && fields & FIELD_PASSWORD)
         e = password_stage(draft, to->id, account->kept);
     if (err_is(e))
         return e;
@@ -127,7 +130,7 @@ struct err account_restage(struct draft *draft, const struct found *found,
         to->password = account->password;
     if (fields & FIELD_QUOTA)
         to->quota = account->quota;
-    if (switches_restage(to, account, fields) || fields & FIELD_PASSWORD)
+    if (switches_restage(to, account, fields) || fields & FIELD_PASSWORD || credentials)
         to->credential_version++;
     return name_restage(draft, found->name, &record);
 }
@@ -159,7 +162,7 @@ static struct err set(struct draft *draft, void *arg)
     struct account_change *change = arg;
     struct found found;
     struct err e = name_get_kind(draft, change->addr, NAME_ACCOUNT, &found);
-    return err_is(e) ? e : account_restage(draft, &found, change->values, change->fields);
+    return err_is(e) ? e : account_restage(draft, &found, change->values, change->fields, NULL);
 }
 
 struct err directory_account_set(struct directory *directory, const struct addr *addr,

@@ -4,71 +4,21 @@
  * a loop over three new aliases is found although none of them was there before. Everything is
  * staged on one draft; nothing is written unless all of it is good.
  *
- * A block says all about what it names: what it does not mention gets its default. The one
- * exception is a password, so that a text without secrets can be kept where others read it.
+ * A block says all about what it names: what it does not mention gets its default. The exceptions
+ * are in directory_apply_account.c.
  */
+#include "store/directory_apply.h"
 #include "base/must.h"
-#include "store/directory_edit.h"
 #include "store/directory_record.h"
-#include "store/directory_text.h"
 
 enum {
     PARSE_MEMORY = 512 * 1024 * 1024,
     REPORT_MEMORY = 64 * 1024 * 1024,
-    WORDS_MAX = 1024,
-};
-
-enum wanted_kind {
-    WANT_DOMAIN,
-    WANT_ACCOUNT,
-    WANT_ALIAS,
-    WANT_LIST,
-    WANT_MOVED,
-    WANT_COUNT
-};
-
-/* One block, understood. */
-struct wanted {
-    enum wanted_kind kind;
-    unsigned line;
-    struct str title; /* as written */
-    struct str name;  /* a domain, or domain '@' folded local part */
-    struct addr addr;
-    struct str full_name, password;
-    bool has_password, disabled, expandable, has_owner, forward;
-    uint64_t quota;
-    struct addr owner;
-    struct addr *others; /* targets, members, or where somebody moved */
-    size_t other_count;
-    bool staged; /* a change: where it leads must be checked */
-};
-
-struct line {
-    STAILQ_ENTRY(line) link;
-    struct str text;
-};
-
-STAILQ_HEAD(line_list, line);
-
-struct apply {
-    struct arena parsed; /* the text, understood */
-    struct wanted *wanted;
-    size_t count, cap;
-    struct arena reported; /* of one try */
-    struct line_list lines;
-    struct directory_applied applied;
-    bool dry_run;
 };
 
 /* --- Understanding blocks --- */
 
-struct reading {
-    struct apply *apply;
-    const struct text_block *block;
-    struct wanted *wanted;
-};
-
-static struct err trouble(struct apply *apply, unsigned line, const char *words, struct str about)
+struct err apply_trouble(struct apply *apply, unsigned line, const char *words, struct str about)
 {
     return err_detail(ERR_CONFIG, text_trouble(&apply->parsed, line, words, about));
 }
@@ -77,16 +27,16 @@ static struct err read_addr(struct reading *reading, const struct text_field *fi
                             struct addr *addr_r)
 {
     struct err e = addr_parse(field->value, &reading->apply->parsed, addr_r);
-    return e.code == ERR_ADDRESS_SYNTAX
-               ? trouble(reading->apply, field->line, "expected an address, not", field->value)
-               : e;
+    return e.code == ERR_ADDRESS_SYNTAX ? apply_trouble(reading->apply, field->line,
+                                                        "expected an address, not", field->value)
+                                        : e;
 }
 
-static struct err read_flag(struct reading *reading, const struct text_field *field, bool *flag_r)
+struct err apply_read_flag(struct reading *reading, const struct text_field *field, bool *flag_r)
 {
     *flag_r = str_eq(field->value, STR("yes"));
     if (!*flag_r && !str_eq(field->value, STR("no")))
-        return trouble(reading->apply, field->line, "expected yes or no, not", field->value);
+        return apply_trouble(reading->apply, field->line, "expected yes or no, not", field->value);
     return err_none();
 }
 
@@ -96,29 +46,9 @@ static struct err read_name(struct reading *reading, const struct text_field *fi
     return err_none();
 }
 
-static struct err read_password(struct reading *reading, const struct text_field *field)
-{
-    reading->wanted->password = field->value;
-    reading->wanted->has_password = true;
-    return err_none();
-}
-
-static struct err read_quota(struct reading *reading, const struct text_field *field)
-{
-    return text_to_quota(field->value, &reading->wanted->quota)
-               ? err_none()
-               : trouble(reading->apply, field->line,
-                         "expected a size like 500M, none or default, not", field->value);
-}
-
-static struct err read_disabled(struct reading *reading, const struct text_field *field)
-{
-    return read_flag(reading, field, &reading->wanted->disabled);
-}
-
 static struct err read_expandable(struct reading *reading, const struct text_field *field)
 {
-    return read_flag(reading, field, &reading->wanted->expandable);
+    return apply_read_flag(reading, field, &reading->wanted->expandable);
 }
 
 static struct err read_owner(struct reading *reading, const struct text_field *field)
@@ -152,9 +82,15 @@ static const struct {
     struct err (*read)(struct reading *, const struct text_field *);
 } SETTINGS[] = {
     {WANT_ACCOUNT, STR_INIT("name"), false, read_name},
-    {WANT_ACCOUNT, STR_INIT("password"), false, read_password},
-    {WANT_ACCOUNT, STR_INIT("quota"), false, read_quota},
-    {WANT_ACCOUNT, STR_INIT("disabled"), false, read_disabled},
+    {WANT_ACCOUNT, STR_INIT("password"), false, apply_read_password},
+    {WANT_ACCOUNT, STR_INIT("scram"), true, apply_read_scram},
+    {WANT_ACCOUNT, STR_INIT("cram_md5"), false, apply_read_cram_secret},
+    {WANT_ACCOUNT, STR_INIT("app_password"), true, apply_read_app_password},
+    {WANT_ACCOUNT, STR_INIT("certificate"), true, apply_read_certificate},
+    {WANT_ACCOUNT, STR_INIT("quota"), false, apply_read_quota},
+    {WANT_ACCOUNT, STR_INIT("services"), false, apply_read_services},
+    {WANT_ACCOUNT, STR_INIT("disabled"), false, apply_read_disabled},
+    {WANT_ACCOUNT, STR_INIT("send_as"), true, apply_read_grant},
     {WANT_ALIAS, STR_INIT("to"), true, read_other},
     {WANT_LIST, STR_INIT("name"), false, read_name},
     {WANT_LIST, STR_INIT("owner"), false, read_owner},
@@ -178,12 +114,12 @@ static struct err field_read(struct reading *reading, const struct text_field *f
         for (const struct text_field *one = reading->block->fields;
              !SETTINGS[i].repeats && one < field; one++)
             if (str_eq(one->name, field->name))
-                return trouble(reading->apply, field->line,
-                               "given twice in one block:", field->name);
+                return apply_trouble(reading->apply, field->line,
+                                     "given twice in one block:", field->name);
         return SETTINGS[i].read(reading, field);
     }
-    return trouble(reading->apply, field->line,
-                   "there is no such setting in this kind of block:", field->name);
+    return apply_trouble(reading->apply, field->line,
+                         "there is no such setting in this kind of block:", field->name);
 }
 
 static struct err title_read(struct apply *apply, const struct text_block *block,
@@ -197,13 +133,14 @@ static struct err title_read(struct apply *apply, const struct text_block *block
         if (!err_is(e))
             wanted->name = name_of_addr(&wanted->addr, &apply->parsed);
         if (!err_is(e) && wanted->addr.local.n == 0 && wanted->kind != WANT_ALIAS)
-            return trouble(apply, block->line, "only an alias can be a catch-all:", block->title);
+            return apply_trouble(apply, block->line,
+                                 "only an alias can be a catch-all:", block->title);
     }
     if (e.code == ERR_ADDRESS_SYNTAX)
-        return trouble(apply, block->line,
-                       wanted->kind == WANT_DOMAIN ? "expected a domain, not"
-                                                   : "expected an address, not",
-                       block->title);
+        return apply_trouble(apply, block->line,
+                             wanted->kind == WANT_DOMAIN ? "expected a domain, not"
+                                                         : "expected an address, not",
+                             block->title);
     return err_is(e) || wanted->name.p ? e : err_make(ERR_OVER_LIMIT);
 }
 
@@ -211,12 +148,12 @@ static struct err title_read(struct apply *apply, const struct text_block *block
 static struct err whole_check(struct apply *apply, const struct wanted *wanted)
 {
     if (wanted->kind == WANT_ALIAS && wanted->other_count == 0)
-        return trouble(apply, wanted->line, "an alias needs a setting \"to\"", STR(""));
+        return apply_trouble(apply, wanted->line, "an alias needs a setting \"to\"", STR(""));
     if (wanted->kind == WANT_LIST && !wanted->has_owner)
-        return trouble(apply, wanted->line, "a list needs a setting \"owner\"", STR(""));
+        return apply_trouble(apply, wanted->line, "a list needs a setting \"owner\"", STR(""));
     if (wanted->kind == WANT_MOVED && wanted->other_count != 1)
-        return trouble(apply, wanted->line, "a moved user needs either \"forward\" or \"refer\"",
-                       STR(""));
+        return apply_trouble(apply, wanted->line,
+                             "a moved user needs either \"forward\" or \"refer\"", STR(""));
     return err_none();
 }
 
@@ -226,8 +163,8 @@ static struct err block_read(struct apply *apply, const struct text_block *block
     while (wanted.kind < WANT_COUNT && !str_eq(KINDS[wanted.kind], block->kind))
         wanted.kind++;
     if (wanted.kind == WANT_COUNT)
-        return trouble(apply, block->line, "expected domain, account, alias, list or moved, not",
-                       block->kind);
+        return apply_trouble(apply, block->line,
+                             "expected domain, account, alias, list or moved, not", block->kind);
     struct err e = title_read(apply, block, &wanted);
     struct reading reading = {apply, block, &wanted};
     for (size_t i = 0; !err_is(e) && i < block->count; i++)
@@ -269,7 +206,8 @@ static struct err twice_check(struct apply *apply)
     qsort(sorted, apply->count, sizeof(*sorted), by_name);
     for (size_t i = 1; i < apply->count; i++)
         if (str_eq(sorted[i]->name, sorted[i - 1]->name))
-            return trouble(apply, sorted[i]->line, "this was given before:", sorted[i]->title);
+            return apply_trouble(apply, sorted[i]->line,
+                                 "this was given before:", sorted[i]->title);
     return err_none();
 }
 
@@ -304,7 +242,7 @@ static void line_put(struct apply *apply, struct buf *words)
 static void tell(struct apply *apply, const char *verb, const struct wanted *wanted,
                  const char *what)
 {
-    struct buf words = BUF_INIT(WORDS_MAX);
+    struct buf words = BUF_INIT(APPLY_WORDS_MAX);
     buf_printf(&words, "%s %s ", verb, KINDS[wanted->kind].p);
     if (wanted->kind == WANT_DOMAIN)
         buf_put(&words, wanted->name);
@@ -315,20 +253,19 @@ static void tell(struct apply *apply, const char *verb, const struct wanted *wan
     line_put(apply, &words);
 }
 
-static void tell_added(struct apply *apply, const struct wanted *wanted)
+void apply_tell_added(struct apply *apply, const struct wanted *wanted)
 {
     apply->applied.added++;
     tell(apply, "add", wanted, "");
 }
 
-/* `what`: "name, quota", or empty: nothing. */
-static void tell_changed(struct apply *apply, const struct wanted *wanted, const struct buf *what)
+void apply_tell_changed(struct apply *apply, const struct wanted *wanted, const struct buf *what)
 {
     if (what->n == 0) {
         apply->applied.unchanged++;
         return;
     }
-    char words[WORDS_MAX];
+    char words[APPLY_WORDS_MAX];
     size_t n = what->n < sizeof(words) ? what->n : sizeof(words) - 1;
     memcpy(words, what->p, n);
     words[n] = '\0';
@@ -336,7 +273,7 @@ static void tell_changed(struct apply *apply, const struct wanted *wanted, const
     tell(apply, "change", wanted, words);
 }
 
-static bool differs(struct buf *what, bool differ, const char *name)
+bool apply_differs(struct buf *what, bool differ, const char *name)
 {
     if (differ)
         buf_printf(what, "%s%s", what->n ? ", " : "", name);
@@ -345,10 +282,8 @@ static bool differs(struct buf *what, bool differ, const char *name)
 
 /* --- Staging --- */
 
-/* What is there under the name: FOUND with its record, or ERR_NOT_FOUND; ERR_EXISTS where it is of
- * another kind. */
-static struct err there(struct draft *draft, const struct wanted *wanted, enum name_kind kind,
-                        struct found *found)
+struct err apply_there(struct draft *draft, const struct wanted *wanted, enum name_kind kind,
+                       struct found *found)
 {
     struct err e = name_get(draft, wanted->name, found);
     if (!err_is(e) && found->record.kind != kind)
@@ -367,39 +302,8 @@ static struct err apply_domain(struct apply *apply, struct draft *draft, struct 
     }
     if (e.code != ERR_NOT_FOUND)
         return e;
-    tell_added(apply, wanted);
+    apply_tell_added(apply, wanted);
     return domain_stage(draft, wanted->name);
-}
-
-static struct err apply_account(struct apply *apply, struct draft *draft, struct wanted *wanted)
-{
-    struct found found;
-    struct account account = {.name = wanted->full_name,
-                              .password = wanted->password,
-                              .quota = wanted->quota,
-                              .disabled = wanted->disabled};
-    struct err e = there(draft, wanted, NAME_ACCOUNT, &found);
-    if (e.code == ERR_NOT_FOUND) {
-        tell_added(apply, wanted);
-        return account_stage(draft, &wanted->addr, &account);
-    }
-    if (err_is(e))
-        return e;
-    const struct account *old = &found.record.account;
-    struct buf what = BUF_INIT(WORDS_MAX);
-    unsigned fields = 0;
-    if (differs(&what, !str_eq(old->name, account.name), "name"))
-        fields |= FIELD_NAME;
-    if (differs(&what, wanted->has_password && !str_eq(old->password, account.password),
-                "password"))
-        fields |= FIELD_PASSWORD;
-    if (differs(&what, old->quota != account.quota, "quota"))
-        fields |= FIELD_QUOTA;
-    if (differs(&what, old->disabled != account.disabled, "disabled"))
-        fields |= FIELD_DISABLED;
-    tell_changed(apply, wanted, &what);
-    buf_done(&what);
-    return fields ? account_restage(draft, &found, &account, fields) : err_none();
 }
 
 /* Adds the record, or puts it in the place of the old. */
@@ -409,10 +313,10 @@ static struct err group_stage(struct apply *apply, struct draft *draft, struct w
     struct str name;
     wanted->staged = fresh || what->n;
     if (!fresh) {
-        tell_changed(apply, wanted, what);
+        apply_tell_changed(apply, wanted, what);
         return what->n ? name_restage(draft, wanted->name, record) : err_none();
     }
-    tell_added(apply, wanted);
+    apply_tell_added(apply, wanted);
     struct err e = name_check_new(draft, &wanted->addr, &name);
     return err_is(e) ? e : name_stage(draft, name, record);
 }
@@ -428,8 +332,8 @@ static bool same_targets(const struct alias *a, const struct alias *b)
 static struct err apply_alias(struct apply *apply, struct draft *draft, struct wanted *wanted)
 {
     struct found found = {.record = {.kind = NAME_ALIAS}};
-    struct buf what = BUF_INIT(WORDS_MAX);
-    struct err e = there(draft, wanted, NAME_ALIAS, &found);
+    struct buf what = BUF_INIT(APPLY_WORDS_MAX);
+    struct err e = apply_there(draft, wanted, NAME_ALIAS, &found);
     bool fresh = e.code == ERR_NOT_FOUND;
     if (err_is(e) && !fresh)
         return e;
@@ -441,7 +345,7 @@ static struct err apply_alias(struct apply *apply, struct draft *draft, struct w
         record.alias.created = world_wall(draft->directory->world);
         record.alias.address = address_of(draft, &wanted->addr);
     } else {
-        differs(&what, !same_targets(&record.alias, &found.record.alias), "to");
+        apply_differs(&what, !same_targets(&record.alias, &found.record.alias), "to");
     }
     e = group_stage(apply, draft, wanted, fresh, &record, &what);
     buf_done(&what);
@@ -451,8 +355,8 @@ static struct err apply_alias(struct apply *apply, struct draft *draft, struct w
 static struct err apply_moved(struct apply *apply, struct draft *draft, struct wanted *wanted)
 {
     struct found found = {.record = {.kind = NAME_MOVED}};
-    struct buf what = BUF_INIT(WORDS_MAX);
-    struct err e = there(draft, wanted, NAME_MOVED, &found);
+    struct buf what = BUF_INIT(APPLY_WORDS_MAX);
+    struct err e = apply_there(draft, wanted, NAME_MOVED, &found);
     bool fresh = e.code == ERR_NOT_FOUND;
     if (err_is(e) && !fresh)
         return e;
@@ -463,10 +367,10 @@ static struct err apply_moved(struct apply *apply, struct draft *draft, struct w
         record.moved.created = world_wall(draft->directory->world);
         record.moved.address = address_of(draft, &wanted->addr);
     } else {
-        differs(&what,
-                record.moved.forward != found.record.moved.forward ||
-                    !str_eq(record.moved.to, found.record.moved.to),
-                wanted->forward ? "forward" : "refer");
+        apply_differs(&what,
+                      record.moved.forward != found.record.moved.forward ||
+                          !str_eq(record.moved.to, found.record.moved.to),
+                      wanted->forward ? "forward" : "refer");
     }
     e = group_stage(apply, draft, wanted, fresh, &record, &what);
     buf_done(&what);
@@ -532,8 +436,8 @@ static struct err members_apply(struct draft *draft, uint64_t list, const struct
 static struct err apply_list(struct apply *apply, struct draft *draft, struct wanted *wanted)
 {
     struct found found = {.record = {.kind = NAME_LIST}};
-    struct buf what = BUF_INIT(WORDS_MAX);
-    struct err e = there(draft, wanted, NAME_LIST, &found);
+    struct buf what = BUF_INIT(APPLY_WORDS_MAX);
+    struct err e = apply_there(draft, wanted, NAME_LIST, &found);
     bool fresh = e.code == ERR_NOT_FOUND, members = false;
     if (err_is(e) && !fresh)
         return e;
@@ -554,10 +458,10 @@ static struct err apply_list(struct apply *apply, struct draft *draft, struct wa
         list->address = address_of(draft, &wanted->addr);
     } else {
         const struct mailing_list *old = &found.record.list;
-        differs(&what, !str_eq(list->name, old->name), "name");
-        differs(&what, !str_eq(list->owner, old->owner), "owner");
-        differs(&what, list->expandable != old->expandable, "expandable");
-        differs(&what, members, "members");
+        apply_differs(&what, !str_eq(list->name, old->name), "name");
+        apply_differs(&what, !str_eq(list->owner, old->owner), "owner");
+        apply_differs(&what, list->expandable != old->expandable, "expandable");
+        apply_differs(&what, members, "members");
     }
     e = group_stage(apply, draft, wanted, fresh, &record, &what);
     buf_done(&what);
@@ -586,7 +490,7 @@ static struct err at_line(struct draft *draft, const struct wanted *wanted, stru
     if (!err_is(e) || e.code == ERR_CONFLICT)
         return e;
     struct str why = e.detail.n ? e.detail : str_from(err_row(e.code)->text);
-    struct buf words = BUF_INIT(WORDS_MAX);
+    struct buf words = BUF_INIT(APPLY_WORDS_MAX);
     buf_printf(&words, "line %u: ", wanted->line);
     buf_put(&words, why);
     e.detail = buf_copy(&words, draft->arena);

@@ -7,6 +7,14 @@ enum {
     TEXT_MAX = 8 << 20
 };
 
+#define SALT "$4096:MTIzNDU2Nzg5MDEyMzQ1Ng==$"
+#define OCTETS_20 "MTIzNDU2Nzg5MDEyMzQ1Njc4OTA="
+#define OCTETS_32 "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI="
+#define SCRAM_1 "SCRAM-SHA-1" SALT OCTETS_20 ":" OCTETS_20
+#define SCRAM_256 "SCRAM-SHA-256" SALT OCTETS_32 ":" OCTETS_32
+#define APP_HASH "$app$" OCTETS_32
+#define FINGERPRINT "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 static const struct str VILLAGE = STR_INIT(
     "# a comment\n"
     "alias \"sales@example.test\" { to = \"team@example.test\" to = \"Bob+s@example.test\" }\n"
@@ -17,6 +25,13 @@ static const struct str VILLAGE = STR_INIT(
     "    name = \"Bob \\\"the \\\\ builder\\\"\"\n"
     "    quota = 2G # enough\n"
     "    disabled = yes\n"
+    "    services = \"smtp,imap\"\n"
+    "    send_as = \"team@example.test\" send_as = \"@else.test\"\n"
+    "    scram = \"" SCRAM_1 "\" scram = \"" SCRAM_256 "\"\n"
+    "    cram_md5 = \"c2VjcmV0\"\n"
+    "    app_password = \"pop3 " APP_HASH " - an old program\"\n"
+    "    app_password = \"all " APP_HASH " " SCRAM_1 "," SCRAM_256 " Telefon 电话\"\n"
+    "    certificate = \"" FINGERPRINT " Bob's laptop\"\n"
     "}\n"
     "account \"alice@example.test\" {\n"
     "    password = \"$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\"\n"
@@ -156,7 +171,8 @@ static void what_differs_is_changed_and_told(void **state)
             false, &told)
             .code,
         ERR_NONE);
-    assert_str(buf_str(&told.text), STR("change account bob@example.test: name, disabled\n"
+    assert_str(buf_str(&told.text), STR("change account bob@example.test: name, services, "
+                                        "disabled, send_as\n"
                                         "change alias sales@example.test: to\n"
                                         "change list team@example.test: owner, members\n"
                                         "change moved old@example.test: refer\n"));
@@ -170,6 +186,138 @@ static void what_differs_is_changed_and_told(void **state)
     assert_true(str_starts(account.password, STR("$2b$05$")));
     assert_str(copies_of(given, STR("team@example.test")),
                STR("alice@example.test bob@example.test"));
+}
+
+/* Bob as the village has him, with these settings instead: what was told, without its beginning. */
+static struct str bob_becomes(struct given *given, const char *settings)
+{
+    struct told told;
+    struct buf text = BUF_INIT(TEXT_MAX);
+    buf_printf(&text,
+               "account \"bob@example.test\" { name = \"Bob \\\"the \\\\ builder\\\"\" quota = 2G "
+               "disabled = yes services = \"smtp,imap\" send_as = \"team@example.test\" "
+               "send_as = \"@else.test\" %s }",
+               settings);
+    struct err e = apply(given, buf_str(&text), false, &told);
+    struct str head = STR("change account bob@example.test: ");
+    struct str said = arena_str(&given->arena, err_is(e) ? e.detail : buf_str(&told.text));
+    buf_done(&text);
+    buf_done(&told.text);
+    return str_starts(said, head) ? str_make(said.p + head.n, said.n - head.n - 1) : said;
+}
+
+static struct credentials credentials_of_bob(struct given *given)
+{
+    struct addr addr;
+    struct account account;
+    struct credentials credentials;
+    addr_of(given, STR("bob@example.test"), &addr);
+    assert_int_equal(directory_account_show(&given->directory, &addr, &given->arena, &account).code,
+                     ERR_NONE);
+    assert_int_equal(
+        directory_credentials(&given->directory, account.id, &given->arena, &credentials).code,
+        ERR_NONE);
+    return credentials;
+}
+
+static void what_an_account_is_known_by_is_applied(void **state)
+{
+    struct given *given = *state;
+    struct told told;
+    assert_int_equal(apply(given, VILLAGE, false, &told).code, ERR_NONE);
+    buf_done(&told.text);
+    struct credentials credentials = credentials_of_bob(given);
+    assert_int_equal(credentials.password.rounds, 4096);
+    assert_memory_equal(credentials.password.salt, "1234567890123456", SCRAM_SALT);
+    assert_memory_equal(credentials.password.keys.sha_1.stored, "12345678901234567890", 20);
+    assert_str(credentials.password.cram_secret, STR("secret"));
+    assert_int_equal(credentials.app_password_count, 2);
+    assert_str(credentials.app_passwords[1].name, STR("Telefon 电话"));
+    assert_int_equal(credentials.app_passwords[0].services, SERVICE_POP3);
+    assert_int_equal(credentials.certificates[0].fingerprint[1], 0x23);
+    /* What is not mentioned stays; what is said again is no change. */
+    assert_str(bob_becomes(given, ""), STR(""));
+    assert_str(bob_becomes(given, "app_password = \"pop3 " APP_HASH " - an old program\""),
+               STR("application passwords"));
+    credentials = credentials_of_bob(given);
+    assert_int_equal(credentials.app_password_count, 1);
+    assert_int_equal(credentials.app_passwords[0].id, 1);
+    /* Another one of the same name has another number; other services are the same one's. */
+    assert_str(bob_becomes(given, "app_password = \"imap " APP_HASH " - an old program\""),
+               STR("application passwords"));
+    assert_int_equal(credentials_of_bob(given).app_passwords[0].id, 1);
+    assert_str(bob_becomes(given, "app_password = \"imap $app$NTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3"
+                                  "ODkwMTI= - an old program\""),
+               STR("application passwords"));
+    assert_int_equal(credentials_of_bob(given).app_passwords[0].id, 3);
+    assert_str(bob_becomes(given, "app_password = none certificate = none"),
+               STR("application passwords, certificates"));
+    assert_str(bob_becomes(given, "cram_md5 = \"c2VjcmV0cw==\""), STR("CRAM-MD5 secret"));
+    assert_int_equal(credentials_of_bob(given).certificate_count, 0);
+    assert_int_equal(credentials_of_bob(given).password.rounds, 4096);
+    /* A password that is another one leaves nothing of the old. */
+    assert_str(bob_becomes(given, "password = \"$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/"
+                                  "oeuTqixKmWdcYUh4Hjl0a\""),
+               STR("password, SCRAM keys, CRAM-MD5 secret"));
+    assert_int_equal(credentials_of_bob(given).password.rounds, 0);
+    assert_str(bob_becomes(given, "scram = \"" SCRAM_256 "\""), STR("SCRAM keys"));
+}
+
+static uint64_t version_of_bob(struct given *given)
+{
+    struct addr addr;
+    struct account account;
+    addr_of(given, STR("bob@example.test"), &addr);
+    assert_int_equal(directory_account_show(&given->directory, &addr, &given->arena, &account).code,
+                     ERR_NONE);
+    return account.credential_version;
+}
+
+static void a_text_changes_the_credential_version_with_the_credentials(void **state)
+{
+    struct given *given = *state;
+    struct told told;
+    assert_int_equal(apply(given, VILLAGE, false, &told).code, ERR_NONE);
+    buf_done(&told.text);
+    uint64_t version = version_of_bob(given);
+    bob_becomes(given, "");
+    bob_becomes(given, "certificate = \"" FINGERPRINT " Bob's laptop\"");
+    assert_int_equal(version_of_bob(given), version);
+    bob_becomes(given, "certificate = \"" FINGERPRINT " Bob's old laptop\"");
+    assert_int_equal(version_of_bob(given), ++version);
+    bob_becomes(given, "app_password = none");
+    assert_int_equal(version_of_bob(given), ++version);
+    apply(given, STR("account \"bob@example.test\" { disabled = yes services = \"smtp,imap\" }"),
+          false, &told);
+    buf_done(&told.text);
+    assert_int_equal(version_of_bob(given), version);
+    apply(given, STR("account \"bob@example.test\" { disabled = yes }"), false, &told);
+    buf_done(&told.text);
+    assert_int_equal(version_of_bob(given), ++version);
+}
+
+/* The salt is the account's: keys by another one would be keys of nothing. */
+static void keys_of_a_text_have_one_salt(void **state)
+{
+    struct given *given = *state;
+    struct told told;
+    assert_int_equal(apply(given, VILLAGE, false, &told).code, ERR_NONE);
+    buf_done(&told.text);
+#define OTHER "SCRAM-SHA-256$4096:OTIzNDU2Nzg5MDEyMzQ1Ng==$" OCTETS_32 ":" OCTETS_32
+#define DEARER "SCRAM-SHA-256$4097:MTIzNDU2Nzg5MDEyMzQ1Ng==$" OCTETS_32 ":" OCTETS_32
+    assert_str(bob_becomes(given, "scram = \"" SCRAM_1 "\" scram = \"" OTHER "\""),
+               STR("line 1: the SCRAM keys of an account have one salt and one number of rounds"));
+    assert_str(bob_becomes(given, "scram = \"" SCRAM_1 "\" scram = \"" DEARER "\""),
+               STR("line 1: the SCRAM keys of an account have one salt and one number of rounds"));
+    assert_str(bob_becomes(given, "scram = \"" OTHER "\""),
+               STR("line 1: SCRAM keys that stay are by another salt: give scram and app_password, "
+                   "both"));
+    assert_str(bob_becomes(given, "app_password = \"all " APP_HASH " " DEARER " x\""),
+               STR("line 1: SCRAM keys that stay are by another salt: give scram and app_password, "
+                   "both"));
+    assert_str(bob_becomes(given, "scram = \"" OTHER "\" app_password = none"),
+               STR("SCRAM keys, application passwords"));
+    assert_memory_equal(credentials_of_bob(given).password.salt, "9234567890123456", SCRAM_SALT);
 }
 
 static void errors_name_the_line_and_change_nothing(void **state)
@@ -222,6 +370,34 @@ static void errors_name_the_line_and_change_nothing(void **state)
          STR_INIT("line 2: the address would lead back to itself")},
         {STR_INIT("domain \"a.test\" {}\naccount \"x@a.test\" { password = \"secret\" }"),
          STR_INIT("line 2: the password is no hash of a known form")},
+        {STR_INIT("account \"x@a.test\" { services = \"smtp,fax\" }"),
+         STR_INIT("line 1: expected some of smtp,pop3,imap, or all or none, not \"smtp,fax\"")},
+        {STR_INIT("account \"x@a.test\" { scram = \"SCRAM-SHA-256$4095:x$y:z\" }"),
+         STR_INIT("line 1: expected 4096 to 10000000 rounds of SCRAM")},
+        {STR_INIT("account \"x@a.test\" { scram = \"SCRAM-SHA-256$4096:x$y:z\" }"),
+         STR_INIT("line 1: expected SCRAM-SHA-256$ROUNDS:SALT$KEY:KEY")},
+        {STR_INIT("account \"x@a.test\" { scram = \"PLAIN$4096:x$y:z\" }"),
+         STR_INIT("line 1: expected SCRAM-SHA-256$ROUNDS:SALT$KEY:KEY")},
+        {STR_INIT("account \"x@a.test\" { scram = \"" SCRAM_1 "\"\nscram = \"" SCRAM_1 "\" }"),
+         STR_INIT("line 2: two SCRAM keys of one kind")},
+        {STR_INIT("account \"x@a.test\" { cram_md5 = \"secret!\" }"),
+         STR_INIT("line 1: expected a password in base64")},
+        {STR_INIT("account \"x@a.test\" { app_password = \"smtp secret - x\" }"),
+         STR_INIT("line 1: the hash of an application password is malformed")},
+        {STR_INIT("account \"x@a.test\" { app_password = \"none " APP_HASH " - x\" }"),
+         STR_INIT("line 1: an application password is for at least one service")},
+        {STR_INIT("account \"x@a.test\" { app_password = \"all " APP_HASH " -\" }"),
+         STR_INIT("line 1: expected SERVICES HASH KEYS NAME")},
+        {STR_INIT("account \"x@a.test\" { app_password = \"all " APP_HASH " - x\"\n"
+                  "app_password = \"all " APP_HASH " - x\" }"),
+         STR_INIT("line 2: two application passwords of one name: \"x\"")},
+        {STR_INIT("account \"x@a.test\" { certificate = \"0123 x\" }"),
+         STR_INIT("line 1: expected FINGERPRINT NAME")},
+        {STR_INIT("account \"x@a.test\" { certificate = \"" FINGERPRINT " x\"\n"
+                  "certificate = \"" FINGERPRINT " y\" }"),
+         STR_INIT("line 2: a certificate is given twice, or two of one name: \"y\"")},
+        {STR_INIT("account \"x@a.test\" { send_as = \"else\" }"),
+         STR_INIT("line 1: expected an address or @domain, not \"else\"")},
         {STR_INIT("domain \"a.test\" {}\naccount \"\u0430dmin@a.test\" { }"),
          STR_INIT("line 2: the local part mixes scripts")},
     };
@@ -353,6 +529,9 @@ int main(void)
         WITH_DIRECTORY(a_text_makes_a_directory_once),
         cmocka_unit_test(an_export_makes_the_same_directory_elsewhere),
         WITH_DIRECTORY(what_differs_is_changed_and_told),
+        WITH_DIRECTORY(what_an_account_is_known_by_is_applied),
+        WITH_DIRECTORY(a_text_changes_the_credential_version_with_the_credentials),
+        WITH_DIRECTORY(keys_of_a_text_have_one_salt),
         WITH_DIRECTORY(errors_name_the_line_and_change_nothing),
         WITH_DIRECTORY(sizes_are_read_and_written),
         WITH_DIRECTORY(a_list_has_a_limit),

@@ -8,6 +8,7 @@
  * application password has keys by it, whose password nobody can ask for again.
  */
 #include "base/must.h"
+#include "format/encodings.h"
 #include "store/directory_edit.h"
 #include "store/directory_record.h"
 #include "trust/password.h"
@@ -63,31 +64,31 @@ struct err credentials_unstage(struct draft *draft, uint64_t account)
 
 /* --- The password --- */
 
-static bool has_keys(const struct password_keys *keys)
+bool password_has_keys(const struct password_keys *keys)
 {
     return keys->has_sha_1 || keys->has_sha_256;
 }
 
-static bool is_salted_alike(const struct password_kept *a, const struct password_kept *b)
+bool password_is_salted_alike(const struct password_kept *a, const struct password_kept *b)
 {
     return a->rounds == b->rounds && memcmp(a->salt, b->salt, SCRAM_SALT) == 0;
 }
 
-static bool apps_have_keys(const struct credentials *credentials)
+bool app_passwords_have_keys(const struct credentials *credentials)
 {
     bool any = false;
     for (size_t i = 0; i < credentials->app_password_count; i++)
-        any |= has_keys(&credentials->app_passwords[i].keys);
+        any |= password_has_keys(&credentials->app_passwords[i].keys);
     return any;
 }
 
 struct err password_kept_put(struct credentials *credentials, const struct password_kept *kept)
 {
     struct password_kept now = kept ? *kept : (struct password_kept){0};
-    if (!has_keys(&now.keys))
+    if (!password_has_keys(&now.keys))
         now.rounds = 0;
-    if (apps_have_keys(credentials)) {
-        if (now.rounds && !is_salted_alike(&now, &credentials->password))
+    if (app_passwords_have_keys(credentials)) {
+        if (now.rounds && !password_is_salted_alike(&now, &credentials->password))
             return err_detail(ERR_CONFLICT, STR("application passwords have keys by another salt"));
         now.rounds = credentials->password.rounds;
         memcpy(now.salt, credentials->password.salt, SCRAM_SALT);
@@ -190,10 +191,15 @@ static struct err credential_change(struct draft *draft, void *arg)
 
 /* --- Application passwords --- */
 
+/* As password_app_hash makes it. */
 static bool is_app_hash(struct str hash)
 {
-    return str_starts(hash, STR("$app$")) && hash.n <= PASSWORD_HASH_MAX &&
-           str_is_printable_ascii(hash) && str_index(hash, ' ') < 0;
+    static const struct str prefix = STR_INIT("$app$");
+    struct buf digest = BUF_INIT(2 * SHA256_SIZE);
+    bool good = str_starts(hash, prefix) && base64_parse(str_from_index(hash, prefix.n), &digest) &&
+                digest.n == SHA256_SIZE;
+    buf_done(&digest);
+    return good;
 }
 
 struct err app_password_check(const struct app_password *app)
@@ -208,10 +214,10 @@ struct err app_password_check(const struct app_password *app)
 static struct err app_salt_put(struct credentials *credentials, const struct app_password *app,
                                const struct password_kept *kept)
 {
-    if (!has_keys(&app->keys))
+    if (!password_has_keys(&app->keys))
         return err_none();
     must(kept && kept->rounds);
-    if (credentials->password.rounds && !is_salted_alike(&credentials->password, kept))
+    if (credentials->password.rounds && !password_is_salted_alike(&credentials->password, kept))
         return err_make(ERR_CONFLICT);
     credentials->password.rounds = kept->rounds;
     memcpy(credentials->password.salt, kept->salt, SCRAM_SALT);
@@ -228,10 +234,11 @@ struct err app_password_put(struct draft *draft, struct credentials *credentials
     if (count)
         memcpy(apps, credentials->app_passwords, count * sizeof(*apps));
     apps[count] = *app;
-    apps[count].created = world_wall(draft->directory->world);
-    apps[count].last_used = 0;
     credentials->app_passwords = apps;
     credentials->app_password_count = count + 1;
+    if (app->id)
+        return err_none();
+    apps[count].created = world_wall(draft->directory->world);
     return draft_number(draft, STR("#app-password"), &apps[count].id);
 }
 
@@ -249,9 +256,11 @@ static struct err app_add(struct draft *draft, struct credential_change *change,
             return err_detail(
                 ERR_EXISTS,
                 detail_of(draft, "there is already an application password ", app->name));
+    struct app_password added = {
+        .services = app->services, .name = app->name, .hash = app->hash, .keys = app->keys};
     e = app_salt_put(credentials, app, change->kept);
     if (!err_is(e))
-        e = app_password_put(draft, credentials, app);
+        e = app_password_put(draft, credentials, &added);
     if (!err_is(e))
         change->app->id = credentials->app_passwords[credentials->app_password_count - 1].id;
     return e;
@@ -310,9 +319,11 @@ struct err certificate_put(struct draft *draft, uint64_t account, struct credent
     if (count)
         memcpy(all, credentials->certificates, count * sizeof(*all));
     all[count] = *certificate;
-    all[count].created = world_wall(draft->directory->world);
     credentials->certificates = all;
     credentials->certificate_count = count + 1;
+    if (certificate->created)
+        return err_none();
+    all[count].created = world_wall(draft->directory->world);
     struct str fingerprint = str_make(all[count].fingerprint, SHA256_SIZE);
     draft_put(draft, key_certificate(fingerprint, account, draft->arena), STR(""));
     return err_none();
@@ -340,7 +351,9 @@ static struct err certificate_add(struct draft *draft, struct credential_change 
                 ERR_EXISTS,
                 detail_of(draft, "it has this certificate, or another of this name: ", old->name));
     }
-    return certificate_put(draft, change->account, credentials, certificate);
+    struct client_certificate added = *certificate;
+    added.created = 0;
+    return certificate_put(draft, change->account, credentials, &added);
 }
 
 struct err directory_certificate_add(struct directory *directory, const struct addr *addr,

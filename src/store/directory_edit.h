@@ -36,8 +36,11 @@ struct err full_name_check(struct str full_name);
 
 /* --- Accounts --- */
 struct err account_stage(struct draft *draft, const struct addr *addr, struct account *account);
+/* `credentials`: what the account is known by from now on, its certificates staged already. NULL:
+ * as before, but for what goes and comes with a new password. */
 struct err account_restage(struct draft *draft, const struct found *found,
-                           const struct account *account, unsigned fields);
+                           const struct account *account, unsigned fields,
+                           const struct credentials *credentials);
 
 /* --- What an account is known by --- */
 
@@ -49,6 +52,10 @@ struct err credentials_stage(struct draft *draft, uint64_t account,
 /* With the index of its certificates. */
 struct err credentials_unstage(struct draft *draft, uint64_t account);
 
+bool password_has_keys(const struct password_keys *keys);
+bool password_is_salted_alike(const struct password_kept *a, const struct password_kept *b);
+bool app_passwords_have_keys(const struct credentials *credentials);
+
 /* The main password's. NULL: nothing is kept. CONFLICT where application passwords have keys by
  * another salt. */
 struct err password_kept_put(struct credentials *credentials, const struct password_kept *kept);
@@ -57,7 +64,7 @@ struct err password_stage(struct draft *draft, uint64_t account, const struct pa
 /* ERR_USAGE, ERR_NAME_REFUSED. */
 struct err app_password_check(const struct app_password *app);
 struct err certificate_check(const struct client_certificate *certificate);
-/* At the end of the list: gets its number and date. */
+/* At the end of the list. One without a number (or date) is new: it gets that, and its index. */
 struct err app_password_put(struct draft *draft, struct credentials *credentials,
                             const struct app_password *app);
 struct err certificate_put(struct draft *draft, uint64_t account, struct credentials *credentials,

@@ -3,6 +3,8 @@
  * that only this store knows: no ids, no dates. So two servers with the same people have the same
  * text, and a text in version control changes only when the directory does.
  */
+#include "format/encodings.h"
+#include "store/directory_credential_text.h"
 #include "store/directory_edit.h"
 #include "store/directory_record.h"
 #include "store/directory_text.h"
@@ -60,19 +62,92 @@ static void address_put(struct buf *to, const char *name, struct str address)
     buf_putc(to, '\n');
 }
 
-static void account_put(struct buf *to, const struct account *account)
+/* --- Accounts --- */
+
+static int by_app_name(const void *a, const void *b)
 {
-    head_put(to, "account", account->address);
-    text_put(to, "name", account->name);
-    text_put(to, "password", account->password);
+    return str_cmp(((const struct app_password *)a)->name, ((const struct app_password *)b)->name);
+}
+
+static int by_certificate_name(const void *a, const void *b)
+{
+    return str_cmp(((const struct client_certificate *)a)->name,
+                   ((const struct client_certificate *)b)->name);
+}
+
+/* A value of a credential's text (directory_credential_text.h), which is built behind the name. */
+static void value_put(struct buf *to, const char *name, struct buf *value)
+{
+    text_put(to, name, buf_str(value));
+    to->over |= buf_over(value);
+    buf_clear(value);
+}
+
+static void credentials_put(struct buf *to, struct credentials *credentials)
+{
+    struct buf value = BUF_INIT(TEXT_VALUE_MAX);
+    const struct password_kept *password = &credentials->password;
+    text_put_scram(&value, SASL_SCRAM_SHA_1, password, &password->keys);
+    value_put(to, "scram", &value);
+    text_put_scram(&value, SASL_SCRAM_SHA_256, password, &password->keys);
+    value_put(to, "scram", &value);
+    base64_print(&value, password->cram_secret);
+    value_put(to, "cram_md5", &value);
+    if (credentials->app_password_count)
+        qsort(credentials->app_passwords, credentials->app_password_count,
+              sizeof(*credentials->app_passwords), by_app_name);
+    for (size_t i = 0; i < credentials->app_password_count; i++) {
+        text_put_app_password(&value, &credentials->app_passwords[i], password);
+        value_put(to, "app_password", &value);
+    }
+    if (credentials->certificate_count)
+        qsort(credentials->certificates, credentials->certificate_count,
+              sizeof(*credentials->certificates), by_certificate_name);
+    for (size_t i = 0; i < credentials->certificate_count; i++) {
+        text_put_certificate(&value, &credentials->certificates[i]);
+        value_put(to, "certificate", &value);
+    }
+    buf_done(&value);
+}
+
+static void switches_put(struct buf *to, const struct account *account)
+{
     if (account->quota) {
         buf_put(to, STR("    quota = "));
         text_put_quota(to, account->quota);
         buf_putc(to, '\n');
     }
+    if (account->services_off) {
+        buf_put(to, STR("    services = \""));
+        text_put_services(to, (uint8_t)(SERVICES_ALL & ~account->services_off));
+        buf_put(to, STR("\"\n"));
+    }
     if (account->disabled)
         buf_put(to, STR("    disabled = yes\n"));
 }
+
+static struct err account_put(struct export *export, struct buf *to, const struct account *account)
+{
+    struct credentials credentials;
+    struct str *grants = NULL;
+    size_t count = 0;
+    struct err e =
+        directory_credentials(export->directory, account->id, &export->arena, &credentials);
+    if (!err_is(e))
+        e = directory_grant_list(export->directory, account->id, &export->arena, &grants, &count);
+    if (err_is(e))
+        return e;
+    head_put(to, "account", account->address);
+    text_put(to, "name", account->name);
+    text_put(to, "password", account->password);
+    credentials_put(to, &credentials);
+    switches_put(to, account);
+    for (size_t i = 0; i < count; i++)
+        address_put(to, "send_as", grants[i]);
+    return err_none();
+}
+
+/* --- Whoever leads somewhere --- */
 
 static void alias_put(struct buf *to, const struct alias *alias)
 {
@@ -109,7 +184,7 @@ static struct err name_put(void *arg, const struct name *name)
     arena_reset(&export->arena);
     switch (name->kind) {
     case NAME_ACCOUNT:
-        account_put(&piece, &name->account);
+        e = account_put(export, &piece, &name->account);
         break;
     case NAME_ALIAS:
         alias_put(&piece, &name->alias);

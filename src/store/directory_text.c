@@ -270,3 +270,49 @@ void text_put_quota(struct buf *to, uint64_t quota)
     else
         text_put_size(to, quota);
 }
+
+static const struct {
+    struct str name;
+    uint8_t service;
+} SERVICES[] = {
+    {STR_INIT("smtp"), SERVICE_SMTP},
+    {STR_INIT("pop3"), SERVICE_POP3},
+    {STR_INIT("imap"), SERVICE_IMAP},
+};
+
+static uint8_t service_of(struct str name)
+{
+    for (size_t i = 0; i < sizeof(SERVICES) / sizeof(SERVICES[0]); i++)
+        if (str_eq(SERVICES[i].name, name))
+            return SERVICES[i].service;
+    return 0;
+}
+
+bool text_to_services(struct str text, uint8_t *services_r)
+{
+    uint8_t services = 0;
+    if (str_eq(text, STR("all")))
+        services = SERVICES_ALL;
+    else if (!str_eq(text, STR("none")))
+        do {
+            uint8_t service = service_of(str_cut(&text, ','));
+            if (!service)
+                return false;
+            services |= service;
+        } while (text.p);
+    *services_r = services;
+    return true;
+}
+
+void text_put_services(struct buf *to, uint8_t services)
+{
+    bool any = false;
+    for (size_t i = 0; i < sizeof(SERVICES) / sizeof(SERVICES[0]); i++)
+        if (services & SERVICES[i].service) {
+            buf_put(to, any ? STR(",") : STR(""));
+            buf_put(to, SERVICES[i].name);
+            any = true;
+        }
+    if (!any)
+        buf_put(to, STR("none"));
+}

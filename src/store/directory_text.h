@@ -60,6 +60,10 @@ void text_put_size(struct buf *to, uint64_t size);
 bool text_to_quota(struct str text, uint64_t *quota_r);
 void text_put_quota(struct buf *to, uint64_t quota);
 
+/* "smtp,pop3,imap" in any order, "all" or "none", and back: enum directory_service. */
+bool text_to_services(struct str text, uint8_t *services_r);
+void text_put_services(struct buf *to, uint8_t services);
+
 /* "line N: words", in the arena. */
 struct str text_trouble(struct arena *arena, unsigned line, const char *words, struct str about);
 
