@@ -207,9 +207,15 @@ void smtp_body_begin(struct smtp_body *body, struct edge *edge, const struct con
     memset(body->last, 0, sizeof(body->last));
     body->refused = err_none();
     body->upload = 0;
+    body->submitted = NULL;
     data_init(&body->reader, !chunked, normalise);
     sha256_init(&body->digest);
     summary_init(&body->summary, &body->arena, &limits);
+}
+
+void smtp_body_submit(struct smtp_body *body, struct smtp_submitted *submitted)
+{
+    body->submitted = submitted;
 }
 
 static void upload_drop(struct smtp_body *body)
@@ -227,6 +233,8 @@ void smtp_body_end(struct smtp_body *body)
     smtp_slabs_give(&body->slabs);
     smtp_parked_free(body->parking, &body->parked);
     upload_drop(body);
+    smtp_submitted_done(body->submitted);
+    body->submitted = NULL;
     arena_reset(&body->arena);
     if (body->record.cap > SLAB_SIZE)
         buf_done(&body->record);
@@ -241,6 +249,7 @@ void smtp_body_refuse(struct smtp_body *body, struct err why)
     smtp_slabs_give(&body->slabs);
     smtp_parked_free(body->parking, &body->parked);
     upload_drop(body);
+    smtp_submitted_done(body->submitted);
 }
 
 /* May yield: what there is goes to core, which has it when it answers. */
@@ -329,8 +338,15 @@ static struct err make_room(struct smtp_body *body, size_t wanted)
     return e;
 }
 
+static bool is_held(const struct smtp_body *body)
+{
+    return body->submitted && !body->submitted->whole;
+}
+
 size_t smtp_body_room(struct smtp_body *body, size_t wanted)
 {
+    if (is_held(body) && !err_is(body->refused))
+        return SLAB_SIZE;
     if (!err_is(body->refused) && room_left(body) == 0) {
         struct err e = make_room(body, wanted);
         if (err_is(e))
@@ -352,7 +368,8 @@ bool smtp_body_ends_line(const struct smtp_body *body)
     return body->size == 0 || str_eq(str_make(body->last, sizeof(body->last)), STR("\r\n"));
 }
 
-static void take(struct smtp_body *body, struct str run)
+/* There is room for them. */
+static void keep(struct smtp_body *body, struct str run)
 {
     body->size += run.n;
     last_keep(body, run);
@@ -367,11 +384,71 @@ static void take(struct smtp_body *body, struct str run)
         smtp_body_refuse(body, e);
         return;
     }
-    sha256_feed(&body->digest, run);
     if (body->parked.p)
         smtp_parked_put(&body->parked, run);
     else
         slab_copy(&body->slabs, body->slabs.count - 1, run);
+}
+
+/* The held header is put right; the limit moves as it grows or shrinks. */
+static struct err put_right(struct smtp_body *body, struct str behind)
+{
+    struct smtp_submitted *submitted = body->submitted;
+    struct str header = str_make(body->parked.p, body->parked.n);
+    struct err e = smtp_submitted_put_right(submitted, header, behind);
+    if (err_is(e))
+        return e;
+    body->limit = body->limit - header.n + submitted->header.n;
+    smtp_parked_free(body->parking, &body->parked);
+    return err_none();
+}
+
+static struct err hold(struct smtp_body *body, struct str run)
+{
+    bool ended;
+    struct str header = str_head(run, submission_scan(&body->submitted->scan, run, &ended));
+    size_t held = body->parked.n + header.n;
+    if (held > body->limit)
+        return err_make(ERR_MESSAGE_TOO_LARGE);
+    if (held > SMTP_PARKED_MAX || held > body->submitted->facts.most)
+        return err_make(ERR_HEADER_TOO_LARGE);
+    struct err e = err_none();
+    if (held > body->parked.room)
+        e = park_more(body, header.n);
+    if (err_is(e))
+        return e;
+    smtp_parked_put(&body->parked, header);
+    return ended ? put_right(body, str_from_index(run, header.n)) : err_none();
+}
+
+static void take(struct smtp_body *body, struct str run)
+{
+    struct smtp_submitted *submitted = body->submitted;
+    if (!err_is(body->refused))
+        sha256_feed(&body->digest, run);
+    if (!submitted || submitted->passed || err_is(body->refused)) {
+        keep(body, run);
+        return;
+    }
+    struct err e = submitted->whole ? smtp_submitted_more(submitted, run) : hold(body, run);
+    if (err_is(e))
+        smtp_body_refuse(body, e);
+}
+
+void smtp_body_pass(struct smtp_body *body)
+{
+    struct smtp_submitted *submitted = body->submitted;
+    if (!submitted || !submitted->whole || submitted->passed)
+        return;
+    while (!err_is(body->refused)) {
+        size_t room = smtp_body_room(body, SLAB_SIZE);
+        struct str next = smtp_submitted_next(submitted, room);
+        if (next.n == 0)
+            break;
+        keep(body, next);
+    }
+    submitted->passed = true;
+    smtp_submitted_done(submitted);
 }
 
 enum data_found smtp_body_feed(struct smtp_body *body, struct str *input)
@@ -402,10 +479,22 @@ static void finish_chunks(struct smtp_body *body)
         take(body, run);
 }
 
+/* May yield. A message without a body ends while its header is held. */
+static void finish_header(struct smtp_body *body)
+{
+    struct err e = err_none();
+    if (is_held(body) && !err_is(body->refused))
+        e = put_right(body, str_null());
+    if (err_is(e))
+        smtp_body_refuse(body, e);
+    smtp_body_pass(body);
+}
+
 void smtp_body_finish(struct smtp_body *body, uint64_t hops)
 {
     if (body->chunked && !body->binary)
         finish_chunks(body);
+    finish_header(body);
     if (!body->binary && body->reader.nul)
         smtp_body_refuse(body, err_make(ERR_MESSAGE_HAS_NUL));
     struct err e = err_is(body->refused) ? body->refused : summary_end(&body->summary);

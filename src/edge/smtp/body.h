@@ -12,6 +12,9 @@
  * slabs as it fills are waited for, all at once. A body is in slabs or parked, never both, and
  * while it waits for slabs it holds none (but where parking was refused).
  *
+ * The header of a submission is held back (submitted.h), parked, until it is whole; what goes on
+ * then, and is counted, is what is kept. The limit is held against what came.
+ *
  * The first thing wrong is kept in `refused`; what follows is then counted and thrown away, so the
  * reply comes where the protocol wants it: behind the whole message.
  */
@@ -22,6 +25,7 @@
 #include "edge/edge.h"
 #include "edge/smtp/data.h"
 #include "edge/smtp/parking.h"
+#include "edge/smtp/submitted.h"
 #include "format/summary.h"
 
 enum {
@@ -48,7 +52,7 @@ struct smtp_body {
     bool chunked; /* BDAT */
     bool binary;
     uint64_t limit; /* octets */
-    uint64_t size;  /* octets of the message so far */
+    uint64_t size;  /* octets of the message so far, as it is kept */
     uint64_t raw;   /* octets that came, stuffing included */
     char last[2];   /* the last octets of the message so far */
     struct err refused;
@@ -57,10 +61,11 @@ struct smtp_body {
     struct smtp_slab_list slabs;
     struct smtp_parked parked;
     struct smtp_parking *parking;
-    uint64_t upload;       /* 0: the body is in slabs */
-    uint64_t upload_since; /* the core that has it */
-    struct sha256 digest;
-    struct arena arena; /* the summary's */
+    struct smtp_submitted *submitted; /* NULL: it is kept as it comes */
+    uint64_t upload;                  /* 0: the body is in slabs */
+    uint64_t upload_since;            /* the core that has it */
+    struct sha256 digest;             /* of the message as it came */
+    struct arena arena;               /* the summary's */
     struct summary summary;
     struct buf record; /* the summary printed, on its way to slabs */
 };
@@ -72,6 +77,8 @@ void smtp_body_close(struct smtp_body *body);
 /* Begins a message. */
 void smtp_body_begin(struct smtp_body *body, struct edge *edge, const struct conf *conf,
                      bool chunked, bool binary, bool normalise);
+/* Right behind it: the message is a submission. NULL is allowed. */
+void smtp_body_submit(struct smtp_body *body, struct smtp_submitted *submitted);
 /* Slabs, upload and arena are given back. */
 void smtp_body_end(struct smtp_body *body);
 
@@ -83,6 +90,9 @@ size_t smtp_body_room(struct smtp_body *body, size_t wanted);
  * message is over (DATA only); DATA_BARE: a bare CR or LF from somebody who may not send it.
  */
 enum data_found smtp_body_feed(struct smtp_body *body, struct str *input);
+
+/* May yield: behind smtp_body_feed. A header that was held and is whole goes on. */
+void smtp_body_pass(struct smtp_body *body);
 
 /* Refuses it for this reason, unless there is an earlier one; what it held is given back. */
 void smtp_body_refuse(struct smtp_body *body, struct err why);

@@ -40,8 +40,7 @@ void smtp_bdat_run(struct smtp_session *s, struct smtp_arguments *args)
     s->chunk_last = args->chunk.last;
     smtp_phase_begin(s);
     if (s->chunk_error == ERR_NONE && s->state != SMTP_CHUNKED)
-        smtp_body_begin(&s->mail->body, s->base.edge, smtp_conf(s), true,
-                        s->mail->body_type == SMTP_BINARYMIME, s->normalise);
+        s->chunk_error = smtp_message_begin(s, true, s->mail->body_type == SMTP_BINARYMIME).code;
     s->state = SMTP_CHUNK;
     if (s->chunk_left == 0)
         chunk_over(s);
@@ -99,6 +98,7 @@ static bool feed(struct smtp_session *s)
     }
     stream_take(&s->stream, given);
     s->chunk_left -= given;
+    smtp_body_pass(body);
     return true;
 }
 

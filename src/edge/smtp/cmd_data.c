@@ -34,7 +34,11 @@ void smtp_data_run(struct smtp_session *s, struct smtp_arguments *args)
         smtp_close_after_reply(s, "out-of-turn");
         return;
     }
-    smtp_body_begin(&s->mail->body, s->base.edge, smtp_conf(s), false, false, s->normalise);
+    struct err e = smtp_message_begin(s, false, false);
+    if (err_is(e)) {
+        smtp_reply_error(s, e.code);
+        return;
+    }
     s->state = SMTP_DATA;
     smtp_phase_begin(s);
     smtp_reply(s, 354, NULL, STR("Start mail input; end with <CRLF>.<CRLF>"));
@@ -52,10 +56,12 @@ void smtp_data_octets(struct smtp_session *s)
     size_t given = rest.n;
     enum data_found found = smtp_body_feed(body, &rest);
     stream_take(&s->stream, given - rest.n);
-    if (found == DATA_BARE)
+    if (found == DATA_BARE) {
         smtp_message_bare(s);
-    else if (found == DATA_END)
+    } else if (found == DATA_END) {
         smtp_message_end(s);
-    else
+    } else {
+        smtp_body_pass(body);
         smtp_message_absurd(s);
+    }
 }

@@ -1,7 +1,8 @@
 /*
  * MAIL (RFC 5321 4.1.1.2) and its parameters: SIZE (RFC 1870), BODY (6152, 3030), SMTPUTF8 (6531),
- * AUTH (4954 5: read and, from somebody who did not log in, ignored). Core is not asked: it hears
- * of the sender with the first recipient, so that MAIL costs nothing.
+ * AUTH (4954 5: read and ignored; who logged in is the author, RFC 6409 4.2). Core is not asked: it
+ * hears of the sender with the first recipient, so that MAIL costs nothing. A submission is another
+ * matter: its user is to hear at once that he may not send as this.
  */
 #include "edge/smtp/commands.h"
 #include "edge/smtp/reply.h"
@@ -107,6 +108,30 @@ static struct smtp_mail *mail_begin(struct smtp_session *s, const struct smtp_ma
     return mail;
 }
 
+/* May yield. May who logged in send as this? */
+static struct err sender_judge(struct smtp_session *s)
+{
+    struct smtp_mail *mail = s->mail;
+    struct msg answer,
+        msg = {
+            .kind = MSG_sender,
+            .sender = {.login = s->base.login.handle, .reverse_path = mail->reverse_path},
+        };
+    struct err e = edge_ask(s->base.edge, &msg, &mail->arena, &answer);
+    if (err_is(e))
+        return e;
+    if (answer.kind != MSG_sender_judged)
+        return err_make(ERR_TRY_LATER);
+    return err_detail((enum err_code)answer.sender_judged.error, answer.sender_judged.text);
+}
+
+static void refused(struct smtp_session *s, struct err why)
+{
+    smtp_tell_refused(s, "MAIL", why.code, str_null(), why.detail);
+    smtp_reply_error_text(s, why.code, 0, why.detail);
+    smtp_mail_give(s->base.edge->smtp, &s->mail);
+}
+
 void smtp_mail_run(struct smtp_session *s, struct smtp_arguments *args)
 {
     if (!within_limit(s))
@@ -114,6 +139,11 @@ void smtp_mail_run(struct smtp_session *s, struct smtp_arguments *args)
     s->mail = mail_begin(s, &args->mail);
     if (!s->mail) {
         smtp_reply_error(s, ERR_NO_MEMORY);
+        return;
+    }
+    struct err e = smtp_is_submission(s) ? sender_judge(s) : err_none();
+    if (err_is(e)) {
+        refused(s, e);
         return;
     }
     s->state = SMTP_SENDER; /* S2 -> S3 */

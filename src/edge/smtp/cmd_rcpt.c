@@ -27,7 +27,7 @@ static bool over_limits(const struct smtp_session *s, struct str address)
 {
     const struct smtp_mail *mail = s->mail;
     const struct conf *conf = smtp_conf(s);
-    if (mail->recipient_count >= conf->smtp.recipients)
+    if (mail->recipient_count >= smtp_recipients_most(s))
         return true;
     return mail->domain_count >= conf->smtp.recipient_domains &&
            smtp_mail_new_domain(mail, address);

@@ -152,7 +152,7 @@ static enum err_code judge(const struct smtp_session *s, const struct smtp_comma
         return ERR_COMMAND_UNKNOWN;
     if (!(row->states & s->state))
         return ERR_COMMAND_ORDER;
-    if (row->flags & SMTP_LOGGED_IN && smtp_is_submission(s))
+    if (row->flags & SMTP_LOGGED_IN && smtp_is_submission(s) && !s->base.login.handle)
         return ERR_LOGIN_NEEDED;
     if (row->flags & SMTP_NO_ARGUMENT && text.n > 0)
         return ERR_COMMAND_SYNTAX;

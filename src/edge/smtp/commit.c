@@ -45,6 +45,7 @@ static void describe(struct smtp_session *s, struct try *try, struct msg_commit 
 {
     struct smtp_mail *mail = s->mail;
     struct received facts = {
+        .hidden = smtp_is_submission(s) && !smtp_conf(s)->submission.show_client,
         .helo = smtp_helo(s),
         .client = edge_session_client(&s->base),
         .port = s->base.port,
@@ -105,6 +106,11 @@ static void fill(struct smtp_session *s, struct try *try, struct msg_commit *com
         .summary = try->summary.at,
         .summary_count = try->summary.count,
     };
+    if (body->submitted) {
+        commit->login = s->base.login.handle;
+        commit->authors = body->submitted->authors;
+        commit->authors_count = body->submitted->author_count;
+    }
     if (try->by_address)
         name_addresses(s, try, commit);
     else

@@ -5,20 +5,21 @@
 struct extension {
     const char *keyword;
     const char *rfc;
-    void (*values)(const struct conf *conf, struct buf *to);
+    void (*values)(const struct smtp_session *s, struct buf *to);
     bool (*offered)(const struct smtp_session *s);
 };
 
-static void size_values(const struct conf *conf, struct buf *to)
+static void size_values(const struct smtp_session *s, struct buf *to)
 {
     buf_putc(to, ' ');
-    buf_put_u64(to, conf->smtp.message_size);
+    buf_put_u64(to, smtp_conf(s)->smtp.message_size);
 }
 
-static void limits_values(const struct conf *conf, struct buf *to)
+static void limits_values(const struct smtp_session *s, struct buf *to)
 {
+    const struct conf *conf = smtp_conf(s);
     buf_put(to, STR(" RCPTMAX="));
-    buf_put_u64(to, conf->smtp.recipients);
+    buf_put_u64(to, smtp_recipients_most(s));
     buf_put(to, STR(" MAILMAX="));
     buf_put_u64(to, conf->smtp.messages);
     buf_put(to, STR(" RCPTDOMAINMAX="));
@@ -56,7 +57,7 @@ void smtp_extensions_print(struct smtp_session *s)
             continue;
         buf_put(&line, str_from(rows[i].keyword));
         if (rows[i].values)
-            rows[i].values(smtp_conf(s), &line);
+            rows[i].values(s, &line);
         smtp_reply_line(s, 250, NULL, i + 1 < ROWS, buf_str(&line));
     }
 }

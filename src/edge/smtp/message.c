@@ -18,6 +18,35 @@ static const char *verb(const struct smtp_session *s)
     return s->mail->body.chunked ? "BDAT" : "DATA";
 }
 
+/* Their domain completes addresses; a session always has an address where somebody logged in. */
+static struct smtp_submitted *submitted_new(struct smtp_session *s)
+{
+    struct smtp_mail *mail = s->mail;
+    char id[MESSAGE_ID_TEXT];
+    message_id_print(mail->message, id);
+    uint64_t most = smtp_conf(s)->smtp.header_size + sizeof("\r\n") - 1;
+    const struct submission_facts facts = {
+        .account = arena_str(&mail->arena, str_from(s->base.login.address)),
+        .hostname = arena_str(&mail->arena, smtp_hostname(s)),
+        .id = arena_str(&mail->arena, str_make(id, sizeof id)),
+        .time = world_wall(s->base.edge->world) / US_PER_SECOND,
+        .most = most,
+    };
+    return arena_over(&mail->arena) ? NULL : smtp_submitted_new(&facts, &mail->arena);
+}
+
+struct err smtp_message_begin(struct smtp_session *s, bool chunked, bool binary)
+{
+    bool submission = smtp_is_submission(s);
+    struct smtp_submitted *submitted = submission ? submitted_new(s) : NULL;
+    if (submission && !submitted)
+        return err_make(ERR_OVER_LIMIT);
+    struct smtp_body *body = &s->mail->body;
+    smtp_body_begin(body, s->base.edge, smtp_conf(s), chunked, binary, submission || s->normalise);
+    smtp_body_submit(body, submitted);
+    return err_none();
+}
+
 static void log_refused(struct smtp_session *s, enum err_code error)
 {
     const struct smtp_mail *mail = s->mail;
@@ -33,8 +62,10 @@ static void refuse(struct smtp_session *s, struct err why)
     /* LMTP's reply for each recipient stands behind the message, not behind an earlier chunk. */
     bool whole = !s->mail->body.chunked || s->chunk_last;
     size_t replies = smtp_is_lmtp(s) && whole ? s->mail->recipient_count : 1;
+    /* Users are told what is wrong with their message; strangers only that it is refused. */
+    struct str text = smtp_is_submission(s) ? why.detail : str_null();
     for (size_t i = 0; i < replies; i++)
-        smtp_reply_error(s, why.code);
+        smtp_reply_error_text(s, why.code, 0, text);
     log_refused(s, why.code);
     smtp_tell_refused(s, verb(s), why.code, str_null(), why.detail);
     smtp_transaction_end(s, str_from(err_row(why.code)->name));
@@ -136,7 +167,7 @@ void smtp_message_end(struct smtp_session *s)
     else if (err_is(e))
         refuse(s, e);
     else if (committed.error != ERR_NONE)
-        refuse(s, err_make(committed.error));
+        refuse(s, err_detail(committed.error, committed.text));
     else
         accept(s, &committed);
 }

@@ -7,6 +7,9 @@
 
 #include "edge/smtp/session.h"
 
+/* The octets of a message are to come. ERR_OVER_LIMIT: there is no memory for it. */
+struct err smtp_message_begin(struct smtp_session *s, bool chunked, bool binary);
+
 /* May yield. S5, S6: take of what is pending. */
 void smtp_data_octets(struct smtp_session *s);
 void smtp_chunk_octets(struct smtp_session *s);

@@ -19,18 +19,26 @@ static void put_literal(struct str client, struct buf *to)
     buf_put(to, STR("]"));
 }
 
-void received_print(const struct received *received, struct buf *to)
+static void put_from(const struct received *received, struct buf *to)
 {
-    char id[MESSAGE_ID_TEXT];
-    message_id_print(received->message, id);
-    buf_put(to, STR("Received: from "));
+    buf_put(to, STR("from "));
     buf_put(to, received->helo.n > 0 ? received->helo : STR("unknown"));
     if (received->client.n > 0) {
         buf_put(to, STR(" ("));
         put_literal(received->client, to);
         buf_put(to, STR(")"));
     }
-    buf_put(to, STR("\r\n\tby "));
+    buf_put(to, STR("\r\n\t"));
+}
+
+void received_print(const struct received *received, struct buf *to)
+{
+    char id[MESSAGE_ID_TEXT];
+    message_id_print(received->message, id);
+    buf_put(to, STR("Received: "));
+    if (!received->hidden)
+        put_from(received, to);
+    buf_put(to, STR("by "));
     buf_put(to, received->host);
     buf_put(to, STR(" with "));
     buf_put(to, str_from(transmission_word(received->transmission)));

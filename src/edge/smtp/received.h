@@ -9,6 +9,7 @@
 #include "format/transmission.h"
 
 struct received {
+    bool hidden;       /* where it came from is not told */
     struct str helo;   /* as checked by EHLO; empty: none was said */
     struct str client; /* IP address as text; empty: a unix socket */
     uint16_t port;
@@ -21,7 +22,12 @@ struct received {
     int64_t time; /* seconds since 1970 */
 };
 
-/* With its CR LF. */
+/*
+ * With its CR LF. Where it came from is hidden by leaving the from clause out: "Received: by HOST
+ * with ESMTPSA id ..". RFC 5321 4.4 wants the clause from a server that takes mail from another;
+ * RFC 5322 3.6.7 and its readers do without it, as for mail that is made on the host itself. A
+ * made-up name or address in it would be a lie, and filters judge those.
+ */
 void received_print(const struct received *received, struct buf *to);
 
 /* key="value" words, escaped. */

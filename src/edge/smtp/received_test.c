@@ -31,6 +31,10 @@ static void tells_the_session(void **state)
                STR("Received: from mail.example.org ([IPv6:2001:db8::1])\r\n"
                    "\tby mx.example.test with SMTP id 0000000000010;\r\n"
                    "\tSat, 21 Nov 2026 05:57:17 +0000\r\n"));
+    received.hidden = true;
+    assert_str(printed(&received, &buf),
+               STR("Received: by mx.example.test with SMTP id 0000000000010;\r\n"
+                   "\tSat, 21 Nov 2026 05:57:17 +0000\r\n"));
     buf_done(&buf);
 }
 

@@ -73,7 +73,7 @@ static struct err question_make(struct smtp_session *s, struct str address,
         stream_read_more(&s->stream);
         pending = stream_pending(&s->stream);
     }
-    uint64_t left = smtp_conf(s)->smtp.recipients - s->mail->recipient_count;
+    uint64_t left = smtp_recipients_most(s) - s->mail->recipient_count;
     question->room = 1 + pending.n / SHORTEST_RCPT;
     if (question->room > left)
         question->room = left;
@@ -112,6 +112,7 @@ static struct err ask_piece(struct smtp_session *s, struct msg_address *at, size
                                   .helo = smtp_helo(s),
                                   .reverse_path = mail->reverse_path,
                                   .size = mail->size,
+                                  .login = smtp_is_submission(s) ? s->base.login.handle : 0,
                                   .recipients = at,
                                   .recipients_count = count,
                               }};
@@ -192,7 +193,8 @@ static void known_learn(struct smtp_session *s, const struct question *question,
 static bool are_known(struct smtp_session *s, const struct question *question)
 {
     struct edge *edge = s->base.edge;
-    if (!edge->core_up || s->mail->size > SMTP_KNOWN_SIZE)
+    /* What an account sends is counted: core is always asked. */
+    if (smtp_is_submission(s) || !edge->core_up || s->mail->size > SMTP_KNOWN_SIZE)
         return false;
     for (size_t i = 0; i < question->count; i++)
         if (!smtp_known_has(edge, question->at[i].text, str_from(s->base.server)))
@@ -230,7 +232,7 @@ static struct err ask_core(struct smtp_session *s, const struct question *questi
         mail->stale = true;
     mail->core_since = edge->core_since;
     mail->message = resolved.message;
-    if (changes == edge->directory_changes)
+    if (changes == edge->directory_changes && !smtp_is_submission(s))
         known_learn(s, question, resolved.answers);
     return answers_keep(s, question, resolved.answers);
 }

@@ -99,6 +99,15 @@ static inline bool smtp_is_submission(const struct smtp_session *s)
     return s->base.listen == LISTEN_SUBMISSION || s->base.listen == LISTEN_SUBMISSIONS;
 }
 
+/* Recipients of one message. */
+static inline uint64_t smtp_recipients_most(const struct smtp_session *s)
+{
+    const struct conf *conf = smtp_conf(s);
+    return smtp_is_submission(s) && conf->submission.recipients < conf->smtp.recipients
+               ? conf->submission.recipients
+               : conf->smtp.recipients;
+}
+
 /* How the message of the transaction comes; there is one. */
 enum transmission smtp_transmission(const struct smtp_session *s);
 

@@ -104,6 +104,18 @@ static void resolve(struct stage_core *core, const struct msg_resolve *resolve)
     resolve_answer(core, &msg, resolve->call);
 }
 
+static void sender(struct stage_core *core, const struct msg_sender *asked)
+{
+    struct msg msg = {.kind = MSG_sender_judged};
+    core->senders++;
+    core->login = asked->login;
+    if (asked->reverse_path.n > 0 && !str_ends(asked->reverse_path, STR("@example.test"))) {
+        msg.sender_judged.error = ERR_SENDER_NOT_OWNED;
+        msg.sender_judged.text = STR("by rule");
+    }
+    answer(core, &msg, asked->call);
+}
+
 /* --- verify ---------------------------------------------------------------------------------- */
 
 static void verify(struct stage_core *core, const struct msg_verify *verify)
@@ -204,6 +216,16 @@ static void check_summary(struct stage_core *core, const struct msg_commit *comm
     buf_done(&record);
 }
 
+static void authors_keep(struct stage_core *core, const struct msg_commit *commit)
+{
+    core->login = commit->login;
+    buf_clear(&core->authors);
+    for (size_t i = 0; i < commit->authors_count; i++) {
+        buf_put(&core->authors, commit->authors[i].text);
+        buf_putc(&core->authors, '\n');
+    }
+}
+
 static void keep(struct stage_core *core, const struct msg_commit *commit)
 {
     struct stage_upload *upload = commit->upload ? upload_of(core, commit->upload) : NULL;
@@ -214,7 +236,8 @@ static void keep(struct stage_core *core, const struct msg_commit *commit)
     upload_end(upload);
     slabs_read(core, commit->body, commit->body_count, &core->body);
     must(core->body.n == commit->size);
-    check_digest(buf_str(&core->body), commit->digest);
+    if (!commit->login) /* else the digest is that of what came */
+        check_digest(buf_str(&core->body), commit->digest);
     check_summary(core, commit);
     buf_clear(&core->received);
     buf_put(&core->received, commit->received);
@@ -225,6 +248,7 @@ static void keep(struct stage_core *core, const struct msg_commit *commit)
     memcpy(try->token, commit->token.p, EDGE_TRY_TOKEN);
     try->message = core->next_message++;
     core->recipients = commit->recipients_count;
+    authors_keep(core, commit);
     core->served_extra = commit->served_extra;
     core->messages++;
 }
@@ -353,6 +377,8 @@ static void got(struct link *link, const struct msg *msg, int passed)
         welcome(core);
     else if (msg->kind == MSG_resolve)
         resolve(core, &msg->resolve);
+    else if (msg->kind == MSG_sender)
+        sender(core, &msg->sender);
     else if (msg->kind == MSG_verify)
         verify(core, &msg->verify);
     else if (msg->kind == MSG_upload_open)
@@ -393,7 +419,8 @@ void stage_core_start(struct stage *stage)
     core->pool = world->ops->shm_create(world, (size_t)core->slab_count * SLAB_SIZE);
     core->slabs = world->ops->shm_map(world, core->pool, (size_t)core->slab_count * SLAB_SIZE);
     must(core->pool >= 0 && core->slabs);
-    must(link_init(&core->link, &stage->core_loop, pair[0], ROLE_CORE, ROLE_MX, &owner, core) == 0);
+    must(link_init(&core->link, &stage->core_loop, pair[0], ROLE_CORE, stage->role, &owner, core) ==
+         0);
     core->up = true;
     core->commit_silent = false;
     fake_role_enter(stage->fake, stage->edge_role);
@@ -454,8 +481,8 @@ static void edge_begin(struct stage *stage)
     must(loop_init(&stage->edge_loop, &stage->fake->world) == 0);
     stage->fibers = fiber_pool_open(&stage->edge_loop, 64);
     log_init(&stage->log, &stage->fake->world, "mx");
-    must(!err_is(edge_open(&stage->edge, &stage->edge_loop, stage->fibers, &stage->log, ROLE_MX, 1,
-                           &stage->conf)));
+    must(!err_is(edge_open(&stage->edge, &stage->edge_loop, stage->fibers, &stage->log, stage->role,
+                           1, &stage->conf)));
     must(smtp_open(&stage->edge));
 }
 
@@ -470,11 +497,19 @@ static void listen_on(struct stage *stage, enum listen_protocol protocol, const 
 void stage_open(struct stage *stage, struct str conf_text, const struct fake_settings *settings,
                 uint64_t seed, uint32_t slabs)
 {
-    *stage = (struct stage){.core = {.next_message = 1,
+    stage_open_as(stage, ROLE_MX, conf_text, settings, seed, slabs);
+}
+
+void stage_open_as(struct stage *stage, enum bus_role role, struct str conf_text,
+                   const struct fake_settings *settings, uint64_t seed, uint32_t slabs)
+{
+    *stage = (struct stage){.role = role,
+                            .core = {.next_message = 1,
                                      .slab_count = slabs,
                                      .body = BUF_INIT(STAGE_BODY_MAX),
                                      .received = BUF_INIT(4096),
                                      .facts = BUF_INIT(4096),
+                                     .authors = BUF_INIT(1 << 16),
                                      .reverse_path = BUF_INIT(4096)}};
     for (size_t i = 0; i < STAGE_UPLOADS; i++)
         buf_init(&stage->core.uploads[i].body, STAGE_BODY_MAX);
@@ -527,6 +562,7 @@ void stage_close(struct stage *stage)
     buf_done(&stage->core.body);
     buf_done(&stage->core.received);
     buf_done(&stage->core.facts);
+    buf_done(&stage->core.authors);
     buf_done(&stage->core.reverse_path);
 }
 
@@ -554,6 +590,14 @@ struct fake_client *stage_connect_to(struct stage *stage, const char *name, cons
     must(client);
     stage_settle(stage);
     return client;
+}
+
+void stage_log_in(struct stage *stage, uint64_t handle, const char *address)
+{
+    struct edge_session *session = TAILQ_LAST(&stage->edge.sessions, edge_sessions);
+    session->login = (struct edge_login){
+        .handle = handle, .core_since = stage->edge.core_since, .address = strdup(address)};
+    must(session->login.address);
 }
 
 void stage_receive(struct fake_client *client, struct buf *replies)

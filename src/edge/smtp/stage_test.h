@@ -13,6 +13,7 @@
  *   commit   every message is kept (the last one can be looked at); a recipient "quota" of LMTP
  * gets QUOTA_FULL; `commit_error` refuses the next message as a whole. With addresses: as resolve
  *            would, and one that is refused refuses the message; the id must be the next one
+ *   sender   of example.test, or none: yes; all others are not the user's
  *
  * Message ids count from 1. The id that is given ahead is the next one, until another message has
  * it.
@@ -73,12 +74,16 @@ struct stage_core {
     uint64_t still_open; /* tries that were told to be so */
     bool keeps_nothing;  /* ends are not answered for: as if it died before they were durable */
     size_t recipients;   /* of the last message */
+    size_t senders;
+    uint64_t login; /* of the last message, and its authors, a line each */
+    struct buf authors;
     uint64_t served_extra;
     struct buf body, received, facts, reverse_path;
 };
 
 struct stage {
     struct fake_world *fake;
+    enum bus_role role; /* of the edge: ROLE_MX, or as stage_open_as was told */
     int edge_role, core_role;
     struct loop edge_loop, core_loop;
     struct log log;
@@ -93,12 +98,17 @@ struct stage {
  */
 void stage_open(struct stage *stage, struct str conf_text, const struct fake_settings *settings,
                 uint64_t seed, uint32_t slabs);
+/* The same, with an edge of this role. */
+void stage_open_as(struct stage *stage, enum bus_role role, struct str conf_text,
+                   const struct fake_settings *settings, uint64_t seed, uint32_t slabs);
 void stage_close(struct stage *stage);
 
 /* A client connects and the world runs until nothing moves. */
 struct fake_client *stage_connect(struct stage *stage, bool lmtp, const char *address);
 /* The same, by the listener's name: "smtp", "lmtp", "submission". */
 struct fake_client *stage_connect_to(struct stage *stage, const char *name, const char *address);
+/* Whoever connected last has logged in as this account. */
+void stage_log_in(struct stage *stage, uint64_t handle, const char *address);
 /* Sends in pieces of at most `piece` octets and settles behind each; what the server says is added
  * to `replies`. Stops where the server ended the connection. */
 void stage_send(struct stage *stage, struct fake_client *client, struct str bytes, size_t piece,
