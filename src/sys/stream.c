@@ -11,11 +11,12 @@
 
 #include <errno.h>
 
-#include "sys/stream_pool.h"
+#include "sys/stream_tls.h"
 
 enum {
     SCRATCH_SIZE = 4096, /* a read of what nobody wants to see */
     OUT_PARTS = 16,      /* buffers that one call sends */
+    READ_MORE = 16,      /* system calls of stream_read_more in TLS, for a record */
 };
 
 /* A buffer of the pool: what is unsent lies between `from` and `to`. */
@@ -39,7 +40,7 @@ static const struct world_ops *ops_of(const struct stream *stream)
     return stream->loop->world->ops;
 }
 
-static void want(struct stream *stream, unsigned what, bool on)
+void stream_want(struct stream *stream, unsigned what, bool on)
 {
     unsigned now = stream->watch.want;
     watch_want(stream->loop, &stream->watch, on ? now | what : now & ~what);
@@ -48,14 +49,25 @@ static void want(struct stream *stream, unsigned what, bool on)
 /* There is somebody to read for, something may come, and there is room for it. */
 static bool can_read(const struct stream *stream)
 {
-    return stream->seen == STREAM_OPEN && !stream->wants_buffer &&
+    return stream->seen == STREAM_OPEN && !stream->wants_buffer && !stream->in_blocked &&
+           stream->tls != STREAM_TLS_HANDSHAKE &&
            (stream->closing || (!stream->paused && pending(stream) < STREAM_READ_SIZE));
+}
+
+/* TLS has read more from the kernel than it gave us. */
+static bool has_more(const struct stream *stream)
+{
+    return stream->tls == STREAM_TLS_ON && !stream->closing &&
+           tls_session_more(stream_tls_session(stream));
 }
 
 void stream_want_input(struct stream *stream)
 {
-    if (can_read(stream))
-        want(stream, READY_READ, true);
+    if (!can_read(stream))
+        return;
+    stream_want(stream, READY_READ, true);
+    if (has_more(stream))
+        loop_soon(stream->loop, &stream->show);
 }
 
 /* Input buffers */
@@ -175,13 +187,15 @@ static void end_seen(struct stream *stream, enum stream_end how)
 {
     stream->seen = how;
     stream_pool_leave(stream->pool, stream);
-    want(stream, READY_READ, false);
+    stream_want(stream, READY_READ, false);
 }
 
-static void break_off(struct stream *stream)
+void stream_break_off(struct stream *stream)
 {
     end_seen(stream, STREAM_BROKEN);
-    want(stream, READY_WRITE, false);
+    if (stream->tls == STREAM_TLS_HANDSHAKE)
+        stream->tls = STREAM_TLS_FAILED;
+    stream_want(stream, READY_WRITE, false);
     stream->ended = STREAM_BROKEN;
     stream->out_blocked = false;
     out_drop(stream, stream->unsent);
@@ -189,12 +203,24 @@ static void break_off(struct stream *stream)
     loop_soon(stream->loop, &stream->show);
 }
 
+/* As recv of the world. TLS asks the kernel at most `asks` times. */
+static ssize_t receive(struct stream *stream, void *to, size_t n, unsigned asks)
+{
+    if (stream->tls != STREAM_TLS_ON)
+        return ops_of(stream)->recv(stream->loop->world, stream->watch.handle, to, n);
+    struct tls_session *session = stream_tls_session(stream);
+    ssize_t got = tls_session_recv(session, to, n, asks);
+    stream->in_blocked = got == -EAGAIN && tls_session_waits(session) == READY_WRITE;
+    if (stream->in_blocked)
+        stream_want(stream, READY_WRITE, true);
+    return got;
+}
+
 /* True if bytes came. */
-static bool read_once(struct stream *stream)
+static bool read_once(struct stream *stream, unsigned asks)
 {
     size_t room = STREAM_READ_SIZE - stream->in_to;
-    ssize_t n = ops_of(stream)->recv(stream->loop->world, stream->watch.handle,
-                                     stream->in + stream->in_to, room);
+    ssize_t n = receive(stream, stream->in + stream->in_to, room, asks);
     if (n > 0) {
         stream->in_to += (uint32_t)n;
         stream->bytes_in += (uint64_t)n;
@@ -216,20 +242,28 @@ static void read_and_drop(struct stream *stream)
     if (n == 0)
         end_seen(stream, STREAM_CLOSED_BY_PEER);
     else if (n < 0 && n != -EAGAIN)
-        break_off(stream);
+        stream_break_off(stream);
 }
 
-static void read_input(struct stream *stream)
+/* At most one system call: who sends without a pause is one among many. */
+static void read_some(struct stream *stream, unsigned asks)
+{
+    bool came = read_once(stream, asks);
+    stream->unshown |= came;
+    while (came && has_more(stream) && stream->in_to < STREAM_READ_SIZE)
+        came = read_once(stream, 0);
+}
+
+static void read_input(struct stream *stream, unsigned asks)
 {
     if (!can_read(stream)) {
-        want(stream, READY_READ, false);
+        stream_want(stream, READY_READ, false);
     } else if (stream->closing) {
         read_and_drop(stream);
     } else if (in_borrow(stream)) {
-        if (read_once(stream))
-            stream->unshown = true;
+        read_some(stream, asks);
     } else {
-        want(stream, READY_READ, false);
+        stream_want(stream, READY_READ, false);
         stream_pool_wait(stream->pool, stream);
     }
 }
@@ -255,6 +289,8 @@ static bool end_is_due(const struct stream *stream)
 /* Shows what is new: bytes first, then the end. */
 static void show(struct stream *stream)
 {
+    if (has_more(stream) && can_read(stream))
+        read_input(stream, 0);
     if (stream->unshown && !stream->paused && stream->ended == STREAM_OPEN) {
         stream->unshown = false;
         if (!call_input(stream))
@@ -286,12 +322,22 @@ static void half_close(struct stream *stream)
     loop_soon(stream->loop, &stream->show);
 }
 
-/* As much as one call takes; how many bytes left, or -errno. */
+/* False: the close_notify of TLS could not be sent yet. */
+static bool said_goodbye(struct stream *stream)
+{
+    return stream->tls != STREAM_TLS_ON ||
+           tls_session_finish(stream_tls_session(stream)) != -EAGAIN;
+}
+
+/* As much as one call takes; how many bytes left, or -errno. In TLS a buffer is a record. */
 static ssize_t send_once(struct stream *stream)
 {
     struct iovec parts[OUT_PARTS];
     int count = 0;
-    struct stream_out *out;
+    struct stream_out *out = TAILQ_FIRST(&stream->out);
+    if (stream->tls == STREAM_TLS_ON)
+        return tls_session_send(stream_tls_session(stream),
+                                str_make(out->bytes + out->from, out->to - out->from));
     TAILQ_FOREACH (out, &stream->out, link) {
         if (count == OUT_PARTS)
             break;
@@ -300,9 +346,11 @@ static ssize_t send_once(struct stream *stream)
     return ops_of(stream)->send(stream->loop->world, stream->watch.handle, parts, count);
 }
 
-static void send_output(struct stream *stream)
+void stream_send_output(struct stream *stream)
 {
     ssize_t n = 0;
+    if (stream->tls == STREAM_TLS_HANDSHAKE)
+        return;
     while (stream->unsent > 0 && n >= 0) {
         n = send_once(stream);
         if (n > 0) {
@@ -311,12 +359,13 @@ static void send_output(struct stream *stream)
         }
     }
     if (n < 0 && n != -EAGAIN) {
-        break_off(stream);
+        stream_break_off(stream);
         return;
     }
-    stream->out_blocked = stream->unsent > 0;
-    want(stream, READY_WRITE, stream->out_blocked);
-    if (!stream->out_blocked && stream->closing && !stream->finished)
+    bool leaves = stream->closing && !stream->finished;
+    stream->out_blocked = stream->unsent > 0 || (leaves && !said_goodbye(stream));
+    stream_want(stream, READY_WRITE, stream->out_blocked || stream->in_blocked);
+    if (!stream->out_blocked && leaves)
         half_close(stream);
     wake_drain(stream);
 }
@@ -325,22 +374,28 @@ static void flush_task(struct task *task)
 {
     struct stream *stream = task->arg;
     if (stream->ended != STREAM_BROKEN && !stream->out_blocked)
-        send_output(stream);
+        stream_send_output(stream);
 }
 
 static void became_ready(struct watch *watch, unsigned ready)
 {
     struct stream *stream = watch->arg;
-    if (ready & READY_WRITE)
-        send_output(stream);
+    if (stream->tls == STREAM_TLS_HANDSHAKE) {
+        stream_tls_ready(stream);
+        return;
+    }
+    if (ready & READY_WRITE) {
+        stream->in_blocked = false;
+        stream_send_output(stream);
+    }
     if (ready & READY_READ)
-        read_input(stream);
+        read_input(stream, 1);
     show(stream);
 }
 
 static void lingered(struct timer *timer)
 {
-    break_off(timer->arg);
+    stream_break_off(timer->arg);
 }
 
 int stream_init(struct stream *stream, struct loop *loop, struct stream_pool *pool, int handle,
@@ -369,6 +424,7 @@ void stream_done(struct stream *stream)
     stream_pool_leave(stream->pool, stream);
     in_release(stream);
     out_drop(stream, stream->unsent);
+    stream_tls_leave(stream);
     watch_end(stream->loop, &stream->watch);
     ops_of(stream)->close(stream->loop->world, stream->watch.handle);
     stream->watch.handle = -1;
@@ -395,9 +451,10 @@ void stream_take(struct stream *stream, size_t n)
 
 void stream_read_more(struct stream *stream)
 {
-    if (stream->closing || stream->seen != STREAM_OPEN || !in_borrow(stream))
+    if (stream->closing || stream->seen != STREAM_OPEN || stream->in_blocked ||
+        stream->tls == STREAM_TLS_HANDSHAKE || !in_borrow(stream))
         return;
-    while (stream->in_to < STREAM_READ_SIZE && read_once(stream))
+    while (stream->in_to < STREAM_READ_SIZE && read_once(stream, READ_MORE))
         continue;
     if (pending(stream) == 0)
         in_release(stream);
@@ -408,6 +465,8 @@ void stream_read_more(struct stream *stream)
 void stream_wipe_input(struct stream *stream)
 {
     stream->wipes = true;
+    if (stream->secured)
+        stream_tls_wipe(stream);
 }
 
 void stream_pause(struct stream *stream)
@@ -430,7 +489,7 @@ void stream_put(struct stream *stream, struct str bytes)
     if (stream->ended == STREAM_BROKEN || stream->closing)
         return;
     if (bytes.n > STREAM_OUT_HARD - stream->unsent || !out_append(stream, bytes))
-        break_off(stream);
+        stream_break_off(stream);
     else if (!stream->held)
         loop_at_turn_end(stream->loop, &stream->flush);
 }
@@ -456,7 +515,7 @@ static bool drain_to(struct stream *stream, uint32_t most, int64_t deadline)
 {
     must(!stream->draining);
     if (stream->unsent > most && !stream->out_blocked)
-        send_output(stream);
+        stream_send_output(stream);
     if (stream->unsent > most && stream->ended != STREAM_BROKEN) {
         struct wait wait = {.fiber = NULL};
         struct timer late = {.run = drain_late, .arg = &wait};
@@ -490,6 +549,10 @@ void stream_finish(struct stream *stream)
     stream->unshown = false;
     stream_pool_leave(stream->pool, stream);
     in_release(stream);
+    if (stream->tls == STREAM_TLS_HANDSHAKE) {
+        out_drop(stream, stream->unsent);
+        stream_tls_leave(stream);
+    }
     timer_set(stream->loop, &stream->linger, stream->loop->now + STREAM_LINGER);
     if (stream->ended == STREAM_BROKEN)
         loop_soon(stream->loop, &stream->show);

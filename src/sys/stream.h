@@ -55,6 +55,15 @@ enum stream_end {
     STREAM_BROKEN,         /* reset, write error, too much unread output, or lingered too long */
 };
 
+enum stream_tls {
+    STREAM_PLAIN,
+    STREAM_TLS_HANDSHAKE,
+    STREAM_TLS_ON,
+    STREAM_TLS_FAILED, /* for good */
+};
+
+struct secured; /* what a stream in TLS has besides */
+
 /* Zeroed by stream_init. The session may read `arg`, `ended`, `paused`, `unsent` and the byte
  * counts. */
 struct stream {
@@ -71,6 +80,8 @@ struct stream {
     uint32_t unsent;
     uint32_t drain_to; /* `draining` waits until no more than this is unsent */
     struct wait *draining;
+    struct secured *secured; /* NULL: plain */
+    enum stream_tls tls;
     bool *gone; /* set by stream_done while input runs */
     void (*input)(struct stream *);
     void *arg;
@@ -86,6 +97,7 @@ struct stream {
     bool out_blocked;  /* the kernel takes no more; the watch tells when */
     bool wants_buffer; /* in the pool's queue */
     bool wipes;        /* stream_wipe_input was called */
+    bool in_blocked;   /* TLS has to write before it reads on */
 };
 
 /* Takes the handle over. `input` gets stream->arg. 0 or -errno (the handle is then still the
@@ -149,13 +161,6 @@ void stream_finish(struct stream *stream);
  * themselves where a message ends. Octets behind close_notify are never seen (catalogue S06).
  * stream_finish says close_notify before it half-closes.
  */
-enum stream_tls {
-    STREAM_PLAIN,
-    STREAM_TLS_HANDSHAKE,
-    STREAM_TLS_ON,
-    STREAM_TLS_FAILED, /* for good */
-};
-
 /* Output that was put before leaves in the clear: call stream_flush first, -EAGAIN where the kernel
  * has not taken it. -EPROTO: octets are pending that came in the clear (what STARTTLS injection is,
  * the session judges before). -EPIPE: the connection has ended. -ENOMEM. At 0 the stream has a hold
