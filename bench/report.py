@@ -131,6 +131,13 @@ SECTIONS = (
      "After EHLO. Octets of each connection; kernel memory apart. As many connections as each server lets in.",
      {"connections": ("held", 0), "PSS": ("pss_each", 0), "RssAnon": ("anonymous_each", 0),
       "processes": ("processes", 0)}),
+    ("TLS hand-shakes", "hand-shake",
+     "One behind the other, on POP3 in TLS, session and greeting included; beside it a bare TLS server that has the key in "
+     "its own memory. Microseconds of processor of all the server's processes.",
+     {"CPU us": ("cpu_us", 1), "of s_server's": ("of_bare", 2), "/s": ("rate", 0)}),
+    ("Idle connections in TLS", "idle in TLS",
+     "After the greeting of POP3. Octets of each connection; kernel memory apart.",
+     {"connections": ("held", 0), "PSS": ("pss_each", 0), "RssAnon": ("anonymous_each", 0)}),
     ("Dripping clients", "good clients",
      "200 clients at a quarter of the maximal rate, beside 10,000 that send one octet a second.",
      {"dripping": ("dripping", 0), "p99 alone ms": ("alone_p99_ms", 2), "p99 beside them ms": ("p99_ms", 2),
@@ -194,6 +201,10 @@ def targets(results):
     for field, what in (("pss_each", "PSS"), ("anonymous_each", "RssAnon")):
         held = results.median("idle connections", "veredus", field)
         at_most(f"idle connection: {what}, octets", held, 4 * KB, number)
+    for case in results.cases("hand-shake"):
+        at_most(f"{case}: CPU of s_server's, times", results.median(case, "veredus", "of_bare"), 1.2, times)
+    for field, what in (("pss_each", "PSS"), ("anonymous_each", "RssAnon")):
+        at_most(f"idle in TLS: {what}, octets", results.median("idle in TLS", "veredus", field), 24 * KB, number)
     for kind in GROWING:
         stored = [case for case in results.cases(kind) if results.of(case, "veredus")]
         if len(stored) > 1:

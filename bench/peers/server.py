@@ -32,6 +32,14 @@ def greets(port):
         return False
 
 
+def listens(port):
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1):
+            return True
+    except OSError:
+        return False
+
+
 class Server:
     """One server, with its files under `folder`/NAME on the disk that is measured.
 

@@ -43,14 +43,20 @@ submission {{
 }}
 pop3 {{
     listen = {{"127.0.0.1:{self.pop3}"}}
-    listen_tls = {{}}
+    listen_tls = {self.listen_tls()}
 }}
-""" + ("" if self.prefill else "store {\n    prefill = no\n}\n"))
+""" + self.more() + ("" if self.prefill else "store {\n    prefill = no\n}\n"))
         hash_ = _hash()
         lines = [f'domain "{DOMAIN}" {{ }}\n']
         lines += [f'account "u{n:06d}@{DOMAIN}" {{ password = "{hash_}" }}\n' for n in range(self.accounts)]
         self.write("directory", "".join(lines))
         self.known = False
+
+    def listen_tls(self):
+        return "{}"
+
+    def more(self):
+        return ""
 
     def command(self):
         return [PROGRAM, "serve", "--home", self.home]
@@ -87,3 +93,19 @@ class VeredusGrowing(Veredus):
     """The log grows instead of being written over zeroes."""
     name, title = "veredus-growing", "Veredus, prefill = no"
     prefill = False
+
+
+class VeredusTls(Veredus):
+    """With a certificate, and POP3 in TLS from the first octet."""
+    title, pop3s = "Veredus, TLS", 31233
+
+    def __init__(self, folder, pair, **more):
+        self.pair = pair
+        super().__init__(folder, **more)
+
+    def listen_tls(self):
+        return f'{{"127.0.0.1:{self.pop3s}"}}'
+
+    def more(self):
+        chain, key = self.pair
+        return f'certificate bench {{\n    chain = "{chain}"\n    key = "{key}"\n}}\n'

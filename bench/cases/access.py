@@ -1,0 +1,76 @@
+"""What TLS costs: hand-shakes with the key behind SIGN, beside a server that has it in its own memory; and what a
+connection in TLS keeps while it only stands."""
+import json
+import subprocess
+import time
+
+import machine
+from peers.s_server import SServer
+from peers.veredus import VeredusTls
+
+PROGRAM = machine.ROOT / "build" / "bench" / "load" / "tls"
+KEYS = {"P-256": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "RSA 2048": ["rsa:2048"]}
+WAYS = {"whole, TLS 1.3": [], "whole, TLS 1.2": ["--suite", "1.2"], "resumed, TLS 1.3": ["--resume"]}
+COUNT = 3000
+IDLE = 5000
+SETTLING = 2
+
+
+def pair(folder, kind):
+    """A certificate that signs itself, and its key."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = kind.replace(" ", "-").lower()
+    chain, key = folder / f"{name}.pem", folder / f"{name}.key"
+    machine.run("/usr/bin/openssl", "req", "-x509", "-newkey", *KEYS[kind], "-nodes", "-keyout", key, "-out", chain,
+                "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "30")
+    key.chmod(0o600)
+    return chain, key
+
+
+def words(mode, port, *more):
+    return [str(PROGRAM), *more, mode, str(port)]
+
+
+def shake(stage, server, port, count, *more):
+    """Microseconds of the server's processors for each hand-shake."""
+    stage.wait_quiet()
+    before = sum(server.group.cpu())
+    done = subprocess.run(words("hands", port, "--count", str(count), *more), capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert found["done"] == count and found["resumed"] == (count - 1 if "--resume" in more else 0), found
+    return {"cpu_us": (sum(server.group.cpu()) - before) / count * 1e6, "rate": count / found["seconds"]}
+
+
+def handshakes(stage):
+    count = stage.scaled(COUNT, 20)
+    for kind in KEYS:
+        files = pair(stage.folder / "certificates", kind)
+        with VeredusTls(stage.folder, files) as veredus, SServer(stage.folder, files) as bare:
+            for number in range(stage.rounds):
+                for way, more in WAYS.items():
+                    case = f"hand-shake, {kind}, {way}"
+                    plain = stage.add(case, bare, round=number, **shake(stage, bare, bare.port, count, "--bare", *more))
+                    found = shake(stage, veredus, veredus.pop3s, count, *more)
+                    stage.add(case, veredus, round=number, of_bare=found["cpu_us"] / plain["cpu_us"], **found)
+
+
+def idle_tls(stage):
+    count = stage.scaled(IDLE, 20)
+    files = pair(stage.folder / "certificates", "P-256")
+    with VeredusTls(stage.folder, files) as server:
+        for number in range(stage.rounds):
+            shake(stage, server, server.pop3s, 100)
+            time.sleep(stage.scaled(SETTLING, 0.2))
+            before = server.group.memory()
+            held = subprocess.Popen(words("hold", server.pop3s, "--count", str(count)), stdin=subprocess.PIPE,
+                                    stdout=subprocess.PIPE, text=True)
+            counts = json.loads(held.stdout.readline())
+            time.sleep(stage.scaled(SETTLING, 0.2))
+            after = server.group.memory()
+            held.stdin.close()
+            held.wait()
+            stands = counts["done"]
+            stage.add("idle in TLS", server, round=number, held=stands, failed=counts["failed"],
+                      pss_each=(after["pss"] - before["pss"]) / max(1, stands),
+                      anonymous_each=(after["anonymous"] - before["anonymous"]) / max(1, stands),
+                      processes=after["processes"])
