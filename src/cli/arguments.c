@@ -139,23 +139,53 @@ static int input_failed(struct err e, struct str what)
     return EXIT_NO_INPUT;
 }
 
-static int apply_input(struct cli *cli)
+/* What the files of commands hold. */
+static int file_input(struct cli *cli, struct str name)
 {
-    for (size_t i = 1; i < cli->word_count; i++) {
-        if (str_starts(cli->words[i], STR("--")))
-            continue;
-        struct str name = cli->words[i];
-        struct err e = process_read_file(str_eq(name, STR("-")) ? STR("/dev/stdin") : name,
-                                         CLI_INPUT_MAX, &cli->input);
-        return err_is(e) ? input_failed(e, name) : 0;
+    struct err e = process_read_file(str_eq(name, STR("-")) ? STR("/dev/stdin") : name,
+                                     CLI_INPUT_MAX, &cli->input);
+    return err_is(e) ? input_failed(e, name) : 0;
+}
+
+/* The n-th word from `from` on that is neither an option nor (of those that have one) its value;
+ * str_null. */
+static struct str plain_word(const struct cli *cli, size_t from, size_t n)
+{
+    for (size_t i = from; i < cli->word_count; i++) {
+        struct str word = cli->words[i];
+        if (str_eq(word, STR("--name")) || str_eq(word, STR("--fingerprint")))
+            i++;
+        else if (!str_starts(word, STR("--")) && n-- == 0)
+            return word;
     }
-    return 0;
+    return str_null();
+}
+
+static bool begins_with(const struct cli *cli, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (i >= cli->word_count || !str_eq(cli->words[i], str_from(words[i])))
+            return false;
+    return true;
+}
+
+/* Commands that read a file, and which of their words names it. */
+static struct str input_file(const struct cli *cli)
+{
+    static const char *const apply[] = {"apply"};
+    static const char *const certificate[] = {"account", "certificate", "add"};
+    if (begins_with(cli, apply, 1))
+        return plain_word(cli, 1, 0);
+    if (begins_with(cli, certificate, 3))
+        return plain_word(cli, 3, 1);
+    return str_null();
 }
 
 int cli_input(struct cli *cli)
 {
-    if (cli->word_count && str_eq(cli->words[0], STR("apply")))
-        return apply_input(cli);
+    struct str file = input_file(cli);
+    if (file.p)
+        return file_input(cli, file);
     if (has_word(cli, STR("--password-stdin"))) {
         struct err e = process_read_password(STR("Password: "), &cli->input);
         return err_is(e) ? input_failed(e, STR("the password")) : 0;

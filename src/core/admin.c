@@ -21,33 +21,115 @@ static const struct admin_command COMMANDS[] = {
     {"account",
      "add",
      "ADDRESS [--name NAME] [--quota SIZE|none|default] [--disabled]\n"
-     "    [--password-stdin | --password-hash HASH | --no-password]",
+     "    [--service smtp|pop3|imap=on|off[,...]]\n"
+     "    [--password-stdin | --password-hash HASH | --no-password] [--cram-md5]",
      "a new account; without a password option one is made up and printed",
      1,
      1,
      {{"--name", true},
       {"--quota", true},
       {"--disabled", false},
+      {"--service", true},
       {"--password-stdin", false},
       {"--password-hash", true},
-      {"--no-password", false}},
+      {"--no-password", false},
+      {"--cram-md5", false}},
      admin_account_add},
     {"account",
      "set",
      "ADDRESS [--name NAME] [--quota SIZE|none|default] [--enable | --disable]\n"
-     "    [--password-stdin | --password-hash HASH | --new-password | --no-password]",
-     "change an account",
+     "    [--service smtp|pop3|imap=on|off[,...]]\n"
+     "    [--password-stdin | --password-hash HASH | --new-password | --no-password] [--cram-md5]",
+     "change an account; what it is logged in with ends where its password or a switch changes",
      1,
      1,
      {{"--name", true},
       {"--quota", true},
       {"--enable", false},
       {"--disable", false},
+      {"--service", true},
       {"--password-stdin", false},
       {"--password-hash", true},
       {"--new-password", false},
-      {"--no-password", false}},
+      {"--no-password", false},
+      {"--cram-md5", false}},
      admin_account_set},
+    {"account",
+     "password",
+     "ADDRESS (--password-stdin | --new) [--cram-md5]",
+     "change a password: to the one on the input, or to one that is made up and printed.\n"
+     "        --cram-md5 keeps the password itself, which CRAM-MD5 needs: whoever reads the "
+     "store,\n"
+     "        a backup or an export has it",
+     1,
+     1,
+     {{"--password-stdin", false}, {"--new", false}, {"--cram-md5", false}},
+     admin_account_password},
+    {"account",
+     "app-password add",
+     "ADDRESS NAME [--services smtp,pop3,imap]",
+     "a password for one program, made up and printed this once; for all services if none is named",
+     2,
+     2,
+     {{"--services", true}},
+     admin_app_password_add},
+    {"account",
+     "app-password list",
+     "ADDRESS",
+     "its application passwords: what for, when made, when used last",
+     1,
+     1,
+     {{0}},
+     admin_app_password_list},
+    {"account",
+     "app-password remove",
+     "ADDRESS NAME|ID",
+     "take one back",
+     2,
+     2,
+     {{0}},
+     admin_app_password_remove},
+    {"account",
+     "certificate add",
+     "ADDRESS (FILE | --fingerprint SHA256) [--name NAME]",
+     "log-ins with this certificate (PEM or DER; - is the input) are the account's",
+     1,
+     2,
+     {{"--fingerprint", true}, {"--name", true}},
+     admin_certificate_add},
+    {"account",
+     "certificate list",
+     "ADDRESS",
+     "its certificates",
+     1,
+     1,
+     {{0}},
+     admin_certificate_list},
+    {"account",
+     "certificate remove",
+     "ADDRESS NAME|SHA256",
+     "it is no longer the account's",
+     2,
+     2,
+     {{0}},
+     admin_certificate_remove},
+    {"account",
+     "grant add",
+     "ADDRESS OTHER",
+     "let it send as this address too, or as all of @DOMAIN",
+     2,
+     2,
+     {{0}},
+     admin_grant_add},
+    {"account",
+     "grant list",
+     "ADDRESS",
+     "what it may send as beside what leads to it alone",
+     1,
+     1,
+     {{0}},
+     admin_grant_list},
+    {"account", "grant remove", "ADDRESS OTHER", "take that back", 2, 2, {{0}}, admin_grant_remove},
     {"account", "show", "ADDRESS", "one account", 1, 1, {{0}}, admin_account_show},
     {"account", "list", "[DOMAIN]", "accounts", 0, 1, {{0}}, admin_account_list},
     {"account",
@@ -368,26 +450,53 @@ static int command_read(struct admin *admin, const struct admin_command *command
     return words_take(call, words, count);
 }
 
+/* How many of these words are the command's verb, of one word or two; SIZE_MAX: it is another. */
+static size_t verb_words(const struct admin_command *command, const struct str *words, size_t count)
+{
+    struct str rest = str_from(command->verb);
+    size_t n = 0;
+    if (!rest.n)
+        return 0;
+    while (rest.p) {
+        struct str word = str_cut(&rest, ' ');
+        if (n == count || !str_eq(word, words[n++]))
+            return SIZE_MAX;
+    }
+    return n;
+}
+
+/* Does a command's verb of two words begin with this one? */
+static bool is_topic(struct str noun, struct str word)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        struct str verb = str_from(COMMANDS[i].verb);
+        if (str_eq(noun, str_from(COMMANDS[i].noun)) && str_index(verb, ' ') > 0 &&
+            str_eq(str_cut(&verb, ' '), word))
+            return true;
+    }
+    return false;
+}
+
 static int call_read(struct admin *admin, const struct str *words, size_t count,
                      struct admin_call **call_r)
 {
-    struct str noun = count ? words[0] : STR(""), verb = count > 1 ? words[1] : STR("");
+    struct str noun = count ? words[0] : STR("");
     bool known = false;
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         const struct admin_command *command = &COMMANDS[i];
         if (!str_eq(noun, str_from(command->noun)))
             continue;
         known = true;
-        if (!command->verb[0])
-            return command_read(admin, command, words + 1, count - 1, call_r);
-        if (str_eq(verb, str_from(command->verb)))
-            return command_read(admin, command, words + 2, count - 2, call_r);
+        size_t verb = verb_words(command, words + 1, count - 1);
+        if (verb != SIZE_MAX)
+            return command_read(admin, command, words + 1 + verb, count - 1 - verb, call_r);
     }
     if (!known)
         return usage_fail(admin, "there is no such command; see veredus help:", noun, noun, NULL);
-    if (!verb.n)
-        return usage_fail(admin, "expected what to do behind", noun, noun, NULL);
-    return usage_fail(admin, "expected what to do, not", verb, noun, NULL);
+    size_t at = count > 1 && is_topic(noun, words[1]) ? 2 : 1;
+    if (at >= count || !words[at].n)
+        return usage_fail(admin, "expected what to do behind", words[at - 1], noun, NULL);
+    return usage_fail(admin, "expected what to do, not", words[at], noun, NULL);
 }
 
 int admin_check(struct admin *admin, const struct str *words, size_t count)

@@ -1,79 +1,9 @@
 /*
- * account add|set|show|list|remove, mailbox list. A password never stands among the words of a
- * command, where every user of the machine could read it: it comes by the input, or is made up here
- * and printed once.
+ * account add|set|password|show|list|remove, mailbox list. What accounts log in with is in
+ * admin_password.c and admin_access.c.
  */
 #include "core/admin_command.h"
 #include "store/mailbox.h"
-#include "trust/password.h"
-
-/* --- Passwords --- */
-
-struct hashing {
-    struct str password;
-    unsigned char salt[PASSWORD_SALT];
-    struct arena *arena;
-    struct err result;
-    struct str hash;
-};
-
-static void hash_run(void *arg)
-{
-    struct hashing *hashing = arg;
-    hashing->result =
-        password_hash(hashing->password, hashing->salt, hashing->arena, &hashing->hash);
-}
-
-static struct err hash_make(struct admin *admin, struct str password, struct str *hash_r)
-{
-    struct arena scratch;
-    struct hashing hashing = {.password = password, .arena = &scratch};
-    arena_init(&scratch, 2 * PASSWORD_SCRATCH);
-    world_random(admin->loop->world, hashing.salt, sizeof(hashing.salt));
-    lane_call(admin->hashes, hash_run, &hashing);
-    if (!err_is(hashing.result))
-        *hash_r = arena_str(admin->arena, hashing.hash);
-    arena_done(&scratch);
-    return hashing.result;
-}
-
-static struct str input_line(const struct admin *admin)
-{
-    struct str rest = admin->input;
-    struct str line = str_cut(&rest, '\n');
-    if (line.n && line.p[line.n - 1] == '\r')
-        line.n--;
-    return line;
-}
-
-/* How the command says the password is given; FIELD_PASSWORD where it does. *made_r is one that was
- * made up, to be printed. */
-static int password_take(struct admin_call *call, bool make_up, struct account *account,
-                         unsigned *fields, struct str *made_r)
-{
-    struct admin *admin = call->admin;
-    unsigned char random[PASSWORD_SALT];
-    int ways = admin_has(call, "--password-stdin") + admin_has(call, "--password-hash") +
-               admin_has(call, "--no-password") + admin_has(call, "--new-password");
-    if (ways > 1)
-        return admin_refuse(call, ADMIN_USAGE, "one option about the password is enough",
-                            str_null());
-    if (ways == 0 && !make_up)
-        return ADMIN_OK;
-    *fields |= FIELD_PASSWORD;
-    account->password = STR("");
-    if (admin_has(call, "--no-password"))
-        return ADMIN_OK;
-    if (admin_has(call, "--password-hash")) {
-        account->password = admin_value(call, "--password-hash");
-        return ADMIN_OK;
-    }
-    if (admin_has(call, "--password-stdin"))
-        return admin_fail(call, hash_make(admin, input_line(admin), &account->password));
-    world_random(admin->loop->world, random, sizeof(random));
-    *made_r = password_make(random, admin->arena);
-    return admin_fail(call, hash_make(admin, *made_r, &account->password));
-}
 
 /* --- Commands --- */
 
@@ -108,21 +38,64 @@ static json_t *account_object(struct admin_call *call, const struct account *acc
     return object;
 }
 
-/* "added account x", and the password that was made up. */
-static int account_done(struct admin_call *call, const char *done, struct str address,
-                        struct str made)
+static const struct {
+    struct str name;
+    uint8_t service;
+    unsigned field;
+} SERVICES[] = {
+    {STR_INIT("smtp"), SERVICE_SMTP, FIELD_SMTP},
+    {STR_INIT("pop3"), SERVICE_POP3, FIELD_POP3},
+    {STR_INIT("imap"), SERVICE_IMAP, FIELD_IMAP},
+};
+
+enum {
+    SERVICE_COUNT = sizeof(SERVICES) / sizeof(SERVICES[0])
+};
+
+json_t *admin_services(uint8_t services)
 {
-    if (!made.n)
-        return admin_done(call, done, "account", address);
-    json_t *object = json_object();
-    json_put_text(object, "done", str_from(done));
-    admin_put_name(call, object, "account", address);
-    json_put_text(object, "password", made);
-    return admin_show(call, object);
+    json_t *names = json_array();
+    for (size_t i = 0; i < SERVICE_COUNT; i++)
+        if (services & SERVICES[i].service)
+            json_array_append_new(names, json_text(SERVICES[i].name));
+    return names;
+}
+
+/* "smtp=off,imap=on"; the last word about a service holds. */
+static int switches_take(struct admin_call *call, struct str text, struct account *account,
+                         unsigned *fields)
+{
+    while (text.p) {
+        struct str word = str_cut(&text, ','), state = word;
+        struct str name = str_cut(&state, '=');
+        size_t i = 0;
+        while (i < SERVICE_COUNT && !str_eq(SERVICES[i].name, name))
+            i++;
+        bool off = state.p && str_eq(state, STR("off"));
+        if (i == SERVICE_COUNT || !state.p || (!off && !str_eq(state, STR("on"))))
+            return admin_refuse(call, ADMIN_USAGE,
+                                "expected smtp, pop3 or imap with =on or =off, not", word);
+        account->services_off = (uint8_t)((account->services_off & ~SERVICES[i].service) |
+                                          (off ? SERVICES[i].service : 0));
+        *fields |= SERVICES[i].field;
+    }
+    return ADMIN_OK;
+}
+
+static int services_take(struct admin_call *call, struct account *account, unsigned *fields)
+{
+    int code = ADMIN_OK;
+    for (size_t i = 0; !code && i < call->given_count; i++)
+        if (str_eq(call->given[i].name, STR("--service")))
+            code = switches_take(call, call->given[i].value, account, fields);
+    return code;
 }
 
 static int fields_take(struct admin_call *call, struct account *account, unsigned *fields)
 {
+    int code = services_take(call, account, fields);
+    if (code)
+        return code;
     if (admin_has(call, "--name")) {
         account->name = admin_value(call, "--name");
         *fields |= FIELD_NAME;
@@ -145,54 +118,70 @@ int admin_account_add(struct admin_call *call)
     if (!code)
         code = fields_take(call, &account, &fields);
     if (!code)
-        code = password_take(call, true, &account, &fields, &made);
+        code = admin_password(call, 0, true, &account, &fields, &made);
     if (!code)
         code = admin_fail(call,
                           directory_account_add(admin->directory, &addr, &account, admin->arena));
-    return code ? code : account_done(call, "added", admin_stored(call, &addr), made);
+    return code ? code : admin_account_done(call, "added", admin_stored(call, &addr), made);
+}
+
+/* Its password and switches, changed in one step: so that nobody logs in between two of them. */
+static int change(struct admin_call *call, const struct addr *addr, uint64_t id,
+                  struct account *values, unsigned fields)
+{
+    struct admin *admin = call->admin;
+    struct str made = str_null();
+    int code = admin_password(call, id, false, values, &fields, &made);
+    if (!code && !fields)
+        return admin_refuse(call, ADMIN_USAGE, "say what to change", str_null());
+    if (!code)
+        code = admin_fail(
+            call, directory_account_set(admin->directory, addr, values, fields, admin->arena));
+    return code ? code : admin_account_done(call, "changed", admin_stored(call, addr), made);
 }
 
 int admin_account_set(struct admin_call *call)
 {
-    struct admin *admin = call->admin;
     struct addr addr;
-    struct str made = str_null();
     unsigned fields = 0;
-    struct account account = {.disabled = admin_has(call, "--disable")};
+    struct account old, account = {.disabled = admin_has(call, "--disable")};
     if (admin_has(call, "--disable") && admin_has(call, "--enable"))
         return admin_refuse(call, ADMIN_USAGE, "one of --enable and --disable is enough",
                             str_null());
     if (admin_has(call, "--disable") || admin_has(call, "--enable"))
         fields |= FIELD_DISABLED;
-    int code = admin_addr(call, call->words[0], &addr);
+    int code = admin_account(call, &addr, &old);
     if (!code)
         code = fields_take(call, &account, &fields);
-    if (!code)
-        code = password_take(call, false, &account, &fields, &made);
-    if (!code && !fields)
-        return admin_refuse(call, ADMIN_USAGE, "say what to change", str_null());
-    if (!code)
-        code = admin_fail(
-            call, directory_account_set(admin->directory, &addr, &account, fields, admin->arena));
-    return code ? code : account_done(call, "changed", admin_stored(call, &addr), made);
+    return code ? code : change(call, &addr, old.id, &account, fields);
 }
 
-static int account_find(struct admin_call *call, struct account *account_r)
+int admin_account_password(struct admin_call *call)
+{
+    struct addr addr;
+    struct account old, account = {0};
+    if (!admin_has(call, "--password-stdin") && !admin_has(call, "--new"))
+        return admin_refuse(call, ADMIN_USAGE, "say --password-stdin or --new", str_null());
+    int code = admin_account(call, &addr, &old);
+    return code ? code : change(call, &addr, old.id, &account, 0);
+}
+
+int admin_account(struct admin_call *call, struct addr *addr_r, struct account *account_r)
 {
     struct admin *admin = call->admin;
-    struct addr addr;
-    int code = admin_addr(call, call->words[0], &addr);
+    int code = admin_addr(call, call->words[0], addr_r);
     return code ? code
-                : admin_fail(call, directory_account_show(admin->directory, &addr, admin->arena,
+                : admin_fail(call, directory_account_show(admin->directory, addr_r, admin->arena,
                                                           account_r));
 }
 
 int admin_account_show(struct admin_call *call)
 {
     struct admin *admin = call->admin;
+    struct addr addr;
     struct account account;
     struct usage usage;
-    int code = account_find(call, &account);
+    int code = admin_account(call, &addr, &account);
     if (!code)
         code = admin_fail(call, mailbox_usage(admin->engine, account.id, admin->arena, &usage));
     if (code)
@@ -203,12 +192,20 @@ int admin_account_show(struct admin_call *call)
     json_put_number(object, "messages", usage.messages);
     json_put_number(object, "id", account.id);
     json_put_time(object, "created", account.created);
+    json_put(object, "services", admin_services((uint8_t)(SERVICES_ALL & ~account.services_off)));
+    code = admin_access_put(call, object, &account);
+    if (code) {
+        json_decref(object);
+        return code;
+    }
     return admin_show(call, object);
 }
 
 static json_t *account_of(struct admin_call *call, const struct name *name)
 {
-    return account_object(call, &name->account);
+    json_t *object = account_object(call, &name->account);
+    json_put(object, "services_off", admin_services(name->account.services_off));
+    return object;
 }
 
 int admin_account_list(struct admin_call *call)
@@ -229,10 +226,11 @@ int admin_account_remove(struct admin_call *call)
 int admin_mailbox_list(struct admin_call *call)
 {
     struct admin *admin = call->admin;
+    struct addr addr;
     struct account account;
     struct mailbox *mailboxes;
     size_t count = 0;
-    int code = account_find(call, &account);
+    int code = admin_account(call, &addr, &account);
     if (code)
         return code;
     struct err e = mailbox_list(admin->engine, account.id, admin->arena, &mailboxes, &count);

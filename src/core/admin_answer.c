@@ -202,7 +202,7 @@ static void values_put(struct buf *to, const json_t *value, const char *between)
 }
 
 /* A line: the first member, then "name: value" of those that say something. */
-static void line_put(struct buf *to, json_t *object)
+void admin_line_put(struct buf *to, json_t *object)
 {
     const char *name;
     json_t *value;
@@ -313,7 +313,7 @@ void admin_list_item(struct admin_list *list, json_t *object)
         buf_put(&text, list->any ? STR(",\n") : STR("\n"));
         json_dump_put(&text, object);
     } else {
-        line_put(&text, object);
+        admin_line_put(&text, object);
     }
     list->any = true;
     json_decref(object);

@@ -14,8 +14,8 @@
 #include "core/admin.h"
 
 enum {
-    ADMIN_OPTIONS_MAX = 8, /* kinds of options of a command */
-    ADMIN_GIVEN_MAX = 256, /* options given in one command */
+    ADMIN_OPTIONS_MAX = 12, /* kinds of options of a command */
+    ADMIN_GIVEN_MAX = 256,  /* options given in one command */
     ADMIN_LINE_MAX = 1024 * 1024,
 };
 
@@ -53,7 +53,7 @@ struct admin_call {
 };
 
 struct admin_command {
-    const char *noun, *verb; /* verb "": the noun alone */
+    const char *noun, *verb; /* verb "": the noun alone; of two words: "grant add" */
     const char *arguments;   /* for the usage line */
     const char *help;
     size_t least, most; /* positional words */
@@ -72,6 +72,8 @@ bool admin_has(const struct admin_call *call, const char *option);
 int admin_addr(struct admin_call *call, struct str text, struct addr *addr_r);
 int admin_domain_name(struct admin_call *call, struct str text, struct str *domain_r);
 int admin_quota(struct admin_call *call, struct str text, uint64_t *quota_r);
+/* The account that the first word names. */
+int admin_account(struct admin_call *call, struct addr *addr_r, struct account *account_r);
 /* "90s", "15m", "1h", "7d" into microseconds. */
 bool admin_span(struct str text, int64_t *span_r);
 
@@ -106,6 +108,9 @@ struct admin_list admin_list_open(struct admin_call *call);
 void admin_list_item(struct admin_list *list, json_t *object);
 int admin_list_close(struct admin_list *list, struct err e);
 
+/* An object as such a line, with its line end. */
+void admin_line_put(struct buf *to, json_t *object);
+
 /* Members of objects. A NULL object is passed on. */
 void json_put(json_t *object, const char *name, json_t *value);
 void json_put_text(json_t *object, const char *name, struct str text);
@@ -138,7 +143,18 @@ int admin_account_set(struct admin_call *call);
 int admin_account_show(struct admin_call *call);
 int admin_account_list(struct admin_call *call);
 int admin_account_remove(struct admin_call *call);
+int admin_account_password(struct admin_call *call);
 int admin_mailbox_list(struct admin_call *call);
+
+int admin_app_password_add(struct admin_call *call);
+int admin_app_password_list(struct admin_call *call);
+int admin_app_password_remove(struct admin_call *call);
+int admin_certificate_add(struct admin_call *call);
+int admin_certificate_list(struct admin_call *call);
+int admin_certificate_remove(struct admin_call *call);
+int admin_grant_add(struct admin_call *call);
+int admin_grant_list(struct admin_call *call);
+int admin_grant_remove(struct admin_call *call);
 
 int admin_alias_add(struct admin_call *call);
 int admin_alias_set(struct admin_call *call);
@@ -166,6 +182,23 @@ int admin_audit_list(struct admin_call *call);
 int admin_audit_export(struct admin_call *call);
 int admin_status(struct admin_call *call);
 int admin_fsck(struct admin_call *call);
+
+/*
+ * How the command says the main password is given (--password-stdin, --password-hash,
+ * --no-password, --new-password or --new), and what is kept of it. FIELD_PASSWORD where it does;
+ * `make_up`: one is made up where it does not. Texts are the command's; *made_r is one that was
+ * made up, to be printed. `id`: of the account, 0: a new one.
+ */
+int admin_password(struct admin_call *call, uint64_t id, bool make_up, struct account *account,
+                   unsigned *fields, struct str *made_r);
+/* "changed account x", and the password that was made up, if there is one. */
+int admin_account_done(struct admin_call *call, const char *done, struct str address,
+                       struct str made);
+/* ["smtp", ...] */
+json_t *admin_services(uint8_t services);
+json_t *admin_app_password(const struct app_password *app);
+/* What `show` says of log-ins and sending, added to the account's object. */
+int admin_access_put(struct admin_call *call, json_t *object, const struct account *account);
 
 /* The names of one kind, of one domain (p == NULL: of all), one line each. */
 int admin_names(struct admin_call *call, enum name_kind kind,

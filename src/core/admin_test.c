@@ -7,6 +7,8 @@
 #include "format/message_id.h"
 #include "store/local/engine_rig_test.h"
 #include "store/trace.h"
+#include "trust/certificate.h"
+#include "trust/password.h"
 
 enum {
     WORDS_MAX = 64,
@@ -443,6 +445,315 @@ static void a_trace_is_told_by_address(void **state)
     assert_int_equal(typed(given, "trace --to <>"), ADMIN_DATA);
 }
 
+/* --- What accounts are known by --------------------------------------------------------------- */
+
+struct looked {
+    struct given *given;
+    struct str user;
+    struct arena arena;
+    struct account account;
+    struct credentials credentials;
+};
+
+static void look(struct rig *rig, void *arg)
+{
+    struct looked *looked = arg;
+    struct directory *directory = &looked->given->directory;
+    (void)rig;
+    assert_int_equal(
+        directory_login(directory, looked->user, &looked->arena, &looked->account).code, ERR_NONE);
+    assert_int_equal(
+        directory_credentials(directory, looked->account.id, &looked->arena, &looked->credentials)
+            .code,
+        ERR_NONE);
+}
+
+/* Its texts live until the next. */
+static const struct looked *look_at(struct given *given, struct str user)
+{
+    static struct looked looked;
+    arena_done(&looked.arena);
+    looked = (struct looked){.given = given, .user = user};
+    arena_init(&looked.arena, OUTPUT_MAX);
+    assert_true(rig_do(&given->rig, look, &looked));
+    return &looked;
+}
+
+static bool is_password(struct str password, struct str hash)
+{
+    struct arena scratch;
+    arena_init(&scratch, PASSWORD_SCRATCH);
+    bool right = password_verify(password, hash, &scratch);
+    arena_done(&scratch);
+    return right;
+}
+
+/* The keys are those of this password. */
+static bool are_keys(struct str password, const struct password_keys *keys,
+                     const struct password_kept *salt)
+{
+    struct scram_keys made;
+    assert_int_equal(
+        scram_keys_make(SASL_SCRAM_SHA_256, password, salt->salt, salt->rounds, &made).code,
+        ERR_NONE);
+    if (!keys->has_sha_256 || memcmp(made.stored, keys->sha_256.stored, 32) != 0)
+        return false;
+    assert_int_equal(
+        scram_keys_make(SASL_SCRAM_SHA_1, password, salt->salt, salt->rounds, &made).code,
+        ERR_NONE);
+    return keys->has_sha_1 && memcmp(made.server, keys->sha_1.server, 20) == 0;
+}
+
+/* What stands behind "name " in an answer, to the end of its line. */
+static struct str member(struct str text, const char *name)
+{
+    while (text.p) {
+        struct str line = str_cut(&text, '\n');
+        if (str_starts(line, str_from(name)))
+            return str_trim(str_from_index(line, strlen(name)));
+    }
+    return STR("");
+}
+
+static void a_password_is_changed_with_its_keys(void **state)
+{
+    struct given *given = *state;
+    struct str bob = STR("bob@example.test");
+    given->conf.login.scram = true;
+    given->conf.login.scram_rounds = 4096;
+    village(given);
+    const struct looked *looked = look_at(given, bob);
+    uint64_t version = looked->account.credential_version;
+    assert_true(
+        are_keys(STR("secret"), &looked->credentials.password.keys, &looked->credentials.password));
+    assert_int_equal(looked->credentials.password.cram_secret.n, 0);
+    /* U+00A0 is a space once it is prepared, and a soft hyphen nothing. */
+    given->input = STR("neues\xc2\xa0Pass\xc2\xadwort\r\nmore");
+    assert_str(answer(given, "account password bob@example.test --password-stdin --cram-md5"),
+               STR("changed account bob@example.test\n"));
+    looked = look_at(given, bob);
+    assert_int_equal(looked->account.credential_version, version + 1);
+    assert_true(is_password(STR("neues Passwort"), looked->account.password));
+    assert_true(are_keys(STR("neues Passwort"), &looked->credentials.password.keys,
+                         &looked->credentials.password));
+    assert_str(looked->credentials.password.cram_secret, STR("neues Passwort"));
+    struct str shown = answer(given, "account show bob@example.test");
+    assert_str(member(shown, "scram "), STR("SCRAM-SHA-256"));
+    assert_str(member(shown, "cram_md5 "), STR("yes"));
+    assert_true(str_find(shown, STR("neues")) < 0 && str_find(shown, STR("$")) < 0);
+    char made[64] = "";
+    struct str password =
+        member(answer(given, "account password bob@example.test --new"), "password ");
+    assert_true(password.n && password.n < sizeof(made));
+    memcpy(made, password.p, password.n);
+    looked = look_at(given, bob);
+    assert_true(is_password(str_from(made), looked->account.password));
+    assert_int_equal(looked->credentials.password.cram_secret.n, 0);
+    /* Set by a hash: what it was made of is not known, so there are no keys. */
+    answer(given, "account set bob@example.test --password-hash "
+                  "$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a");
+    assert_int_equal(look_at(given, bob)->credentials.password.rounds, 0);
+    assert_int_equal(typed(given, "account password bob@example.test"), ADMIN_USAGE);
+    assert_int_equal(typed(given, "account password nobody@example.test --new"), ADMIN_NO_USER);
+    assert_int_equal(typed(given, "account set bob@example.test --no-password --cram-md5"),
+                     ADMIN_USAGE);
+    given->input = STR("a\x01\x62\n");
+    assert_int_equal(typed(given, "account password bob@example.test --password-stdin"),
+                     ADMIN_USAGE);
+    given->conf.login.scram = false;
+    answer(given, "account password bob@example.test --new");
+    assert_int_equal(look_at(given, bob)->credentials.password.rounds, 0);
+}
+
+static void services_are_switched(void **state)
+{
+    struct given *given = *state;
+    village(given);
+    assert_str(answer(given, "account set bob@example.test --service smtp=off,pop3=off "
+                             "--service pop3=on"),
+               STR("changed account bob@example.test\n"));
+    assert_str(answer(given, "account list"),
+               STR("alice@example.test  quota: 2147483648, no_password\n"
+                   "bob@example.test  name: Bob, services_off: smtp\n"));
+    assert_str(member(answer(given, "account show bob@example.test"), "services "), STR("pop3"));
+    answer(given, "account set bob@example.test --service smtp=on,imap=off");
+    assert_int_equal(look_at(given, STR("bob"))->account.services_off, SERVICE_IMAP);
+    answer(given, "account add carol@example.test --no-password --service imap=off");
+    assert_int_equal(look_at(given, STR("carol"))->account.services_off, SERVICE_IMAP);
+    static const char *const wrong[] = {"fax=off", "smtp", "smtp=maybe", "smtp=off,", "=off"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        char line[128];
+        snprintf(line, sizeof(line), "account set bob@example.test --service %s", wrong[i]);
+        assert_int_equal(typed(given, line), ADMIN_USAGE);
+    }
+    assert_str(complaint(given, "account set bob@example.test --service fax=off"),
+               STR("veredus: expected smtp, pop3 or imap with =on or =off, not \"fax=off\"\n"));
+}
+
+static void an_application_password_is_shown_once(void **state)
+{
+    struct given *given = *state;
+    given->conf.login.scram = true;
+    given->conf.login.scram_rounds = 4096;
+    village(given);
+    struct str text =
+        answer(given, "account app-password add bob@example.test phone --services pop3,imap");
+    char made[64] = "";
+    struct str password = member(text, "password ");
+    assert_true(password.n > 28 && password.n < sizeof(made));
+    memcpy(made, password.p, password.n);
+    assert_str(member(text, "id "), STR("1"));
+    const struct looked *looked = look_at(given, STR("bob"));
+    const struct app_password *app = &looked->credentials.app_passwords[0];
+    struct arena scratch;
+    arena_init(&scratch, PASSWORD_SCRATCH);
+    assert_true(password_app_verify(str_from(made), app->hash, &scratch));
+    arena_done(&scratch);
+    assert_int_equal(app->services, SERVICE_POP3 | SERVICE_IMAP);
+    assert_true(are_keys(str_from(made), &app->keys, &looked->credentials.password));
+    assert_true(
+        are_keys(STR("secret"), &looked->credentials.password.keys, &looked->credentials.password));
+    /* The salt is held now: another password has keys by it, too. */
+    unsigned char salt[SCRAM_SALT];
+    memcpy(salt, looked->credentials.password.salt, sizeof(salt));
+    given->conf.login.scram_rounds = 5000;
+    assert_int_equal(typed(given, "account password bob@example.test --new"), 0);
+    looked = look_at(given, STR("bob"));
+    assert_memory_equal(looked->credentials.password.salt, salt, sizeof(salt));
+    assert_int_equal(looked->credentials.password.rounds, 4096);
+    assert_true(str_starts(answer(given, "account app-password list bob@example.test"),
+                           STR("phone  id: 1, services: pop3 imap, scram, created: ")));
+    assert_true(str_find(answer(given, "account show bob@example.test"),
+                         STR("\napp_passwords    phone  id: 1, services: pop3 imap")) > 0);
+    assert_int_equal(typed(given, "account app-password add bob@example.test phone"),
+                     ADMIN_CANNOT_CREATE);
+    assert_int_equal(typed(given, "account app-password add bob@example.test x --services none"),
+                     ADMIN_USAGE);
+    assert_str(answer(given, "account app-password remove bob@example.test phone"),
+               STR("removed app_password phone\n"));
+    assert_int_equal(typed(given, "account app-password remove bob@example.test 1"), ADMIN_NO_USER);
+    assert_str(answer(given, "account app-password list bob@example.test"), STR(""));
+    assert_int_equal(typed(given, "account password bob@example.test --new"), 0);
+    assert_int_equal(look_at(given, STR("bob"))->credentials.password.rounds, 5000);
+}
+
+static void certificates_are_given_by_file_or_fingerprint(void **state)
+{
+    struct given *given = *state;
+    struct arena arena;
+    struct str chain, key;
+    static const struct str name = STR_INIT("client.example.test");
+    static const unsigned char serial[CERTIFICATE_SERIAL] = {1};
+    village(given);
+    arena_init(&arena, OUTPUT_MAX);
+    assert_int_equal(
+        certificate_make(&name, 1, 1700000000 * US_PER_SECOND, serial, &arena, &chain, &key).code,
+        ERR_NONE);
+    given->input = chain;
+    assert_str(answer(given, "account certificate add bob@example.test /home/bob/laptop.pem"),
+               STR("added certificate laptop.pem\n"));
+    unsigned char fingerprint[SHA256_SIZE];
+    assert_int_equal(certificate_fingerprint(chain, fingerprint).code, ERR_NONE);
+    assert_memory_equal(look_at(given, STR("bob"))->credentials.certificates[0].fingerprint,
+                        fingerprint, sizeof(fingerprint));
+    arena_done(&arena);
+    given->input = STR("no certificate");
+    assert_int_equal(typed(given, "account certificate add bob@example.test - --name x"),
+                     ADMIN_DATA);
+    assert_int_equal(typed(given, "account certificate add bob@example.test -"), ADMIN_USAGE);
+    assert_int_equal(typed(given, "account certificate add bob@example.test"), ADMIN_USAGE);
+    assert_int_equal(
+        typed(given, "account certificate add bob@example.test --fingerprint 12 --name x"),
+        ADMIN_USAGE);
+    const char *by_digits = "account certificate add bob@example.test --name phone --fingerprint "
+                            "0123456789abcdef0123456789abcdef0123456789abcdef0123456789ABCDEF";
+    assert_str(answer(given, by_digits), STR("added certificate phone\n"));
+    assert_int_equal(typed(given, by_digits), ADMIN_CANNOT_CREATE);
+    assert_true(str_find(answer(given, "account certificate list bob@example.test"),
+                         STR("phone  sha256: 0123456789abcdef0123456789abcdef0123456789abcdef"
+                             "0123456789abcdef, created: ")) > 0);
+    assert_str(answer(given, "account certificate remove bob@example.test phone"),
+               STR("removed certificate phone\n"));
+    assert_int_equal(typed(given, "account certificate remove bob@example.test phone"),
+                     ADMIN_NO_USER);
+}
+
+static void grants_are_given_and_taken_back(void **state)
+{
+    struct given *given = *state;
+    village(given);
+    assert_str(answer(given, "account grant add bob@example.test Info@example.test"),
+               STR("added grant Info@example.test\n"));
+    assert_str(answer(given, "account grant add bob@example.test @bücher.test"),
+               STR("added grant @bücher.test\n"));
+    assert_int_equal(typed(given, "account grant add bob@example.test info@EXAMPLE.test"),
+                     ADMIN_CANNOT_CREATE);
+    assert_str(answer(given, "account grant list bob@example.test"),
+               STR("Info@example.test\n@bücher.test\n"));
+    assert_true(
+        str_find(answer(given, "account show bob@example.test"),
+                 STR("send_as          Info@example.test\n                 @bücher.test\n")) > 0);
+    assert_str(answer(given, "account grant remove bob@example.test info@example.test"),
+               STR("removed grant info@example.test\n"));
+    assert_int_equal(typed(given, "account grant remove bob@example.test info@example.test"),
+                     ADMIN_NO_USER);
+    assert_int_equal(typed(given, "account grant add nobody@example.test info@example.test"),
+                     ADMIN_NO_USER);
+    assert_int_equal(typed(given, "account grant add bob@example.test nothing"), ADMIN_DATA);
+}
+
+static void verbs_may_be_two_words(void **state)
+{
+    struct given *given = *state;
+    assert_true(str_starts(complaint(given, "account grant"),
+                           STR("veredus: expected what to do behind \"grant\"\n")));
+    assert_true(str_starts(complaint(given, "account grant show"),
+                           STR("veredus: expected what to do, not \"show\"\n")));
+    assert_true(str_starts(complaint(given, "account gran add"),
+                           STR("veredus: expected what to do, not \"gran\"\n")));
+    assert_true(str_starts(complaint(given, "account"),
+                           STR("veredus: expected what to do behind \"account\"\n")));
+    assert_str(complaint(given, "account grant add bob@example.test"),
+               STR("veredus: something is missing in \"add\"\n"
+                   "  account grant add ADDRESS OTHER\n"));
+    assert_true(str_starts(complaint(given, "account grant add a@b.test c@d.test e@f.test"),
+                           STR("veredus: this is too much: \"e@f.test\"\n")));
+}
+
+static void access_speaks_json(void **state)
+{
+    struct given *given = *state;
+    village(given);
+    answer(given, "account app-password add bob@example.test phone");
+    answer(given, "account grant add bob@example.test @bücher.test");
+    answer(given, "account certificate add bob@example.test --name x --fingerprint "
+                  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+    given->json = true;
+    struct str text = answer(given, "account show bob@example.test");
+    json_t *shown = json_loadb(text.p, text.n, 0, NULL);
+    assert_non_null(shown);
+    assert_int_equal(json_array_size(json_object_get(shown, "services")), 3);
+    assert_int_equal(json_array_size(json_object_get(shown, "scram")), 0);
+    assert_true(json_is_false(json_object_get(shown, "cram_md5")));
+    const json_t *app = json_array_get(json_object_get(shown, "app_passwords"), 0);
+    assert_string_equal(json_string_value(json_object_get(app, "name")), "phone");
+    assert_true(json_is_null(json_object_get(app, "last_used")));
+    assert_null(json_object_get(app, "hash"));
+    assert_string_equal(json_string_value(json_array_get(json_object_get(shown, "send_as"), 0)),
+                        "@xn--bcher-kva.test");
+    json_decref(shown);
+    static const char *const lists[] = {"account app-password list bob@example.test",
+                                        "account certificate list bob@example.test",
+                                        "account grant list bob@example.test"};
+    for (size_t i = 0; i < 3; i++) {
+        text = answer(given, lists[i]);
+        json_t *list = json_loadb(text.p, text.n, 0, NULL);
+        assert_int_equal(json_array_size(list), 1);
+        json_decref(list);
+    }
+    given->json = false;
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, given_open, given_close)
 
 int main(void)
@@ -460,6 +771,13 @@ int main(void)
         WITH_STORE(everything_speaks_json),
         WITH_STORE(a_whole_store_is_found_whole),
         WITH_STORE(a_trace_is_told_by_address),
+        WITH_STORE(a_password_is_changed_with_its_keys),
+        WITH_STORE(services_are_switched),
+        WITH_STORE(an_application_password_is_shown_once),
+        WITH_STORE(certificates_are_given_by_file_or_fingerprint),
+        WITH_STORE(grants_are_given_and_taken_back),
+        WITH_STORE(verbs_may_be_two_words),
+        WITH_STORE(access_speaks_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

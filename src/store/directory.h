@@ -271,6 +271,10 @@ enum {
  * for first, and the same for as long as the store lives. */
 struct err directory_salt_key(struct directory *directory, unsigned char key_r[DIRECTORY_SALT_KEY]);
 
+/* Have application passwords keys by the account's salt? Then all keys have to be by it, since
+ * these could not be made anew. */
+bool directory_salt_is_held(const struct credentials *credentials);
+
 /* The account that has the certificate. `as` empty: the only one that has it; else the one of this
  * log-in name, if it has it. LOGIN_FAILED. */
 struct err directory_login_certificate(struct directory *directory,
@@ -377,8 +381,8 @@ struct err directory_certificate_add(struct directory *directory, const struct a
 struct err directory_certificate_remove(struct directory *directory, const struct addr *addr,
                                         struct str which, struct arena *arena);
 
-/* 64 hexadecimal digits, in any case, with colons between octets or without; printed in lower case
- * without. */
+/* 64 hexadecimal digits, in any case, with colons between octets or without, "SHA256:" in front or
+ * not; printed in lower case and bare. */
 bool directory_fingerprint_parse(struct str text, unsigned char fingerprint_r[SHA256_SIZE]);
 void directory_fingerprint_print(struct buf *to, const unsigned char fingerprint[SHA256_SIZE]);
 

@@ -462,6 +462,10 @@ static void fingerprints_are_64_digits(void **state)
     directory_fingerprint_print(&text, fingerprint);
     assert_true(str_eq_nocase(buf_str(&text), str_make(digits, 64)));
     buf_done(&text);
+    assert_true(directory_fingerprint_parse(
+        STR("sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789ABCDEF"),
+        fingerprint));
+    assert_int_equal(fingerprint[31], 0xef);
     digits[5] = 'g';
     assert_false(directory_fingerprint_parse(str_make(digits, 64), fingerprint));
     assert_false(directory_fingerprint_parse(STR(""), fingerprint));

@@ -265,8 +265,8 @@ static struct err salt_merge(const struct wanted_access *access, struct credenti
 {
     struct password_kept *password = &now->password;
     bool stay = (!access->has_scram && password_has_keys(&password->keys)) ||
-                (!access->has_app_passwords && app_passwords_have_keys(now));
-    bool any = password_has_keys(&password->keys) || app_passwords_have_keys(now);
+                (!access->has_app_passwords && directory_salt_is_held(now));
+    bool any = password_has_keys(&password->keys) || directory_salt_is_held(now);
     if (access->kept.rounds) {
         if (stay && !password_is_salted_alike(&access->kept, password))
             return err_detail(ERR_CONFIG, STR("SCRAM keys that stay are by another salt: give "

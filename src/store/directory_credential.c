@@ -74,7 +74,7 @@ bool password_is_salted_alike(const struct password_kept *a, const struct passwo
     return a->rounds == b->rounds && memcmp(a->salt, b->salt, SCRAM_SALT) == 0;
 }
 
-bool app_passwords_have_keys(const struct credentials *credentials)
+bool directory_salt_is_held(const struct credentials *credentials)
 {
     bool any = false;
     for (size_t i = 0; i < credentials->app_password_count; i++)
@@ -87,7 +87,7 @@ struct err password_kept_put(struct credentials *credentials, const struct passw
     struct password_kept now = kept ? *kept : (struct password_kept){0};
     if (!password_has_keys(&now.keys))
         now.rounds = 0;
-    if (app_passwords_have_keys(credentials)) {
+    if (directory_salt_is_held(credentials)) {
         if (now.rounds && !password_is_salted_alike(&now, &credentials->password))
             return err_detail(ERR_CONFLICT, STR("application passwords have keys by another salt"));
         now.rounds = credentials->password.rounds;
@@ -406,8 +406,11 @@ static int digit_of(char c)
 
 bool directory_fingerprint_parse(struct str text, unsigned char fingerprint_r[SHA256_SIZE])
 {
+    static const struct str prefix = STR_INIT("SHA256:");
     unsigned char octets[SHA256_SIZE];
     size_t digits = 0;
+    if (str_starts_nocase(text, prefix))
+        text = str_from_index(text, prefix.n);
     for (size_t i = 0; i < text.n; i++) {
         int digit = digit_of(text.p[i]);
         if (text.p[i] == ':' && digits && digits % 2 == 0 && i + 1 < text.n)

@@ -54,7 +54,6 @@ struct err credentials_unstage(struct draft *draft, uint64_t account);
 
 bool password_has_keys(const struct password_keys *keys);
 bool password_is_salted_alike(const struct password_kept *a, const struct password_kept *b);
-bool app_passwords_have_keys(const struct credentials *credentials);
 
 /* The main password's. NULL: nothing is kept. CONFLICT where application passwords have keys by
  * another salt. */
