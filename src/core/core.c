@@ -1,12 +1,12 @@
 #include "core/core.h"
 
 #include "base/must.h"
+#include "core/login.h"
 #include "core/transaction.h"
 #include "format/message_id.h"
 #include "store/trace.h"
 
 enum {
-    PASSWORD_THREADS = 2,
     SPARES_MOST = 16 << 20, /* octets kept for the next requests */
     MESSAGE_NUMBER_MASK = (1 << MESSAGE_ID_NUMBER_BITS) - 1,
 };
@@ -60,6 +60,9 @@ static void duty_run(void *arg)
     e = audit_days_expire(core);
     if (err_is(e))
         log_err(core->log, "audit_not_expired", e);
+    e = bans_expire(core);
+    if (err_is(e))
+        log_err(core->log, "bans_not_expired", e);
     audit_head_log(core);
     core->duty_running = false;
     if (core->duty_over)
@@ -93,24 +96,30 @@ static void directory_configure(struct core *core)
 
 /* To the edges that answer RCPT by themselves for whom we accepted a moment ago. One that is not
  * reached says 451 at the end of the message instead of 550 at RCPT. */
-static void directory_changed(struct partition_watch *watch)
+static void directory_changed_tell(struct core *core)
 {
-    struct core *core = watch->arg;
     struct peer *peer, *next;
-    must_be(core, CORE_MAGIC);
     for (peer = LIST_FIRST(&core->peers); peer; peer = next) {
         const struct msg msg = {.kind = MSG_directory_changed};
         next = LIST_NEXT(peer, link_in_core);
-        if (peer->role == ROLE_MX)
+        if (peer->role == ROLE_MX || peer->role == ROLE_SUB)
             (void)link_send(&peer->link, &msg);
     }
+}
+
+static void directory_changed(struct partition_watch *watch)
+{
+    struct core *core = watch->arg;
+    must_be(core, CORE_MAGIC);
+    directory_changed_tell(core);
+    logins_review(core);
 }
 
 static void conf_take(struct core *core, const struct conf *conf)
 {
     core->conf = conf;
     directory_configure(core);
-    directory_changed(&core->directory_watch);
+    directory_changed_tell(core);
     resent_set_window(core->resent, conf->smtp.resent_window);
 }
 
@@ -124,7 +133,21 @@ static void configured_tell(struct core *core, struct str how)
 void core_configure(struct core *core, const struct conf *conf)
 {
     conf_take(core, conf);
+    guard_configure(core->desk.guard, conf);
     configured_tell(core, STR("by a reload"));
+}
+
+/* May yield. */
+static struct err log_ins_open(struct core *core)
+{
+    int threads = core->world->ops->processors(core->world);
+    int failed = lane_init(&core->hashes, core->loop, "passwords", threads);
+    if (failed)
+        return err_os(-failed, STR("password threads"));
+    struct err e = login_desk_open(core);
+    if (err_is(e))
+        lane_done(&core->hashes);
+    return e;
 }
 
 struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fibers,
@@ -157,9 +180,11 @@ struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fi
     e = audit_open(&core->audit, loop, fibers, engine, log);
     if (err_is(e))
         return e;
-    int failed = lane_init(&core->hashes, loop, "passwords", PASSWORD_THREADS);
-    if (failed)
-        return err_os(-failed, STR("password threads"));
+    e = log_ins_open(core);
+    if (err_is(e)) {
+        audit_close(&core->audit);
+        return e;
+    }
     core->duty = (struct timer){.run = duty_due, .arg = core};
     timer_set(loop, &core->duty, loop->now + DUTY_EVERY);
     engine_watch(engine, &core->directory_watch);
@@ -181,6 +206,8 @@ void core_close(struct core *core)
     struct wait idle = {.done = !core->duty_running};
     core->duty_over = &idle;
     wait_for(&idle);
+    logins_review_close(core);
+    login_desk_close(core);
     audit_close(&core->audit);
     lane_done(&core->hashes);
     struct request *request;

@@ -8,9 +8,9 @@
  *   accept.c     commit: a message becomes durable in its mailboxes
  *   upload.c     bodies above 256 KB
  *   resent.c     clients whose connection broke after our 250
- *   login.c, mailbox.c   what a mailbox session asks
- *   audit.c      what was decided, for the record
- *   admin.c      the operator's commands; control.c: their socket
+ *   login.c      who is this: the order of an attempt; login_*.c its mechanisms, guard.c who
+ * guesses mailbox.c, fetch.c   what a mailbox session asks audit.c      what was decided, for the
+ * record admin.c      the operator's commands; control.c: their socket
  *
  * One loop, one thread; the engine's and the password lane's threads run jobs only.
  */
@@ -24,6 +24,7 @@
 #include "bus/link.h"
 #include "conf/conf.h"
 #include "core/audit.h"
+#include "core/login_desk.h"
 #include "core/resent.h"
 #include "store/directory.h"
 #include "store/engine.h"
@@ -55,6 +56,7 @@ struct core {
     struct directory directory;
     struct partition_watch directory_watch;
     struct lane hashes; /* password hashes: one thread a processor */
+    struct login_desk desk;
     struct resent *resent;
     struct audit audit;
     int64_t audit_logged;    /* mono: when its head last went into the log */

@@ -95,6 +95,12 @@ static inline void house_stop(struct house *house)
     house->resent = NULL;
 }
 
+static inline void login_desk_bury(struct house *house)
+{
+    rig_bury(house->core.desk.guard);
+    rig_bury(house->core.desk.successes);
+}
+
 /* kill -9 and power cut. */
 static inline void house_crash(struct house *house)
 {
@@ -105,6 +111,7 @@ static inline void house_crash(struct house *house)
     rig_bury(TAILQ_FIRST(&house->core.spare_requests));
     rig_bury(LIST_FIRST(&house->core.spare_transactions));
     spares_done(&house->core.spares);
+    login_desk_bury(house);
     rig_crash(&house->rig);
     house->resent = NULL;
     house_settle(house);
@@ -163,6 +170,7 @@ static inline void house_open(struct house *house, const char *conf, uint64_t se
         conf_parse(str_from(conf), STR("house"), STR("/"), &house->arena, &house->conf, &trouble);
     assert_false(err_is(e));
     buf_done(&trouble.text);
+    house->conf.login.scram_rounds = SCRAM_ROUNDS_LEAST; /* many log in for the first time */
     rig_init(&house->rig, seed);
     house->rig.settings.segment_size = HOUSE_SEGMENT;
     house_start(house);

@@ -11,7 +11,7 @@
  * client waits for the first of them: where the disk is slow the others are not waited for.
  */
 #include "base/must.h"
-#include "core/mailbox.h"
+#include "core/login.h"
 #include "store/message_head.h"
 
 enum {
@@ -99,14 +99,14 @@ static struct err source_make(struct engine *engine, const struct mailbox_messag
     return source->front.p ? err_none() : err_make(ERR_NO_MEMORY);
 }
 
-static bool reading_is(const struct mailbox_login *login, uint32_t uid, blob_id blob)
+static bool reading_is(const struct login *login, uint32_t uid, blob_id blob)
 {
     const struct reading *reading = &login->reading;
     return reading->mailbox == login->open && reading->uid == uid && reading->blob == blob;
 }
 
 /* Whether the message is still there is looked at each time. */
-static struct err source_open(struct request *request, const struct mailbox_login *login,
+static struct err source_open(struct request *request, const struct login *login,
                               struct arena *arena, struct source *source)
 {
     const struct msg_fetch *asked = &request->msg.fetch;
@@ -140,8 +140,7 @@ static bool reading_room(struct reading *reading, size_t octets)
 }
 
 /* `more`: another piece is likely to be asked for. */
-static void reading_go_on(struct mailbox_login *login, uint32_t uid, const struct source *source,
-                          bool more)
+static void reading_go_on(struct login *login, uint32_t uid, const struct source *source, bool more)
 {
     struct reading *reading = &login->reading;
     if (more && reading_is(login, uid, source->blob))
@@ -232,8 +231,7 @@ static struct err slabs_fill(struct request *request, const struct source *sourc
     return e;
 }
 
-static struct err fetch(struct request *request, struct mailbox_login *login,
-                        struct msg_fetched *fetched)
+static struct err fetch(struct request *request, struct login *login, struct msg_fetched *fetched)
 {
     struct source source = {.engine = NULL};
     struct arena arena;
@@ -254,7 +252,7 @@ static struct err fetch(struct request *request, struct mailbox_login *login,
 
 void serve_fetch(struct request *request)
 {
-    struct mailbox_login *login = login_find(request->peer, request->msg.fetch.handle);
+    struct login *login = login_find(request->peer, request->msg.fetch.handle);
     struct msg answer = {.kind = MSG_fetched};
     struct err e = err_make(ERR_NOT_ALLOWED);
     if (login) {
@@ -273,7 +271,7 @@ void serve_fetch(struct request *request)
 /* --- fetch_ahead --- */
 
 /* The next one, all of it. False: nothing of it was put into the slabs. */
-static bool whole_put(struct engine *engine, const struct mailbox_login *login, uint32_t uid,
+static bool whole_put(struct engine *engine, const struct login *login, uint32_t uid,
                       struct arena *arena, struct slab_row *row, struct msg_whole *whole_r)
 {
     struct mailbox_message message;
@@ -289,7 +287,7 @@ static bool whole_put(struct engine *engine, const struct mailbox_login *login, 
     return true;
 }
 
-static struct err fetch_ahead(struct request *request, const struct mailbox_login *login,
+static struct err fetch_ahead(struct request *request, const struct login *login,
                               struct msg_fetched_ahead *fetched)
 {
     const struct msg_fetch_ahead *asked = &request->msg.fetch_ahead;
@@ -316,7 +314,7 @@ static struct err fetch_ahead(struct request *request, const struct mailbox_logi
 
 void serve_fetch_ahead(struct request *request)
 {
-    struct mailbox_login *login = login_find(request->peer, request->msg.fetch_ahead.handle);
+    struct login *login = login_find(request->peer, request->msg.fetch_ahead.handle);
     struct msg answer = {.kind = MSG_fetched_ahead};
     struct err e = err_none();
     if (login) {

@@ -157,7 +157,6 @@ static int64_t ban_length(const struct guard *guard, uint32_t times)
 static struct guard_answer ban_begin(struct guard *guard, struct guard_now now,
                                      const struct network *client, struct suspect *suspect)
 {
-    struct ban dropped;
     if (suspect->bans < UINT16_MAX)
         suspect->bans++;
     suspect->refused = 0;
@@ -168,8 +167,9 @@ static struct guard_answer ban_begin(struct guard *guard, struct guard_now now,
                       .times = suspect->bans};
     if (now.mono + length > suspect->until) /* how often is remembered beyond its end */
         suspect->until = suspect->faded = now.mono + length;
-    bans_put(guard->bans, &ban, &dropped);
-    return banned(&ban, now.wall, true);
+    struct guard_answer answer = banned(&ban, now.wall, true);
+    answer.has_dropped = bans_put(guard->bans, &ban, &answer.dropped);
+    return answer;
 }
 
 const struct ban *guard_ban_of(const struct guard *guard, struct network client, int64_t wall)

@@ -46,9 +46,11 @@ enum guard_verdict {
 
 struct guard_answer {
     enum guard_verdict verdict;
-    int64_t wait;   /* LATER, BANNED: nanoseconds until it may be tried again */
-    bool new_ban;   /* BANNED: since this very question; to be kept and told */
-    struct ban ban; /* BANNED */
+    int64_t wait;     /* LATER, BANNED: nanoseconds until it may be tried again */
+    bool new_ban;     /* BANNED: since this very question; to be kept and told */
+    struct ban ban;   /* BANNED */
+    bool has_dropped; /* and another ban had to go for it */
+    struct ban dropped;
 };
 
 /* An attempt that was allowed: the caller's, until it told how it went. */

@@ -26,10 +26,14 @@ static void a_wrong_password_and_nobody_are_one(void **state)
         {STR_INIT(""), STR_INIT(""), ERR_LOGIN_FAILED},
         {STR_INIT("BOB@EXAMPLE.TEST"), STR_INIT("secret"), ERR_NONE},
     };
+    static const char *const clients[] = {"192.0.2.7", "198.51.100.7"};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct asking asking;
         struct msg question = {.kind = MSG_login,
-                               .login = {.user = rows[i].user, .password = rows[i].password}};
+                               .login = {.protocol = LISTEN_POP3,
+                                         .client = str_from(clients[i % 2]),
+                                         .user = rows[i].user,
+                                         .password = rows[i].password}};
         size_t jobs = 0, waiting = 0;
         house_ask_begin(&asking, box, question);
         while (!asking.done && fake_step(house.rig.fake, INT64_MAX / 2)) {
@@ -52,7 +56,10 @@ static void a_log_in_that_went_well_has_no_error_in_the_log(void **state)
     assert_true(str_find(log, STR("error=")) < 0);
     struct msg answer;
     struct msg question = {.kind = MSG_login,
-                           .login = {.user = STR("bob@example.test"), .password = STR("wrong")}};
+                           .login = {.protocol = LISTEN_POP3,
+                                     .client = STR("192.0.2.7"),
+                                     .user = STR("bob@example.test"),
+                                     .password = STR("wrong")}};
     assert_false(err_is(house_ask(box, question, &answer)));
     log = fake_log(house.rig.fake);
     assert_true(str_find(log, STR(" login_failed user=")) >= 0);

@@ -3,7 +3,7 @@
  * own (the edge keeps the rows it was given); here every question is answered from what is durable
  * now.
  */
-#include "core/mailbox.h"
+#include "core/login.h"
 
 #include "base/must.h"
 #include "core/delivery.h"
@@ -23,8 +23,7 @@ _Static_assert(MAILBOX_EXPUNGE_MAX *EXPUNGE_OPS_PER_UID + EXPUNGE_OPS_MORE <= EN
 
 /* --- mailbox_open --- */
 
-static struct err mailbox_choose(struct request *request, struct mailbox_login *login,
-                                 struct str asked)
+static struct err mailbox_choose(struct request *request, struct login *login, struct str asked)
 {
     struct str name;
     struct mailbox mailbox;
@@ -39,7 +38,7 @@ static struct err mailbox_choose(struct request *request, struct mailbox_login *
     return err_none();
 }
 
-static struct err rows_read(struct request *request, struct mailbox_login *login,
+static struct err rows_read(struct request *request, struct login *login,
                             struct msg_mailbox_rows *rows)
 {
     const struct msg_mailbox_open *asked = &request->msg.mailbox_open;
@@ -69,7 +68,7 @@ static struct err rows_read(struct request *request, struct mailbox_login *login
 
 void serve_mailbox_open(struct request *request)
 {
-    struct mailbox_login *login = login_find(request->peer, request->msg.mailbox_open.handle);
+    struct login *login = login_find(request->peer, request->msg.mailbox_open.handle);
     struct msg answer = {.kind = MSG_mailbox_rows};
     struct err e = err_make(ERR_NOT_ALLOWED);
     if (login) {
@@ -125,7 +124,7 @@ static struct str protocol_name(enum listen_protocol protocol)
 }
 
 /* May yield. Each message's trace tells who removed this copy. */
-static struct err removals_trace(struct core *core, const struct mailbox_login *login,
+static struct err removals_trace(struct core *core, const struct login *login,
                                  const struct mailbox_removed *removed, size_t count,
                                  struct arena *arena, struct op_list *ops)
 {
@@ -146,7 +145,7 @@ static struct err removals_trace(struct core *core, const struct mailbox_login *
     return e;
 }
 
-static struct err expunge_once(struct core *core, const struct mailbox_login *login,
+static struct err expunge_once(struct core *core, const struct login *login,
                                const struct uid_set *set, size_t *removed_r)
 {
     struct arena arena;
@@ -168,8 +167,7 @@ static struct err expunge_once(struct core *core, const struct mailbox_login *lo
     return e;
 }
 
-static struct err expunge_all(struct core *core, const struct mailbox_login *login,
-                              struct uid_set *set)
+static struct err expunge_all(struct core *core, const struct login *login, struct uid_set *set)
 {
     struct err e = err_none();
     size_t removed = 0;
@@ -187,7 +185,7 @@ static struct err expunge_all(struct core *core, const struct mailbox_login *log
     return e;
 }
 
-static struct err expunge(struct request *request, struct mailbox_login *login)
+static struct err expunge(struct request *request, struct login *login)
 {
     struct err e = pages_add(request, &login->expunge);
     if (!err_is(e) && request->msg.expunge.more)
@@ -203,7 +201,7 @@ static struct err expunge(struct request *request, struct mailbox_login *login)
 
 void serve_expunge(struct request *request)
 {
-    struct mailbox_login *login = login_find(request->peer, request->msg.expunge.handle);
+    struct login *login = login_find(request->peer, request->msg.expunge.handle);
     struct msg answer = {.kind = MSG_expunged};
     struct err e = err_make(ERR_NOT_ALLOWED);
     if (login) {

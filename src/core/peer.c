@@ -23,6 +23,7 @@ static void farewell(void *arg)
     transactions_drop(peer);
     uploads_drop(peer);
     logins_drop(peer);
+    login_attempts_drop(peer);
     resent_peer_gone(core->resent, peer);
     if (peer->slabs)
         core->world->ops->shm_unmap(core->world, peer->slabs, POOL_OCTETS);
@@ -42,7 +43,12 @@ static void farewell_start(struct task *task)
     fiber_run(peer->core->fibers, &peer->farewell);
 }
 
-static void peer_release(struct peer *peer)
+void peer_hold(struct peer *peer)
+{
+    peer->holds++;
+}
+
+void peer_release(struct peer *peer)
 {
     must(peer->holds > 0);
     if (--peer->holds > 0)
@@ -180,7 +186,7 @@ static struct err pool_make(struct peer *peer, const struct msg *hello)
     struct err e =
         peer->slabs ? link_send_handle(&peer->link, &welcome, handle) : err_make(ERR_NO_MEMORY);
     world->ops->close(world, handle);
-    return e;
+    return err_is(e) ? e : bans_tell(peer);
 }
 
 /* Who may send what is in messages.def and was checked by the link. */
@@ -197,6 +203,10 @@ static void (*const serves[MSG_COUNT])(struct request *) = {
     [MSG_seen] = serve_seen,
     [MSG_tries] = serve_tries,
     [MSG_login] = serve_login,
+    [MSG_login_begin] = serve_login_begin,
+    [MSG_login_proof] = serve_login_proof,
+    [MSG_login_dropped] = serve_login_dropped,
+    [MSG_login_certificate] = serve_login_certificate,
     [MSG_logout] = serve_logout,
     [MSG_mailbox_open] = serve_mailbox_open,
     [MSG_fetch] = serve_fetch,
@@ -249,6 +259,7 @@ struct err peer_add(struct core *core, int handle, enum bus_role role, uint32_t 
         return err_os(-failed, STR("link"));
     }
     RB_INIT(&peer->transactions);
+    TAILQ_INIT(&peer->attempts_order);
     LIST_INSERT_HEAD(&core->peers, peer, link_in_core);
     core->peer_count++;
     return err_none();

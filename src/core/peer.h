@@ -26,7 +26,8 @@ enum {
 
 struct transaction;
 struct upload_slot;
-struct mailbox_login;
+struct login;
+struct login_attempt;
 
 RB_HEAD(transaction_tree, transaction);
 
@@ -47,9 +48,11 @@ struct peer {
     uint64_t ids[PEER_IDS_MAX]; /* given ahead and not used, rising */
     size_t id_count;
     struct upload_slot *uploads;
-    struct mailbox_login *logins;
-    struct buf admin_input; /* what the next command reads */
-    size_t holds;           /* the link, and every request that runs */
+    struct login *logins;
+    struct login_attempt *attempts;
+    TAILQ_HEAD(, login_attempt) attempts_order; /* oldest first */
+    struct buf admin_input;                     /* what the next command reads */
+    size_t holds;                               /* the link, and every request that runs */
     bool gone;
     struct task last_task;
     struct fiber_start farewell;
@@ -68,6 +71,10 @@ struct request {
 struct err peer_add(struct core *core, int handle, enum bus_role role, uint32_t instance);
 /* Cuts the link now, because the peer broke the rules or there is no memory to serve it. */
 void peer_cut(struct peer *peer, struct err why);
+
+/* Its memory stays, also when its link has ended, until all of these were released. */
+void peer_hold(struct peer *peer);
+void peer_release(struct peer *peer);
 
 /* Queues an answer with the request's call number; dropped when the peer is gone. */
 void request_answer(struct request *request, struct msg *answer);
@@ -100,6 +107,11 @@ void serve_ask_commit(struct request *);
 void serve_seen(struct request *);
 void serve_tries(struct request *);
 void serve_login(struct request *);
+void serve_login_begin(struct request *);
+void serve_login_proof(struct request *);
+void serve_login_dropped(struct request *);
+void serve_login_token(struct request *);
+void serve_login_certificate(struct request *);
 void serve_logout(struct request *);
 void serve_mailbox_open(struct request *);
 void serve_fetch(struct request *);
@@ -112,5 +124,6 @@ void serve_admin(struct request *);
 void transactions_drop(struct peer *peer);
 void uploads_drop(struct peer *peer);
 void logins_drop(struct peer *peer);
+void login_attempts_drop(struct peer *peer);
 
 #endif

@@ -116,6 +116,9 @@ struct world_ops {
     /* Bytes free for us on the file system of the folder. */
     int64_t (*folder_free)(struct world *, int folder);
 
+    /* How many processors we may use, at least 1: threads beyond that only wait for each other. */
+    int (*processors)(struct world *);
+
     /* One log line, newline included, to wherever the log goes. Never fails visibly. */
     void (*log_line)(struct world *, int word, struct str line);
 

@@ -4,9 +4,14 @@
 #include "sys/world.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/random.h>
 
 #include "sys/real.h"
+
+enum {
+    PROCESSORS_MOST = 256
+};
 
 static int64_t clock_in(clockid_t clock, int64_t per_second)
 {
@@ -42,6 +47,15 @@ static void real_random(struct world *world, void *to, size_t n)
     }
 }
 
+/* Those that we were given, not those that there are: a container has fewer. */
+static int real_processors(struct world *world)
+{
+    cpu_set_t own;
+    (void)world;
+    int count = sched_getaffinity(0, sizeof(own), &own) == 0 ? CPU_COUNT(&own) : 1;
+    return count < PROCESSORS_MOST ? count : PROCESSORS_MOST;
+}
+
 static const struct world_ops real_ops = {
     .mono = real_mono,
     .wall = real_wall,
@@ -71,6 +85,7 @@ static const struct world_ops real_ops = {
     .folder_list = real_folder_list,
     .file_lock = real_file_lock,
     .folder_free = real_folder_free,
+    .processors = real_processors,
     .log_line = real_log_line,
     .loop_begin = real_loop_begin,
     .loop_end = real_loop_end,

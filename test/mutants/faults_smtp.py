@@ -165,7 +165,7 @@ FAULTS = [
           RESOLVE, "    if (changes == edge->directory_changes && ", "    (void)changes;\n    if ("),
     Fault("core_tells_no_change", "core changes its directory and tells no edge",
           "unit core",
-          "src/core/core.c", "        if (peer->role == ROLE_MX)\n", "        if (peer->role == ROLE_CLI)\n"),
+          "src/core/core.c", "        if (peer->role == ROLE_MX || peer->role == ROLE_SUB)\n", "        if (peer->role == ROLE_CLI)\n"),
     Fault("known_for_good", "what core accepted once is told 250 for as long as it lives",
           "unit smtp_known",
           KNOWN, "known->at[hash / 2 % SMTP_KNOWN].until > edge->loop->now", "known->at[hash / 2 % SMTP_KNOWN].until > 0"),

@@ -26,6 +26,7 @@ enum {
     "    message_size = 1M\n" limits "}\n"                                                         \
     "login {\n"                                                                                    \
     "    plain_text_from = { \"192.0.2.0/24\" }\n"                                                 \
+    "    scram_rounds = 4096\n"                                                                    \
     "}\n"
 
 /* As people_changes has them; a reload goes from one to the other. */

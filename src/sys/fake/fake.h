@@ -61,6 +61,7 @@ struct fake_settings {
 };
 
 enum {
+    FAKE_PROCESSORS = 2,
     FAKE_ROLES = 64, /* at a time, the driver included */
     FAKE_ROLE_NAME = 16
 };

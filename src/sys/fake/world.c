@@ -59,6 +59,13 @@ static void log_keep(struct fake_inner *w, struct str line)
         buf_put(&w->log, line);
 }
 
+/* As many as a small machine has. */
+static int op_processors(struct world *world)
+{
+    (void)world;
+    return FAKE_PROCESSORS;
+}
+
 static void op_log_line(struct world *world, int word, struct str line)
 {
     struct fake_inner *w = fake_inner_of(world);
@@ -100,6 +107,7 @@ static const struct world_ops fake_ops = {
     .folder_list = fake_op_folder_list,
     .file_lock = fake_op_file_lock,
     .folder_free = fake_op_folder_free,
+    .processors = op_processors,
     .log_line = op_log_line,
     .loop_begin = fake_op_loop_begin,
     .loop_end = fake_op_loop_end,

@@ -1,0 +1,104 @@
+/*
+ * Why a queue of its own in front of the lane's: the lane's cannot be left, and a job in it is
+ * computed though its client has gone. Here everybody has a deadline.
+ */
+#include "core/hash_gate.h"
+
+#include "base/must.h"
+
+enum {
+    MEAN_OF = 8, /* a new time is so much of the mean */
+};
+#define MEAN_AT_FIRST (50 * NS_PER_MS)
+
+struct hash_waiter {
+    TAILQ_ENTRY(hash_waiter) link;
+    struct hash_gate *gate;
+    enum hash_turn turn;
+    struct wait wait;
+    struct timer timer;
+    bool goes;
+};
+
+void hash_gate_init(struct hash_gate *gate, struct lane *lane)
+{
+    *gate = (struct hash_gate){.loop = lane->loop, .lane = lane, .mean = MEAN_AT_FIRST};
+    for (size_t i = 0; i < HASH_TURNS; i++)
+        TAILQ_INIT(&gate->waiters[i]);
+}
+
+static size_t threads_of(const struct hash_gate *gate)
+{
+    return (size_t)gate->lane->threads;
+}
+
+static void waiter_over(struct hash_waiter *waiter, bool goes)
+{
+    struct hash_gate *gate = waiter->gate;
+    TAILQ_REMOVE(&gate->waiters[waiter->turn], waiter, link);
+    gate->waiting[waiter->turn]--;
+    timer_clear(gate->loop, &waiter->timer);
+    waiter->goes = goes;
+    wait_over(&waiter->wait);
+}
+
+static void waited_enough(struct timer *timer)
+{
+    waiter_over(timer->arg, false);
+}
+
+/* How long who comes now would wait: those before it, and half of what runs. */
+static int64_t wait_expected(const struct hash_gate *gate, enum hash_turn turn)
+{
+    size_t before = gate->waiting[HASH_FIRST];
+    if (turn != HASH_FIRST)
+        before += gate->waiting[turn];
+    return (int64_t)before * gate->mean / (int64_t)threads_of(gate) + gate->mean / 2;
+}
+
+/* May yield. true: one of the places is the caller's. */
+static bool enter(struct hash_gate *gate, enum hash_turn turn)
+{
+    if (gate->running < threads_of(gate)) {
+        gate->running++;
+        return true;
+    }
+    if (wait_expected(gate, turn) > HASH_WAIT)
+        return false;
+    struct hash_waiter waiter = {.gate = gate, .turn = turn};
+    waiter.timer = (struct timer){.run = waited_enough, .arg = &waiter};
+    TAILQ_INSERT_TAIL(&gate->waiters[turn], &waiter, link);
+    gate->waiting[turn]++;
+    timer_set(gate->loop, &waiter.timer, gate->loop->now + HASH_WAIT);
+    wait_for(&waiter.wait);
+    return waiter.goes;
+}
+
+/* The place goes to the next one, or is free. */
+static void leave(struct hash_gate *gate)
+{
+    for (size_t turn = 0; turn < HASH_TURNS; turn++) {
+        struct hash_waiter *next = TAILQ_FIRST(&gate->waiters[turn]);
+        if (next) {
+            waiter_over(next, true);
+            return;
+        }
+    }
+    gate->running--;
+}
+
+struct err hash_gate_pass(struct hash_gate *gate, enum hash_turn turn, const struct hash_work *work)
+{
+    if (!enter(gate, turn)) {
+        gate->late++;
+        return err_make(ERR_LOGIN_LATER);
+    }
+    if (!work->wanted || work->wanted(work->arg)) {
+        int64_t began = gate->loop->now;
+        gate->hashes++;
+        lane_call(gate->lane, work->run, work->arg);
+        gate->mean += (gate->loop->now - began - gate->mean) / MEAN_OF;
+    }
+    leave(gate);
+    return err_none();
+}
