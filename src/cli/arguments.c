@@ -101,9 +101,16 @@ int cli_arguments(struct cli *cli, int argc, char **argv)
     return cli->file.p ? 0 : file_set(cli, str_from(default_file));
 }
 
+static struct err list_read(void *arg, struct str path, struct buf *to)
+{
+    (void)arg;
+    return process_read_file(path, CONF_LIST_FILE_MAX, to);
+}
+
 int cli_configure(struct cli *cli)
 {
     struct buf text = BUF_INIT(CLI_CONFIGURATION_MAX);
+    struct conf_reading how = {.file = cli->file, .folder = cli->folder, .read = list_read};
     struct err e = process_read_file(cli->file, CLI_CONFIGURATION_MAX, &text);
     if (err_is(e)) {
         fprintf(stderr, "veredus: cannot read the configuration %.*s: %s\n", STR_FMT(cli->file),
@@ -114,7 +121,7 @@ int cli_configure(struct cli *cli)
     struct str kept = buf_copy(&text, &cli->arena);
     buf_done(&text);
     struct conf_trouble trouble = {.text = BUF_INIT(CLI_CONFIGURATION_MAX)};
-    e = conf_parse(kept, cli->file, cli->folder, &cli->arena, &cli->conf, &trouble);
+    e = conf_read(kept, &how, &cli->arena, &cli->conf, &trouble);
     if (err_is(e))
         fprintf(stderr, "%.*s", STR_FMT(buf_str(&trouble.text)));
     buf_done(&trouble.text);

@@ -6,236 +6,169 @@
 #include "conf/conf.h"
 
 #include "base/must.h"
+#include "conf/lists.h"
 #include "conf/rows.h"
 #include "conf/scan.h"
+#include "conf/value.h"
 
 enum {
-    NAME_SHOWN = 60,    /* octets of a name in a message */
-    NEAR_ALWAYS = 2,    /* letters that differ */
-    NAME_COMPARED = 40, /* octets of a name that may be meant */
-    WORDS_MOST = 300,   /* of one value */
-    MISTAKE_MOST = 2048,
-    PRINTED_MOST = 65536, /* octets of one value */
+    WORDS_FIRST = 64,
+    WORDS_MOST = CONF_NETWORKS_MOST + CONF_LISTS_MOST, /* of one value */
+    BLOCKS_FIRST = 4,
 };
 
 struct reader {
     struct scan scan;
     struct token token; /* the one to look at */
-    struct str file, folder;
+    const struct conf_reading *how;
     struct arena *arena;
+    struct arena words_arena; /* all words of the file */
     struct conf *conf;
-    struct buf *trouble;
-    struct buf line; /* the message that is being written */
-    size_t mistakes;
-    int section;                    /* SECTION_*; SECTION_server outside of any block */
+    struct mistakes mistakes;
+    const struct section *section; /* section_rows[SECTION_server] outside of any block */
+    size_t instance;
     unsigned set_at[SETTING_COUNT]; /* line of each setting; 0: not set */
-    struct str words[WORDS_MOST];   /* of the value that is being read */
-    size_t count;
+    size_t blocks_room[SECTION_COUNT];
+    struct str *words; /* of the value that is being read */
+    size_t count, room;
 };
 
 /* --- Mistakes -------------------------------------------------------------------------------- */
 
-/* "FILE:LINE: ", to be gone on with and ended by mistake_end. */
 static struct buf *mistake(struct reader *reader, unsigned line)
 {
-    buf_clear(&reader->line);
-    buf_put_escaped(&reader->line, reader->file, NAME_SHOWN * 4);
-    buf_printf(&reader->line, ":%u: ", line);
-    return &reader->line;
+    return mistake_begin(&reader->mistakes, reader->how->file, line);
 }
 
-static void mistake_end(struct reader *reader)
+static void name_put(const struct reader *reader, struct str name, struct buf *to)
 {
-    reader->mistakes++;
-    if (reader->mistakes <= CONF_TROUBLE_MOST) {
-        buf_put(reader->trouble, buf_str(&reader->line));
-        buf_putc(reader->trouble, '\n');
-    }
+    mistake_name(to, reader->section->name,
+                 section_title(reader->section, reader->conf, reader->instance), name);
 }
 
-static void mistakes_left_out(struct reader *reader)
+static bool outside(const struct reader *reader)
 {
-    if (reader->mistakes > CONF_TROUBLE_MOST)
-        buf_printf(reader->trouble, "and %zu more\n", reader->mistakes - CONF_TROUBLE_MOST);
-}
-
-static void name_put(struct buf *to, int section, struct str name)
-{
-    if (section != SECTION_server)
-        buf_printf(to, "%s.", section_rows[section].name);
-    buf_put_escaped(to, name, NAME_SHOWN);
-}
-
-/* --- The nearest name ------------------------------------------------------------------------ */
-
-static unsigned least_of(unsigned a, unsigned b, unsigned c)
-{
-    unsigned least = a < b ? a : b;
-    return least < c ? least : c;
-}
-
-/* How many letters to put in, take out or change (Levenshtein), of the first NAME_COMPARED. */
-static unsigned distance(struct str a, struct str b)
-{
-    unsigned row[NAME_COMPARED + 1];
-    a = str_head(a, NAME_COMPARED);
-    b = str_head(b, NAME_COMPARED);
-    for (unsigned j = 0; j <= b.n; j++)
-        row[j] = j;
-    for (unsigned i = 1; i <= a.n; i++) {
-        unsigned across = row[0];
-        row[0] = i;
-        for (unsigned j = 1; j <= b.n; j++) {
-            unsigned same = ascii_lower(a.p[i - 1]) == ascii_lower(b.p[j - 1]);
-            unsigned here = least_of(row[j] + 1, row[j - 1] + 1, across + !same);
-            across = row[j];
-            row[j] = here;
-        }
-    }
-    return row[b.n];
-}
-
-/* How far a word may be from what was meant: farther ones are no misspelling of it. */
-static unsigned near_of(struct str meant)
-{
-    unsigned third = (unsigned)str_head(meant, NAME_COMPARED).n / 3;
-    return third > NEAR_ALWAYS ? third : NEAR_ALWAYS;
-}
-
-static void nearer(const char *name, struct str meant, const char **best, unsigned *least)
-{
-    unsigned d = distance(meant, str_from(name));
-    if (d < *least) {
-        *least = d;
-        *best = name;
-    }
-}
-
-static bool in_section(const struct setting *setting, int section)
-{
-    return strcmp(setting->section, section_rows[section].name) == 0;
+    return reader->section == &section_rows[SECTION_server];
 }
 
 /* Among the settings of a section, and outside of any block among the blocks too. */
-static const char *nearest_name(int section, struct str meant)
+static void nearest_name(const struct reader *reader, struct str meant, struct buf *to)
 {
-    const char *best = NULL;
-    unsigned least = near_of(meant) + 1;
-    for (size_t i = 0; i < SETTING_COUNT; i++)
-        if (in_section(&setting_rows[i], section))
-            nearer(setting_rows[i].name, meant, &best, &least);
-    for (int i = 0; section == SECTION_server && i < SECTION_COUNT; i++)
+    struct nearest nearest = nearest_begin(meant);
+    for (size_t i = 0; i < reader->section->count; i++)
+        nearest_try(&nearest, str_from(reader->section->settings[i].name));
+    for (size_t i = 0; outside(reader) && i < SECTION_COUNT; i++)
         if (i != SECTION_server)
-            nearer(section_rows[i].name, meant, &best, &least);
-    return best;
+            nearest_try(&nearest, str_from(section_rows[i].name));
+    nearest_put(&nearest, to);
 }
 
-static const char *nearest_section(struct str meant)
+static void nearest_section(struct str meant, struct buf *to)
 {
-    const char *best = NULL;
-    unsigned least = near_of(meant) + 1;
-    for (int i = 0; i < SECTION_COUNT; i++)
+    struct nearest nearest = nearest_begin(meant);
+    for (size_t i = 0; i < SECTION_COUNT; i++)
         if (i != SECTION_server)
-            nearer(section_rows[i].name, meant, &best, &least);
-    return best;
+            nearest_try(&nearest, str_from(section_rows[i].name));
+    nearest_put(&nearest, to);
 }
 
-static const char *nearest_choice(const char *const *choices, struct str meant)
+static void nearest_choice(const char *const *choices, struct str meant, struct buf *to)
 {
-    const char *best = NULL;
-    unsigned least = near_of(meant) + 1;
+    struct nearest nearest = nearest_begin(meant);
     for (size_t i = 0; choices[i]; i++)
-        nearer(choices[i], meant, &best, &least);
-    return best;
-}
-
-static void nearest_put(struct buf *to, const char *nearest)
-{
-    if (nearest)
-        buf_printf(to, "; did you mean %s?", nearest);
+        nearest_try(&nearest, str_from(choices[i]));
+    nearest_put(&nearest, to);
 }
 
 /* --- Settings -------------------------------------------------------------------------------- */
 
-static const struct setting *setting_of(int section, struct str name)
+static const struct setting *setting_of(const struct section *section, struct str name)
 {
-    for (size_t i = 0; i < SETTING_COUNT; i++)
-        if (in_section(&setting_rows[i], section) && str_eq(name, str_from(setting_rows[i].name)))
-            return &setting_rows[i];
+    for (size_t i = 0; i < section->count; i++)
+        if (str_eq(name, str_from(section->settings[i].name)))
+            return &section->settings[i];
     return NULL;
 }
 
-static int section_of(struct str name)
+static const struct section *section_of(struct str name)
 {
-    for (int i = 0; i < SECTION_COUNT; i++)
+    for (size_t i = 0; i < SECTION_COUNT; i++)
         if (i != SECTION_server && str_eq(name, str_from(section_rows[i].name)))
-            return i;
-    return -1;
+            return &section_rows[i];
+    return NULL;
 }
 
-/* The section that has a setting of this name, or -1. */
-static int home_of(struct str name)
+/* The section that has a setting of this name, or NULL. */
+static const struct section *home_of(struct str name)
 {
-    for (int i = 0; i < SECTION_COUNT; i++)
-        if (setting_of(i, name))
-            return i;
-    return -1;
+    for (size_t i = 0; i < SECTION_COUNT; i++)
+        if (setting_of(&section_rows[i], name))
+            return &section_rows[i];
+    return NULL;
 }
 
 static void unknown_setting(struct reader *reader, struct token name)
 {
     struct buf *to = mistake(reader, name.line);
-    int home = home_of(name.text);
-    name_put(to, reader->section, name.text);
-    if (reader->section == SECTION_server)
+    const struct section *home = home_of(name.text);
+    name_put(reader, name.text, to);
+    if (outside(reader))
         buf_put(to, STR(": no such setting; expected one that stands outside of any block"));
     else
-        buf_printf(to, ": no such setting; expected one of the block %s",
-                   section_rows[reader->section].name);
-    if (home == SECTION_server)
+        buf_printf(to, ": no such setting; expected one of the block %s", reader->section->name);
+    if (home == &section_rows[SECTION_server])
         buf_put(to, STR("; did you mean the one outside of any block?"));
-    else if (home >= 0)
+    else if (home)
         buf_printf(to, "; did you mean %s of the block %s?", setting_of(home, name.text)->name,
-                   section_rows[home].name);
+                   home->name);
     else
-        nearest_put(to, nearest_name(reader->section, name.text));
-    mistake_end(reader);
+        nearest_name(reader, name.text, to);
+    mistake_end(&reader->mistakes);
 }
 
 static void wrong_value(struct reader *reader, const struct setting *setting, unsigned line,
                         struct str why)
 {
     struct buf *to = mistake(reader, line);
-    name_put(to, reader->section, str_from(setting->name));
+    name_put(reader, str_from(setting->name), to);
     buf_put(to, STR(": "));
     buf_put(to, why);
     buf_put(to, STR("; expected "));
     value_expected(setting, to);
     if (value_choices(setting->type) && reader->count == 1)
-        nearest_put(to, nearest_choice(value_choices(setting->type), reader->words[0]));
-    mistake_end(reader);
+        nearest_choice(value_choices(setting->type), reader->words[0], to);
+    mistake_end(&reader->mistakes);
+}
+
+static void set_twice(struct reader *reader, struct token name, unsigned before)
+{
+    struct buf *to = mistake(reader, name.line);
+    name_put(reader, name.text, to);
+    buf_printf(to, ": set a second time; expected it once, it stands in line %u already", before);
+    mistake_end(&reader->mistakes);
 }
 
 static void apply(struct reader *reader, struct token name)
 {
     const struct setting *setting = setting_of(reader->section, name.text);
-    struct buf why = BUF_INIT(MISTAKE_MOST);
     if (!setting) {
         unknown_setting(reader, name);
         return;
     }
     unsigned *set_at = &reader->set_at[setting - setting_rows];
     if (*set_at) {
-        struct buf *to = mistake(reader, name.line);
-        name_put(to, reader->section, name.text);
-        buf_printf(to, ": set a second time; expected it once, it stands in line %u already",
-                   *set_at);
-        mistake_end(reader);
+        set_twice(reader, name, *set_at);
         return;
     }
     *set_at = name.line;
-    if (!value_parse(setting, reader->words, reader->count, reader->folder, reader->arena,
-                     reader->conf, &why))
+    struct buf why = BUF_INIT(MISTAKE_MOST);
+    struct value_words words = {.list = reader->words,
+                                .count = reader->count,
+                                .line = name.line,
+                                .folder = reader->how->folder,
+                                .whole = !reader->how->read};
+    void *base = section_place(reader->section, reader->conf, reader->instance);
+    if (!value_parse(setting, &words, reader->arena, base, &why))
         wrong_value(reader, setting, name.line, buf_str(&why));
     buf_done(&why);
 }
@@ -260,7 +193,7 @@ static void structure_mistake(struct reader *reader, unsigned line, struct str n
 {
     struct buf *to = mistake(reader, line);
     if (name.p) {
-        name_put(to, reader->section, name);
+        name_put(reader, name, to);
         buf_put(to, STR(": "));
     }
     if (reader->token.kind == TOKEN_BAD && reader->token.line == line) {
@@ -269,21 +202,34 @@ static void structure_mistake(struct reader *reader, unsigned line, struct str n
     } else {
         buf_put(to, str_from(what));
     }
-    mistake_end(reader);
+    mistake_end(&reader->mistakes);
     skip_line(reader, line);
+}
+
+/* False: no memory, which is seen at the end, or too many. */
+static bool word_keep(struct reader *reader)
+{
+    if (reader->count == reader->room) {
+        size_t room = reader->room ? 2 * reader->room : WORDS_FIRST;
+        struct str *words = arena_resize(&reader->words_arena, reader->words,
+                                         reader->room * sizeof(*words), room * sizeof(*words));
+        if (!words || reader->count >= WORDS_MOST)
+            return false;
+        reader->words = words;
+        reader->room = room;
+    }
+    reader->words[reader->count++] = reader->token.text;
+    return true;
 }
 
 static bool read_list(struct reader *reader, struct str name)
 {
     advance(reader);
     while (reader->token.kind == TOKEN_WORD || reader->token.kind == TOKEN_COMMA) {
-        if (reader->token.kind == TOKEN_WORD && reader->count == WORDS_MOST) {
-            structure_mistake(reader, reader->token.line, name,
-                              "too many values; expected at most 300");
+        if (reader->token.kind == TOKEN_WORD && !word_keep(reader)) {
+            structure_mistake(reader, reader->token.line, name, "too many values");
             return false;
         }
-        if (reader->token.kind == TOKEN_WORD)
-            reader->words[reader->count++] = reader->token.text;
         advance(reader);
     }
     if (reader->token.kind != TOKEN_CLOSE) {
@@ -295,7 +241,27 @@ static bool read_list(struct reader *reader, struct str name)
     return true;
 }
 
-/* A word behind a value begins the next setting only if a = or a { follows it. */
+/* How a block begins: `smtp {` or `list NAME {`. */
+enum head {
+    HEAD_NONE,
+    HEAD_PLAIN,
+    HEAD_TITLED
+};
+
+static enum head block_head(const struct reader *reader)
+{
+    struct scan ahead = reader->scan;
+    if (reader->token.kind != TOKEN_WORD || reader->token.quoted)
+        return HEAD_NONE;
+    enum token_kind next = conf_scan_next(&ahead).kind;
+    if (next == TOKEN_OPEN)
+        return HEAD_PLAIN;
+    bool titled = next == TOKEN_WORD && conf_scan_next(&ahead).kind == TOKEN_OPEN;
+    return titled ? HEAD_TITLED : HEAD_NONE;
+}
+
+/* A word behind a value begins the next setting or block only if a = or a { follows it, or a name
+ * and a {. */
 static bool value_goes_on(const struct reader *reader, unsigned line)
 {
     struct scan ahead = reader->scan;
@@ -303,8 +269,7 @@ static bool value_goes_on(const struct reader *reader, unsigned line)
         return false;
     if (reader->token.kind != TOKEN_WORD)
         return reader->token.kind == TOKEN_COMMA;
-    enum token_kind after = conf_scan_next(&ahead).kind;
-    return after != TOKEN_EQUALS && after != TOKEN_OPEN;
+    return block_head(reader) == HEAD_NONE && conf_scan_next(&ahead).kind != TOKEN_EQUALS;
 }
 
 /* What follows a '=': one word, or several in braces, beginning on its line. */
@@ -320,7 +285,8 @@ static bool read_value(struct reader *reader, struct str name)
         structure_mistake(reader, line, name, "no value; expected one on the line of its =");
         return false;
     }
-    reader->words[reader->count++] = reader->token.text;
+    if (!word_keep(reader))
+        return false;
     advance(reader);
     if (value_goes_on(reader, line)) {
         structure_mistake(reader, line, name,
@@ -328,43 +294,6 @@ static bool read_value(struct reader *reader, struct str name)
         return false;
     }
     return true;
-}
-
-static void sections_put(struct buf *to)
-{
-    const char *between = "";
-    for (int i = 0; i < SECTION_COUNT; i++) {
-        if (i == SECTION_server)
-            continue;
-        buf_printf(to, "%s%s", between, section_rows[i].name);
-        between = ", ";
-    }
-}
-
-static void unknown_block(struct reader *reader, struct token name)
-{
-    const struct setting *setting = setting_of(SECTION_server, name.text);
-    struct buf *to = mistake(reader, name.line);
-    buf_put_escaped(to, name.text, NAME_SHOWN);
-    if (setting) {
-        buf_printf(to, ": a setting, not a block; expected %s = ...", setting->name);
-    } else {
-        buf_put(to, STR(": no such block; expected one of "));
-        sections_put(to);
-        nearest_put(to, nearest_section(name.text));
-    }
-    mistake_end(reader);
-}
-
-/* Over a block nobody knows: its settings are no mistakes of their own. */
-static void skip_block(struct reader *reader)
-{
-    size_t depth = 0;
-    do {
-        depth += reader->token.kind == TOKEN_OPEN;
-        depth -= reader->token.kind == TOKEN_CLOSE;
-        advance(reader);
-    } while (depth && reader->token.kind != TOKEN_END);
 }
 
 static void read_setting(struct reader *reader)
@@ -379,11 +308,11 @@ static void read_setting(struct reader *reader)
     advance(reader);
     if (reader->token.kind != TOKEN_EQUALS) {
         structure_mistake(reader, name.line, name.text,
-                          section_of(name.text) >= 0 ? "a block; expected { behind its name"
-                                                     : "no value; expected = behind the name");
+                          section_of(name.text) ? "a block; expected { behind its name"
+                                                : "no value; expected = behind the name");
         return;
     }
-    if (reader->section == SECTION_server && section_of(name.text) >= 0) {
+    if (outside(reader) && section_of(name.text)) {
         structure_mistake(reader, name.line, name.text, "a block; expected { behind its name");
         return;
     }
@@ -391,159 +320,287 @@ static void read_setting(struct reader *reader)
         apply(reader, name);
 }
 
+/* --- Blocks ---------------------------------------------------------------------------------- */
+
+static void sections_put(struct buf *to)
+{
+    const char *between = "";
+    for (size_t i = 0; i < SECTION_COUNT; i++) {
+        if (i == SECTION_server)
+            continue;
+        buf_printf(to, "%s%s", between, section_rows[i].name);
+        between = ", ";
+    }
+}
+
+static void unknown_block(struct reader *reader, struct token name)
+{
+    const struct setting *setting = setting_of(&section_rows[SECTION_server], name.text);
+    struct buf *to = mistake(reader, name.line);
+    buf_put_escaped(to, name.text, NAME_SHOWN);
+    if (setting) {
+        buf_printf(to, ": a setting, not a block; expected %s = ...", setting->name);
+    } else {
+        buf_put(to, STR(": no such block; expected one of "));
+        sections_put(to);
+        nearest_section(name.text, to);
+    }
+    mistake_end(&reader->mistakes);
+}
+
+/* Over a block that cannot be read: its settings are no mistakes of their own. */
+static void skip_block(struct reader *reader)
+{
+    size_t depth = 0;
+    do {
+        depth += reader->token.kind == TOKEN_OPEN;
+        depth -= reader->token.kind == TOKEN_CLOSE;
+        advance(reader);
+    } while (depth && reader->token.kind != TOKEN_END);
+}
+
+static bool is_plain_name(struct str text)
+{
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i];
+        if (!ascii_is_digit(c) && !(ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') && c != '.' &&
+            c != '_' && c != '-')
+            return false;
+    }
+    return text.n > 0 && text.n <= CONF_NAME_MOST;
+}
+
+/* The name of a block, in its one form. False: it was told. */
+static bool title_take(struct reader *reader, const struct section *section, struct token title,
+                       struct str *title_r)
+{
+    struct buf why = BUF_INIT(MISTAKE_MOST);
+    bool host = section->title == TITLE_HOST;
+    bool good =
+        host ? value_host(title.text, reader->arena, title_r, &why)
+             : is_plain_name(title.text) || value_wrong(&why, title.text, "is no name for a block");
+    if (good && !host)
+        *title_r = arena_str(reader->arena, title.text);
+    if (!good) {
+        struct buf *to = mistake(reader, title.line);
+        buf_printf(to, "%s: ", section->name);
+        buf_put(to, buf_str(&why));
+        buf_put(to, host ? STR("; expected a domain such as example.test")
+                         : STR("; expected letters, digits, . _ and -, 64 at most"));
+        mistake_end(&reader->mistakes);
+    }
+    buf_done(&why);
+    return good;
+}
+
+static bool is_new(struct reader *reader, const struct section *section, struct str title,
+                   unsigned line)
+{
+    size_t count = section_instances(section, reader->conf);
+    for (size_t i = 0; i < count; i++) {
+        const struct conf_titled *other = section_base(section, reader->conf, i);
+        if (!str_eq(other->name, title))
+            continue;
+        buf_printf(mistake(reader, line),
+                   "%s %.*s: there is one already; expected another name than in line %u",
+                   section->name, STR_FMT(title), other->line);
+        mistake_end(&reader->mistakes);
+        return false;
+    }
+    if (count < section->most)
+        return true;
+    buf_printf(mistake(reader, line), "%s %.*s: too many; expected at most %zu", section->name,
+               STR_FMT(title), section->most);
+    mistake_end(&reader->mistakes);
+    return false;
+}
+
+static void standards(const struct section *section, struct str folder, struct arena *arena,
+                      void *base)
+{
+    struct buf why = BUF_INIT(MISTAKE_MOST);
+    for (size_t i = 0; i < section->count; i++) {
+        const struct setting *setting = &section->settings[i];
+        if (!setting->standard)
+            continue;
+        struct str standard = str_from(setting->standard);
+        struct value_words words = {.list = &standard, .count = 1, .folder = folder};
+        must(value_parse(setting, &words, arena, base, &why));
+    }
+    buf_done(&why);
+}
+
+/* One more of its kind, all defaults. False: no memory, which is seen at the end. */
+static bool block_add(struct reader *reader, const struct section *section, struct str title,
+                      unsigned line)
+{
+    size_t *room = &reader->blocks_room[section - section_rows];
+    size_t count = section_instances(section, reader->conf);
+    char *list = section_place(section, reader->conf, 0);
+    if (count == *room) {
+        size_t more = *room ? 2 * *room : BLOCKS_FIRST;
+        list = arena_resize(reader->arena, list, *room * section->size, more * section->size);
+        if (!list)
+            return false;
+        *room = more;
+        memcpy((char *)reader->conf + section->list, &list, sizeof(list));
+    }
+    struct conf_titled titled = {.name = title, .line = line};
+    memset(list + count * section->size, 0, section->size);
+    memcpy(list + count * section->size, &titled, sizeof(titled));
+    standards(section, reader->how->folder, reader->arena, list + count * section->size);
+    reader->instance = count++;
+    memcpy((char *)reader->conf + section->counter, &count, sizeof(count));
+    return true;
+}
+
+static void needed_check(struct reader *reader, unsigned line)
+{
+    for (size_t i = 0; i < reader->section->count; i++) {
+        const struct setting *setting = &reader->section->settings[i];
+        if (setting->standard || reader->set_at[setting - setting_rows])
+            continue;
+        struct buf *to = mistake(reader, line);
+        name_put(reader, str_from(setting->name), to);
+        buf_put(to, STR(": not set; expected "));
+        value_expected(setting, to);
+        mistake_end(&reader->mistakes);
+    }
+}
+
+/* From its { on. */
 static void read_block(struct reader *reader, struct token name)
 {
-    reader->section = section_of(name.text);
-    advance(reader); /* over the { */
+    advance(reader);
     while (reader->token.kind != TOKEN_CLOSE && reader->token.kind != TOKEN_END)
         read_setting(reader);
     if (reader->token.kind == TOKEN_END) {
-        struct buf *to = mistake(reader, name.line);
-        buf_printf(to, "%s: the block does not end; expected } behind its settings",
-                   section_rows[reader->section].name);
-        mistake_end(reader);
+        buf_printf(mistake(reader, name.line),
+                   "%s: the block does not end; expected } behind its settings",
+                   reader->section->name);
+        mistake_end(&reader->mistakes);
     }
-    reader->section = SECTION_server;
+    needed_check(reader, name.line);
+    reader->section = &section_rows[SECTION_server];
+    reader->instance = 0;
     advance(reader);
 }
 
-static bool begins_block(const struct reader *reader)
+/* From its { on. */
+static void read_titled(struct reader *reader, const struct section *section, struct token name,
+                        struct token title)
 {
-    struct scan ahead = reader->scan;
-    return reader->token.kind == TOKEN_WORD && !reader->token.quoted &&
-           conf_scan_next(&ahead).kind == TOKEN_OPEN;
+    struct str own;
+    if (!title_take(reader, section, title, &own) || !is_new(reader, section, own, name.line) ||
+        !block_add(reader, section, own, name.line)) {
+        skip_block(reader);
+        return;
+    }
+    for (size_t i = 0; i < section->count; i++)
+        reader->set_at[section->settings - setting_rows + i] = 0;
+    reader->section = section;
+    read_block(reader, name);
+}
+
+static void title_mistake(struct reader *reader, const struct section *section, unsigned line)
+{
+    if (section->title == TITLE_NONE)
+        buf_printf(mistake(reader, line), "%s: has no name; expected { behind it", section->name);
+    else
+        buf_printf(mistake(reader, line), "%s: needs a name; expected %s NAME { ... }",
+                   section->name, section->name);
+    mistake_end(&reader->mistakes);
+}
+
+static void read_headed(struct reader *reader, enum head head)
+{
+    struct token name = reader->token;
+    const struct section *section = section_of(name.text);
+    advance(reader);
+    struct token title = reader->token;
+    if (head == HEAD_TITLED)
+        advance(reader);
+    if (!section) {
+        unknown_block(reader, name);
+        skip_block(reader);
+    } else if ((section->title != TITLE_NONE) != (head == HEAD_TITLED)) {
+        title_mistake(reader, section, name.line);
+        skip_block(reader);
+    } else if (head == HEAD_TITLED) {
+        read_titled(reader, section, name, title);
+    } else {
+        reader->section = section;
+        read_block(reader, name);
+    }
 }
 
 static void read_file(struct reader *reader)
 {
     advance(reader);
     while (reader->token.kind != TOKEN_END) {
-        struct token name = reader->token;
-        if (!begins_block(reader)) {
+        enum head head = block_head(reader);
+        if (head == HEAD_NONE)
             read_setting(reader);
-            continue;
-        }
-        advance(reader);
-        if (section_of(name.text) >= 0) {
-            read_block(reader, name);
-        } else {
-            unknown_block(reader, name);
-            skip_block(reader);
-        }
+        else
+            read_headed(reader, head);
     }
 }
 
 /* --- The whole ------------------------------------------------------------------------------- */
 
-static void standards(struct str folder, struct arena *arena, struct conf *conf_r)
-{
-    struct buf why = BUF_INIT(MISTAKE_MOST);
-    *conf_r = (struct conf){0};
-    for (size_t i = 0; i < SETTING_COUNT; i++) {
-        struct str standard = str_from(setting_rows[i].standard);
-        must(value_parse(&setting_rows[i], &standard, 1, folder, arena, conf_r, &why));
-    }
-    buf_done(&why);
-}
-
 static struct err result(const struct reader *reader)
 {
-    if (arena_over(reader->arena))
+    if (arena_over(reader->arena) || arena_over(&reader->words_arena))
         return err_detail(ERR_OVER_LIMIT, STR("the configuration is too large"));
-    if (reader->mistakes)
+    if (reader->mistakes.count)
         return err_detail(ERR_CONFIG, STR("the configuration file has mistakes"));
     return err_none();
+}
+
+static void all_standards(const struct conf_reading *how, struct arena *arena, struct conf *conf_r)
+{
+    *conf_r = (struct conf){0};
+    for (size_t i = 0; i < SECTION_COUNT; i++)
+        if (section_rows[i].title == TITLE_NONE)
+            standards(&section_rows[i], how->folder, arena, conf_r);
+}
+
+static void read_all(struct reader *reader, struct str text)
+{
+    struct lists lists = {.how = reader->how,
+                          .mistakes = &reader->mistakes,
+                          .arena = reader->arena,
+                          .conf = reader->conf};
+    conf_scan_init(&reader->scan, text, &reader->words_arena);
+    read_file(reader);
+    if (!arena_over(reader->arena))
+        lists_settle(&lists);
+}
+
+struct err conf_read(struct str text, const struct conf_reading *how, struct arena *arena,
+                     struct conf *conf_r, struct conf_trouble *trouble)
+{
+    buf_init(&trouble->text, CONF_TROUBLE_SIZE);
+    struct reader reader = {
+        .how = how, .arena = arena, .conf = conf_r, .section = &section_rows[SECTION_server]};
+    mistakes_init(&reader.mistakes, &trouble->text);
+    arena_init(&reader.words_arena, CONF_ARENA);
+    all_standards(how, arena, conf_r);
+    if (text.n > CONF_TEXT_MAX) {
+        buf_printf(mistake(&reader, 1), "%zu octets; expected at most %d", text.n, CONF_TEXT_MAX);
+        mistake_end(&reader.mistakes);
+    } else {
+        read_all(&reader, text);
+    }
+    mistakes_done(&reader.mistakes);
+    struct err e = result(&reader);
+    arena_done(&reader.words_arena);
+    return e;
 }
 
 struct err conf_parse(struct str text, struct str file, struct str folder, struct arena *arena,
                       struct conf *conf_r, struct conf_trouble *trouble)
 {
-    buf_init(&trouble->text, CONF_TROUBLE_SIZE);
-    struct reader reader = {.file = file,
-                            .folder = folder,
-                            .arena = arena,
-                            .conf = conf_r,
-                            .trouble = &trouble->text,
-                            .line = BUF_INIT(MISTAKE_MOST),
-                            .section = SECTION_server};
-    standards(folder, arena, conf_r);
-    if (text.n > CONF_TEXT_MAX) {
-        buf_printf(mistake(&reader, 1), "%zu octets; expected at most %d", text.n, CONF_TEXT_MAX);
-        mistake_end(&reader);
-    } else {
-        conf_scan_init(&reader.scan, text, arena);
-        read_file(&reader);
-    }
-    mistakes_left_out(&reader);
-    buf_done(&reader.line);
-    return result(&reader);
-}
-
-static void value_text(const struct setting *setting, const struct conf *conf, struct buf *to)
-{
-    buf_clear(to);
-    value_print(setting, conf, to);
-}
-
-static bool same(const struct setting *setting, const struct conf *one, const struct conf *two)
-{
-    struct buf a = BUF_INIT(PRINTED_MOST), b = BUF_INIT(PRINTED_MOST);
-    value_text(setting, one, &a);
-    value_text(setting, two, &b);
-    bool equal = str_eq(buf_str(&a), buf_str(&b));
-    buf_done(&a);
-    buf_done(&b);
-    return equal;
-}
-
-static void section_print(int section, const struct conf *conf, const struct conf *standard,
-                          struct buf *to)
-{
-    bool block = section != SECTION_server, begun = false;
-    for (size_t i = 0; i < SETTING_COUNT; i++) {
-        const struct setting *setting = &setting_rows[i];
-        if (!in_section(setting, section) || (standard && same(setting, conf, standard)))
-            continue;
-        if (block && !begun)
-            buf_printf(to, "%s {\n", section_rows[section].name);
-        begun = true;
-        buf_printf(to, "%s%s = ", block ? "    " : "", setting->name);
-        value_print(setting, conf, to);
-        buf_putc(to, '\n');
-    }
-    if (block && begun)
-        buf_put(to, STR("}\n"));
-}
-
-void conf_print(const struct conf *conf, bool all, struct buf *to)
-{
-    struct arena arena;
-    struct conf standard;
-    arena_init(&arena, CONF_ARENA);
-    standards(str_null(), &arena, &standard);
-    for (int i = 0; i < SECTION_COUNT; i++)
-        section_print(i, conf, all ? NULL : &standard, to);
-    arena_done(&arena);
-}
-
-void conf_needs_restart(const struct conf *old, const struct conf *new_conf, struct buf *names)
-{
-    const char *between = "";
-    for (size_t i = 0; i < SETTING_COUNT; i++) {
-        const struct setting *setting = &setting_rows[i];
-        if (setting->reload != RELOAD_START || same(setting, old, new_conf))
-            continue;
-        bool server = strcmp(setting->section, section_rows[SECTION_server].name) == 0;
-        buf_printf(names, "%s%s%s%s", between, server ? "" : setting->section, server ? "" : ".",
-                   setting->name);
-        between = ", ";
-    }
-}
-
-void conf_keep(const struct conf *old, struct conf *new_conf)
-{
-    for (size_t i = 0; i < SETTING_COUNT; i++)
-        if (setting_rows[i].reload == RELOAD_START)
-            memcpy((char *)new_conf + setting_rows[i].offset,
-                   (const char *)old + setting_rows[i].offset, setting_rows[i].size);
+    struct conf_reading how = {.file = file, .folder = folder};
+    return conf_read(text, &how, arena, conf_r, trouble);
 }

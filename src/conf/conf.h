@@ -8,8 +8,10 @@
  *         listen = { "*:25", "[::1]:2525" }
  *         message_size = 50M
  *     }
+ *     list office { networks = { 192.0.2.0/24, @branches } }
  *
- * Nothing in the file names another file to include, a variable or a program.
+ * Nothing in the file names another file to include, a variable or a program. Lists of networks
+ * may stand in files of their own, which whoever has the file reads for us (struct conf_reading).
  *
  * A conf is immutable; all it points to lives in the arena it was parsed into. Never yields.
  */
@@ -19,6 +21,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/network.h"
 
 enum listen_protocol {
     LISTEN_SMTP,
@@ -46,43 +49,91 @@ enum conf_verify {
     CONF_VERIFY_OFF
 };
 
+/* Of a certificate: who may show it. */
+enum conf_listener {
+    CONF_LISTENER_SMTP,
+    CONF_LISTENER_SUBMISSION,
+    CONF_LISTENER_POP3
+};
+
 /* "ADDRESS:PORT" texts, checked. */
 struct conf_listen {
     struct str *addresses;
     size_t count;
 };
 
-struct conf_network {
-    unsigned char octets[16]; /* IPv4 as IPv4-mapped IPv6 */
-    unsigned bits;            /* of the 128 */
+/* What was written, and all that stands in the lists it names. */
+struct conf_networks {
+    struct network *list; /* its own: ascending, none within another */
+    size_t count;
+    struct str *names; /* of lists, as written, without @ */
+    size_t name_count;
+    const struct conf_networks **lists; /* those, and what is in those, each once */
+    size_t list_count;
+    unsigned line; /* where it was written; 0: nowhere */
 };
 
-struct conf_networks {
-    struct conf_network *list;
+struct conf_files {
+    struct str *paths;
+    size_t count;
+    struct conf_networks read; /* what is in them */
+    unsigned line;
+};
+
+struct conf_texts {
+    struct str *list;
     size_t count;
 };
 
 #define CONF_C_HOST struct str
 #define CONF_C_PATH struct str
 #define CONF_C_ADDRESS struct str
+#define CONF_C_TEXT struct str
 #define CONF_C_MARK struct str
 #define CONF_C_FLAG bool
 #define CONF_C_COUNT uint64_t
 #define CONF_C_BYTES uint64_t
 #define CONF_C_DURATION int64_t
 #define CONF_C_LISTEN struct conf_listen
+#define CONF_C_HOSTS struct conf_texts
 #define CONF_C_NETWORKS struct conf_networks
+#define CONF_C_FILES struct conf_files
 #define CONF_C_CHOICE_log enum conf_log
 #define CONF_C_CHOICE_word enum conf_word
 #define CONF_C_CHOICE_verify enum conf_verify
+#define CONF_C_CHOICES_listener unsigned
 
-/* struct conf { struct { struct str hostname; ... } server; struct { ... } smtp; ... } */
+/* struct conf_certificate { struct str name; struct str chain; ... }, one for each BLOCK; `line` is
+ * where it began. */
+#define SECTION(name, help)
+#define SECTION_END(name)
+#define SETTING(section, name, type, standard, least, most, reload, help)
+#define BLOCK(kind, title, most, help)                                                             \
+    struct conf_##kind {                                                                           \
+        struct str name;                                                                           \
+        unsigned line;
+#define BLOCK_SETTING(kind, name, type, standard, least, most, help) CONF_C_##type name;
+#define BLOCK_END(kind)                                                                            \
+    }                                                                                              \
+    ;
+#include "conf/conf.def"
+#undef SECTION
+#undef SECTION_END
+#undef SETTING
+
+/* struct conf { struct { struct str hostname; ... } server; struct { ... } smtp; ...
+ *               struct conf_certificate *certificates; size_t certificate_count; ... } */
 struct conf {
 #define SECTION(name, help) struct {
 #define SECTION_END(name)                                                                          \
     }                                                                                              \
     name;
 #define SETTING(section, name, type, standard, least, most, reload, help) CONF_C_##type name;
+#define BLOCK(kind, title, most, help)                                                             \
+    struct conf_##kind *kind##s;                                                                   \
+    size_t kind##_count;
+#define BLOCK_SETTING(kind, name, type, standard, least, most, help)
+#define BLOCK_END(kind)
 #include "conf/conf.def"
 #undef SECTION
 #undef SECTION_END
@@ -90,11 +141,16 @@ struct conf {
 };
 
 enum {
-    CONF_TEXT_MAX = 64 * 1024,    /* octets of a configuration file */
-    CONF_ARENA = 4 * 1024 * 1024, /* enough for any of them */
-    CONF_LISTEN_MOST = 64,        /* addresses of a listener */
-    CONF_NETWORKS_MOST = 256,     /* networks of a list */
-    CONF_TROUBLE_MOST = 100,      /* mistakes that are told one by one */
+    CONF_TEXT_MAX = 8 * 1024 * 1024,      /* octets of a configuration file */
+    CONF_LIST_FILE_MAX = 8 * 1024 * 1024, /* octets of a list's file */
+    CONF_ARENA = 64 * 1024 * 1024,        /* enough for any of them; taken as it is used */
+    CONF_LISTEN_MOST = 64,                /* addresses of a listener */
+    CONF_NETWORKS_MOST = 250000,          /* networks of a value, and of a list's files */
+    CONF_LISTS_MOST = 256,                /* lists, and names of them in a value */
+    CONF_TEXTS_MOST = 100,                /* host names or files of a value */
+    CONF_FREE_TEXT_MOST = 200,
+    CONF_NAME_MOST = 64,     /* octets of a block's name */
+    CONF_TROUBLE_MOST = 100, /* mistakes that are told one by one */
     CONF_TROUBLE_SIZE = 65536
 };
 
@@ -104,17 +160,31 @@ struct conf_trouble {
     struct buf text;
 };
 
+/* How a file is read. */
+struct conf_reading {
+    struct str file;   /* its name, for messages */
+    struct str folder; /* relative paths are joined to it; empty: they are left alone */
+    /* Reads a list's file, of up to CONF_LIST_FILE_MAX octets. NULL: there are none; in the place
+     * of their paths stands what is in them, as conf_print_whole wrote it. */
+    struct err (*read)(void *arg, struct str path, struct buf *to);
+    void *arg;
+};
+
 /*
- * Parses and checks the text of a configuration file. `file` is its name for messages. Relative
- * paths are joined to `folder`; an empty folder leaves them alone. On ERR_CONFIG, trouble->text
- * holds one line for every mistake (not only the first). conf_parse opens trouble->text, the caller
- * ends it with buf_done. ERR_OVER_LIMIT: the arena is full.
+ * Parses and checks the text of a configuration file. On ERR_CONFIG, trouble->text holds one line
+ * for every mistake (not only the first). conf_read opens trouble->text, the caller ends it with
+ * buf_done. ERR_OVER_LIMIT: the arena is full.
  */
+struct err conf_read(struct str text, const struct conf_reading *how, struct arena *arena,
+                     struct conf *conf_r, struct conf_trouble *trouble);
+/* The same, where nothing can be read: what the parent tells the roles. */
 struct err conf_parse(struct str text, struct str file, struct str folder, struct arena *arena,
                       struct conf *conf_r, struct conf_trouble *trouble);
 
-/* The settings that differ from their defaults (all: every one), as a file conf_parse reads. */
+/* The settings that differ from their defaults (all: every one), as a file conf_read reads. */
 void conf_print(const struct conf *conf, bool all, struct buf *to);
+/* As conf_parse reads it: with what is in the lists' files instead of their paths. */
+void conf_print_whole(const struct conf *conf, struct buf *to);
 
 /* Names of settings with reload START that differ, comma-separated; empty: a reload is enough. */
 void conf_needs_restart(const struct conf *old, const struct conf *new_conf, struct buf *names);
@@ -125,7 +195,14 @@ void conf_keep(const struct conf *old, struct conf *new_conf);
 /* veredus.conf(5), in mdoc(7), from the rows. */
 void conf_manual(struct buf *to);
 
-/* Is the address (peer_address text) in one of the networks? An address that is none is not. */
+/* Is there nothing in it, and no list named? */
+static inline bool conf_networks_empty(const struct conf_networks *networks)
+{
+    return networks->count == 0 && networks->name_count == 0;
+}
+
+/* Is the address (peer_address text) in one of the networks? An address that is none is not. IPv4
+ * is the same mapped into IPv6. Takes the logarithm of the number of networks, for each list. */
 bool conf_networks_hold(const struct conf_networks *networks, struct str address);
 
 #endif

@@ -3,8 +3,11 @@
 #include "conf/conf.h"
 
 enum {
-    ENOUGH = 1024 * 1024
+    ENOUGH = CONF_TEXT_MAX + 1
 };
+
+/* In the order of conf.def. */
+#define BLOCKS "smtp, lmtp, submission, pop3, login, tls, store, certificate, list, domain"
 
 struct given {
     struct arena arena;
@@ -157,9 +160,7 @@ static void settings_in_the_wrong_place_are_shown_home(void **state)
 static void blocks_and_settings_are_told_apart(void **state)
 {
     refused(*state, STR("smpt {\n nonsense = 1\n more { }\n}\nhostname = a.test"),
-            STR("f:1: smpt: no such block; expected one of smtp, lmtp, submission, pop3, login, "
-                "tls, store; did you mean "
-                "smtp?\n"));
+            STR("f:1: smpt: no such block; expected one of " BLOCKS "; did you mean smtp?\n"));
     refused(*state, STR("hostname { x = y }"),
             STR("f:1: hostname: a setting, not a block; expected hostname = ...\n"));
     refused(*state, STR("smtp = 25"), STR("f:1: smtp: a block; expected { behind its name\n"));

@@ -21,7 +21,7 @@ enum {
     HOUSE_EDGES_MAX = 192, /* conf.def: 64 processes of each kind */
     HOUSE_CHILDREN_MAX = 1 + HOUSE_EDGES_MAX,
     HOUSE_LISTENERS_MAX = LISTEN_PROTOCOLS * CONF_LISTEN_MOST,
-    HOUSE_TEXT_MAX = 96 * 1024, /* a configuration as conf_print gives it; fits a packet */
+    HOUSE_TEXT_MAX = CONF_TEXT_MAX, /* a configuration as the roles get it */
     HOUSE_LINE_MAX = 4096,
 };
 

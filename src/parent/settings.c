@@ -34,7 +34,7 @@ static struct err text_make(struct conf *conf, struct arena *arena, struct buf *
 {
     struct conf_trouble trouble;
     buf_clear(text);
-    conf_print(conf, false, text);
+    conf_print_whole(conf, text);
     struct str kept = buf_copy(text, arena);
     if (!kept.p)
         return err_detail(ERR_OVER_LIMIT, STR("the configuration is too large"));
@@ -43,14 +43,21 @@ static struct err text_make(struct conf *conf, struct arena *arena, struct buf *
     return e;
 }
 
+static struct err list_read(void *arg, struct str path, struct buf *to)
+{
+    (void)arg;
+    return process_read_file(path, CONF_LIST_FILE_MAX, to);
+}
+
 static struct err file_parse(struct house *house, struct arena *arena, struct conf *conf_r,
                              struct conf_trouble *trouble)
 {
     struct buf text = BUF_INIT(CONF_TEXT_MAX);
+    struct conf_reading how = {
+        .file = house->config, .folder = folder_of(house->config), .read = list_read};
     struct err e = process_read_file(house->config, CONF_TEXT_MAX, &text);
     if (!err_is(e))
-        e = conf_parse(buf_str(&text), house->config, folder_of(house->config), arena, conf_r,
-                       trouble);
+        e = conf_read(buf_str(&text), &how, arena, conf_r, trouble);
     buf_done(&text);
     return e;
 }
