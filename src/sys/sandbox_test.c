@@ -23,6 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sys/fake/tls_fixture.h"
 #include "sys/process.h"
 #include "sys/sandbox.h"
 #include "sys/sandbox_parts.h"
@@ -41,7 +42,7 @@ enum {
 struct outside {
     char folder[64], secret[80], config[80], inside[80];
     int folder_handle;
-    int listener, client, udp, shared, pair[2];
+    int listener, client, udp, shared, pair[2], connection[2];
     struct sockaddr_in address;
 };
 
@@ -349,6 +350,26 @@ static bool runs_a_loop(void)
     return true;
 }
 
+/* A server is made inside, too: certificates come over the bus. */
+static bool shakes_hands(void)
+{
+    struct house house;
+    struct session session;
+    struct client client;
+    struct client_settings settings = {.name = "mail.example.test"};
+    house_open(&house, world_real());
+    house_shows_key(&house, KEY_P256);
+    session_on(&session, &house, o.connection[0]);
+    client_open(&client, &settings, o.connection[1]);
+    bool done = client_shakes_hands(&client, &house) &&
+                client_says(&client, &house, STR("inside")) &&
+                str_eq(buf_str(&session.got), STR("inside"));
+    session_close(&session);
+    client_close(&client);
+    house_close(&house);
+    return done;
+}
+
 /* An index that is made, written, read, closed and opened again, by a name beneath its folder. */
 static bool keeps_an_index(void)
 {
@@ -469,6 +490,7 @@ tries[] = {
     {"maps what it was given", maps_what_it_was_given, {YES, YES, YES, YES}, {YES, YES, YES, YES}},
     {"digests", digests, {YES, YES, YES, YES}, {YES, YES, YES, YES}},
     {"runs a loop", runs_a_loop, {YES, YES, YES, YES}, {YES, YES, YES, YES}},
+    {"shakes hands in TLS", shakes_hands, {YES, YES, YES, YES}, {YES, YES, YES, YES}},
     {"keeps an index", keeps_an_index, {SKIP, YES, NO, NO}, {SKIP, YES, NO, NO}},
     {"writes its log", writes_its_log, {YES, YES, YES, YES}, {YES, YES, YES, YES}},
     {"aborts by itself", aborts_by_itself, {YES, YES, YES, YES}, {YES, YES, YES, YES}},
@@ -502,7 +524,9 @@ static int outside_open(void **state)
     if (bind(o.listener, (struct sockaddr *)&o.address, n) < 0 || listen(o.listener, 16) < 0 ||
         getsockname(o.listener, (struct sockaddr *)&o.address, &n) < 0)
         return -1;
-    return process_socket_pair(o.pair).code == ERR_NONE ? 0 : -1;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, o.connection) < 0)
+        return -1;
+    return process_socket_pair(o.pair).code == ERR_NONE ? fixture_open(state) : -1;
 }
 
 static int outside_close(void **state)
@@ -522,6 +546,9 @@ static int outside_close(void **state)
     close(o.shared);
     close(o.pair[0]);
     close(o.pair[1]);
+    close(o.connection[0]);
+    close(o.connection[1]);
+    fixture_close(state);
     return rmdir(o.folder);
 }
 

@@ -600,7 +600,9 @@ static bool session_begin(struct tls_session *session)
 {
     const struct tls_server *server = session->server;
     session->ssl = SSL_new(server->contexts[0]);
-    BIO *bio = session->ssl ? BIO_new(server->method) : NULL;
+    BIO *bio = NULL;
+    if (session->ssl && SSL_set_app_data(session->ssl, session) == 1)
+        bio = BIO_new(server->method);
     if (!bio) {
         SSL_free(session->ssl);
         session->ssl = NULL;
@@ -609,7 +611,6 @@ static bool session_begin(struct tls_session *session)
     BIO_set_data(bio, session);
     BIO_set_init(bio, 1);
     SSL_set_bio(session->ssl, bio, bio);
-    SSL_set_app_data(session->ssl, session);
     SSL_set_accept_state(session->ssl);
     if (server->key_count == 0)
         SSL_set_num_tickets(session->ssl, 0);

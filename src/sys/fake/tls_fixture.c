@@ -157,7 +157,9 @@ static struct err house_sign(void *arg, const struct tls_signing *what, unsigned
     house->signing--;
     if (house->refuses)
         return err_make(ERR_BUS_BROKEN);
+    struct fake_memory *charged = fake_memory_charge(NULL);
     must(really_sign(what, signature_r, length_r));
+    fake_memory_charge(charged);
     *length_r += house->signature_extra;
     ERR_raise(ERR_LIB_USER, 1);
     return err_none();
@@ -217,10 +219,13 @@ void house_shows_key(struct house *house, int key)
 
 void house_turns(struct house *house, int n)
 {
+    struct fake_memory *before = house->memory ? fake_memory_charge(house->memory) : NULL;
     for (int i = 0; i < n; i++) {
         house->world->ops->wait(house->world, &house->loop, 0);
         loop_turn(&house->loop);
     }
+    if (house->memory)
+        fake_memory_charge(before);
 }
 
 /* Sessions */
@@ -239,7 +244,9 @@ static void session_input(struct stream *stream)
     struct str pending = stream_pending(stream);
     if (session->keeps || pending.n == 0)
         return;
+    struct fake_memory *charged = fake_memory_charge(NULL);
     must(buf_put(&session->got, pending));
+    fake_memory_charge(charged);
     if (session->echoes)
         stream_put(stream, pending);
     stream_take(stream, pending.n);

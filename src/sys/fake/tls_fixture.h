@@ -46,6 +46,7 @@ struct house {
     size_t signature_extra; /* octets more than it signed */
     int signatures, signing;
     struct tls_signing last;
+    struct fake_memory *memory; /* charged while it turns; NULL: nobody's */
 };
 
 void house_open(struct house *house, struct world *world);
