@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "edge/edge.h"
+#include "edge/tls.h"
 
 struct edge_waiter {
     TAILQ_ENTRY(edge_waiter) link;
@@ -89,6 +90,12 @@ static void got(struct link *link, const struct msg *msg, int passed)
         edge->directory_changes++;
     else if (msg->kind == MSG_login_ended && msg->login_ended.handle)
         logged_out(edge, msg->login_ended.handle);
+    else if (msg->kind == MSG_identity)
+        edge_tls_identity(edge, &msg->identity);
+    else if (msg->kind == MSG_identities)
+        edge_tls_identities(edge, &msg->identities);
+    else if (msg->kind == MSG_ticket_keys)
+        edge_tls_ticket_keys(edge, &msg->ticket_keys);
     else if (passed >= 0)
         edge->world->ops->close(edge->world, passed);
 }
@@ -97,6 +104,7 @@ static void core_gone(struct edge *edge)
 {
     edge->core_up = false;
     edge->seen_count = 0;
+    edge_tls_core_gone(edge);
     if (edge->slabs)
         slabs_retire(edge->slabs);
     edge->slabs = NULL;

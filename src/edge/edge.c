@@ -4,6 +4,8 @@
  */
 #include "edge/edge.h"
 
+#include "edge/tls.h"
+
 static int client_order(const struct edge_client *a, const struct edge_client *b)
 {
     return strcmp(a->text, b->text);
@@ -14,6 +16,7 @@ RB_GENERATE_INTERNAL(edge_clients, edge_client, link, client_order, __attribute_
 void edge_configure(struct edge *edge, const struct conf *conf)
 {
     edge->conf = conf;
+    edge_tls_configure(edge);
 }
 
 struct err edge_open(struct edge *edge, struct loop *loop, struct fiber_pool *fibers,
@@ -40,7 +43,7 @@ struct err edge_open(struct edge *edge, struct loop *loop, struct fiber_pool *fi
     world_random(edge->world, key, sizeof key);
     edge->door = door_open(DOOR_MOST, key);
     edge->streams = stream_pool_open(loop, EDGE_READ_BUFFERS);
-    return err_make(edge->door && edge->streams ? ERR_NONE : ERR_NO_MEMORY);
+    return edge->door && edge->streams ? edge_tls_open(edge) : err_make(ERR_NO_MEMORY);
 }
 
 void edge_close(struct edge *edge)
@@ -50,6 +53,7 @@ void edge_close(struct edge *edge)
     must(TAILQ_EMPTY(&edge->tries_open) && TAILQ_EMPTY(&edge->proxied));
     task_cancel(edge->loop, &edge->seen_flush);
     edge_core_detach(edge);
+    edge_tls_close(edge);
     edge_tries_close(edge);
     edge_scratches_close(edge);
     if (edge->streams)

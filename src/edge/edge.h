@@ -38,6 +38,7 @@ enum {
 
 struct edge;
 struct edge_session;
+struct edge_tls;
 
 /* A client address that has sessions here. */
 struct edge_client {
@@ -192,6 +193,7 @@ struct edge {
     uint32_t refused_count;
 
     struct wait *stopping; /* edge_stop waits for the last session */
+    struct edge_tls *tls;  /* edge/tls.h */
     void *smtp;            /* edge/smtp's own (struct smtp_shared) */
 };
 

@@ -34,6 +34,8 @@ static void still_alone(struct timer *timer)
 static struct err prepare(struct role *role)
 {
     struct edge_role *own = role->arg;
+    if (!tls_prepare())
+        return err_make(ERR_NO_MEMORY);
     struct err e = edge_open(&own->edge, &role->loop, role->fibers, &role->log, own->kind->role,
                              role->instance, role->conf);
     if (err_is(e))

@@ -2,6 +2,7 @@
 from fault import Fault
 
 CERTIFICATE, SIGN = "src/trust/certificate.c", "src/trust/tls_sign.c"
+EDGE = "src/edge/tls.c"
 
 FAULTS = [
     # --- What is signed ---
@@ -38,4 +39,14 @@ FAULTS = [
     Fault("weak_rsa", "an RSA key of less than 2048 bits",
           "unit certificate",
           CERTIFICATE, "bits >= CERTIFICATE_RSA_LEAST &&", "bits >= CERTIFICATE_RSA_LEAST / 2 &&"),
+    # --- What an edge shows and names ---
+    Fault("edge_names_any_key", "a handshake from an old set names a key that core may not know, which cuts the link",
+          "unit edge_tls",
+          EDGE, "    if (!known || known->until <= edge->loop->now)\n", "    if (!known && edge->loop->now < 0)\n"),
+    Fault("edge_does_not_wait_for_the_set", "a handshake names a key before the new core told which it has",
+          "unit edge_tls",
+          EDGE, "    while (!err_is(e) && tls->told_by != edge->core_since) {", "    while (!err_is(e) && tls->told_by > edge->core_since) {"),
+    Fault("half_a_set_is_shown", "a set of certificates of which some did not come",
+          "unit edge_tls",
+          EDGE, "    else if (set->count != end->count)\n", "    else if (set->count > end->count)\n"),
 ]
