@@ -15,6 +15,7 @@
 #include "base/must.h"
 #include "core/delivery.h"
 #include "core/room.h"
+#include "core/submission.h"
 #include "core/upload.h"
 #include "format/message_id.h"
 
@@ -40,7 +41,9 @@ static struct err commit_check(const struct request *request, const struct trans
         asked->body_type > BODY_BINARYMIME ||
         asked->size + asked->served_extra > SERVED_TIMES * asked->size + SERVED_MORE)
         return err_detail(ERR_BUS_BROKEN, STR("a commit with impossible fields"));
-    if (asked->size > conf->smtp.message_size)
+    /* The header of a submission may have grown since the edge held it against the limit. */
+    uint64_t grown = transaction->login ? conf->smtp.header_size : 0;
+    if (asked->size > conf->smtp.message_size + grown)
         return err_make(ERR_MESSAGE_TOO_LARGE);
     if (asked->upload && (!slot || slot->dropped || slot->octets != asked->size))
         return err_detail(ERR_BUS_BROKEN, STR("a commit of no such upload"));
@@ -89,6 +92,8 @@ static void trace_accepted(struct delivery *delivery, const struct transaction *
     trace_text(event, TRACE_sender, transaction->reverse_path);
     trace_number(event, TRACE_size, asked->size);
     trace_text(event, TRACE_facts, asked->trace_facts);
+    if (transaction->login)
+        trace_text(event, TRACE_account, transaction->account_address);
     if (try.n)
         trace_text(event, TRACE_try, try);
 }
@@ -171,6 +176,18 @@ struct try_names {
     struct str tag, text;
 };
 
+/* What its account sent is kept with the message, or neither is. */
+static struct err sending_put(struct delivery *delivery, const struct transaction *transaction)
+{
+    const struct sender *sender = transaction->sends;
+    if (!sender)
+        return err_none();
+    if (!op_list_more(&delivery->ops, delivery->arena, SENDING_OPS))
+        return err_make(ERR_NO_MEMORY);
+    sending_ops(sender->account, &sender->sending, delivery->arena, &delivery->ops);
+    return err_none();
+}
+
 static struct err deliver(struct request *request, struct transaction *transaction,
                           struct upload_slot *slot, const struct msg_outcome *outcomes,
                           const struct try_names *names)
@@ -204,6 +221,8 @@ static struct err deliver(struct request *request, struct transaction *transacti
     e = message_put(request, transaction, slot, &delivery);
     if (!err_is(e))
         e = delivery_notices(&delivery);
+    if (!err_is(e))
+        e = sending_put(&delivery, transaction);
     return err_is(e) ? e
                      : delivery_commit(&delivery, &transaction->sender, addrs, count, names->tag);
 }
@@ -241,6 +260,8 @@ static struct err deliver_new(struct request *request, struct transaction *trans
     struct try_names names = {.tag = str_null(), .text = str_null()};
     struct err e = room_judge(transaction, request->msg.commit.size, committed->outcomes,
                               committed->outcomes_count);
+    if (!err_is(e))
+        e = submission_count(request, transaction);
     if (err_is(e))
         return e;
     *known_r = !any_refused(committed);
@@ -250,7 +271,9 @@ static struct err deliver_new(struct request *request, struct transaction *trans
         resent_try_print(token, key, text);
         names = (struct try_names){str_make(tag, sizeof(tag)), str_make(text, sizeof(text))};
     }
-    return deliver(request, transaction, slot, committed->outcomes, &names);
+    e = deliver(request, transaction, slot, committed->outcomes, &names);
+    submission_counted(request, transaction, !err_is(e));
+    return e;
 }
 
 /* C2, or C3 to C4. `key`: of the message; the caller's flight is around it. */
@@ -285,6 +308,8 @@ static struct err accept_message(struct request *request, struct transaction *tr
     struct resent *resent = request->peer->core->resent;
     struct err e = commit_check(request, transaction, slot);
     struct resent_key key;
+    if (!err_is(e))
+        e = submission_judge(request, transaction);
     if (!err_is(e))
         e = key_make(request, transaction, &key);
     if (err_is(e))
@@ -365,6 +390,8 @@ void serve_commit(struct request *request)
     if (transaction)
         transaction_release(transaction);
     answer.committed.error = (uint16_t)err_told(e).code;
+    if (e.code == ERR_SENDER_NOT_OWNED)
+        answer.committed.text = e.detail;
     answer.committed.next = err_is(e) ? 0 : peer_id_give(peer);
     request_answer(request, &answer);
     if (e.code == ERR_BUS_BROKEN)

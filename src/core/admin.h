@@ -23,6 +23,7 @@ enum {
 };
 
 struct audit;
+struct senders;
 
 struct admin {
     struct loop *loop;
@@ -33,9 +34,10 @@ struct admin {
     struct arena *arena; /* the command's own */
     struct str input;    /* a file's text, a password; empty where none came */
     bool json;
-    bool serving;        /* in core: the server is up */
-    struct audit *audit; /* where commands are recorded; NULL: nowhere */
-    uint32_t operator;   /* user id of who gave the command */
+    bool serving;            /* in core: the server is up */
+    struct senders *senders; /* core's; NULL: the server is down */
+    struct audit *audit;     /* where commands are recorded; NULL: nowhere */
+    uint32_t operator;       /* user id of who gave the command */
     void (*out)(void *arg, struct str text, bool to_stderr);
     void *arg;
 };

@@ -1,8 +1,9 @@
 /*
- * account add|set|password|show|list|remove, mailbox list. What accounts log in with is in
+ * account add|set|password|show|list|remove|hold|release, mailbox list. What accounts log in with is in
  * admin_password.c and admin_access.c.
  */
 #include "core/admin_command.h"
+#include "core/sending.h"
 #include "store/mailbox.h"
 
 /* --- Commands --- */
@@ -175,15 +176,30 @@ int admin_account(struct admin_call *call, struct addr *addr_r, struct account *
                                                           account_r));
 }
 
+static void sending_put(json_t *object, struct sending *sending, int64_t now)
+{
+    sending_move(sending, now);
+    json_put_number(object, "sent_last_day", sending_last_day(sending, now));
+    json_put_number(object, "sent_a_day", sending_habit(sending));
+    json_put_flag(object, "held", sending->held != 0);
+    if (!sending->held)
+        return;
+    json_put_time(object, "held_since", sending->held);
+    json_put_text(object, "held_why", sending_why(sending));
+}
+
 int admin_account_show(struct admin_call *call)
 {
     struct admin *admin = call->admin;
     struct addr addr;
     struct account account;
     struct usage usage;
+    struct sending sending;
     int code = admin_account(call, &addr, &account);
     if (!code)
         code = admin_fail(call, mailbox_usage(admin->engine, account.id, admin->arena, &usage));
+    if (!code)
+        code = admin_fail(call, sending_read(admin->engine, account.id, admin->arena, &sending));
     if (code)
         return code;
     json_t *object = account_object(call, &account);
@@ -198,7 +214,38 @@ int admin_account_show(struct admin_call *call)
         json_decref(object);
         return code;
     }
+    sending_put(object, &sending, world_wall(admin->loop->world));
     return admin_show(call, object);
+}
+
+static int hold(struct admin_call *call, struct str why, const char *done)
+{
+    struct admin *admin = call->admin;
+    struct addr addr;
+    struct account account;
+    struct senders offline;
+    int code = admin_account(call, &addr, &account);
+    if (code)
+        return code;
+    if (!admin->senders)
+        senders_init(&offline, admin->engine, admin->loop->world);
+    struct err e =
+        senders_hold(admin->senders ? admin->senders : &offline, account.id, why, admin->arena);
+    if (!admin->senders)
+        senders_done(&offline);
+    code = admin_fail(call, e);
+    return code ? code : admin_done(call, done, "account", account.address);
+}
+
+int admin_account_hold(struct admin_call *call)
+{
+    struct str why = admin_value(call, "--why");
+    return hold(call, why.n ? why : STR("by an operator"), "held");
+}
+
+int admin_account_release(struct admin_call *call)
+{
+    return hold(call, str_null(), "released");
 }
 
 static json_t *account_of(struct admin_call *call, const struct name *name)

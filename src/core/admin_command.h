@@ -144,6 +144,8 @@ int admin_account_show(struct admin_call *call);
 int admin_account_list(struct admin_call *call);
 int admin_account_remove(struct admin_call *call);
 int admin_account_password(struct admin_call *call);
+int admin_account_hold(struct admin_call *call);
+int admin_account_release(struct admin_call *call);
 int admin_mailbox_list(struct admin_call *call);
 
 int admin_app_password_add(struct admin_call *call);

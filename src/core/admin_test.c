@@ -120,6 +120,22 @@ static void village(struct given *given)
     given->input = str_null();
 }
 
+static void sending_is_held_and_released(void **state)
+{
+    struct given *given = *state;
+    village(given);
+    assert_true(str_find(answer(given, "account show bob@example.test"), STR("held")) < 0);
+    assert_str(answer(given, "account hold bob@example.test --why odd"),
+               STR("held account bob@example.test\n"));
+    assert_true(str_find(answer(given, "account show bob@example.test"),
+                         STR("\nheld_why         odd\n")) > 0);
+    assert_true(str_find(answer(given, "account show alice@example.test"), STR("held")) < 0);
+    assert_str(answer(given, "account release bob@example.test"),
+               STR("released account bob@example.test\n"));
+    assert_true(str_find(answer(given, "account show bob@example.test"), STR("held")) < 0);
+    assert_int_equal(typed(given, "account hold eve@example.test"), 67);
+}
+
 static void accounts_come_and_go(void **state)
 {
     struct given *given = *state;
@@ -759,6 +775,7 @@ static void access_speaks_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        WITH_STORE(sending_is_held_and_released),
         WITH_STORE(accounts_come_and_go),
         WITH_STORE(passwords_are_kept_or_made_up),
         WITH_STORE(a_domain_may_end_in_the_dot_of_the_root),

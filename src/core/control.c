@@ -152,6 +152,7 @@ void serve_admin(struct request *request)
                               .json = asked->json,
                               .serving = true,
                               .audit = &core->audit,
+                              .senders = &core->senders,
                               .operator= peer->instance,
                               .out = command_out,
                               .arg = request};

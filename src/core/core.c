@@ -165,6 +165,7 @@ struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fi
     spares_init(&core->spares, SPARES_MOST);
     TAILQ_INIT(&core->spare_requests);
     LIST_INIT(&core->spare_transactions);
+    senders_init(&core->senders, engine, core->world);
     struct directory_settings none = {.plus = '\0'};
     directory_init(&core->directory, engine, core->world, &none);
     core->directory.loop = core->loop;
@@ -217,6 +218,7 @@ void core_close(struct core *core)
         free(request);
     }
     transactions_spare_free(core);
+    senders_done(&core->senders);
     spares_done(&core->spares);
     core->magic = 0;
 }

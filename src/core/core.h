@@ -6,6 +6,7 @@
  *   peer.c       one link to an edge or a command: what it may name, and the table of what is asked
  *   envelope.c   resolve, verify: who are these recipients
  *   accept.c     commit: a message becomes durable in its mailboxes
+ *   submission.c, sending.c   mail from users: as whom, and how much
  *   upload.c     bodies above 256 KB
  *   resent.c     clients whose connection broke after our 250
  *   login.c      who is this: the order of an attempt; login_*.c its mechanisms, guard.c who
@@ -26,6 +27,7 @@
 #include "core/audit.h"
 #include "core/login_desk.h"
 #include "core/resent.h"
+#include "core/sending.h"
 #include "store/directory.h"
 #include "store/engine.h"
 #include "sys/fiber.h"
@@ -58,6 +60,7 @@ struct core {
     struct lane hashes; /* password hashes: one thread a processor */
     struct login_desk desk;
     struct resent *resent;
+    struct senders senders;
     struct audit audit;
     int64_t audit_logged;    /* mono: when its head last went into the log */
     LIST_HEAD(, peer) peers; /* whose link is open */

@@ -58,6 +58,18 @@ struct err delivery_put(struct delivery *delivery, struct message_head *head, ui
  * ERR_NO_MEMORY. */
 struct err delivery_room_for_notices(struct delivery *delivery, size_t count);
 
+/* --- Messages of our own (notice.c) ---------------------------------------------------------- */
+
+/* The header of one, its empty line included. */
+void delivery_notice_begin(struct delivery *delivery, struct str to, struct str subject,
+                           struct buf *text);
+/* The mailboxes behind an address that can take one; may yield. */
+struct err delivery_notice_copies(struct delivery *delivery, const struct addr *addr,
+                                  struct copy **copies_r, size_t *count_r);
+/* Adds one, whole, from the null path. `message` lives until the commit is done. */
+struct err delivery_text_put(struct delivery *delivery, struct str message,
+                             const struct copy *copies, size_t count);
+
 /* One notice for each list whose members were left out for their quota, to the list's owner. May
  * yield. */
 struct err delivery_notices(struct delivery *delivery);

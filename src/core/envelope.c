@@ -7,6 +7,7 @@
 #include "core/transaction.h"
 
 #include "base/must.h"
+#include "core/submission.h"
 
 enum {
     /* Of one answer: a packet must hold it, whatever strangers ask (BUS_PACKET_MAX). */
@@ -221,6 +222,8 @@ static void resolve_one(struct core *core, struct transaction *transaction,
         refuse(answer, e);
         if (e.code == ERR_MAILBOX_MOVED)
             answer->text = resolved.moved_to;
+        if (e.code == ERR_RELAY_DENIED && transaction->login)
+            answer->text = STR("this server does not send to other servers yet");
         return;
     }
     answer->error = ERR_NONE;
@@ -233,7 +236,15 @@ static void resolve_all(struct core *core, struct transaction *transaction,
                         const struct msg_resolve *asked, struct msg_answer *answers)
 {
     size_t texts = 0;
+    uint64_t left;
+    struct err e = submission_left(transaction, &left);
     for (size_t i = 0; i < asked->recipients_count; i++) {
+        if (!err_is(e) && transaction->recipient_count >= left)
+            e = err_make(ERR_SENDING_LIMIT);
+        if (err_is(e)) {
+            refuse(&answers[i], e);
+            continue;
+        }
         resolve_one(core, transaction, asked, asked->recipients[i].text, &answers[i]);
         texts += answers[i].text.n;
         if (texts > ANSWER_TEXTS)
@@ -261,6 +272,12 @@ void serve_resolve(struct request *request)
     struct err e = err_none();
     if (!transaction)
         e = transaction_begin(peer, asked, core_message_id(peer->core), &transaction);
+    if (!err_is(e))
+        e = submission_enter(peer, asked->login, transaction);
+    if (e.code == ERR_BUS_BROKEN) {
+        peer_cut(peer, e);
+        return;
+    }
     if (!err_is(e) && peer->transaction_octets > PEER_TRANSACTION_OCTETS)
         e = err_make(ERR_OVER_LIMIT);
     if (err_is(e)) {
@@ -336,8 +353,8 @@ struct err transaction_of_addresses(struct request *request, struct transaction 
     struct msg_recipient *tokens = arena_take_array(&request->arena, count, sizeof(*tokens));
     if (!answers || !tokens)
         return err_make(ERR_NO_MEMORY);
-    if (commit->recipients_count > 0 || asked.transmission >= TRANSMISSION_COUNT ||
-        transaction_find(peer, asked.transaction))
+    if (peer->role != ROLE_MX || commit->recipients_count > 0 ||
+        asked.transmission >= TRANSMISSION_COUNT || transaction_find(peer, asked.transaction))
         return err_detail(ERR_BUS_BROKEN, STR("addresses where there are tokens"));
     if (!id_take(peer, commit->message))
         return err_make(ERR_NOT_FOUND);

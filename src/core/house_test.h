@@ -16,7 +16,7 @@ enum {
 static struct house house;
 static struct edge_end *mx, *box;
 
-static int house_up(void **state)
+static inline int house_up(void **state)
 {
     (void)state;
     house_open(&house, HOUSE_SETTINGS, 1);

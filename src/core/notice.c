@@ -1,7 +1,7 @@
 /*
- * Notices to list owners: a member whose mailbox is full refuses nobody else's copy; the owner of
- * the list is told instead, in the same commit. From the null path, so that no notice can cause
- * another one.
+ * Messages of our own, and the first kind of them: notices to list owners. A member whose mailbox
+ * is full refuses nobody else's copy; the owner of the list is told instead, in the same commit.
+ * From the null path, so that no notice can cause another one.
  */
 #include "core/delivery.h"
 
@@ -12,6 +12,7 @@
 
 enum {
     NOTICE_OCTETS = 64 * 1024,
+    SUBJECT_MAX = 512,
     NOTICE_MEMBERS = 100, /* named in one notice; the others are counted */
 };
 
@@ -20,21 +21,29 @@ static bool same_list(const struct copy *a, const struct copy *b)
     return str_eq(a->list, b->list);
 }
 
-static void header_print(struct delivery *delivery, const struct copy *first, struct str hostname,
-                         struct buf *to)
+void delivery_notice_begin(struct delivery *delivery, struct str to, struct str subject,
+                           struct buf *text)
 {
     char id[MESSAGE_ID_TEXT];
+    struct str hostname = delivery->core->conf->server.hostname;
     message_id_print(delivery->message, id);
-    buf_printf(to, "From: Mail Delivery System <postmaster@%.*s>\r\n", STR_FMT(hostname));
-    buf_printf(to, "To: <%.*s>\r\n", STR_FMT(first->list_owner));
-    buf_printf(to, "Subject: Your list %.*s: a member's mailbox is full\r\n", STR_FMT(first->list));
-    buf_put(to, STR("Date: "));
-    date_print(to, delivery->now / US_PER_SECOND, 0);
-    buf_printf(to, "\r\nMessage-ID: <%.*s.notice%zu@%.*s>\r\n", MESSAGE_ID_TEXT, id,
+    buf_printf(text, "From: Mail Delivery System <postmaster@%.*s>\r\n", STR_FMT(hostname));
+    buf_printf(text, "To: <%.*s>\r\n", STR_FMT(to));
+    buf_printf(text, "Subject: %.*s\r\n", STR_FMT(subject));
+    buf_put(text, STR("Date: "));
+    date_print(text, delivery->now / US_PER_SECOND, 0);
+    buf_printf(text, "\r\nMessage-ID: <%.*s.notice%zu@%.*s>\r\n", MESSAGE_ID_TEXT, id,
                delivery->blob_count, STR_FMT(hostname));
-    buf_put(to, STR("Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"
-                    "Content-Type: text/plain; charset=UTF-8\r\n"
-                    "Content-Transfer-Encoding: 8bit\r\n\r\n"));
+    buf_put(text, STR("Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"
+                      "Content-Type: text/plain; charset=UTF-8\r\n"
+                      "Content-Transfer-Encoding: 8bit\r\n\r\n"));
+}
+
+static void header_print(struct delivery *delivery, const struct copy *first, struct buf *to)
+{
+    struct buf subject = buf_in(delivery->arena, SUBJECT_MAX);
+    buf_printf(&subject, "Your list %.*s: a member's mailbox is full", STR_FMT(first->list));
+    delivery_notice_begin(delivery, first->list_owner, buf_built(&subject), to);
 }
 
 static void body_print(struct delivery *delivery, size_t from, struct buf *to)
@@ -78,18 +87,11 @@ static struct err summary_of(struct delivery *delivery, struct str message, stru
     return e;
 }
 
-static struct err notice_put(struct delivery *delivery, size_t from, const struct copy *copies,
-                             size_t count)
+struct err delivery_text_put(struct delivery *delivery, struct str message,
+                             const struct copy *copies, size_t count)
 {
-    struct core *core = delivery->core;
-    const struct copy *first = &delivery->left_out[from];
-    struct buf text = BUF_INIT(NOTICE_OCTETS);
-    header_print(delivery, first, core->conf->server.hostname, &text);
-    body_print(delivery, from, &text);
-    struct str message = buf_copy(&text, delivery->arena);
-    buf_done(&text);
     struct iovec *body = arena_new(delivery->arena, struct iovec);
-    if (!message.p || !body)
+    if (!body)
         return err_make(ERR_NO_MEMORY);
     union {
         const char *from;
@@ -100,26 +102,37 @@ static struct err notice_put(struct delivery *delivery, size_t from, const struc
     struct err e = summary_of(delivery, message, &head.summary);
     if (err_is(e))
         return e;
+    struct blob_put put = {
+        .blob = engine_blob_new(delivery->core->engine), .body = body, .body_parts = 1};
+    return delivery_put(delivery, &head, message.n, put, copies, count);
+}
+
+static struct err notice_put(struct delivery *delivery, size_t from, const struct copy *copies,
+                             size_t count)
+{
+    const struct copy *first = &delivery->left_out[from];
+    struct buf text = BUF_INIT(NOTICE_OCTETS);
+    header_print(delivery, first, &text);
+    body_print(delivery, from, &text);
+    struct str message = buf_copy(&text, delivery->arena);
+    buf_done(&text);
+    if (!message.p)
+        return err_make(ERR_NO_MEMORY);
     struct trace_event *event = delivery_event(delivery, TRACED_quota_notice);
     trace_text(event, TRACE_owner, first->list_owner);
     trace_text(event, TRACE_address, first->address);
     trace_text(event, TRACE_list, first->list);
     trace_number(event, TRACE_quota, first->quota);
-    struct blob_put put = {.blob = engine_blob_new(core->engine), .body = body, .body_parts = 1};
-    return delivery_put(delivery, &head, message.n, put, copies, count);
+    return delivery_text_put(delivery, message, copies, count);
 }
 
-/* The owner's mailboxes that can take it; a full owner is not told, the trace has it anyway. */
-static struct err owner_copies(struct delivery *delivery, struct str owner, struct copy **copies_r,
-                               size_t *count_r)
+struct err delivery_notice_copies(struct delivery *delivery, const struct addr *addr,
+                                  struct copy **copies_r, size_t *count_r)
 {
-    struct addr addr;
     struct resolved resolved;
     *count_r = 0;
-    struct err e = addr_parse(owner, delivery->arena, &addr);
-    if (!err_is(e))
-        e = directory_resolve(&delivery->core->directory, &addr, NOTICE_OCTETS, str_null(),
-                              delivery->arena, &resolved);
+    struct err e = directory_resolve(&delivery->core->directory, addr, NOTICE_OCTETS, str_null(),
+                                     delivery->arena, &resolved);
     if (err_is(e))
         return e;
     *copies_r = resolved.copies;
@@ -127,6 +140,15 @@ static struct err owner_copies(struct delivery *delivery, struct str owner, stru
         if (!resolved.copies[i].disabled && !resolved.copies[i].over_quota)
             resolved.copies[(*count_r)++] = resolved.copies[i];
     return err_none();
+}
+
+/* A full owner is not told, the trace has it anyway. */
+static struct err owner_copies(struct delivery *delivery, struct str owner, struct copy **copies_r,
+                               size_t *count_r)
+{
+    struct addr addr;
+    struct err e = addr_parse(owner, delivery->arena, &addr);
+    return err_is(e) ? e : delivery_notice_copies(delivery, &addr, copies_r, count_r);
 }
 
 static bool told_already(const struct delivery *delivery, size_t at)

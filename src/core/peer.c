@@ -193,6 +193,7 @@ static struct err pool_make(struct peer *peer, const struct msg *hello)
 static void (*const serves[MSG_COUNT])(struct request *) = {
     [MSG_resolve] = serve_resolve,
     [MSG_forget] = serve_forget,
+    [MSG_sender] = serve_sender,
     [MSG_verify] = serve_verify,
     [MSG_refused] = serve_refused,
     [MSG_upload_open] = serve_upload_open,

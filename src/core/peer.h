@@ -97,6 +97,7 @@ struct str peer_slabs_copy(const struct peer *peer, const struct msg_slab *slabs
 /* What a peer may ask; each runs on a fiber and answers itself. */
 void serve_resolve(struct request *);
 void serve_forget(struct request *);
+void serve_sender(struct request *);
 void serve_verify(struct request *);
 void serve_refused(struct request *);
 void serve_upload_open(struct request *);

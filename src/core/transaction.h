@@ -10,6 +10,8 @@
 #include "format/transmission.h"
 #include "store/directory.h"
 
+struct sender;
+
 struct accepted_recipient {
     struct addr addr; /* as the client named it */
     struct str text;  /* addr_print form */
@@ -30,6 +32,11 @@ struct transaction {
     enum transmission transmission;
     struct str client, helo, reverse_path;
     struct addr sender;
+    uint64_t login; /* a submission (core/submission.h): by whom; else 0 */
+    uint64_t account;
+    struct str account_address;
+    struct sender *sends; /* while its COMMIT is counted */
+    int64_t counted_at;
     struct accepted_recipient *recipients; /* token t is recipients[t - 1] */
     size_t recipient_count, recipient_room;
     struct arena arena; /* all of the above */

@@ -5,6 +5,7 @@
  * Partition ACCOUNT/account
  *   'm' name -> {format, mailbox id, uid_validity, created}
  *   'u'      -> usage {octets, messages} (OP_ADD)
+ *   's'      -> what the account sent (sending.h)
  * Partition MAILBOX/mailbox
  *   'h'      -> {format, account, name}: here as long as the mailbox is
  *   'e' uid  -> hot record (OP_APPEND), at most MAILBOX_RECORD_MAX octets

@@ -120,8 +120,8 @@ FAULTS = [
           '[ROW_RESENT_FROM] = {STR_INIT("Resent-From"), RULE_COMPLETE,'),
     Fault("first_line_folds_into_ours", "M10: a header that begins with a fold becomes part of the field we add",
           "unit submission",
-          SUBMISSION, "(folded ? SUMMARY_FROM_AMBIGUOUS : 0)", "0"),
+          SUBMISSION, "(folded ? SUMMARY_FROM_AMBIGUOUS : 0)", "(folded ? 0u : 0u)"),
     Fault("open_quote_is_a_local_part", "completed again each time: its quote never ends",
           "unit submission",
-          HEADER, "        if (quoted && !quote_ends(words))\n            return str_null();\n", ""),
+          HEADER, "        if (quoted && !quote_ends(words))", "        if (quoted && !words.p && !quote_ends(words))"),
 ]

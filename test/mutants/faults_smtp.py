@@ -192,7 +192,7 @@ FAULTS = [
           "src/edge/smtp/commit.c", "smtp_is_submission(s) && !smtp_conf(s)->submission.show_client", "false"),
     Fault("held_header_without_a_limit", "a header of a user fills the parked memory and beyond",
           "unit smtp_submission",
-          "src/edge/smtp/body.c", "held > SMTP_PARKED_MAX || held > body->submitted->facts.most", "held > SMTP_PARKED_MAX"),
+          "src/edge/smtp/body.c", "held > SMTP_PARKED_MAX || held > body->submitted->facts.most", "held > body->submitted->facts.most"),
     Fault("body_behind_the_header_is_lost", "octets that came with the end of the header",
           "unit smtp_submission",
           "src/edge/smtp/body.c", "put_right(body, str_from_index(run, header.n))", "put_right(body, str_null())"),
