@@ -1,6 +1,6 @@
 /*
- * account add|set|password|show|list|remove|hold|release, mailbox list. What accounts log in with is in
- * admin_password.c and admin_access.c.
+ * account add|set|password|show|list|remove|hold|release, mailbox list. What accounts log in with
+ * is in admin_password.c and admin_access.c.
  */
 #include "core/admin_command.h"
 #include "core/sending.h"

@@ -7,11 +7,7 @@
 
 #include "core/login.h"
 
-static bool is_for_submission(const struct login *login)
-{
-    return login->protocol == LISTEN_SUBMISSION || login->protocol == LISTEN_SUBMISSIONS;
-}
-
+/* A sub edge has no log-ins but for submission (core/login.c). */
 static struct err login_of(struct peer *peer, uint64_t handle, struct login **login_r)
 {
     *login_r = NULL;
@@ -21,11 +17,7 @@ static struct err login_of(struct peer *peer, uint64_t handle, struct login **lo
     if (!handle)
         return err_detail(ERR_BUS_BROKEN, STR("a submission of nobody"));
     *login_r = login_find(peer, handle);
-    if (!*login_r)
-        return err_make(ERR_LOGIN_NEEDED);
-    if (!is_for_submission(*login_r))
-        return err_detail(ERR_BUS_BROKEN, STR("a submission by a log-in for something else"));
-    return err_none();
+    return err_make(*login_r ? ERR_NONE : ERR_LOGIN_NEEDED);
 }
 
 struct err submission_enter(struct peer *peer, uint64_t handle, struct transaction *transaction)

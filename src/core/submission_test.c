@@ -16,16 +16,20 @@
 static struct edge_end *sub;
 static uint64_t alice, tries, transactions;
 
+static struct msg login_of(const char *user, enum listen_protocol protocol)
+{
+    return (struct msg){.kind = MSG_login,
+                        .login = {.protocol = (uint8_t)protocol,
+                                  .encrypted = 1,
+                                  .client = STR("192.0.2.7"),
+                                  .user = str_from(user),
+                                  .password = STR("secret")}};
+}
+
 static uint64_t log_in(struct edge_end *edge, const char *user, enum listen_protocol protocol)
 {
     struct msg answer;
-    struct msg question = {.kind = MSG_login,
-                           .login = {.protocol = (uint8_t)protocol,
-                                     .encrypted = 1,
-                                     .client = STR("192.0.2.7"),
-                                     .user = str_from(user),
-                                     .password = STR("secret")}};
-    assert_false(err_is(house_ask(edge, question, &answer)));
+    assert_false(err_is(house_ask(edge, login_of(user, protocol), &answer)));
     assert_int_equal(answer.logged_in.error, ERR_NONE);
     return answer.logged_in.handle;
 }
@@ -151,6 +155,7 @@ static void nobody_sends_without_a_log_in(void **state)
     letter.login = 0;
     cut_by(sub, resolve_of(&letter, 1));
     cut_by(sub, (struct msg){.kind = MSG_sender, .sender = {.login = 0}});
+    cut_by(sub, login_of("alice@example.test", LISTEN_POP3));
 }
 
 static void a_log_in_is_its_link_s_and_ends(void **state)
