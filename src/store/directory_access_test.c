@@ -605,6 +605,7 @@ static void what_was_granted_is_exact(void **state)
     assert_false(may_send(given, BOB, STR("alice+x@example.test")));
     assert_false(may_send(given, BOB, STR("lice@example.test")));
     assert_true(may_send(given, BOB, STR("any@ELSE.test")));
+    assert_false(may_send(given, BOB, STR("@else.test")));
     assert_false(may_send(given, BOB, STR("any@sub.else.test")));
     assert_false(may_send(given, BOB, STR("any@lse.test")));
     assert_false(may_send(given, BOB, STR("carol@shop.test")));
