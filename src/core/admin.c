@@ -267,6 +267,7 @@ static const struct admin_command COMMANDS[] = {
      0,
      {{"--since", true}, {"--until", true}},
      admin_audit_export},
+    {"tls", "show", "", "the certificates that the server shows", 0, 0, {{0}}, admin_tls_show},
     {"status", "", "", "the store in figures", 0, 0, {{0}}, admin_status},
     {"fsck",
      "",

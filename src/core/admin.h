@@ -23,6 +23,7 @@ enum {
 };
 
 struct audit;
+struct keys;
 struct senders;
 
 struct admin {
@@ -31,8 +32,9 @@ struct admin {
     struct directory *directory;
     struct lane *hashes; /* for passwords */
     const struct conf *conf;
-    struct arena *arena; /* the command's own */
-    struct str input;    /* a file's text, a password; empty where none came */
+    const struct keys *keys; /* NULL: not serving */
+    struct arena *arena;     /* the command's own */
+    struct str input;        /* a file's text, a password; empty where none came */
     bool json;
     bool serving;            /* in core: the server is up */
     struct senders *senders; /* core's; NULL: the server is down */

@@ -182,7 +182,10 @@ int admin_trace(struct admin_call *call);
 int admin_audit_verify(struct admin_call *call);
 int admin_audit_list(struct admin_call *call);
 int admin_audit_export(struct admin_call *call);
+int admin_tls_show(struct admin_call *call);
 int admin_status(struct admin_call *call);
+/* A line for each certificate, for status. */
+void admin_put_certificates(struct admin_call *call, json_t *object);
 int admin_fsck(struct admin_call *call);
 
 /*

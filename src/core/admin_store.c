@@ -240,6 +240,7 @@ int admin_status(struct admin_call *call)
                   : status.full      ? STR("full")
                                      : STR("good"));
     json_put_text(object, "why", str_from(status.why));
+    admin_put_certificates(call, object);
     store_put(object, &status);
     int code = admin_show(call, object);
     return code || !status.damaged ? code : ADMIN_DISK;

@@ -147,6 +147,7 @@ void serve_admin(struct request *request)
                               .directory = &core->directory,
                               .hashes = &core->hashes,
                               .conf = core->conf,
+                              .keys = core->keys,
                               .arena = &arena,
                               .input = input,
                               .json = asked->json,

@@ -9,9 +9,12 @@
  *   submission.c, sending.c   mail from users: as whom, and how much
  *   upload.c     bodies above 256 KB
  *   resent.c     clients whose connection broke after our 250
- *   login.c      who is this: the order of an attempt; login_*.c its mechanisms, guard.c who
- * guesses mailbox.c, fetch.c   what a mailbox session asks audit.c      what was decided, for the
- * record admin.c      the operator's commands; control.c: their socket
+ *   login.c      who is this: the order of an attempt; login_*.c its mechanisms
+ *   guard.c      who guesses
+ *   mailbox.c, fetch.c   what a mailbox session asks
+ *   keys.c       private keys: certificates for the edges, signatures of handshakes
+ *   audit.c      what was decided, for the record
+ *   admin.c      the operator's commands; control.c: their socket
  *
  * One loop, one thread; the engine's and the password lane's threads run jobs only.
  */
@@ -42,6 +45,7 @@ enum {
     TRANSACTIONS_KEPT = 256,     /* the same */
 };
 
+struct keys;
 struct peer;
 struct request;
 
@@ -57,6 +61,7 @@ struct core {
     struct engine *engine;
     struct directory directory;
     struct partition_watch directory_watch;
+    struct keys *keys;  /* of TLS; NULL: none */
     struct lane hashes; /* password hashes: one thread a processor */
     struct login_desk desk;
     struct resent *resent;

@@ -5,6 +5,7 @@
 
 #include "base/must.h"
 #include "core/control.h"
+#include "core/keys.h"
 #include "core/peer.h"
 #include "core/store_open.h"
 #include "role/role.h"
@@ -15,6 +16,7 @@ static const char core_user[] = "veredus-core";
 
 struct core_role {
     struct core core;
+    struct keys *keys;
     struct resent *resent;
     struct engine *engine;
     struct control control;
@@ -73,6 +75,8 @@ static struct err core_begin(struct role *role)
     if (e.code == ERR_STORE_DAMAGED) /* met on the way: now every page is looked at */
         e = core_try(role, STORE_LOOK_ALL);
     if (!err_is(e))
+        e = keys_begin(own->keys, &own->core);
+    if (!err_is(e))
         e = control_open(&own->control, &own->core, own->control_handle);
     return e;
 }
@@ -82,6 +86,13 @@ static void core_configured(struct role *role, const struct conf *conf)
     struct core_role *own = role->arg;
     core_configure(&own->core, conf);
     local_set_least_free(own->core.engine, conf->store.least_free);
+}
+
+static struct err core_told(struct role *role, const struct msg *msg)
+{
+    struct core_role *own = role->arg;
+    return msg->kind == MSG_certificate_files ? keys_take(own->keys, &msg->certificate_files)
+                                              : err_none();
 }
 
 static void core_peer(struct role *role, enum bus_role peer, uint32_t instance, int handle)
@@ -99,6 +110,8 @@ static void core_stop(struct role *role)
     struct core_role *own = role->arg;
     control_close(&own->control);
     core_close(&own->core);
+    keys_end(own->keys);
+    keys_free(own->keys);
     engine_close(own->engine);
     resent_free(own->resent);
 }
@@ -114,10 +127,13 @@ int core_main(void)
         .begin = core_begin,
         .configure = core_configured,
         .peer = core_peer,
+        .told = core_told,
         .stop = core_stop,
     };
     struct core_role *own = calloc(1, sizeof(*own));
     must(own);
+    own->keys = keys_new();
+    must(own->keys);
     int code = role_run(&table, own);
     free(own);
     return code;

@@ -21,6 +21,7 @@ enum {
     HOUSE_EDGES = 4,
     HOUSE_ARENA = 64 << 20,
     HOUSE_SEGMENT = 8 << 20,
+    HOUSE_IDENTITIES = 8,
 };
 
 struct edge_end {
@@ -34,6 +35,13 @@ struct edge_end {
     size_t kept;    /* ends of tries that core told to be durable */
     size_t changes; /* of the directory that core told */
     size_t pulses;  /* signs of life of a command */
+    struct {
+        uint32_t keys[HOUSE_IDENTITIES];
+        char names[HOUSE_IDENTITIES][64]; /* the first of each */
+        size_t coming, count, sets;
+    } identities;                 /* of the set that was told last */
+    unsigned char tickets[3][80]; /* name, aes, mac */
+    size_t ticket_count, ticket_tells;
     bool up, ended;
 };
 
@@ -179,6 +187,42 @@ static inline void house_open(struct house *house, const char *conf, uint64_t se
 
 /* --- Edges --- */
 
+static inline void edge_end_identity(struct edge_end *edge, const struct msg_identity *identity)
+{
+    size_t at = edge->identities.coming++;
+    assert_true(at < HOUSE_IDENTITIES && identity->chain_count > 0);
+    edge->identities.keys[at] = identity->key;
+    if (identity->names_count)
+        memcpy(edge->identities.names[at], identity->names[0].text.p, identity->names[0].text.n);
+    edge->identities.names[at][identity->names_count ? identity->names[0].text.n : 0] = '\0';
+    assert_true(identity->standard == (at == 0));
+}
+
+/* True: it was about TLS. */
+static inline bool edge_end_tls(struct edge_end *edge, const struct msg *msg)
+{
+    const struct msg_ticket_keys *tickets = &msg->ticket_keys;
+    if (msg->kind == MSG_identity) {
+        edge_end_identity(edge, &msg->identity);
+    } else if (msg->kind == MSG_identities) {
+        assert_int_equal(msg->identities.count, edge->identities.coming);
+        edge->identities.count = edge->identities.coming;
+        edge->identities.coming = 0;
+        edge->identities.sets++;
+    } else if (msg->kind == MSG_ticket_keys) {
+        for (size_t i = 0; i < tickets->keys_count; i++) {
+            memcpy(edge->tickets[i], tickets->keys[i].name.p, 16);
+            memcpy(edge->tickets[i] + 16, tickets->keys[i].aes.p, 32);
+            memcpy(edge->tickets[i] + 48, tickets->keys[i].mac.p, 32);
+        }
+        edge->ticket_count = tickets->keys_count;
+        edge->ticket_tells++;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static inline void edge_end_got(struct link *link, const struct msg *msg, int passed)
 {
     struct edge_end *edge = link->arg;
@@ -195,6 +239,8 @@ static inline void edge_end_got(struct link *link, const struct msg *msg, int pa
         edge->changes++;
         return;
     }
+    if (edge_end_tls(edge, msg))
+        return;
     assert_int_equal(msg->kind, MSG_welcome);
     edge->slabs = world->ops->shm_map(world, passed, (size_t)CORE_SLABS * SLAB_SIZE);
     assert_non_null(edge->slabs);

@@ -396,13 +396,10 @@ static void tell_all(struct keys *keys, struct err (*tell)(const struct keys *, 
     }
 }
 
-void keys_tell(struct keys *keys, struct peer *peer)
+struct err keys_tell(struct keys *keys, struct peer *peer)
 {
     struct err e = identities_tell(keys, peer);
-    if (!err_is(e))
-        e = tickets_tell(keys, peer);
-    if (err_is(e))
-        peer_cut(peer, e);
+    return err_is(e) ? e : tickets_tell(keys, peer);
 }
 
 /* --- The end of a certificate ---------------------------------------------------------------- */

@@ -285,10 +285,12 @@ static void too_many_signatures_are_refused(void **state)
     struct fiber_pool *asking = box->fibers, *serving = house.core.fibers;
     box->fibers = many_fibers(box->role, box->loop);
     house.core.fibers = many_fibers(house.rig.role, house.core.loop);
+    int64_t job_most = fake_world_settings(house.rig.fake)->job_most;
     fake_world_settings(house.rig.fake)->job_most = 100 * NS_PER_SECOND;
     for (size_t i = 0; i <= KEYS_WAITING_MAX; i++)
         house_ask_begin(&asked[i], box, question(box->identities.keys[1], 0x0403));
     house_pass(&house, KEYS_WAITING_MAX * 100 * NS_PER_SECOND);
+    fake_world_settings(house.rig.fake)->job_most = job_most;
     size_t later = 0;
     for (size_t i = 0; i <= KEYS_WAITING_MAX; i++) {
         const struct msg_signature *signature = &asked[i].answer.signature;

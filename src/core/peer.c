@@ -6,6 +6,7 @@
 #include "core/peer.h"
 
 #include "base/must.h"
+#include "core/keys.h"
 
 #define POOL_OCTETS ((size_t)CORE_SLABS * SLAB_SIZE)
 
@@ -186,7 +187,9 @@ static struct err pool_make(struct peer *peer, const struct msg *hello)
     struct err e =
         peer->slabs ? link_send_handle(&peer->link, &welcome, handle) : err_make(ERR_NO_MEMORY);
     world->ops->close(world, handle);
-    return err_is(e) ? e : bans_tell(peer);
+    if (!err_is(e))
+        e = bans_tell(peer);
+    return err_is(e) || !peer->core->keys ? e : keys_tell(peer->core->keys, peer);
 }
 
 /* Who may send what is in messages.def and was checked by the link. */
@@ -203,6 +206,7 @@ static void (*const serves[MSG_COUNT])(struct request *) = {
     [MSG_ask_commit] = serve_ask_commit,
     [MSG_seen] = serve_seen,
     [MSG_tries] = serve_tries,
+    [MSG_sign] = serve_sign,
     [MSG_login] = serve_login,
     [MSG_login_begin] = serve_login_begin,
     [MSG_login_proof] = serve_login_proof,

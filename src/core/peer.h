@@ -107,6 +107,7 @@ void serve_commit(struct request *);
 void serve_ask_commit(struct request *);
 void serve_seen(struct request *);
 void serve_tries(struct request *);
+void serve_sign(struct request *);
 void serve_login(struct request *);
 void serve_login_begin(struct request *);
 void serve_login_proof(struct request *);

@@ -2,7 +2,7 @@
 from fault import Fault
 
 CERTIFICATE, SIGN = "src/trust/certificate.c", "src/trust/tls_sign.c"
-EDGE = "src/edge/tls.c"
+EDGE, KEYS = "src/edge/tls.c", "src/core/keys.c"
 
 FAULTS = [
     # --- What is signed ---
@@ -49,4 +49,23 @@ FAULTS = [
     Fault("half_a_set_is_shown", "a set of certificates of which some did not come",
           "unit edge_tls",
           EDGE, "    else if (set->count != end->count)\n", "    else if (set->count > end->count)\n"),
+    # --- Who may name a key ---
+    Fault("key_of_any_role", "O04: an edge may name the key that another role shows",
+          "unit keys",
+          KEYS, "    return key && key->roles & 1u << peer->role ? key : NULL;", "    return key && key->roles ? key : NULL;"),
+    Fault("told_what_others_show", "O04: an edge is told certificates of listeners it does not serve",
+          "unit keys",
+          KEYS, "        if (entry->row.roles & 1u << peer->role)\n", "        if (entry->row.roles)\n"),
+    Fault("key_need_not_fit", "a key that does not belong to its certificate is taken",
+          "unit keys",
+          KEYS, "    if (!private_key_fits(private, &entry->certificate)) {", "    if (!private) {"),
+    Fault("old_keys_for_ever", "a key that was replaced signs on",
+          "unit keys",
+          KEYS, "        if (key->until && (all || key->until <= keys->core->loop->now))", "        if (key->until && all)"),
+    Fault("a_broken_question_is_answered", "what is no handshake costs the edge that asked nothing",
+          "unit keys",
+          KEYS, "    if (signing.e.code == ERR_BUS_BROKEN) {", "    if (signing.e.code == ERR_NO_MEMORY) {"),
+    Fault("ticket_keys_stay", "session tickets are sealed with the same key for ever",
+          "unit keys",
+          KEYS, "    tickets_turn(keys);\n    tell_all(keys, tickets_tell);", "    tell_all(keys, tickets_tell);"),
 ]
