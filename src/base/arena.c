@@ -46,6 +46,13 @@ void arena_done(struct arena *arena)
     arena_init_from(arena, arena->cap, arena->spares);
 }
 
+void arena_wipe(struct arena *arena)
+{
+    for (struct arena_block *block = arena->blocks; block; block = block->next)
+        explicit_bzero(block->data, block->size);
+    arena_done(arena);
+}
+
 void arena_reset(struct arena *arena)
 {
     struct arena_block *kept = arena->blocks;

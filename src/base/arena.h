@@ -32,6 +32,8 @@ void arena_init(struct arena *arena, size_t cap);
 void arena_init_from(struct arena *arena, size_t cap, struct spares *spares);
 /* Gives all memory back. The arena is empty and usable afterwards. */
 void arena_done(struct arena *arena);
+/* As arena_done, where secrets are in it: every octet it ever held is zeroed. */
+void arena_wipe(struct arena *arena);
 /* As arena_done, but keeps one usual block, so that the next round does not call malloc. */
 void arena_reset(struct arena *arena);
 

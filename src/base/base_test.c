@@ -1,3 +1,4 @@
+#include "base/spares.h"
 #include "base/test.h"
 
 #include <errno.h>
@@ -210,6 +211,29 @@ static void arena_keeps_its_cap(void **state)
     arena_done(&a);
 }
 
+static void a_wiped_arena_leaves_nothing(void **state)
+{
+    (void)state;
+    enum {
+        BLOCK = 1024,
+        HEAD = 32 /* of a block, in front of its octets */
+    };
+    struct spares spares;
+    struct arena a;
+    spares_init(&spares, 1 << 20);
+    arena_init_from(&a, 4 * BLOCK, &spares);
+    char *secret = arena_take(&a, BLOCK);
+    memset(secret, 'x', BLOCK);
+    arena_wipe(&a);
+    assert_int_equal(a.used, 0);
+    char *again = spares_take(&spares, BLOCK + HEAD); /* the block itself */
+    assert_ptr_equal(again + HEAD, secret);
+    for (size_t i = 0; i < BLOCK; i++)
+        assert_int_equal(secret[i], 0);
+    spares_give(&spares, again, BLOCK + HEAD);
+    spares_done(&spares);
+}
+
 static void varints_have_one_form(void **state)
 {
     (void)state;
@@ -357,6 +381,7 @@ int main(void)
         cmocka_unit_test(buf_in_a_full_arena_is_over),
         cmocka_unit_test(arena_resizes_its_newest_in_place),
         cmocka_unit_test(arena_keeps_its_cap),
+        cmocka_unit_test(a_wiped_arena_leaves_nothing),
         cmocka_unit_test(varints_have_one_form),
         cmocka_unit_test(wire_round_trip_and_truncation),
         cmocka_unit_test(crc32c_matches_rfc_3720),
