@@ -7,8 +7,7 @@
 
 static bool is_lmtp(const struct transaction *transaction)
 {
-    return transaction->transmission == TRANSMISSION_LMTP ||
-           transaction->transmission == TRANSMISSION_UTF8LMTP;
+    return transmission_is_lmtp(transaction->transmission);
 }
 
 /* The recipient as a whole: as at RCPT, one copy without room refuses it, lists' copies do not. */

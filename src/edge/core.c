@@ -71,9 +71,12 @@ static void logged_out(struct edge *edge, uint64_t handle)
 {
     for (struct edge_session *session = TAILQ_FIRST(&edge->sessions), *next; session;
          session = next) {
+        struct edge_login *login = &session->login;
         next = TAILQ_NEXT(session, link);
-        if (session->login.handle == handle && session->login.core_since == edge->core_since &&
-            session->protocol->logged_out)
+        if (login->handle != handle || login->core_since != edge->core_since)
+            continue;
+        login->over = true;
+        if (session->protocol->logged_out)
             session->protocol->logged_out(session);
     }
 }

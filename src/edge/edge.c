@@ -124,7 +124,7 @@ static void log_out(struct edge_session *session)
     struct edge *edge = session->edge;
     const struct edge_login *login = &session->login;
     struct msg msg = {.kind = MSG_logout, .logout = {.handle = login->handle}};
-    if (login->handle && login->core_since == edge->core_since)
+    if (login->handle && !login->over && login->core_since == edge->core_since)
         edge_tell(edge, &msg);
     free(login->address);
 }

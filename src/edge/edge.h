@@ -98,6 +98,7 @@ struct edge_protocol {
 struct edge_login {
     uint64_t handle;     /* core's name for it; 0: nobody */
     uint64_t core_since; /* the core that gave it: another one does not know it */
+    bool over;           /* core took it back */
     enum sasl_mechanism mechanism;
     char *address; /* of the account, for the log; the session's memory */
 };

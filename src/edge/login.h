@@ -17,8 +17,8 @@
 #include "edge/edge.h"
 
 enum {
-    EDGE_LOGIN_LINE_MAX = 12288, /* octets of a line with its end (RFC 4954 4, RFC 5034 4) */
-    EDGE_LOGIN_FAILURES = 3,     /* then the session ends */
+    EDGE_LOGIN_LINE_MAX = 12288 + 2, /* octets of a line with its CR LF (RFC 4954 4) */
+    EDGE_LOGIN_FAILURES = 3,         /* then the session ends */
 };
 
 struct edge_exchange;
@@ -63,10 +63,10 @@ struct err edge_login_password(struct edge_session *session, struct str user, st
 
 /* --- Afterwards ------------------------------------------------------------------------------ */
 
-/* Somebody logged in, and the core that knows it is there. */
+/* Somebody logged in, core did not take it back, and it is the core that knows of it. */
 static inline bool edge_login_is_valid(const struct edge_session *session)
 {
-    return session->login.handle && session->edge->core_up &&
+    return session->login.handle && !session->login.over && session->edge->core_up &&
            session->edge->core_since == session->login.core_since;
 }
 

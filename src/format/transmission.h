@@ -13,11 +13,27 @@ enum transmission {
     TRANSMISSION_UTF8SMTP,
     TRANSMISSION_LMTP,
     TRANSMISSION_UTF8LMTP,
+    TRANSMISSION_ESMTPS, /* S: in TLS; A: from a user who logged in */
+    TRANSMISSION_ESMTPA,
+    TRANSMISSION_ESMTPSA,
+    TRANSMISSION_UTF8SMTPS,
+    TRANSMISSION_UTF8SMTPA,
+    TRANSMISSION_UTF8SMTPSA,
+    TRANSMISSION_LMTPS,
+    TRANSMISSION_UTF8LMTPS,
     TRANSMISSION_COUNT
 };
 
-/* `extended`: by EHLO; LHLO always is. `utf8`: SMTPUTF8 was given on MAIL. */
-enum transmission transmission_of(bool lmtp, bool extended, bool utf8);
+/* How a session came to its message. */
+struct transmission_facts {
+    bool lmtp;     /* nobody logs in there */
+    bool extended; /* by EHLO; LHLO always is */
+    bool utf8;     /* SMTPUTF8 was given on MAIL */
+    bool encrypted, logged_in;
+};
+
+enum transmission transmission_of(const struct transmission_facts *facts);
+bool transmission_is_lmtp(enum transmission transmission);
 
 /* "ESMTP", "UTF8SMTP" ... */
 const char *transmission_word(enum transmission transmission);

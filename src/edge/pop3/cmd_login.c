@@ -1,6 +1,6 @@
 /*
- * USER and PASS. USER says yes to everybody: whether a name exists is learnt, if at all, only
- * together with the right password, and both wrong answers are one.
+ * USER, PASS and AUTH (RFC 5034). USER says yes to everybody: whether a name exists is learnt, if
+ * at all, only together with the right password, and both wrong answers are one.
  */
 #include "edge/pop3/commands.h"
 
@@ -9,33 +9,6 @@
 enum {
     LOGIN_ARENA = 256 * 1024
 };
-
-static bool may_log_in(struct pop3_session *s)
-{
-    if (pop3_plain_text_allowed(s))
-        return true;
-    pop3_error(s, ERR_ENCRYPTION_NEEDED);
-    return false;
-}
-
-void pop3_user(struct pop3_session *s, const struct pop3_arguments *args)
-{
-    if (!may_log_in(s))
-        return;
-    if (args->text.n > POP3_USER_MAX) {
-        pop3_error(s, ERR_LOGIN_FAILED);
-        return;
-    }
-    char *user = realloc(s->user, args->text.n);
-    if (!user) {
-        pop3_error(s, ERR_NO_MEMORY);
-        return;
-    }
-    memcpy(user, args->text.p, args->text.n);
-    s->user = user;
-    s->user_length = (uint16_t)args->text.n;
-    pop3_ok(s, STR("Send PASS"));
-}
 
 /* --- The rows of the view --- */
 
@@ -87,50 +60,107 @@ static struct err rows_read(struct pop3_session *s)
     return e;
 }
 
-/* --- PASS --- */
-
-/* May yield. */
-static struct err login_ask(struct pop3_session *s, struct str password)
+/* P1 -> P2: the user is known, and the mailbox opened. May yield. */
+static void enter(struct pop3_session *s)
 {
-    struct edge *edge = s->base.edge;
-    struct arena arena;
-    arena_init(&arena, LOGIN_ARENA);
-    struct msg question = {.kind = MSG_login,
-                           .login = {.protocol = LISTEN_POP3,
-                                     .client = edge_session_client(&s->base),
-                                     .user = str_make(s->user, s->user_length),
-                                     .password = password}};
-    struct msg answer;
-    struct err e = edge_ask(edge, &question, &arena, &answer);
-    if (!err_is(e))
-        e = err_make((enum err_code)answer.logged_in.error);
-    if (!err_is(e)) {
-        s->base.login.handle = answer.logged_in.handle;
-        s->base.login.core_since = edge->core_since;
+    struct err e = rows_read(s);
+    if (err_is(e)) {
+        pop3_error(s, e.code);
+        pop3_close_after_reply(s, "mailbox");
+        return;
     }
-    arena_done(&arena);
-    return e;
+    s->state = POP3_TRANSACTION;
+    pop3_ok(s, STR("Logged in"));
+}
+
+static void refuse(struct pop3_session *s, enum err_code error)
+{
+    pop3_error(s, error);
+    if (err_row(error)->smtp == 421)
+        pop3_close_after_reply(s, "login");
+}
+
+/* --- USER and PASS --- */
+
+void pop3_user(struct pop3_session *s, const struct pop3_arguments *args)
+{
+    if (!edge_login_offers_passwords(&s->base)) {
+        pop3_error(s, ERR_ENCRYPTION_NEEDED);
+        return;
+    }
+    if (args->text.n > POP3_USER_MAX) {
+        pop3_error(s, ERR_LOGIN_FAILED);
+        return;
+    }
+    char *user = realloc(s->user, args->text.n);
+    if (!user) {
+        pop3_error(s, ERR_NO_MEMORY);
+        return;
+    }
+    memcpy(user, args->text.p, args->text.n);
+    s->user = user;
+    s->user_length = (uint16_t)args->text.n;
+    pop3_ok(s, STR("Send PASS"));
 }
 
 void pop3_pass(struct pop3_session *s, const struct pop3_arguments *args)
 {
-    if (!may_log_in(s))
+    if (!edge_login_offers_passwords(&s->base)) {
+        pop3_error(s, ERR_ENCRYPTION_NEEDED);
         return;
+    }
     if (!s->user) {
         pop3_err(s, NULL, STR("USER comes first"));
         return;
     }
-    struct err e = login_ask(s, args->text);
-    if (!err_is(e))
-        e = rows_read(s);
+    struct err e = edge_login_password(&s->base, str_make(s->user, s->user_length), args->text);
     free(s->user);
     s->user = NULL;
-    if (err_is(e)) {
-        pop3_error(s, e.code);
-        if (s->base.login.handle)
-            pop3_close_after_reply(s, "mailbox");
+    if (err_is(e))
+        refuse(s, e.code);
+    else
+        enter(s);
+}
+
+/* --- AUTH --- */
+
+/* May yield. */
+static void answer(struct pop3_session *s, const struct edge_exchange_says *says)
+{
+    if (says->step == EDGE_EXCHANGE_CHALLENGE) {
+        s->state = POP3_EXCHANGE; /* P1, P7 -> P7 */
+        stream_put(&s->stream, STR("+ "));
+        stream_put(&s->stream, says->challenge);
+        stream_put(&s->stream, STR("\r\n"));
         return;
     }
-    s->state = POP3_TRANSACTION; /* P1 -> P2 */
-    pop3_ok(s, STR("Logged in"));
+    s->state = POP3_AUTHORIZATION; /* P7 -> P1 */
+    if (says->step == EDGE_EXCHANGE_DONE)
+        enter(s);
+    else
+        refuse(s, says->error);
+}
+
+void pop3_auth(struct pop3_session *s, const struct pop3_arguments *args)
+{
+    struct str initial = args->text, mechanism = str_cut(&initial, ' ');
+    if (initial.p && (initial.n == 0 || str_index(initial, ' ') >= 0)) {
+        pop3_err(s, NULL, STR("Syntax error in arguments"));
+        return;
+    }
+    struct edge_exchange_says says =
+        edge_exchange_begin(&s->base, mechanism, initial, &s->exchange);
+    answer(s, &says);
+}
+
+void pop3_auth_line(struct pop3_session *s, struct str line)
+{
+    struct edge_exchange_says says = edge_exchange_line(&s->exchange, line);
+    answer(s, &says);
+}
+
+void pop3_auth_too_long(struct pop3_session *s)
+{
+    edge_exchange_drop(&s->exchange);
+    s->state = POP3_AUTHORIZATION; /* P7 -> P1 */
 }

@@ -10,6 +10,8 @@ static const struct pop3_command rows[] = {
     {"CAPA", POP3_COMMANDING, 0, 0, pop3_capa},
     {"USER", POP3_AUTHORIZATION, 1, POP3_TEXT, pop3_user},
     {"PASS", POP3_AUTHORIZATION, 1, POP3_TEXT, pop3_pass},
+    {"AUTH", POP3_AUTHORIZATION, 1, POP3_TEXT, pop3_auth},
+    {"STLS", POP3_AUTHORIZATION, 0, 0, pop3_stls},
     {"UTF8", POP3_AUTHORIZATION, 0, 0, pop3_utf8},
     {"STAT", POP3_TRANSACTION, 0, 0, pop3_stat},
     {"LIST", POP3_TRANSACTION, 0, 1, pop3_list},
@@ -72,14 +74,27 @@ void pop3_command_line(struct pop3_session *s, struct str line)
 
 /* --- Commands of either state --- */
 
+/* Also to who has logged in (RFC 5034 3). */
+static void say_mechanisms(struct pop3_session *s)
+{
+    char room[POP3_LINE_MAX];
+    struct buf names = {.p = room, .cap = sizeof(room), .max = sizeof(room)};
+    edge_login_mechanisms_print(&s->base, &names);
+    if (names.n > 0)
+        pop3_line(s, "SASL%.*s", STR_FMT(buf_str(&names)));
+}
+
 void pop3_capa(struct pop3_session *s, const struct pop3_arguments *args)
 {
     (void)args;
     pop3_ok(s, STR("Capability list follows"));
     pop3_line(s, "TOP");
     pop3_line(s, "UIDL");
-    if (pop3_plain_text_allowed(s))
+    if (edge_login_offers_passwords(&s->base))
         pop3_line(s, "USER");
+    say_mechanisms(s);
+    if (s->state == POP3_AUTHORIZATION && pop3_stls_is_offered(s))
+        pop3_line(s, "STLS");
     pop3_line(s, "PIPELINING");
     pop3_line(s, "RESP-CODES");
     pop3_line(s, "AUTH-RESP-CODE");
@@ -127,13 +142,28 @@ void pop3_err(struct pop3_session *s, const char *code, struct str text)
     stream_put(&s->stream, STR("\r\n"));
 }
 
+/* RFC 2449 8, RFC 3206; none where the command itself was wrong. */
+static const char *response_code(enum err_code error, enum err_retry retry)
+{
+    static const struct {
+        enum err_code error;
+        const char *code;
+    } codes[] = {
+        {ERR_LOGIN_FAILED, "AUTH"},      {ERR_LOGIN_DISABLED, "AUTH"},
+        {ERR_LOGIN_SERVICE_OFF, "AUTH"}, {ERR_ENCRYPTION_NEEDED, "AUTH"},
+        {ERR_SASL_MECHANISM, NULL},      {ERR_SASL_SYNTAX, NULL},
+        {ERR_SASL_CANCELLED, NULL},      {ERR_SASL_NO_INITIAL, NULL},
+    };
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (codes[i].error == error)
+            return codes[i].code;
+    return retry == LATER ? "SYS/TEMP" : "SYS/PERM";
+}
+
 void pop3_error(struct pop3_session *s, enum err_code error)
 {
     const struct err_row *row = err_row(error);
-    bool login =
-        error == ERR_LOGIN_FAILED || error == ERR_LOGIN_DISABLED || error == ERR_ENCRYPTION_NEEDED;
-    const char *code = login ? "AUTH" : row->retry == LATER ? "SYS/TEMP" : "SYS/PERM";
-    pop3_err(s, code, str_from(row->text));
+    pop3_err(s, response_code(error, row->retry), str_from(row->text));
 }
 
 void pop3_line(struct pop3_session *s, const char *format, ...)

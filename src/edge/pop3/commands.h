@@ -28,6 +28,11 @@ struct pop3_command {
 /* cmd_login.c */
 void pop3_user(struct pop3_session *, const struct pop3_arguments *);
 void pop3_pass(struct pop3_session *, const struct pop3_arguments *);
+void pop3_auth(struct pop3_session *, const struct pop3_arguments *);
+/* cmd_stls.c */
+void pop3_stls(struct pop3_session *, const struct pop3_arguments *);
+/* Here and now: there is a certificate, and the session is plain. */
+bool pop3_stls_is_offered(const struct pop3_session *s);
 /* cmd_mailbox.c */
 void pop3_stat(struct pop3_session *, const struct pop3_arguments *);
 void pop3_list(struct pop3_session *, const struct pop3_arguments *);

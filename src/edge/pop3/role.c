@@ -5,13 +5,13 @@
 
 static bool protocols_open(struct edge *edge)
 {
-    edge->protocols[LISTEN_POP3] = &pop3_protocol;
+    edge->protocols[LISTEN_POP3] = edge->protocols[LISTEN_POP3S] = &pop3_protocol;
     return true;
 }
 
 static void protocols_close(struct edge *edge)
 {
-    edge->protocols[LISTEN_POP3] = NULL;
+    edge->protocols[LISTEN_POP3] = edge->protocols[LISTEN_POP3S] = NULL;
 }
 
 static const struct edge_kind box = {

@@ -7,10 +7,16 @@
 #include "base/must.h"
 #include "edge/line.h"
 #include "edge/pop3/ahead.h"
+#include "edge/tls.h"
 
 enum {
     COMMANDS_A_TURN = 200
 };
+
+static int64_t handshake_deadline(const struct pop3_session *s)
+{
+    return s->base.edge->loop->now + s->base.conf->tls.handshake_timeout;
+}
 
 static int64_t idle_deadline(const struct pop3_session *s)
 {
@@ -22,11 +28,6 @@ int64_t pop3_deadline(const struct pop3_session *s)
     uint64_t taken = s->stream.bytes_out - s->reply_from;
     return s->reply_since + s->base.conf->pop3.idle_timeout +
            (int64_t)(taken / POP3_READ_RATE) * NS_PER_SECOND;
-}
-
-bool pop3_plain_text_allowed(const struct pop3_session *s)
-{
-    return conf_networks_hold(&s->base.conf->login.plain_text_from, edge_session_client(&s->base));
 }
 
 bool pop3_core_is_ours(struct pop3_session *s)
@@ -67,11 +68,21 @@ void pop3_cut(struct pop3_session *s, const char *end)
     s->end = end;
 }
 
+static struct str tls_word(const struct pop3_session *s)
+{
+    struct tls_facts facts;
+    if (!edge_session_is_encrypted(&s->base))
+        return STR("");
+    stream_tls_facts(&s->stream, &facts);
+    return facts.version;
+}
+
 static void log_end(const struct pop3_session *s)
 {
     log_event(s->base.edge->log, LOG_INFO, "session",
               log_str("client", edge_session_client(&s->base)), log_u64("port", s->base.port),
-              log_str("protocol", STR("pop3")), log_u64("messages", s->row_count),
+              log_str("protocol", STR("pop3")), log_str("tls", tls_word(s)),
+              log_str("login", str_from(s->base.login.address)), log_u64("messages", s->row_count),
               log_u64("read", s->read), log_u64("deleted", s->deleted),
               log_u64("errors", s->errors), log_u64("in", s->stream.bytes_in),
               log_u64("out", s->stream.bytes_out), log_str("end", str_from(s->end)));
@@ -100,6 +111,7 @@ static void session_free(struct pop3_session *s)
     }
     if (!s->end)
         s->end = "lost";
+    edge_exchange_drop(&s->exchange);
     log_end(s);
     ahead_done(s);
     timer_clear(edge->loop, &s->timer);
@@ -114,16 +126,25 @@ static void session_free(struct pop3_session *s)
 
 /* --- Turns ----------------------------------------------------------------------------------- */
 
+/* Of an exchange, or AUTH, whose initial response may be as long. */
+static size_t line_most(const struct pop3_session *s)
+{
+    bool auth = str_starts_nocase(stream_pending(&s->stream), STR("AUTH "));
+    return auth || s->state == POP3_EXCHANGE ? EDGE_LOGIN_LINE_MAX : POP3_LINE_MAX;
+}
+
 static void line_too_long(struct pop3_session *s)
 {
     s->swallowing = true;
+    if (s->state == POP3_EXCHANGE)
+        pop3_auth_too_long(s);
     pop3_err(s, NULL, STR("Line too long"));
 }
 
 /* May yield. False: no whole line is there. */
 static bool command(struct pop3_session *s)
 {
-    char copy[POP3_LINE_MAX];
+    char copy[EDGE_LOGIN_LINE_MAX];
     struct str line = str_null();
     size_t used = 0;
     if (s->swallowing) {
@@ -131,7 +152,7 @@ static bool command(struct pop3_session *s)
         stream_take(&s->stream, used);
         return !s->swallowing;
     }
-    switch (line_find(stream_pending(&s->stream), POP3_LINE_MAX, true, &line, &used)) {
+    switch (line_find(stream_pending(&s->stream), line_most(s), true, &line, &used)) {
     case LINE_LONG:
         line_too_long(s);
         return true;
@@ -145,16 +166,23 @@ static bool command(struct pop3_session *s)
     stream_take(&s->stream, used);
     s->reply_since = s->base.edge->loop->now;
     s->reply_from = s->stream.bytes_out;
-    pop3_command_line(s, str_make(copy, line.n));
+    if (s->state == POP3_EXCHANGE)
+        pop3_auth_line(s, str_make(copy, line.n));
+    else
+        pop3_command_line(s, str_make(copy, line.n));
     explicit_bzero(copy, line.n); /* it may have been PASS */
     return true;
 }
 
 static void end_if_due(struct pop3_session *s)
 {
-    if (!(s->state & POP3_COMMANDING))
+    if (!(s->state & POP3_LINES))
         return;
-    if (s->errors >= s->base.conf->pop3.errors) {
+    if (s->base.login.over) {
+        pop3_err(s, "AUTH", STR("The log-in is over; log in again"));
+        pop3_close_after_reply(s, "login-over");
+    } else if (s->errors >= s->base.conf->pop3.errors ||
+               s->base.login_failures >= EDGE_LOGIN_FAILURES) {
         pop3_err(s, NULL, STR("Too many errors; closing"));
         pop3_close_after_reply(s, "errors");
     } else if (s->stopping) {
@@ -167,10 +195,10 @@ static void turn(void *arg)
 {
     struct pop3_session *s = arg;
     must_be(s, POP3_SESSION_MAGIC);
-    for (int i = 0; i < COMMANDS_A_TURN && s->state & POP3_COMMANDING; i++) {
+    for (int i = 0; i < COMMANDS_A_TURN && s->state & POP3_LINES; i++) {
         bool some = command(s);
         end_if_due(s);
-        if (s->state & POP3_COMMANDING && s->stream.unsent >= STREAM_OUT_SOFT &&
+        if (s->state & POP3_LINES && s->stream.unsent >= STREAM_OUT_SOFT &&
             !stream_drain(&s->stream, pop3_deadline(s)))
             pop3_cut(s, "not-reading");
         if (!some)
@@ -188,7 +216,9 @@ static void after_turn(struct task *task)
         session_free(s);
         return;
     }
-    if (s->state != POP3_CLOSING)
+    if (s->state == POP3_HANDSHAKE)
+        timer_set(s->base.edge->loop, &s->timer, handshake_deadline(s));
+    else if (s->state != POP3_CLOSING)
         timer_set(s->base.edge->loop, &s->timer, idle_deadline(s));
     stream_resume(&s->stream);
 }
@@ -197,12 +227,38 @@ static bool turn_wanted(const struct pop3_session *s)
 {
     struct str pending = stream_pending(&s->stream), line;
     size_t used;
-    if (!(s->state & POP3_COMMANDING))
+    if (!(s->state & POP3_LINES))
         return false;
     /* A CR alone that may be half of the end stays: nothing can be done before more comes. */
     if (s->swallowing)
         return line_skip(pending, true, &used) != LINE_MORE || used > 0;
-    return line_find(pending, POP3_LINE_MAX, true, &line, &used) != LINE_MORE;
+    return line_find(pending, line_most(s), true, &line, &used) != LINE_MORE;
+}
+
+static void greet(struct pop3_session *s)
+{
+    s->greeted = true;
+    s->state = POP3_AUTHORIZATION; /* P1 */
+    pop3_ok(s, STR("Veredus ready"));
+    timer_set(s->base.edge->loop, &s->timer, idle_deadline(s));
+}
+
+/* P6 -> P1; behind STLS nothing is said (RFC 2595 4) */
+static void handshake_ended(struct pop3_session *s)
+{
+    must(edge_session_is_encrypted(&s->base));
+    s->state = POP3_AUTHORIZATION;
+    if (!s->greeted)
+        greet(s);
+    timer_set(s->base.edge->loop, &s->timer, idle_deadline(s));
+}
+
+static void tls_failed(struct pop3_session *s)
+{
+    s->end = "tls-failed";
+    log_event(s->base.edge->log, LOG_INFO, "tls_failed",
+              log_str("client", edge_session_client(&s->base)), log_str("protocol", STR("pop3")),
+              log_str("why", stream_tls_failure(&s->stream)));
 }
 
 static void input(struct stream *stream)
@@ -212,9 +268,13 @@ static void input(struct stream *stream)
     if (s->busy)
         return;
     if (stream->ended != STREAM_OPEN) {
+        if (s->state == POP3_HANDSHAKE)
+            tls_failed(s);
         session_free(s);
         return;
     }
+    if (s->state == POP3_HANDSHAKE)
+        handshake_ended(s);
     if (!turn_wanted(s))
         return;
     s->busy = true;
@@ -227,8 +287,13 @@ static void timed_out(struct timer *timer)
 {
     struct pop3_session *s = timer->arg;
     must_be(s, POP3_SESSION_MAGIC);
-    if (s->busy || !(s->state & POP3_COMMANDING))
+    if (s->busy || s->state & (POP3_CLOSING | POP3_ENDED))
         return;
+    if (s->state == POP3_HANDSHAKE) {
+        s->end = "tls-timeout";
+        session_free(s);
+        return;
+    }
     /* RFC 1939 3: closes without UPDATE and without a word; nothing is removed. */
     pop3_close_after_reply(s, "timeout");
 }
@@ -244,10 +309,25 @@ static void session_init(struct pop3_session *s)
     s->timer = (struct timer){.run = timed_out, .arg = s};
 }
 
-void pop3_session_begin(struct edge *edge, int handle, const struct peer_address *peer)
+/* Before anything else (RFC 8314 3). */
+static void shake_hands(struct pop3_session *s)
+{
+    struct edge *edge = s->base.edge;
+    struct tls_server *server = edge_tls(edge, s->base.listen);
+    if (!server || stream_tls_begin(&s->stream, server, edge->fibers) < 0) {
+        s->end = "no-tls";
+        session_free(s);
+        return;
+    }
+    s->state = POP3_HANDSHAKE;
+    timer_set(edge->loop, &s->timer, handshake_deadline(s));
+}
+
+void pop3_session_begin(struct edge *edge, enum listen_protocol listen, int handle,
+                        const struct peer_address *peer)
 {
     struct pop3_session *s = calloc(1, sizeof(*s));
-    if (!s || !edge_session_begin(&s->base, edge, LISTEN_POP3, peer)) {
+    if (!s || !edge_session_begin(&s->base, edge, listen, peer)) {
         edge->world->ops->close(edge->world, handle);
         free(s);
         return;
@@ -261,13 +341,15 @@ void pop3_session_begin(struct edge *edge, int handle, const struct peer_address
         return;
     }
     stream_wipe_input(&s->stream);
-    pop3_ok(s, STR("Veredus ready"));
-    timer_set(edge->loop, &s->timer, idle_deadline(s));
+    if (listen == LISTEN_POP3S)
+        shake_hands(s);
+    else
+        greet(s);
 }
 
 static void begin(struct edge_listener *listener, int handle, const struct peer_address *peer)
 {
-    pop3_session_begin(listener->edge, handle, peer);
+    pop3_session_begin(listener->edge, listener->protocol, handle, peer);
 }
 
 static void limits(const struct conf *conf, struct edge_limits *limits_r)
@@ -281,12 +363,29 @@ static void refusal(const struct conf *conf, enum err_code why, struct buf *line
     buf_printf(line, "-ERR [SYS/TEMP] %s\r\n", err_row(why)->text);
 }
 
-static void stop(struct edge_session *session)
+static struct pop3_session *session_of(struct edge_session *session)
 {
     struct pop3_session *s =
         (struct pop3_session *)(void *)((char *)session - offsetof(struct pop3_session, base));
     must_be(s, POP3_SESSION_MAGIC);
+    return s;
+}
+
+static void stop(struct edge_session *session)
+{
+    struct pop3_session *s = session_of(session);
     s->stopping = true;
+    if (!s->busy && s->state == POP3_HANDSHAKE) {
+        s->end = "shutdown";
+        session_free(s);
+    } else if (!s->busy) {
+        end_if_due(s);
+    }
+}
+
+static void logged_out(struct edge_session *session)
+{
+    struct pop3_session *s = session_of(session);
     if (!s->busy)
         end_if_due(s);
 }
@@ -297,4 +396,5 @@ const struct edge_protocol pop3_protocol = {
     .begin = begin,
     .refusal = refusal,
     .stop = stop,
+    .logged_out = logged_out,
 };

@@ -13,14 +13,17 @@
 #ifndef EDGE_POP3_SESSION_H
 #define EDGE_POP3_SESSION_H
 
-#include "edge/edge.h"
+#include "edge/login.h"
 
 enum pop3_state {
     POP3_AUTHORIZATION = 1 << 0, /* P1 */
     POP3_TRANSACTION = 1 << 1,   /* P2 */
     POP3_CLOSING = 1 << 2,       /* P4: the last reply is on its way; P3 (UPDATE) is QUIT at work */
     POP3_ENDED = 1 << 3,         /* P5: nothing more will be said */
+    POP3_HANDSHAKE = 1 << 4,     /* P6: TLS begins; nothing is said and nothing heard */
+    POP3_EXCHANGE = 1 << 5,      /* P7: lines belong to a log-in that is under way */
     POP3_COMMANDING = POP3_AUTHORIZATION | POP3_TRANSACTION,
+    POP3_LINES = POP3_COMMANDING | POP3_EXCHANGE,
 };
 
 enum {
@@ -47,10 +50,11 @@ struct pop3_session {
     struct timer timer;
     struct fiber_start turn;
     struct task after;
-    const char *end;     /* why it ends, for the log */
-    int64_t reply_since; /* mono: when the command that runs began, */
-    uint64_t reply_from; /* and what had been sent before it */
-    char *user;          /* what USER named, until PASS; user_length octets */
+    struct edge_exchange *exchange; /* P7, else NULL */
+    const char *end;                /* why it ends, for the log */
+    int64_t reply_since;            /* mono: when the command that runs began, */
+    uint64_t reply_from;            /* and what had been sent before it */
+    char *user;                     /* what USER named, until PASS; user_length octets */
     uint16_t user_length;
     uint32_t errors;
     struct pop3_row *rows;
@@ -61,21 +65,26 @@ struct pop3_session {
     struct ahead *ahead;    /* ahead.h; NULL: nothing is read ahead */
     uint32_t retrieved;     /* number of the last RETR */
     uint8_t ahead_most;     /* messages of the last question for some ahead; 0: none in a row */
+    bool greeted;           /* our greeting was said: there is none behind STLS */
     bool busy;
     bool stopping;
     bool swallowing; /* the rest of a line that was too long */
 };
 
-/* The row of enum listen_protocol's LISTEN_POP3. */
+/* The row of enum listen_protocol's LISTEN_POP3 and LISTEN_POP3S. */
 extern const struct edge_protocol pop3_protocol;
 
 /* Begins a session on a connection; takes the handle over. Used by accept and by tests. */
-void pop3_session_begin(struct edge *edge, int handle, const struct peer_address *peer);
+void pop3_session_begin(struct edge *edge, enum listen_protocol listen, int handle,
+                        const struct peer_address *peer);
 
 /* --- For the commands ------------------------------------------------------------------------ */
 
 /* May yield: one command line, without its end, and its reply. */
 void pop3_command_line(struct pop3_session *s, struct str line);
+/* The same in P7; and where the line is too long. */
+void pop3_auth_line(struct pop3_session *s, struct str line);
+void pop3_auth_too_long(struct pop3_session *s);
 
 /* "+OK text", "-ERR text"; `code` (RFC 2449, 3206), such as "AUTH", may be NULL. */
 void pop3_ok(struct pop3_session *s, struct str text);
@@ -91,8 +100,6 @@ void pop3_close_after_reply(struct pop3_session *s, const char *end);
 /* -> P5 */
 void pop3_cut(struct pop3_session *s, const char *end);
 
-/* May the client log in without encryption? */
-bool pop3_plain_text_allowed(const struct pop3_session *s);
 /* When a client that does not read the answer to this command is given up: it has the time of an
  * idle one, and more for what it took. */
 int64_t pop3_deadline(const struct pop3_session *s);

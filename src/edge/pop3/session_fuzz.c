@@ -58,7 +58,7 @@ static void check_replies(struct str replies)
         if (str_starts(line, STR("-")))
             must(str_starts(line, STR("-ERR ")));
         if (str_starts(line, STR("+")))
-            must(str_starts(line, STR("+OK")));
+            must(str_starts(line, STR("+OK")) || str_starts(line, STR("+ ")));
         replies = str_from_index(replies, (size_t)end + 2);
     }
 }

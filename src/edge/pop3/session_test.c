@@ -39,9 +39,10 @@ static void before_the_log_in(void **state)
 {
     (void)state;
     static const struct line lines[] = {
-        {"CAPA\r\n",
-         "+OK Capability list follows\r\nTOP\r\nUIDL\r\nUSER\r\nPIPELINING\r\nRESP-CODES\r\n"
-         "AUTH-RESP-CODE\r\nEXPIRE NEVER\r\nUTF8 USER\r\nIMPLEMENTATION Veredus\r\n.\r\n"},
+        {"CAPA\r\n", "+OK Capability list follows\r\nTOP\r\nUIDL\r\nUSER\r\n"
+                     "SASL PLAIN LOGIN SCRAM-SHA-1 "
+                     "SCRAM-SHA-256\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nEXPIRE "
+                     "NEVER\r\nUTF8 USER\r\nIMPLEMENTATION Veredus\r\n.\r\n"},
         {"STAT\r\n", NO_PLACE},
         {"RETR 1\r\n", NO_PLACE},
         {"NOOP\r\n", NO_PLACE},
@@ -61,7 +62,7 @@ static void before_the_log_in(void **state)
     CONVERSE(client, lines);
     assert_int_equal(fake_client_state(client), FAKE_CLIENT_ENDED);
     leave(client);
-    assert_int_equal(stage.core.logouts, 0);
+    assert_int_equal(stage.core.access.logouts, 0);
 }
 
 static void log_ins_that_fail(void **state)
@@ -71,7 +72,7 @@ static void log_ins_that_fail(void **state)
         {"USER dave\r\nPASS secret\r\n", "+OK Send PASS\r\n-ERR [AUTH] Account disabled\r\n"},
         {"USER dave\r\nPASS wrong\r\n", "+OK Send PASS\r\n-ERR [AUTH] Authentication failed\r\n"},
         {"USER later\r\nPASS secret\r\n",
-         "+OK Send PASS\r\n-ERR [SYS/TEMP] Local error; try again later\r\n"},
+         "+OK Send PASS\r\n-ERR [SYS/TEMP] Too many log-ins at once; try again later\r\n"},
         {"USER *)(uid=*\r\nPASS secret\r\n",
          "+OK Send PASS\r\n-ERR [AUTH] Authentication failed\r\n"},
         {"USER a' OR 1=1--\r\nPASS secret\r\n",
@@ -81,16 +82,21 @@ static void log_ins_that_fail(void **state)
         {"USER bob\r\nPASS  with  blanks \r\n",
          "+OK Send PASS\r\n-ERR [AUTH] Authentication failed\r\n"},
     };
-    struct fake_client *client = come();
-    CONVERSE(client, lines);
-    assert_str(buf_str(&stage.core.password), STR(" with  blanks "));
+    struct fake_client *client;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        client = come();
+        assert_str(say(client, lines[i].said), str_from(lines[i].expected));
+        leave(client);
+    }
+    client = come();
+    assert_str(buf_str(&stage.core.access.password), STR(" with  blanks "));
     /* A name that is too long never reaches core. */
     char name[400];
     memset(name, 'x', sizeof(name));
     memcpy(name, "USER ", 5);
     memcpy(name + sizeof(name) - 3, "\r\n", 3);
     assert_str(say(client, name), STR("-ERR [AUTH] Authentication failed\r\n"));
-    assert_int_equal(stage.core.logins, 7);
+    assert_int_equal(stage.core.access.logins, 7);
     leave(client);
 }
 
@@ -100,7 +106,7 @@ static void a_password_stays_in_no_buffer(void **state)
     for (size_t piece = 1; piece < sizeof(ENTER); piece++) {
         struct fake_client *client = come();
         box_send(&stage, client, STR(ENTER), piece, &replies);
-        assert_int_equal(stage.core.logins, piece);
+        assert_int_equal(stage.core.access.logins, piece);
         char *buffers[2];
         for (size_t i = 0; i < 2; i++) {
             buffers[i] = stream_pool_take(stage.edge.streams);
@@ -123,7 +129,7 @@ static void no_plain_text_from_afar(void **state)
     struct fake_client *client = box_connect(&stage, "192.0.2.1");
     CONVERSE(client, lines);
     assert_int_equal(str_find(say(client, "CAPA\r\n"), STR("\r\nUSER\r\n")), -1);
-    assert_int_equal(stage.core.logins, 0);
+    assert_int_equal(stage.core.access.logins, 0);
     leave(client);
 }
 
@@ -174,7 +180,7 @@ static void behind_the_log_in(void **state)
     assert_true(stage.core.messages[2].gone);
     assert_false(stage.core.messages[0].gone || stage.core.messages[1].gone);
     leave(client);
-    assert_int_equal(stage.core.logouts, 1);
+    assert_int_equal(stage.core.access.logouts, 1);
 }
 
 /* Names are the client's text and nothing else: there is one mailbox (catalogue I10). */
@@ -185,8 +191,6 @@ static void no_name_is_a_path(void **state)
         {"USER /etc/passwd\r\nPASS secret\r\n",
          "+OK Send PASS\r\n-ERR [AUTH] Authentication failed\r\n"},
         {"USER ~root\r\nPASS secret\r\n", "+OK Send PASS\r\n-ERR [AUTH] Authentication failed\r\n"},
-        {"USER &AC4ALg-\r\nPASS secret\r\n",
-         "+OK Send PASS\r\n-ERR [AUTH] Authentication failed\r\n"},
         {ENTER, ENTERED},
         {"RETR ../1\r\n", SYNTAX},
         {"LIST ..\r\n", SYNTAX},

@@ -10,28 +10,16 @@ static void answer(struct box_core *core, struct msg *msg, uint32_t call)
     must(!err_is(link_send(&core->link, msg)));
 }
 
-static void login(struct box_core *core, const struct msg_login *asked)
+/* False: that is about neither log-ins nor TLS. */
+static bool access(struct box_core *core, const struct msg *asked)
 {
-    bool right = str_eq(asked->password, STR("secret"));
-    struct msg msg = {.kind = MSG_logged_in, .logged_in = {.error = ERR_LOGIN_FAILED}};
-    buf_clear(&core->password);
-    buf_put(&core->password, asked->password);
-    core->logins++;
-    if (right && str_eq(asked->user, STR("dave")))
-        msg.logged_in.error = ERR_LOGIN_DISABLED;
-    if (right && str_eq(asked->user, STR("later")))
-        msg.logged_in.error = ERR_TRY_LATER;
-    if (right && str_eq(asked->user, STR("bob"))) {
-        msg.logged_in.error = ERR_NONE;
-        msg.logged_in.handle = ++core->handle;
-    }
-    answer(core, &msg, asked->call);
-}
-
-/* Handles are counted; each core begins elsewhere. */
-static bool is_known(const struct box_core *core, uint64_t handle)
-{
-    return handle <= core->handle && handle + 1000 > core->handle;
+    struct msg msg;
+    uint32_t call;
+    if (!login_core_answer(&core->access, asked, &msg) && !tls_core_answer(&core->tls, asked, &msg))
+        return false;
+    if (msg_asks(asked, &call))
+        answer(core, &msg, call);
+    return true;
 }
 
 static void rows(struct box_core *core, const struct msg_mailbox_open *asked)
@@ -47,7 +35,7 @@ static void rows(struct box_core *core, const struct msg_mailbox_open *asked)
             page->rows[page->rows_count++] =
                 (struct msg_row){.uid = uid, .size = core->messages[uid - 1].size};
     page->more = uid <= core->count;
-    if (!is_known(core, asked->handle))
+    if (!login_core_knows(&core->access, asked->handle))
         msg.mailbox_rows = (struct msg_mailbox_rows){.error = ERR_NOT_ALLOWED};
     answer(core, &msg, asked->call);
 }
@@ -76,7 +64,7 @@ static void fetch(struct box_core *core, const struct msg_fetch *asked)
     core->fetches++;
     if (core->fetches == core->damaged_at) {
         msg.fetched.error = ERR_STORE_DAMAGED;
-    } else if (!is_known(core, asked->handle)) {
+    } else if (!login_core_knows(&core->access, asked->handle)) {
         msg.fetched.error = ERR_NOT_ALLOWED;
     } else if (!message->gone) {
         struct str part = asked->part ? message->summary : message->stored;
@@ -96,7 +84,8 @@ static void fetch_ahead(struct box_core *core, const struct msg_fetch_ahead *ask
     size_t *count = &msg.fetched_ahead.messages_count;
     size_t at = 0, room = asked->slabs_count * SLAB_SIZE;
     core->aheads++;
-    while (*count < asked->uids_count && is_known(core, asked->handle) && !core->give) {
+    while (*count < asked->uids_count && login_core_knows(&core->access, asked->handle) &&
+           !core->give) {
         must(asked->uids[*count].uid >= 1 && asked->uids[*count].uid <= core->count);
         const struct box_message *message = &core->messages[asked->uids[*count].uid - 1];
         struct str rest = message->stored;
@@ -151,15 +140,19 @@ static void die(struct box_core *core)
     stage->fake->world.ops->close(&stage->fake->world, core->pool);
 }
 
+static void welcome(struct box_core *core)
+{
+    struct msg msg = {.kind = MSG_welcome, .welcome = {.slabs = BOX_SLABS}};
+    must(!err_is(link_send_handle(&core->link, &msg, core->pool)));
+    tls_core_tell(&core->tls, &core->link);
+}
+
 static void got(struct link *link, const struct msg *msg, int passed)
 {
     struct box_core *core = link->arg;
-    struct msg welcome = {.kind = MSG_welcome, .welcome = {.slabs = BOX_SLABS}};
     must(passed < 0);
     if (msg->kind == MSG_hello)
-        must(!err_is(link_send_handle(&core->link, &welcome, core->pool)));
-    else if (msg->kind == MSG_login)
-        login(core, &msg->login);
+        welcome(core);
     else if (msg->kind == MSG_mailbox_open)
         rows(core, &msg->mailbox_open);
     else if (msg->kind == MSG_fetch && core->dies_at && core->fetches + 1 >= core->dies_at)
@@ -175,7 +168,7 @@ static void got(struct link *link, const struct msg *msg, int passed)
     else if (msg->kind == MSG_expunge)
         expunge(core, &msg->expunge);
     else
-        core->logouts += msg->kind == MSG_logout;
+        (void)access(core, msg);
 }
 
 static void ended(struct link *link, struct err why)
@@ -200,7 +193,7 @@ void box_core_start(struct box_stage *stage)
     core->up = true;
     core->dies_at = 0;
     core->dies_ahead = false;
-    core->handle += 1000000;
+    login_core_forget(&core->access);
     core->marked_count = 0;
     fake_role_enter(stage->fake, stage->edge_role);
     must(!err_is(edge_core_attach(&stage->edge, pair[1])));
@@ -212,6 +205,24 @@ void box_core_die(struct box_stage *stage)
 {
     fake_role_enter(stage->fake, stage->core_role);
     die(&stage->core);
+    fake_role_enter(stage->fake, 0);
+    box_settle(stage);
+}
+
+void box_core_certifies(struct box_stage *stage)
+{
+    tls_core_open(&stage->core.tls);
+    fake_role_enter(stage->fake, stage->core_role);
+    tls_core_tell(&stage->core.tls, &stage->core.link);
+    fake_role_enter(stage->fake, 0);
+    box_settle(stage);
+}
+
+void box_core_ends_login(struct box_stage *stage, uint64_t handle)
+{
+    struct msg msg = {.kind = MSG_login_ended, .login_ended = {.handle = handle}};
+    fake_role_enter(stage->fake, stage->core_role);
+    must(!err_is(link_send(&stage->core.link, &msg)));
     fake_role_enter(stage->fake, 0);
     box_settle(stage);
 }
@@ -228,25 +239,34 @@ void box_core_go_on(struct box_stage *stage)
 
 /* --- The stage --- */
 
+static void listen_on(struct box_stage *stage, enum listen_protocol protocol, const char *name)
+{
+    int handle = fake_listen(stage->fake, stage->edge_role, name);
+    stage->edge.protocols[protocol] = &pop3_protocol;
+    fake_role_enter(stage->fake, stage->edge_role);
+    must(!err_is(edge_listen(&stage->edge, protocol, handle, str_from(name))));
+    fake_role_enter(stage->fake, 0);
+}
+
 static void edge_begin(struct box_stage *stage)
 {
-    int handle = fake_listen(stage->fake, stage->edge_role, "pop3");
     fake_role_enter(stage->fake, stage->edge_role);
     must(loop_init(&stage->edge_loop, &stage->fake->world) == 0);
     stage->fibers = fiber_pool_open(&stage->edge_loop, 64);
     log_init(&stage->log, &stage->fake->world, "box");
     must(!err_is(edge_open(&stage->edge, &stage->edge_loop, stage->fibers, &stage->log, ROLE_BOX, 1,
                            &stage->conf)));
-    stage->edge.protocols[LISTEN_POP3] = &pop3_protocol;
-    must(!err_is(edge_listen(&stage->edge, LISTEN_POP3, handle, STR("pop3"))));
     fake_role_enter(stage->fake, 0);
+    listen_on(stage, LISTEN_POP3, "pop3");
+    listen_on(stage, LISTEN_POP3S, "pop3s");
 }
 
 void box_open(struct box_stage *stage, const char *conf, const struct fake_settings *settings,
               uint64_t seed)
 {
     struct conf_trouble trouble;
-    *stage = (struct box_stage){.core = {.password = BUF_INIT(4096)}};
+    *stage = (struct box_stage){.core = {.up = false}};
+    login_core_open(&stage->core.access);
     arena_init(&stage->core.arena, 1 << 20);
     arena_init(&stage->core.late_arena, 1 << 20);
     arena_init(&stage->conf_arena, 4 << 20);
@@ -292,7 +312,8 @@ void box_close(struct box_stage *stage)
     arena_done(&stage->core.arena);
     arena_done(&stage->core.late_arena);
     arena_done(&stage->conf_arena);
-    buf_done(&stage->core.password);
+    login_core_close(&stage->core.access);
+    tls_core_close(&stage->core.tls);
     free(stage->core.messages);
     free(stage->core.marked);
 }
@@ -322,9 +343,14 @@ void box_pass(struct box_stage *stage, int64_t ns)
 
 struct fake_client *box_connect(struct box_stage *stage, const char *address)
 {
+    return box_connect_to(stage, "pop3", address);
+}
+
+struct fake_client *box_connect_to(struct box_stage *stage, const char *name, const char *address)
+{
     struct peer_address peer = {.port = 4711, .uid = -1, .pid = -1};
     memcpy(peer.text, address, strnlen(address, sizeof peer.text - 1));
-    struct fake_client *client = fake_connect(stage->fake, "pop3", &peer);
+    struct fake_client *client = fake_connect(stage->fake, name, &peer);
     must(client);
     box_settle(stage);
     return client;

@@ -1,12 +1,14 @@
 /*
  * A stage for tests and fuzzers of POP3: an edge in the fake world, and at the other end of its
- * link a core with one mailbox, which remembers what it was asked. "bob" with "secret" may log in;
- * "dave" is disabled; "later" is told to come later.
+ * link a core with one mailbox, which remembers what it was asked. Who may log in stands in
+ * edge/login_core_test.h.
  */
 #ifndef EDGE_POP3_STAGE_TEST_H
 #define EDGE_POP3_STAGE_TEST_H
 
+#include "edge/login_core_test.h"
 #include "edge/pop3/session.h"
+#include "edge/tls_stage_test.h"
 #include "sys/fake/fake.h"
 
 enum {
@@ -32,7 +34,8 @@ struct box_core {
     struct arena arena;
     struct box_message *messages;
     size_t count, room;
-    uint64_t handle; /* of the last log-in; each core begins elsewhere */
+    struct login_core access;
+    struct tls_core tls;
     struct msg_uid *marked;
     size_t marked_count;
 
@@ -47,9 +50,8 @@ struct box_core {
     struct msg late;     /* that question, in late_arena */
     struct arena late_arena;
     enum err_code expunge_error;
-    size_t logins, logouts, fetches, expunges;
+    size_t fetches, expunges;
     size_t aheads, read_ahead; /* questions, messages */
-    struct buf password;       /* the last one asked for */
 };
 
 struct box_stage {
@@ -72,6 +74,8 @@ void box_close(struct box_stage *stage);
 void box_add(struct box_stage *stage, struct str stored, uint64_t prefix);
 
 struct fake_client *box_connect(struct box_stage *stage, const char *address);
+/* The same, by the listener's name: "pop3", "pop3s". */
+struct fake_client *box_connect_to(struct box_stage *stage, const char *name, const char *address);
 /* Sends in pieces of at most `piece` octets, settles behind each, and adds what the server says. */
 void box_send(struct box_stage *stage, struct fake_client *client, struct str bytes, size_t piece,
               struct buf *replies);
@@ -82,6 +86,10 @@ void box_pass(struct box_stage *stage, int64_t ns);
 
 void box_core_die(struct box_stage *stage);
 void box_core_start(struct box_stage *stage);
+/* From now on there is a certificate. */
+void box_core_certifies(struct box_stage *stage);
+/* Core says that this log-in is over. */
+void box_core_ends_login(struct box_stage *stage, uint64_t handle);
 /* What is late is answered. */
 void box_core_go_on(struct box_stage *stage);
 

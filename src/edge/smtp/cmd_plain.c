@@ -31,7 +31,8 @@ void smtp_quit_run(struct smtp_session *s, struct smtp_arguments *args)
 
 static const struct smtp_command *known(const struct smtp_session *s, struct str verb)
 {
-    unsigned not_for = smtp_is_lmtp(s) ? SMTP_ONLY : LMTP_ONLY;
+    unsigned not_for =
+        (smtp_is_lmtp(s) ? SMTP_ONLY : LMTP_ONLY) | (smtp_is_submission(s) ? 0 : SMTP_USERS_ONLY);
     const struct smtp_command *row;
     for (size_t i = 0; (row = smtp_command_row(i)); i++) {
         if (row->help && !(row->flags & not_for) && str_eq_nocase(str_from(row->verb), verb))

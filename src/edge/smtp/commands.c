@@ -27,6 +27,17 @@ static const struct smtp_command rows[] = {
      .help = "LHLO domain",
      .parse = smtp_hello_parse,
      .run = smtp_ehlo_run},
+    {.verb = "STARTTLS",
+     .states = SMTP_COMMANDING,
+     .flags = SMTP_NO_ARGUMENT,
+     .help = "STARTTLS",
+     .run = smtp_starttls_run},
+    {.verb = "AUTH",
+     .states = SMTP_READY,
+     .flags = SMTP_USERS_ONLY,
+     .help = "AUTH mechanism [initial-response]",
+     .parse = smtp_auth_parse,
+     .run = smtp_auth_run},
     {.verb = "MAIL",
      .states = SMTP_READY,
      .flags = SMTP_LOGGED_IN,
@@ -86,8 +97,6 @@ static const struct smtp_command rows[] = {
     {.verb = "SOML", .flags = SMTP_NOT_BUILT},
     {.verb = "SAML", .flags = SMTP_NOT_BUILT},
     {.verb = "ETRN", .flags = SMTP_NOT_BUILT},
-    {.verb = "STARTTLS", .flags = SMTP_NOT_BUILT},
-    {.verb = "AUTH", .flags = SMTP_NOT_BUILT},
 };
 
 /* Browsers talked into speaking to us (catalogue S16); a proxy that we were not told of (S23). */
@@ -136,6 +145,8 @@ struct str smtp_order_missing(const struct smtp_session *s, const char *verb)
         return STR("MAIL first");
     if (s->state == SMTP_CHUNKED)
         return STR("the last BDAT or RSET first");
+    if (strcmp(verb, "AUTH") == 0)
+        return STR("not within a transaction");
     if (strcmp(verb, "MAIL") == 0)
         return STR("MAIL was given already");
     return s->state == SMTP_SENDER ? STR("RCPT first") : STR("BINARYMIME comes by BDAT");
@@ -146,7 +157,7 @@ static enum err_code judge(const struct smtp_session *s, const struct smtp_comma
 {
     if (!row)
         return ERR_COMMAND_UNKNOWN;
-    if (row->flags & SMTP_NOT_BUILT)
+    if (row->flags & SMTP_NOT_BUILT || (row->flags & SMTP_USERS_ONLY && !smtp_is_submission(s)))
         return ERR_COMMAND_NOT_BUILT;
     if (row->flags & SMTP_FREE_TEXT && has_control(text))
         return ERR_COMMAND_UNKNOWN;

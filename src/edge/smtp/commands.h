@@ -31,6 +31,10 @@ struct smtp_arguments {
         struct str text;
         bool utf8; /* RFC 6531 3.7.4.2 */
     } verify;
+    struct {
+        struct str mechanism;
+        struct str initial; /* in base64; p NULL: none */
+    } auth;
 };
 
 enum smtp_command_flag {
@@ -41,6 +45,7 @@ enum smtp_command_flag {
     SMTP_NOT_BUILT = 1 << 4,   /* recognised: 502 */
     SMTP_SWALLOWS = 1 << 5,    /* octets follow it, also when it is refused: it judges by itself */
     SMTP_LOGGED_IN = 1 << 6,   /* on a submission listener, for users who logged in: 530 */
+    SMTP_USERS_ONLY = 1 << 7,  /* on a submission listener; elsewhere 502 */
 };
 
 struct smtp_command {
@@ -82,6 +87,13 @@ void smtp_rset_run(struct smtp_session *, struct smtp_arguments *);
 void smtp_noop_run(struct smtp_session *, struct smtp_arguments *);
 void smtp_help_run(struct smtp_session *, struct smtp_arguments *);
 void smtp_quit_run(struct smtp_session *, struct smtp_arguments *);
+struct err smtp_auth_parse(struct smtp_session *, struct str, struct smtp_arguments *);
+void smtp_auth_run(struct smtp_session *, struct smtp_arguments *);
+void smtp_starttls_run(struct smtp_session *, struct smtp_arguments *);
+
+/* S11: the client's next line, without its end; may yield. Or one that is too long. */
+void smtp_auth_line(struct smtp_session *s, struct str line);
+void smtp_auth_too_long(struct smtp_session *s);
 
 /* What has to come before `verb` here: the words behind "Bad sequence of commands" (RFC
  * 5321 4.1.4).

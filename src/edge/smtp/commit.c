@@ -44,6 +44,7 @@ static const char *body_name(enum smtp_body_type type)
 static void describe(struct smtp_session *s, struct try *try, struct msg_commit *commit)
 {
     struct smtp_mail *mail = s->mail;
+    struct tls_facts tls;
     struct received facts = {
         .hidden = smtp_is_submission(s) && !smtp_conf(s)->submission.show_client,
         .helo = smtp_helo(s),
@@ -51,12 +52,16 @@ static void describe(struct smtp_session *s, struct try *try, struct msg_commit 
         .port = s->base.port,
         .host = smtp_hostname(s),
         .transmission = smtp_transmission(s),
+        .tls = edge_session_is_encrypted(&s->base) ? &tls : NULL,
+        .login = str_from(s->base.login.address),
         .message = mail->message,
         .only_one_for = mail->recipient_count == 1 ? mail->recipients[0].address : str_null(),
         .reverse_path = mail->reverse_path,
         .body_type = body_name(mail->body_type),
         .time = world_wall(s->base.edge->world) / US_PER_SECOND,
     };
+    if (facts.tls)
+        stream_tls_facts(&s->stream, &tls);
     struct buf line = {.p = try->received, .cap = RECEIVED_MAX, .max = RECEIVED_MAX};
     struct buf words = {.p = try->facts, .cap = FACTS_MAX, .max = FACTS_MAX};
     received_print(&facts, &line);

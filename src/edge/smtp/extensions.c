@@ -26,6 +26,21 @@ static void limits_values(const struct smtp_session *s, struct buf *to)
     buf_put_u64(to, conf->smtp.recipient_domains);
 }
 
+static void auth_values(const struct smtp_session *s, struct buf *to)
+{
+    edge_login_mechanisms_print(&s->base, to);
+}
+
+/* To who has logged in, too: what was offered before can be compared with it (RFC 4954 4). */
+static bool has_mechanisms(const struct smtp_session *s)
+{
+    char room[SMTP_REPLY_MAX];
+    struct buf names = {.p = room, .cap = sizeof room, .max = sizeof room};
+    if (smtp_is_submission(s))
+        edge_login_mechanisms_print(&s->base, &names);
+    return names.n > 0;
+}
+
 bool smtp_verify_is_on(const struct smtp_session *s)
 {
     return smtp_conf(s)->smtp.verify != CONF_VERIFY_OFF;
@@ -40,6 +55,8 @@ static const struct extension rows[] = {
     {.keyword = "BINARYMIME", .rfc = "3030"},
     {.keyword = "ENHANCEDSTATUSCODES", .rfc = "2034"},
     {.keyword = "LIMITS", .rfc = "9422", .values = limits_values},
+    {.keyword = "STARTTLS", .rfc = "3207", .offered = smtp_starttls_is_offered},
+    {.keyword = "AUTH", .rfc = "4954", .values = auth_values, .offered = has_mechanisms},
     {.keyword = "VRFY", .rfc = "5321", .offered = smtp_verify_is_on},
     {.keyword = "HELP", .rfc = "5321"},
 };

@@ -9,6 +9,8 @@
 /* The lines behind the first, the last one ends the reply. */
 void smtp_extensions_print(struct smtp_session *s);
 
+/* Here and now: there is a certificate, and the session is plain. */
+bool smtp_starttls_is_offered(const struct smtp_session *s);
 /* Is VRFY served to anybody? */
 bool smtp_verify_is_on(const struct smtp_session *s);
 

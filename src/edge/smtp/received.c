@@ -19,6 +19,15 @@ static void put_literal(struct str client, struct buf *to)
     buf_put(to, STR("]"));
 }
 
+static void put_tls(const struct tls_facts *tls, struct buf *to)
+{
+    buf_put(to, STR("\r\n\t(using "));
+    buf_put(to, tls->version);
+    buf_put(to, STR(" with cipher "));
+    buf_put(to, tls->cipher);
+    buf_printf(to, " (%u/%u bits))", tls->bits, tls->bits);
+}
+
 static void put_from(const struct received *received, struct buf *to)
 {
     buf_put(to, STR("from "));
@@ -28,6 +37,8 @@ static void put_from(const struct received *received, struct buf *to)
         put_literal(received->client, to);
         buf_put(to, STR(")"));
     }
+    if (received->tls)
+        put_tls(received->tls, to);
     buf_put(to, STR("\r\n\t"));
 }
 
@@ -70,6 +81,12 @@ void received_facts_print(const struct received *received, struct buf *to)
     buf_printf(to, " port=%u", received->port);
     put_fact(to, "helo", received->helo);
     put_fact(to, "with", str_from(transmission_word(received->transmission)));
+    if (received->tls) {
+        put_fact(to, "tls", received->tls->version);
+        put_fact(to, "cipher", received->tls->cipher);
+    }
+    if (received->login.n > 0)
+        put_fact(to, "login", received->login);
     put_fact(to, "from", received->reverse_path);
     put_fact(to, "body", str_from(received->body_type));
 }

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "format/transmission.h"
+#include "sys/tls.h"
 
 struct received {
     bool hidden;       /* where it came from is not told */
@@ -15,8 +16,10 @@ struct received {
     uint16_t port;
     struct str host; /* ours */
     enum transmission transmission;
-    uint64_t message;        /* id */
-    struct str only_one_for; /* the recipient where there is just one, else empty */
+    const struct tls_facts *tls; /* NULL: in clear text */
+    struct str login;            /* the account's address; empty: nobody logged in. Trace only */
+    uint64_t message;            /* id */
+    struct str only_one_for;     /* the recipient where there is just one, else empty */
     struct str reverse_path;
     const char *body_type;
     int64_t time; /* seconds since 1970 */

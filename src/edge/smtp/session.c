@@ -10,6 +10,7 @@
 #include "edge/smtp/message.h"
 #include "edge/smtp/reply.h"
 #include "edge/smtp/turn.h"
+#include "edge/tls.h"
 
 struct str smtp_hostname(const struct smtp_session *s)
 {
@@ -57,7 +58,14 @@ void smtp_cut(struct smtp_session *s, const char *end)
 
 enum transmission smtp_transmission(const struct smtp_session *s)
 {
-    return transmission_of(smtp_is_lmtp(s), s->extended, s->mail->utf8);
+    const struct transmission_facts facts = {
+        .lmtp = smtp_is_lmtp(s),
+        .extended = s->extended,
+        .utf8 = s->mail->utf8,
+        .encrypted = edge_session_is_encrypted(&s->base),
+        .logged_in = s->base.login.handle != 0,
+    };
+    return transmission_of(&facts);
 }
 
 static struct str protocol_name(const struct smtp_session *s)
@@ -65,11 +73,21 @@ static struct str protocol_name(const struct smtp_session *s)
     return smtp_is_lmtp(s) ? STR("lmtp") : smtp_is_submission(s) ? STR("submission") : STR("smtp");
 }
 
+static struct str tls_word(const struct smtp_session *s)
+{
+    struct tls_facts facts;
+    if (!edge_session_is_encrypted(&s->base))
+        return STR("");
+    stream_tls_facts(&s->stream, &facts);
+    return facts.version;
+}
+
 static void log_end(const struct smtp_session *s)
 {
     log_event(s->base.edge->log, LOG_INFO, "session",
               log_str("client", edge_session_client(&s->base)), log_u64("port", s->base.port),
-              log_str("protocol", protocol_name(s)), log_str("helo", smtp_helo(s)),
+              log_str("protocol", protocol_name(s)), log_str("tls", tls_word(s)),
+              log_str("login", str_from(s->base.login.address)), log_str("helo", smtp_helo(s)),
               log_u64("messages", s->messages), log_u64("recipients", s->recipients),
               log_u64("commands", s->commands), log_u64("errors", s->errors),
               log_u64("in", s->stream.bytes_in), log_u64("out", s->stream.bytes_out),
@@ -86,6 +104,7 @@ static void session_free(struct smtp_session *s)
     smtp_transaction_end(s, str_from(s->end));
     if (s->answered.message)
         edge_try_unseen(edge, &s->answered);
+    edge_exchange_drop(&s->exchange);
     log_end(s);
     timer_clear(edge->loop, &s->timer);
     task_cancel(edge->loop, &s->after);
@@ -123,6 +142,8 @@ static int64_t deadline(const struct smtp_session *s)
         return s->began + smtp_conf(s)->smtp.greeting_delay;
     if (s->state & SMTP_READING)
         return reading_deadline(s);
+    if (s->state == SMTP_HANDSHAKE)
+        return s->phase + smtp_conf(s)->tls.handshake_timeout;
     return s->phase + smtp_conf(s)->smtp.command_timeout;
 }
 
@@ -134,6 +155,7 @@ static void greet(struct smtp_session *s)
     buf_put(&line, smtp_hostname(s));
     buf_put(&line, smtp_is_lmtp(s) ? STR(" LMTP Veredus") : STR(" ESMTP Veredus"));
     s->state = SMTP_GREETED;
+    s->greeted = true;
     smtp_reply(s, 220, NULL, buf_str(&line));
     smtp_phase_begin(s);
 }
@@ -142,16 +164,19 @@ static void timed_out(struct timer *timer)
 {
     struct smtp_session *s = timer->arg;
     must_be(s, SMTP_SESSION_MAGIC);
-    if (s->busy || !(s->state & (SMTP_EARLY | SMTP_COMMANDING | SMTP_READING)))
+    if (s->busy || s->state & (SMTP_CLOSING | SMTP_ENDED))
         return;
-    if (deadline(s) <= s->base.edge->loop->now) {
-        if (s->state == SMTP_EARLY) {
-            greet(s);
-        } else {
-            smtp_reply_error(s, ERR_TOO_SLOW);
-            smtp_close_after_reply(s, "timeout");
-            return;
-        }
+    bool due = deadline(s) <= s->base.edge->loop->now;
+    if (due && s->state == SMTP_EARLY) {
+        greet(s);
+    } else if (due && s->state == SMTP_HANDSHAKE) {
+        s->end = "tls-timeout"; /* nothing can be said in the middle of it */
+        session_free(s);
+        return;
+    } else if (due) {
+        smtp_reply_error(s, ERR_TOO_SLOW);
+        smtp_close_after_reply(s, "timeout");
+        return;
     }
     timer_set(s->base.edge->loop, timer, deadline(s));
 }
@@ -190,17 +215,53 @@ static void after_turn(struct task *task)
         return;
     }
     rest(s);
-    if (s->state & SMTP_COMMANDING && !s->swallowing)
+    if (s->state & SMTP_LINES && !s->swallowing)
         smtp_phase_begin(s);
     if (s->state != SMTP_CLOSING)
         timer_set(s->base.edge->loop, &s->timer, deadline(s));
     stream_resume(&s->stream);
 }
 
+static void say_hello(struct smtp_session *s)
+{
+    bool at_once = smtp_conf(s)->smtp.greeting_delay == 0;
+    if (stream_pending(&s->stream).n > 0) {
+        smtp_early_word(s);
+        return;
+    }
+    if (at_once)
+        greet(s);
+    timer_set(s->base.edge->loop, &s->timer, deadline(s));
+}
+
+/* S10 -> S0, or S1 behind STARTTLS, where nothing is said (RFC 3207 4.2) */
+static void handshake_ended(struct smtp_session *s)
+{
+    must(edge_session_is_encrypted(&s->base));
+    s->state = s->greeted ? SMTP_GREETED : SMTP_EARLY;
+    s->began = s->base.edge->loop->now;
+    smtp_phase_begin(s);
+    if (s->greeted)
+        timer_set(s->base.edge->loop, &s->timer, deadline(s));
+    else
+        say_hello(s);
+}
+
+static void log_tls_failed(const struct smtp_session *s)
+{
+    log_event(
+        s->base.edge->log, LOG_INFO, "tls_failed", log_str("client", edge_session_client(&s->base)),
+        log_str("protocol", protocol_name(s)), log_str("why", stream_tls_failure(&s->stream)));
+}
+
 /* A client that only half-closed still gets the replies to what it sent. */
 static void input_ended(struct smtp_session *s)
 {
-    if (s->state == SMTP_CLOSING || s->stream.ended == STREAM_BROKEN)
+    if (s->state == SMTP_HANDSHAKE) {
+        s->end = "tls-failed";
+        log_tls_failed(s);
+    }
+    if (s->state & (SMTP_CLOSING | SMTP_HANDSHAKE) || s->stream.ended == STREAM_BROKEN)
         session_free(s);
     else
         smtp_close_after_reply(s, "lost");
@@ -217,6 +278,8 @@ static void input(struct stream *stream)
         return;
     }
     s->heard = s->base.edge->loop->now;
+    if (s->state == SMTP_HANDSHAKE)
+        handshake_ended(s);
     smtp_note_seen(s);
     if (!smtp_turn_wanted(s))
         return;
@@ -241,17 +304,18 @@ static void session_init(struct smtp_session *s, struct edge *edge)
         conf_networks_hold(&smtp_conf(s)->smtp.bare_newlines_from, edge_session_client(&s->base));
 }
 
-static void say_hello(struct smtp_session *s)
+/* Before anything else (RFC 8314 3). */
+static void shake_hands(struct smtp_session *s)
 {
-    bool at_once = smtp_conf(s)->smtp.greeting_delay == 0;
-    stream_read_more(&s->stream);
-    if (stream_pending(&s->stream).n > 0) {
-        smtp_early_word(s);
+    struct edge *edge = s->base.edge;
+    struct tls_server *server = edge_tls(edge, s->base.listen);
+    if (!server || stream_tls_begin(&s->stream, server, edge->fibers) < 0) {
+        s->end = "no-tls";
+        session_free(s);
         return;
     }
-    if (at_once)
-        greet(s);
-    timer_set(s->base.edge->loop, &s->timer, deadline(s));
+    s->state = SMTP_HANDSHAKE;
+    timer_set(edge->loop, &s->timer, deadline(s));
 }
 
 void smtp_session_begin(struct edge *edge, enum listen_protocol listen, int handle,
@@ -271,6 +335,13 @@ void smtp_session_begin(struct edge *edge, enum listen_protocol listen, int hand
         free(s);
         return;
     }
+    if (smtp_is_submission(s))
+        stream_wipe_input(&s->stream);
+    if (listen == LISTEN_SUBMISSIONS) {
+        shake_hands(s);
+        return;
+    }
+    stream_read_more(&s->stream);
     say_hello(s);
 }
 
@@ -289,16 +360,34 @@ static void submission_limits(const struct conf *conf, struct edge_limits *limit
     *limits_r = EDGE_LIMITS(conf->submission);
 }
 
-static void stop(struct edge_session *session)
+static struct smtp_session *session_of(struct edge_session *session)
 {
     struct smtp_session *s =
         (struct smtp_session *)((char *)session - offsetof(struct smtp_session, base));
     must_be(s, SMTP_SESSION_MAGIC);
+    return s;
+}
+
+static void stop(struct edge_session *session)
+{
+    struct smtp_session *s = session_of(session);
     s->stopping = true;
     if (s->busy || s->state & (SMTP_CLOSING | SMTP_ENDED))
         return;
+    if (s->state == SMTP_HANDSHAKE) {
+        s->end = "shutdown";
+        session_free(s);
+        return;
+    }
     smtp_reply_error(s, ERR_SHUTTING_DOWN);
     smtp_close_after_reply(s, "shutdown");
+}
+
+static void logged_out(struct edge_session *session)
+{
+    struct smtp_session *s = session_of(session);
+    if (!s->busy)
+        smtp_end_if_due(s);
 }
 
 const struct edge_protocol smtp_protocol = {
@@ -315,6 +404,7 @@ const struct edge_protocol smtp_submission_protocol = {
     .begin = begin,
     .refusal = smtp_refusal_line,
     .stop = stop,
+    .logged_out = logged_out,
 };
 
 /* --- What sessions share --------------------------------------------------------------------- */

@@ -10,24 +10,27 @@
 #ifndef EDGE_SMTP_SESSION_H
 #define EDGE_SMTP_SESSION_H
 
-#include "edge/edge.h"
+#include "edge/login.h"
 #include "edge/smtp/mail.h"
 #include "format/transmission.h"
 
 enum smtp_state {
-    SMTP_EARLY = 1 << 0,   /* S0: the greeting waits */
-    SMTP_GREETED = 1 << 1, /* S1: nothing but our greeting was said */
-    SMTP_READY = 1 << 2,   /* S2: they said who they are; no transaction */
-    SMTP_SENDER = 1 << 3,  /* S3: MAIL was accepted */
-    SMTP_RCPTS = 1 << 4,   /* S4: at least one recipient was accepted */
-    SMTP_DATA = 1 << 5,    /* S5: octets of the message, up to CR LF . CR LF */
-    SMTP_CHUNK = 1 << 6,   /* S6: octets of a chunk, counted */
-    SMTP_CHUNKED = 1 << 7, /* S7: between two chunks of a message */
-    SMTP_CLOSING = 1 << 8, /* S8: the last reply is on its way; input is thrown away */
-    SMTP_ENDED = 1 << 9,   /* S9: nothing more will be said */
+    SMTP_EARLY = 1 << 0,      /* S0: the greeting waits */
+    SMTP_GREETED = 1 << 1,    /* S1: nothing but our greeting was said */
+    SMTP_READY = 1 << 2,      /* S2: they said who they are; no transaction */
+    SMTP_SENDER = 1 << 3,     /* S3: MAIL was accepted */
+    SMTP_RCPTS = 1 << 4,      /* S4: at least one recipient was accepted */
+    SMTP_DATA = 1 << 5,       /* S5: octets of the message, up to CR LF . CR LF */
+    SMTP_CHUNK = 1 << 6,      /* S6: octets of a chunk, counted */
+    SMTP_CHUNKED = 1 << 7,    /* S7: between two chunks of a message */
+    SMTP_CLOSING = 1 << 8,    /* S8: the last reply is on its way; input is thrown away */
+    SMTP_ENDED = 1 << 9,      /* S9: nothing more will be said */
+    SMTP_HANDSHAKE = 1 << 10, /* S10: TLS begins; nothing is said and nothing heard */
+    SMTP_EXCHANGE = 1 << 11,  /* S11: lines belong to a log-in that is under way */
     /* Command lines are expected; octets of a message are. */
     SMTP_COMMANDING = SMTP_GREETED | SMTP_READY | SMTP_SENDER | SMTP_RCPTS | SMTP_CHUNKED,
     SMTP_READING = SMTP_DATA | SMTP_CHUNK,
+    SMTP_LINES = SMTP_COMMANDING | SMTP_EXCHANGE,
 };
 
 enum {
@@ -47,6 +50,7 @@ struct smtp_session {
     struct task after;                /* back on the loop's stack when the turn is over */
     struct smtp_mail *mail;           /* S3 to S7, else NULL */
     TAILQ_ENTRY(smtp_session) parker; /* where parks */
+    struct edge_exchange *exchange;   /* S11, else NULL */
     const char *end;                  /* why it ends, for the log: "quit", "lost" ... */
     int64_t began;                    /* mono */
     int64_t phase;                    /* when the wait for this command or message began */
@@ -65,6 +69,7 @@ struct smtp_session {
     bool swallowing; /* the rest of a line that was too long */
     bool stopping;   /* the edge ends: close after this command */
     bool normalise;  /* a client in bare_newlines_from */
+    bool greeted;    /* our greeting was said: there is none behind STARTTLS */
     uint8_t helo_length;
     char helo[SMTP_HELO_MAX];
 };

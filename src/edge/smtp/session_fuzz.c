@@ -1,5 +1,6 @@
 /*
- * A whole session in the fake world. Properties: every reply is well formed; there are no more
+ * A whole session in the fake world: SMTP, LMTP or submission, as the first octet says. Properties:
+ * every reply is well formed; who did not log in sends nothing through us; there are no more
  * messages than ends of data; nothing is held when it is over; and the conversation is the same
  * however the network cuts it, as long as the client waits behind DATA (what it sends there too
  * early is meant to be noticed). Where it is cut, slabs are short, too, and messages are parked.
@@ -19,6 +20,7 @@ enum {
 struct run {
     struct buf replies;
     size_t messages;
+    bool logged_in;
 };
 
 static size_t count(struct str text, struct str what)
@@ -45,19 +47,25 @@ static struct str until_data(struct str input)
     return input;
 }
 
-static struct run run(struct str input, bool lmtp, bool lenient, size_t piece)
+static const char *listener(unsigned bits)
+{
+    return bits & 1 ? "lmtp" : bits & 4 ? "submission" : "smtp";
+}
+
+static struct run run(struct str input, unsigned bits, size_t piece)
 {
     struct run run = {.replies = BUF_INIT(REPLIES_MAX)};
     struct stage stage;
-    stage_open(&stage,
-               STR("hostname = mx.example.test\n"
-                   "smtp { message_size = 4096 recipients = 100 errors = 50\n"
-                   "       bare_newlines_from = \"192.0.2.7\" }\n"),
-               NULL, 1, SLABS);
+    stage_open_as(&stage, bits & 4 ? ROLE_SUB : ROLE_MX,
+                  STR("hostname = mx.example.test\n"
+                      "smtp { message_size = 4096 recipients = 100 errors = 50\n"
+                      "       bare_newlines_from = \"192.0.2.7\" }\n"),
+                  NULL, 1, SLABS);
     uint32_t slabs[SHORT];
     for (size_t i = 0; i < (piece == SIZE_MAX ? 0 : SHORT); i++)
         must(slabs_take(stage.edge.slabs, &slabs[i]));
-    struct fake_client *client = stage_connect(&stage, lmtp, lenient ? "192.0.2.7" : "127.0.0.1");
+    struct fake_client *client =
+        stage_connect_to(&stage, listener(bits), bits & 2 ? "192.0.2.7" : "127.0.0.1");
     stage_receive(client, &run.replies);
     while (input.n > 0) {
         struct str part = until_data(input);
@@ -70,6 +78,7 @@ static struct run run(struct str input, bool lmtp, bool lenient, size_t piece)
     while (slabs_out(stage.edge.slabs) > 0)
         slabs_give(stage.edge.slabs, slabs[slabs_out(stage.edge.slabs) - 1]);
     run.messages = stage.core.messages;
+    run.logged_in = stage.core.access.logouts > 0; /* told at the session's end */
     stage_close(&stage);
     return run;
 }
@@ -104,13 +113,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (n < 2 || n > INPUT_MAX)
         return 0;
     struct str input = str_make(data + 2, n - 2);
-    bool lmtp = data[0] & 1, lenient = data[0] & 2;
-    struct run whole = run(input, lmtp, lenient, SIZE_MAX);
-    struct run cut = run(input, lmtp, lenient, 1 + data[1] % 64);
+    struct run whole = run(input, data[0], SIZE_MAX);
+    struct run cut = run(input, data[0], 1 + data[1] % 64);
     check_replies(buf_str(&whole.replies));
     must(str_eq(buf_str(&whole.replies), buf_str(&cut.replies)));
     must(whole.messages == cut.messages);
-    size_t ends = count(input, lenient ? STR("\n.\r\n") : STR("\r\n.\r\n"));
+    must(whole.messages == 0 || whole.logged_in ||
+         !str_eq(str_from(listener(data[0])), STR("submission")));
+    size_t ends = count(input, data[0] & 2 ? STR("\n.\r\n") : STR("\r\n.\r\n"));
     must(whole.messages <= ends + count(input, STR("LAST")));
     buf_done(&whole.replies);
     buf_done(&cut.replies);

@@ -340,6 +340,7 @@ static void welcome(struct stage_core *core)
 {
     struct msg msg = {.kind = MSG_welcome, .welcome = {.slabs = core->slab_count}};
     must(!err_is(link_send_handle(&core->link, &msg, core->pool)));
+    tls_core_tell(&core->tls, &core->link);
 }
 
 static void try_end(struct stage_core *core, const struct msg_try_end *try)
@@ -367,6 +368,18 @@ static void tries(struct stage_core *core, const struct msg_tries *tries)
     }
     if (!core->keeps_nothing)
         must(!err_is(link_send(&core->link, &msg)));
+}
+
+/* False: that is about neither log-ins nor TLS. */
+static bool access(struct stage_core *core, const struct msg *asked)
+{
+    struct msg msg;
+    uint32_t call;
+    if (!login_core_answer(&core->access, asked, &msg) && !tls_core_answer(&core->tls, asked, &msg))
+        return false;
+    if (msg_asks(asked, &call))
+        answer(core, &msg, call);
+    return true;
 }
 
 static void got(struct link *link, const struct msg *msg, int passed)
@@ -397,7 +410,7 @@ static void got(struct link *link, const struct msg *msg, int passed)
         core->forgets++;
     else if (msg->kind == MSG_refused)
         core->refusals++;
-    else
+    else if (!access(core, msg))
         tries(core, &msg->tries);
 }
 
@@ -423,6 +436,7 @@ void stage_core_start(struct stage *stage)
          0);
     core->up = true;
     core->commit_silent = false;
+    login_core_forget(&core->access);
     fake_role_enter(stage->fake, stage->edge_role);
     must(!err_is(edge_core_attach(&stage->edge, pair[1])));
     fake_role_enter(stage->fake, 0);
@@ -442,6 +456,24 @@ void stage_core_release(struct stage *stage)
     core->holds = false;
     core->held_count = 0;
     arena_reset(&core->held_arena);
+    stage_settle(stage);
+}
+
+void stage_core_certifies(struct stage *stage)
+{
+    tls_core_open(&stage->core.tls);
+    fake_role_enter(stage->fake, stage->core_role);
+    tls_core_tell(&stage->core.tls, &stage->core.link);
+    fake_role_enter(stage->fake, 0);
+    stage_settle(stage);
+}
+
+void stage_core_ends_login(struct stage *stage, uint64_t handle)
+{
+    struct msg msg = {.kind = MSG_login_ended, .login_ended = {.handle = handle}};
+    fake_role_enter(stage->fake, stage->core_role);
+    must(!err_is(link_send(&stage->core.link, &msg)));
+    fake_role_enter(stage->fake, 0);
     stage_settle(stage);
 }
 
@@ -515,6 +547,7 @@ void stage_open_as(struct stage *stage, enum bus_role role, struct str conf_text
         buf_init(&stage->core.uploads[i].body, STAGE_BODY_MAX);
     arena_init(&stage->core.arena, 4 << 20);
     arena_init(&stage->core.held_arena, 4 << 20);
+    login_core_open(&stage->core.access);
     conf_open(stage, conf_text);
     stage->fake = fake_world_open(seed, settings);
     stage->edge_role = fake_role_open(stage->fake, "edge");
@@ -527,6 +560,7 @@ void stage_open_as(struct stage *stage, enum bus_role role, struct str conf_text
     listen_on(stage, LISTEN_SMTP, "smtp");
     listen_on(stage, LISTEN_LMTP, "lmtp");
     listen_on(stage, LISTEN_SUBMISSION, "submission");
+    listen_on(stage, LISTEN_SUBMISSIONS, "submissions");
     stage_core_start(stage);
 }
 
@@ -559,6 +593,8 @@ void stage_close(struct stage *stage)
     arena_done(&stage->core.arena);
     arena_done(&stage->core.held_arena);
     arena_done(&stage->conf_arena);
+    login_core_close(&stage->core.access);
+    tls_core_close(&stage->core.tls);
     buf_done(&stage->core.body);
     buf_done(&stage->core.received);
     buf_done(&stage->core.facts);

@@ -15,13 +15,17 @@
  *            would, and one that is refused refuses the message; the id must be the next one
  *   sender   of example.test, or none: yes; all others are not the user's
  *
+ * Who may log in stands in edge/login_core_test.h, what there is of TLS in edge/tls_stage_test.h.
+ *
  * Message ids count from 1. The id that is given ahead is the next one, until another message has
  * it.
  */
 #ifndef EDGE_SMTP_STAGE_TEST_H
 #define EDGE_SMTP_STAGE_TEST_H
 
+#include "edge/login_core_test.h"
 #include "edge/smtp/session.h"
+#include "edge/tls_stage_test.h"
 #include "sys/fake/fake.h"
 
 #define STAGE_ADDRESS "127.0.0.1"
@@ -54,6 +58,8 @@ struct stage_core {
     char *slabs;
     uint64_t next_message;
     struct stage_upload uploads[STAGE_UPLOADS];
+    struct login_core access;
+    struct tls_core tls;
 
     enum err_code commit_error;           /* of the next message */
     bool commit_silent;                   /* the next commit is not answered: core dies with it */
@@ -105,7 +111,7 @@ void stage_close(struct stage *stage);
 
 /* A client connects and the world runs until nothing moves. */
 struct fake_client *stage_connect(struct stage *stage, bool lmtp, const char *address);
-/* The same, by the listener's name: "smtp", "lmtp", "submission". */
+/* The same, by the listener's name: "smtp", "lmtp", "submission", "submissions". */
 struct fake_client *stage_connect_to(struct stage *stage, const char *name, const char *address);
 /* Whoever connected last has logged in as this account. */
 void stage_log_in(struct stage *stage, uint64_t handle, const char *address);
@@ -123,6 +129,10 @@ void stage_pass(struct stage *stage, int64_t ns);
 void stage_core_die(struct stage *stage);
 /* What it held is said, and nothing is held any more. */
 void stage_core_release(struct stage *stage);
+/* From now on there is a certificate. */
+void stage_core_certifies(struct stage *stage);
+/* Core says that this log-in is over. */
+void stage_core_ends_login(struct stage *stage, uint64_t handle);
 /* Core says that its directory changed. */
 void stage_core_changes(struct stage *stage);
 /* A new core: it knows nothing of transactions and uploads, but what it made durable. */

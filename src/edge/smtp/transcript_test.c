@@ -5,7 +5,7 @@
  *
  *   # ...            a remark
  *   CONF: text       configuration, before anything else
- *   LMTP             the LMTP listener; PEER: address
+ *   LMTP, SUBMISSION that listener; PEER: address
  *   WHOLE            what it shows is about what arrives together: played as it stands only
  *   C: text          the client sends a line; lines that follow one another are sent together
  *   C+ text          without CR LF at its end
@@ -50,7 +50,8 @@ struct player {
     struct fake_random random;
     const char *file;
     int line;
-    bool lmtp;
+    const char *listener;
+    enum bus_role role;
     bool whole_only;
     char peer[46];
 };
@@ -137,10 +138,10 @@ static void hang_up(struct player *p)
 static void enter(struct player *p)
 {
     if (!p->on_stage)
-        stage_open(&p->stage, buf_str(&p->conf), NULL, 1, STAGE_SLABS);
+        stage_open_as(&p->stage, p->role, buf_str(&p->conf), NULL, 1, STAGE_SLABS);
     p->on_stage = true;
     if (!p->client)
-        p->client = stage_connect(&p->stage, p->lmtp, p->peer);
+        p->client = stage_connect_to(&p->stage, p->listener, p->peer);
 }
 
 /* --- The lines ------------------------------------------------------------------------------- */
@@ -219,6 +220,9 @@ static void expect(struct player *p, struct str text)
         {"pieces", core->upload_pieces},
         {"seen", core->seen},
         {"unseen", core->unseen},
+        {"logins", core->access.logins},
+        {"logouts", core->access.logouts},
+        {"drops", core->access.drops},
         {"sessions", p->stage.edge.session_count},
         {"slabs", p->stage.edge.slabs ? slabs_out(p->stage.edge.slabs) : 0},
         {"most-slabs", p->stage.edge.slabs ? slabs_most_out(p->stage.edge.slabs) : 0},
@@ -261,7 +265,10 @@ static bool setting(struct player *p, struct str line)
         buf_put(&p->conf, str_from_index(line, 6));
         buf_putc(&p->conf, '\n');
     } else if (str_eq(line, STR("LMTP"))) {
-        p->lmtp = true;
+        p->listener = "lmtp";
+    } else if (str_eq(line, STR("SUBMISSION"))) {
+        p->listener = "submission";
+        p->role = ROLE_SUB;
     } else if (str_eq(line, STR("WHOLE"))) {
         p->whole_only = true;
     } else if (str_starts(line, STR("PEER: "))) {
@@ -343,6 +350,8 @@ static void play(const char *file, enum cut cut)
                        .got = BUF_INIT(REPLIES_MAX),
                        .cut = cut,
                        .file = file,
+                       .listener = "smtp",
+                       .role = ROLE_MX,
                        .peer = "192.0.2.1"};
     char line[LINE_MOST];
     FILE *in = fopen(file, "r");

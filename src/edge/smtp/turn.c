@@ -15,6 +15,18 @@ enum {
     READ_WAS_LARGE = STREAM_READ_SIZE / 2, /* so there may be more to read at once */
 };
 
+/* Of a line that may be an answer in an exchange, or begins one. */
+static bool may_be_login(const struct smtp_session *s)
+{
+    return s->state == SMTP_EXCHANGE ||
+           (smtp_is_submission(s) && str_starts_nocase(stream_pending(&s->stream), STR("AUTH ")));
+}
+
+static size_t line_most(const struct smtp_session *s)
+{
+    return may_be_login(s) ? EDGE_LOGIN_LINE_MAX : SMTP_LINE_MAX;
+}
+
 bool smtp_turn_wanted(const struct smtp_session *s)
 {
     struct str pending = stream_pending(&s->stream), line;
@@ -25,8 +37,8 @@ bool smtp_turn_wanted(const struct smtp_session *s)
     if (s->swallowing)
         return line_skip(pending, s->normalise, &used) != LINE_MORE || used > 0;
     /* A line that is whole, or one that never can be. */
-    return s->state & SMTP_COMMANDING &&
-           line_find(pending, SMTP_LINE_MAX, s->normalise, &line, &used) != LINE_MORE;
+    return s->state & SMTP_LINES &&
+           line_find(pending, line_most(s), s->normalise, &line, &used) != LINE_MORE;
 }
 
 static void bare_newline(struct smtp_session *s)
@@ -48,6 +60,29 @@ static bool swallow(struct smtp_session *s)
     return found != LINE_MORE;
 }
 
+/* May yield. The line may hold a password, and the command may look further ahead. */
+static __attribute__((noinline)) void run_login(struct smtp_session *s, struct str line,
+                                                size_t used)
+{
+    char copy[EDGE_LOGIN_LINE_MAX];
+    memcpy(copy, line.p, line.n);
+    stream_take(&s->stream, used);
+    if (s->state == SMTP_EXCHANGE)
+        smtp_auth_line(s, str_make(copy, line.n));
+    else
+        smtp_command_line(s, str_make(copy, line.n));
+    explicit_bzero(copy, line.n);
+}
+
+static void line_too_long(struct smtp_session *s)
+{
+    if (may_be_login(s))
+        smtp_auth_too_long(s);
+    else
+        smtp_reply_error(s, ERR_LINE_TOO_LONG);
+    s->swallowing = true;
+}
+
 /* May yield. False: no whole line is there. */
 static bool command(struct smtp_session *s)
 {
@@ -56,18 +91,21 @@ static bool command(struct smtp_session *s)
     size_t used = 0;
     if (s->swallowing)
         return swallow(s);
-    switch (line_find(stream_pending(&s->stream), SMTP_LINE_MAX, s->normalise, &line, &used)) {
+    switch (line_find(stream_pending(&s->stream), line_most(s), s->normalise, &line, &used)) {
     case LINE_MORE:
         return false;
     case LINE_BARE:
         bare_newline(s);
         return true;
     case LINE_LONG:
-        smtp_reply_error(s, ERR_LINE_TOO_LONG);
-        s->swallowing = true;
+        line_too_long(s);
         return true;
     case LINE_WHOLE:
         break;
+    }
+    if (may_be_login(s)) {
+        run_login(s, line, used);
+        return true;
     }
     /* The command may look further ahead, which moves the stream's buffer. */
     memcpy(copy, line.p, line.n);
@@ -81,7 +119,7 @@ static bool unit(struct smtp_session *s)
 {
     bool some = stream_pending(&s->stream).n > 0;
     smtp_note_seen(s);
-    if (s->state & SMTP_COMMANDING)
+    if (s->state & SMTP_LINES)
         return command(s);
     if (some && s->state == SMTP_DATA)
         smtp_data_octets(s);
@@ -90,11 +128,14 @@ static bool unit(struct smtp_session *s)
     return some;
 }
 
-static void end_if_due(struct smtp_session *s)
+void smtp_end_if_due(struct smtp_session *s)
 {
-    if (!(s->state & (SMTP_COMMANDING | SMTP_READING)))
+    if (!(s->state & (SMTP_LINES | SMTP_READING)))
         return;
-    if (s->errors >= smtp_conf(s)->smtp.errors) {
+    if (s->base.login.handle && !edge_login_is_valid(&s->base)) {
+        smtp_reply_error_text(s, ERR_LOGIN_NEEDED, 421, STR("come again"));
+        smtp_close_after_reply(s, "login-over");
+    } else if (s->errors >= smtp_conf(s)->smtp.errors) {
         smtp_reply_error(s, ERR_TOO_MANY_ERRORS);
         smtp_close_after_reply(s, "errors");
     } else if (s->stopping) {
@@ -116,7 +157,7 @@ static bool step(struct smtp_session *s, int *reads)
 {
     size_t had = stream_pending(&s->stream).n;
     bool some = unit(s);
-    end_if_due(s);
+    smtp_end_if_due(s);
     mind_the_reader(s);
     if (s->state & SMTP_READING && had >= READ_WAS_LARGE && ++*reads <= READS_A_TURN)
         stream_read_more(&s->stream);
@@ -141,7 +182,8 @@ void smtp_turn(struct smtp_session *s)
     int reads = 0;
     if (s->state == SMTP_EARLY)
         smtp_early_word(s);
-    for (int i = 0; i < UNITS_A_TURN && s->state & (SMTP_COMMANDING | SMTP_READING); i++) {
+    smtp_end_if_due(s);
+    for (int i = 0; i < UNITS_A_TURN && s->state & (SMTP_LINES | SMTP_READING); i++) {
         if (!step(s, &reads))
             break;
     }

@@ -16,6 +16,9 @@ void smtp_early_word(struct smtp_session *s);
 /* What came behind our 250 tells that it was seen. */
 void smtp_note_seen(struct smtp_session *s);
 
+/* Too many errors, a log-in that is over, our own end: says so and closes. */
+void smtp_end_if_due(struct smtp_session *s);
+
 /* May yield. */
 void smtp_turn(struct smtp_session *s);
 
