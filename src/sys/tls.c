@@ -45,7 +45,6 @@ enum {
     HANDSHAKE_CLIENT_HELLO = 1,   /* RFC 8446 4 */
     STRENGTH = 2,                 /* OpenSSL's security level: 112 bits and more */
     EXPORTER_SIZE = 32,           /* RFC 9266 */
-    ALPN_MAX = 32,
 };
 
 #define SUITES13 "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"
@@ -69,7 +68,7 @@ struct tls_server {
     size_t holds;
     struct tls_library *library;
     struct tls_signer signer;
-    char alpn[ALPN_MAX];
+    char alpn[TLS_ALPN_MAX];
     bool client_certificates;
     struct shown *shown;
     size_t shown_count;
@@ -500,7 +499,7 @@ struct err tls_server_new(const struct tls_server_settings *settings,
                           struct tls_server **server_r)
 {
     size_t alpn = strlen(settings->alpn);
-    must(count >= 1 && count <= TLS_IDENTITIES_MAX && alpn < ALPN_MAX);
+    must(count >= 1 && count <= TLS_IDENTITIES_MAX && alpn < TLS_ALPN_MAX);
     struct tls_server *server = calloc(1, sizeof(*server));
     if (!server)
         return err_make(ERR_NO_MEMORY);

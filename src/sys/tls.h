@@ -27,6 +27,7 @@ enum {
     TLS_TICKET_KEY = 32,
     TLS_TICKET_KEYS_MAX = 3,
     TLS_BINDING_MAX = 64, /* octets of a channel binding */
+    TLS_ALPN_MAX = 32,
 };
 
 /* What is to be signed, in parts that cannot be mistaken for anything else. */
@@ -57,14 +58,16 @@ struct tls_identity {
 struct tls_server;
 
 struct tls_server_settings {
-    const char *alpn; /* "pop3", "imap", "smtp": a client that names others only is refused */
+    /* "pop3", "imap", "smtp", under TLS_ALPN_MAX octets: a client that names others only is
+     * refused. A ticket opens where this is the same. */
+    const char *alpn;
     bool client_certificates; /* asked for; none, and any, is accepted: see tls_facts */
     struct tls_signer signer;
 };
 
-/* Several identities may have the same name: RSA and ECDSA, as the client can. ERR_CONFIG with a
- * literal as detail: a chain that cannot be read or a key type that is neither RSA nor ECDSA;
- * ERR_NO_MEMORY. */
+/* 1 to TLS_IDENTITIES_MAX of them. Several may have the same name: RSA and ECDSA, as the client
+ * can. ERR_CONFIG with a literal as detail: a chain that cannot be read or is too weak, or a key
+ * that is neither RSA of 2048 to 8192 bits nor ECDSA on P-256 or P-384; ERR_NO_MEMORY. */
 struct err tls_server_new(const struct tls_server_settings *settings,
                           const struct tls_identity *identities, size_t count,
                           struct tls_server **server_r);
@@ -77,7 +80,8 @@ struct tls_ticket_key {
     unsigned char mac[TLS_TICKET_KEY];
 };
 
-/* The first seals. Without any no tickets are given. Copied; older ones are wiped. */
+/* The first seals, each opens, TLS_TICKET_KEYS_MAX at most; who comes back by whichever gets a new
+ * one by the first. Without any no tickets are given. Copied; older ones are wiped. */
 void tls_server_tickets(struct tls_server *server, const struct tls_ticket_key *keys, size_t count);
 
 /* Before the sandbox closes: what OpenSSL loads late. False: no memory. Once in a process; what it

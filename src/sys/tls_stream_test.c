@@ -599,6 +599,11 @@ static void what_was_read_ahead_is_shown_later(void **state)
     for (; sent < 21000; sent += sizeof(piece)) {
         octets_fill(piece, sizeof(piece), sent);
         assert_int_equal(SSL_write(pair.client.ssl, piece, sizeof(piece)), sizeof(piece));
+        if (sent == 6000) {
+            client_pump(&pair.client);
+            house_turns(&house, 4);
+            assert_int_equal(stream_pending(stream).n, 9000);
+        }
     }
     client_pump(&pair.client);
     house_turns(&house, 4);
@@ -606,6 +611,8 @@ static void what_was_read_ahead_is_shown_later(void **state)
     int told = pair.session.told;
     house_turns(&house, 4);
     assert_int_equal(pair.session.told, told);
+    char none;
+    assert_int_equal(recv(stream->watch.handle, &none, 1, MSG_DONTWAIT), -1);
     pair.session.keeps = false;
     buf_put(&pair.session.got, stream_pending(stream));
     stream_take(stream, STREAM_READ_SIZE);
@@ -667,6 +674,49 @@ static void keys_may_be_updated(void **state)
         assert_true(client_says(&pair.client, &house, STR("again")));
         assert_str(client_hears(&pair.client, &house, got, sizeof(got)), STR("again"));
     }
+    pair_close(&pair);
+    house_close(&house);
+}
+
+/* The real world, but that its sockets may be full. */
+static bool sockets_are_full;
+
+static ssize_t full_send(struct world *world, int handle, const struct iovec *parts, int count)
+{
+    return sockets_are_full ? -EAGAIN : world_real()->ops->send(world, handle, parts, count);
+}
+
+/* TLS itself has to say something, too: its own key update, and close_notify. */
+static void what_tls_has_to_say_waits_for_room(void **state)
+{
+    (void)state;
+    struct house house;
+    struct pair pair;
+    char got[ROOM];
+    struct world_ops ops = *world_real()->ops;
+    struct world world = {WORLD_MAGIC, &ops};
+    struct client_settings settings = {.version = TLS1_3_VERSION};
+    ops.send = full_send;
+    house_open(&house, &world);
+    house_shows_key(&house, KEY_P256);
+    assert_true(pair_open(&pair, &house, &settings));
+    pair.session.echoes = true;
+    sockets_are_full = true;
+    assert_int_equal(SSL_key_update(pair.client.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    assert_true(client_says(&pair.client, &house, STR("again")));
+    house_turns(&house, 5);
+    assert_int_equal(pair.session.stream.ended, STREAM_OPEN);
+    assert_true(pair.session.stream.out_blocked);
+    sockets_are_full = false;
+    assert_str(client_hears(&pair.client, &house, got, sizeof(got)), STR("again"));
+    sockets_are_full = true;
+    stream_finish(&pair.session.stream);
+    house_turns(&house, 5);
+    assert_false(pair.session.stream.finished); /* not before close_notify is said */
+    sockets_are_full = false;
+    house_turns(&house, 5);
+    client_hears(&pair.client, &house, got, sizeof(got));
+    assert_int_equal(SSL_get_shutdown(pair.client.ssl), SSL_RECEIVED_SHUTDOWN);
     pair_close(&pair);
     house_close(&house);
 }
@@ -985,6 +1035,7 @@ int main(void)
         cmocka_unit_test(a_paused_session_is_shown_nothing),
         cmocka_unit_test(an_idle_stream_owns_no_buffer),
         cmocka_unit_test(keys_may_be_updated),
+        cmocka_unit_test(what_tls_has_to_say_waits_for_room),
         cmocka_unit_test(close_notify_is_the_end),
         cmocka_unit_test(octets_behind_close_notify_are_dropped),
         cmocka_unit_test(an_end_without_close_notify_is_the_end),

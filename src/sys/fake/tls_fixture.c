@@ -149,6 +149,8 @@ static struct err house_sign(void *arg, const struct tls_signing *what, unsigned
 {
     struct house *house = arg;
     assert_non_null(fiber_current());
+    /* Core demands it: a server that knows 1.3 ends its random of 1.2 so (RFC 8446 4.1.3). */
+    assert_true(what->randoms.n == 0 || str_ends(what->randoms, STR("DOWNGRD\1")));
     house->signatures++;
     house->signing++;
     house->last = *what;
