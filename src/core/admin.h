@@ -23,6 +23,7 @@ enum {
 };
 
 struct audit;
+struct core;
 struct keys;
 struct senders;
 
@@ -38,6 +39,7 @@ struct admin {
     bool json;
     bool serving;            /* in core: the server is up */
     struct senders *senders; /* core's; NULL: the server is down */
+    struct core *core;       /* then; else NULL */
     struct audit *audit;     /* where commands are recorded; NULL: nowhere */
     uint32_t operator;       /* user id of who gave the command */
     void (*out)(void *arg, struct str text, bool to_stderr);

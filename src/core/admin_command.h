@@ -179,6 +179,10 @@ int admin_moved_remove(struct admin_call *call);
 int admin_export(struct admin_call *call);
 int admin_apply(struct admin_call *call);
 int admin_trace(struct admin_call *call);
+int admin_ban_add(struct admin_call *call);
+int admin_ban_lift(struct admin_call *call);
+int admin_ban_list(struct admin_call *call);
+
 int admin_audit_verify(struct admin_call *call);
 int admin_audit_list(struct admin_call *call);
 int admin_audit_export(struct admin_call *call);

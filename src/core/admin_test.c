@@ -441,6 +441,28 @@ static void traced(struct rig *rig, void *arg)
     arena_done(&arena);
 }
 
+static void bans_are_listed_added_and_lifted(void **state)
+{
+    struct given *given = *state;
+    assert_str(answer(given, "ban list"), STR(""));
+    assert_str(answer(given, "ban add 192.0.2.0/24 --for 15m"), STR("added ban of 192.0.2.0/24\n"));
+    assert_str(answer(given, "ban add 2001:db8::7"), STR("added ban of 2001:db8::7/128\n"));
+    assert_true(str_starts(answer(given, "ban list"), STR("192.0.2.0/24  since: ")));
+    assert_true(str_find(answer(given, "ban list"), STR("by: operator\n2001:db8::7/128  ")) > 0);
+    given->json = true;
+    assert_true(str_find(answer(given, "ban list"), STR("\"2001:db8::7/128\"")) > 0);
+    given->json = false;
+    assert_int_equal(typed(given, "ban lift 192.0.2.7"), ADMIN_NO_USER);
+    assert_str(buf_str(&given->err), STR("veredus: no such ban\n"));
+    assert_str(answer(given, "ban lift 192.0.2.0/24"), STR("lifted ban of 192.0.2.0/24\n"));
+    assert_str(answer(given, "ban lift all"), STR("lifted bans: all\n"));
+    assert_str(answer(given, "ban list"), STR(""));
+    assert_int_equal(typed(given, "ban add 192.0.2.7/24"), ADMIN_DATA);
+    assert_int_equal(typed(given, "ban add nonsense"), ADMIN_DATA);
+    assert_int_equal(typed(given, "ban add 192.0.2.7 --for ever"), ADMIN_USAGE);
+    assert_int_equal(typed(given, "ban add 192.0.2.7 --for 400d"), ADMIN_USAGE);
+}
+
 static void a_trace_is_told_by_address(void **state)
 {
     struct given *given = *state;
@@ -787,6 +809,7 @@ int main(void)
         WITH_STORE(a_text_is_exported_and_applied),
         WITH_STORE(everything_speaks_json),
         WITH_STORE(a_whole_store_is_found_whole),
+        WITH_STORE(bans_are_listed_added_and_lifted),
         WITH_STORE(a_trace_is_told_by_address),
         WITH_STORE(a_password_is_changed_with_its_keys),
         WITH_STORE(services_are_switched),

@@ -99,6 +99,8 @@ struct err bans_store_remove(struct engine *engine, const struct network *networ
     arena_init(&arena, ROWS_ARENA);
     struct err e = engine_get(engine, partition, row.op.key, &arena, &entry);
     arena_done(&arena);
+    if (e.code == ERR_NOT_FOUND)
+        return err_detail(ERR_NOT_FOUND, STR("no such ban"));
     return err_is(e) ? e : rows_commit(engine, &row, 1);
 }
 

@@ -152,6 +152,7 @@ void serve_admin(struct request *request)
                               .input = input,
                               .json = asked->json,
                               .serving = true,
+                              .core = core,
                               .audit = &core->audit,
                               .senders = &core->senders,
                               .operator= peer->instance,

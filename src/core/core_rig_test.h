@@ -42,6 +42,9 @@ struct edge_end {
     } identities;                 /* of the set that was told last */
     unsigned char tickets[3][80]; /* name, aes, mac */
     size_t ticket_count, ticket_tells;
+    size_t bans;       /* that core told, and has not lifted */
+    size_t taken_back; /* log-ins that core ended */
+    uint64_t last_taken_back;
     bool up, ended;
 };
 
@@ -239,6 +242,15 @@ static inline void edge_end_got(struct link *link, const struct msg *msg, int pa
         edge->changes++;
         return;
     }
+    if (msg->kind == MSG_bans || msg->kind == MSG_ban_lifted) {
+        edge->bans += msg->kind == MSG_bans ? msg->bans.bans_count : (size_t)-1;
+        return;
+    }
+    if (msg->kind == MSG_login_ended) {
+        edge->taken_back++;
+        edge->last_taken_back = msg->login_ended.handle;
+        return;
+    }
     if (edge_end_tls(edge, msg))
         return;
     assert_int_equal(msg->kind, MSG_welcome);
@@ -280,6 +292,7 @@ static inline void edge_end_connect(struct edge_end *edge)
         link_init(&edge->link, edge->loop, pair[1], edge->kind, ROLE_CORE, &owner, edge), 0);
     fake_role_enter(fake, 0);
     edge->ended = false;
+    edge->bans = 0;
     if (edge->kind == ROLE_CLI) { /* a command says no hello */
         edge->up = true;
         return;

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "edge/bans.h"
 #include "edge/edge.h"
 #include "edge/proxied.h"
 
@@ -40,6 +41,8 @@ static enum err_code judge(struct edge *edge, const struct edge_protocol *protoc
     struct edge_limits limits;
     struct network address;
     struct str client = str_from(peer->text);
+    if (edge_is_banned(edge, client))
+        return ERR_BANNED;
     protocol->limits(edge->conf, &limits);
     if (conf_networks_hold(limits.deny_from, client) &&
         !conf_networks_hold(limits.allow_from, client))
@@ -77,7 +80,8 @@ void edge_turn_away(struct edge_listener *listener, int handle, const struct pee
     (void)edge->world->ops->send(edge->world, handle, &part, 1);
     edge->world->ops->close(edge->world, handle);
     log_turned_away(edge, peer, why);
-    edge_refused(edge, &refused);
+    if (why != ERR_BANNED) /* the ban is on record */
+        edge_refused(edge, &refused);
 }
 
 void edge_admit(struct edge_listener *listener, int handle, const struct peer_address *peer)

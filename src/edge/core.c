@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "edge/bans.h"
 #include "edge/edge.h"
 #include "edge/tls.h"
 
@@ -61,6 +62,7 @@ static void welcomed(struct edge *edge, const struct msg_welcome *welcome, int p
     }
     edge->slabs = slabs;
     edge->core_up = true;
+    edge_bans_forget(edge);
     edge->core_since++;
     log_event(edge->log, LOG_INFO, "core_up", log_u64("slabs", welcome->slabs));
     wake_all(edge);
@@ -91,6 +93,10 @@ static void got(struct link *link, const struct msg *msg, int passed)
         edge_tries_kept(edge, &msg->tries_kept);
     else if (msg->kind == MSG_directory_changed)
         edge->directory_changes++;
+    else if (msg->kind == MSG_bans)
+        edge_bans_told(edge, &msg->bans);
+    else if (msg->kind == MSG_ban_lifted)
+        edge_ban_lifted(edge, &msg->ban_lifted);
     else if (msg->kind == MSG_login_ended && msg->login_ended.handle)
         logged_out(edge, msg->login_ended.handle);
     else if (msg->kind == MSG_identity)
@@ -184,7 +190,8 @@ void edge_refused(struct edge *edge, const struct msg_refused *refused)
     if (second != edge->refused_second)
         edge->refused_count = 0;
     edge->refused_second = second;
-    if (edge->refused_count++ >= EDGE_REFUSED_PER_SECOND)
+    /* An edge for mailboxes refuses no mail, and may not say that it did. */
+    if (edge->refused_count++ >= EDGE_REFUSED_PER_SECOND || edge->role == ROLE_BOX)
         return;
     struct msg msg = {.kind = MSG_refused, .refused = *refused};
     edge_tell(edge, &msg);

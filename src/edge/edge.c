@@ -4,6 +4,7 @@
  */
 #include "edge/edge.h"
 
+#include "edge/bans.h"
 #include "edge/tls.h"
 
 static int client_order(const struct edge_client *a, const struct edge_client *b)
@@ -60,6 +61,7 @@ void edge_close(struct edge *edge)
         stream_pool_close(edge->streams);
     if (edge->door)
         door_close(edge->door);
+    edge_bans_close(edge);
     edge->magic = 0;
 }
 

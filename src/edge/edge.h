@@ -19,6 +19,7 @@
 #include "edge/slabs.h"
 #include "sys/log.h"
 #include "sys/stream.h"
+#include "trust/bans.h"
 #include "trust/sasl.h"
 
 enum {
@@ -176,6 +177,7 @@ struct edge {
     struct edge_sessions sessions;
     uint64_t session_count, session_total;
     struct edge_clients clients; /* by text */
+    struct bans *bans;           /* NULL: none yet (edge/bans.h) */
     struct door *door;
     struct edge_proxied_list proxied; /* wait for their PROXY header */
     size_t proxied_count;

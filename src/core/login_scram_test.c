@@ -1,0 +1,291 @@
+/*
+ * SCRAM and EXTERNAL as core sees them: a client of our own computes the proofs.
+ */
+#include "base/test.h"
+
+#define HOUSE_SETTINGS "hostname = mx.example.test\n"
+#include <openssl/hmac.h>
+
+#include "core/house_test.h"
+#include "core/login.h"
+
+enum {
+    HASH = 32, /* of SHA-256 */
+};
+
+/* What a client has in its hands between the two messages. */
+struct exchange {
+    struct str bare, challenge, nonce, salt;
+    uint64_t attempt, rounds;
+};
+
+static struct str joined(struct str a, struct str b, struct str c, struct str d)
+{
+    struct buf buf = buf_in(&house.arena, 1 << 16);
+    buf_put(&buf, a);
+    buf_put(&buf, b);
+    buf_put(&buf, c);
+    buf_put(&buf, d);
+    return buf_built(&buf);
+}
+
+static enum err_code begun(struct edge_end *edge, const char *user, struct exchange *x)
+{
+    struct msg answer;
+    struct msg msg = {.kind = MSG_login_begin,
+                      .login_begin = {.protocol = LISTEN_POP3,
+                                      .mechanism = SASL_SCRAM_SHA_256,
+                                      .client = STR("192.0.2.7"),
+                                      .user = str_from(user),
+                                      .nonce = STR("a nonce of mine")}};
+    *x = (struct exchange){
+        .bare = joined(STR("n="), str_from(user), STR(",r="), msg.login_begin.nonce)};
+    msg.login_begin.first = x->bare;
+    assert_false(err_is(house_ask(edge, msg, &answer)));
+    x->attempt = answer.login_challenge.attempt;
+    x->challenge = answer.login_challenge.text;
+    if (answer.login_challenge.error == ERR_NONE) {
+        struct str rest = x->challenge;
+        x->nonce = str_from_index(str_cut(&rest, ','), 2);
+        x->salt = str_from_index(str_cut(&rest, ','), 2);
+        assert_true(str_starts(x->nonce, msg.login_begin.nonce));
+        assert_true(str_to_u64(str_from_index(rest, 2), &x->rounds));
+    }
+    return answer.login_challenge.error;
+}
+
+static void hmac(const unsigned char key[HASH], struct str text, unsigned char digest_r[HASH])
+{
+    unsigned n = HASH;
+    assert_non_null(
+        HMAC(EVP_sha256(), key, HASH, (const unsigned char *)text.p, text.n, digest_r, &n));
+}
+
+/* RFC 5802 3: ClientProof. */
+static void proof_of(const struct exchange *x, const char *password, struct str final,
+                     unsigned char proof_r[HASH])
+{
+    unsigned char salt[64], salted[HASH], key[HASH], stored[HASH], signature[HASH];
+    int n = EVP_DecodeBlock(salt, (const unsigned char *)x->salt.p, (int)x->salt.n);
+    assert_true(n >= SCRAM_SALT);
+    assert_int_equal(PKCS5_PBKDF2_HMAC(password, (int)strlen(password), salt, SCRAM_SALT,
+                                       (int)x->rounds, EVP_sha256(), HASH, salted),
+                     1);
+    hmac(salted, STR("Client Key"), key);
+    unsigned length = HASH;
+    assert_int_equal(EVP_Digest(key, HASH, stored, &length, EVP_sha256(), NULL), 1);
+    struct str both = joined(x->bare, STR(","), x->challenge, STR(","));
+    hmac(stored, joined(both, final, STR(""), STR("")), signature);
+    for (size_t i = 0; i < HASH; i++)
+        proof_r[i] = key[i] ^ signature[i];
+}
+
+static struct msg_logged_in proved(struct edge_end *edge, const struct exchange *x,
+                                   const char *password)
+{
+    unsigned char proof[HASH];
+    struct msg answer;
+    struct str final = joined(STR("c=biws,r="), x->nonce, STR(""), STR(""));
+    proof_of(x, password, final, proof);
+    struct msg msg = {.kind = MSG_login_proof,
+                      .login_proof = {.attempt = x->attempt,
+                                      .final = final,
+                                      .proof = str_make(proof, sizeof(proof))}};
+    assert_false(err_is(house_ask(edge, msg, &answer)));
+    return answer.logged_in;
+}
+
+/* Bob logs in with his password, and has keys then. */
+static void keys_are_made(void)
+{
+    house_enter(box, "bob@example.test");
+    house_pass(&house, 5 * NS_PER_SECOND);
+}
+
+static void a_proof_is_right_once(void **state)
+{
+    (void)state;
+    struct exchange x;
+    keys_are_made();
+    uint64_t hashes = house.core.desk.gate.hashes;
+    assert_int_equal(begun(box, "bob@example.test", &x), ERR_NONE);
+    struct msg_logged_in in = proved(box, &x, "secret");
+    assert_int_equal(in.error, ERR_NONE);
+    assert_true(in.handle != 0);
+    assert_true(str_starts(in.text, STR("v=")));
+    assert_int_equal(house_rows(box, in.handle, 0).error, ERR_NONE);
+    assert_int_equal(proved(box, &x, "secret").error, ERR_LOGIN_FAILED); /* again */
+    assert_int_equal(begun(box, "bob@example.test", &x), ERR_NONE);
+    in = proved(box, &x, "wrong");
+    assert_int_equal(in.error, ERR_LOGIN_FAILED);
+    assert_int_equal(in.text.n, 0);
+    assert_int_equal(proved(box, &x, "secret").error, ERR_LOGIN_FAILED);
+    assert_int_equal(house.core.desk.gate.hashes, hashes);
+}
+
+static void an_attempt_is_its_links_and_lives_a_minute(void **state)
+{
+    (void)state;
+    struct exchange x, y;
+    keys_are_made();
+    struct edge_end *other = house_edge(&house, ROLE_BOX);
+    assert_int_equal(begun(box, "bob@example.test", &x), ERR_NONE);
+    assert_int_equal(proved(other, &x, "secret").error, ERR_LOGIN_FAILED);
+    house_pass(&house, 59 * NS_PER_SECOND);
+    assert_int_equal(begun(box, "bob@example.test", &y), ERR_NONE);
+    assert_int_equal(proved(box, &x, "secret").error, ERR_NONE);
+    house_pass(&house, 61 * NS_PER_SECOND);
+    assert_int_equal(proved(box, &y, "secret").error, ERR_LOGIN_FAILED);
+    assert_int_equal(begun(box, "bob@example.test", &x), ERR_NONE);
+    edge_end_tell(
+        box, &(struct msg){.kind = MSG_login_dropped, .login_dropped = {.attempt = x.attempt}});
+    assert_int_equal(proved(box, &x, "secret").error, ERR_LOGIN_FAILED);
+    /* Of very many that were begun the newest are known. */
+    assert_int_equal(begun(box, "bob@example.test", &x), ERR_NONE);
+    for (int i = 0; i < 1999; i++)
+        assert_int_equal(begun(box, "alice@example.test", &y), ERR_NONE);
+    assert_int_equal(begun(box, "alice@example.test", &y), ERR_NONE);
+    assert_int_equal(proved(box, &x, "secret").error, ERR_LOGIN_FAILED);
+}
+
+/* Whom there are not, and who has no keys, look like anybody else, and the same each time. */
+static void everybody_has_a_steady_salt(void **state)
+{
+    static const char *const users[] = {"nobody@example.test", "alice@example.test", "\x01",
+                                        "bob@example.test"};
+    (void)state;
+    keys_are_made();
+    struct str salts[4];
+    for (size_t i = 0; i < 4; i++) {
+        struct exchange x, again;
+        assert_int_equal(begun(box, users[i], &x), ERR_NONE);
+        assert_int_equal(begun(box, users[i], &again), ERR_NONE);
+        assert_str(x.salt, again.salt);
+        assert_int_equal(x.rounds, SCRAM_ROUNDS_LEAST);
+        assert_int_equal(x.salt.n, 24);
+        assert_true(!str_eq(x.nonce, again.nonce));
+        salts[i] = x.salt;
+        for (size_t j = 0; j < i; j++)
+            assert_false(str_eq(salts[i], salts[j]));
+        if (i < 3)
+            assert_int_equal(proved(box, &x, "secret").error, ERR_LOGIN_FAILED);
+    }
+    struct exchange x;
+    assert_int_equal(begun(box, "NOBODY@example.test", &x), ERR_NONE);
+    assert_str(x.salt, salts[0]);
+}
+
+struct new_password {
+    struct str hash;
+};
+
+static void password_set(struct rig *rig, void *arg)
+{
+    struct addr addr = house_addr(&house, "bob@example.test");
+    struct account account = {.password = ((struct new_password *)arg)->hash};
+    (void)rig;
+    assert_false(err_is(directory_account_set(&house.core.directory, &addr, &account,
+                                              FIELD_PASSWORD, &house.arena)));
+}
+
+static void a_challenge_is_of_the_password_there_was(void **state)
+{
+    (void)state;
+    struct exchange x;
+    keys_are_made();
+    assert_int_equal(begun(box, "bob@example.test", &x), ERR_NONE);
+    struct new_password other = {
+        STR("$6$rounds=1000$salt$HNxBeBnDfSfUrTj6KiLnmd7tGCvHEmcExh8kl/S0cZ5WrCciNZgf"
+            "hbpkeFQ4JfkHX.8vPq45lY0iINnCx1Lkm.")};
+    assert_true(rig_do(&house.rig, password_set, &other));
+    assert_int_equal(proved(box, &x, "secret").error, ERR_LOGIN_FAILED);
+}
+
+/* Wrong proofs are guesses like any others. */
+static void proofs_are_counted(void **state)
+{
+    (void)state;
+    struct exchange x;
+    keys_are_made();
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(begun(box, "bob@example.test", &x), ERR_NONE);
+        assert_int_equal(proved(box, &x, "wrong").error, ERR_LOGIN_FAILED);
+    }
+    assert_int_equal(begun(box, "bob@example.test", &x), ERR_NONE);
+    assert_int_equal(proved(box, &x, "secret").error, ERR_LOGIN_BACK_OFF);
+}
+
+static void what_is_off_is_refused(void **state)
+{
+    struct msg answer;
+    struct msg msg = {.kind = MSG_login_begin,
+                      .login_begin = {.protocol = LISTEN_POP3,
+                                      .mechanism = SASL_CRAM_MD5,
+                                      .client = STR("192.0.2.7")}};
+    (void)state;
+    assert_false(err_is(house_ask(box, msg, &answer)));
+    assert_int_equal(answer.login_challenge.error, ERR_SASL_MECHANISM);
+    msg.login_begin.mechanism = SASL_PLAIN;
+    refused_with_a_cut(box, msg);
+}
+
+/* --- EXTERNAL -------------------------------------------------------------------------------- */
+
+static const unsigned char fingerprint[SHA256_SIZE] = "of a certificate that bob made.";
+
+static void certificate_add(struct rig *rig, void *arg)
+{
+    struct addr addr = house_addr(&house, "bob@example.test");
+    struct client_certificate certificate = {.name = STR("laptop")};
+    (void)rig;
+    (void)arg;
+    memcpy(certificate.fingerprint, fingerprint, SHA256_SIZE);
+    assert_false(err_is(
+        directory_certificate_add(&house.core.directory, &addr, &certificate, &house.arena)));
+}
+
+static struct msg_logged_in shown(struct str octets, const char *as)
+{
+    struct msg answer;
+    struct msg msg = {.kind = MSG_login_certificate,
+                      .login_certificate = {.protocol = LISTEN_POP3,
+                                            .client = STR("192.0.2.7"),
+                                            .as = str_from(as),
+                                            .fingerprint = octets}};
+    assert_false(err_is(house_ask(box, msg, &answer)));
+    return answer.logged_in;
+}
+
+static void a_certificate_is_its_accounts(void **state)
+{
+    struct str own = str_make(fingerprint, SHA256_SIZE);
+    (void)state;
+    assert_int_equal(shown(own, "").error, ERR_LOGIN_FAILED);
+    assert_true(rig_do(&house.rig, certificate_add, NULL));
+    struct msg_logged_in in = shown(own, "");
+    assert_int_equal(in.error, ERR_NONE);
+    assert_str(in.address, STR("bob@example.test"));
+    assert_int_equal(shown(own, "bob").error, ERR_NONE);
+    assert_int_equal(shown(own, "alice@example.test").error, ERR_LOGIN_FAILED);
+    assert_int_equal(shown(STR("some certificate of somebody els"), "bob@example.test").error,
+                     ERR_LOGIN_FAILED);
+    struct msg wild = {.kind = MSG_login_certificate,
+                       .login_certificate = {.protocol = LISTEN_POP3,
+                                             .client = STR("192.0.2.7"),
+                                             .fingerprint = str_head(own, 31)}};
+    refused_with_a_cut(box, wild);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_proof_is_right_once),
+        TEST(an_attempt_is_its_links_and_lives_a_minute),
+        TEST(everybody_has_a_steady_salt),
+        TEST(a_challenge_is_of_the_password_there_was),
+        TEST(proofs_are_counted),
+        TEST(what_is_off_is_refused),
+        TEST(a_certificate_is_its_accounts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
