@@ -223,21 +223,29 @@ struct err link_send(struct link *link, const struct msg *msg)
     return message_queue(link, msg);
 }
 
+/* `ready` is called when there is. */
+static struct err no_room_now(struct link *link)
+{
+    watch_want(link->loop, &link->watch, READY_READ | READY_WRITE);
+    return err_detail(ERR_OVER_LIMIT, STR("another role does not read"));
+}
+
 struct err link_send_handle(struct link *link, const struct msg *msg, int handle)
 {
     must_be(link, LINK_MAGIC);
     must(msg_senders(msg->kind) & 1u << link->own && msg_carries(msg->kind) && handle >= 0);
     if (!link->over && !all_send(link) && !link->over)
-        return err_detail(ERR_OVER_LIMIT, STR("another role does not read"));
+        return no_room_now(link);
     if (link->over)
         return err_detail(ERR_BUS_BROKEN, STR("the link to another role ended"));
     if (!out_put(link, msg))
         return err_detail(ERR_OVER_LIMIT, STR("a message is longer than a packet"));
     bool sent = packet_send(link, buf_str(&link->out), handle);
     out_wipe(link);
+    if (!sent && !link->over)
+        return no_room_now(link);
     if (!sent)
-        return err_detail(link->over ? ERR_BUS_BROKEN : ERR_OVER_LIMIT,
-                          STR("another role does not read"));
+        return err_detail(ERR_BUS_BROKEN, STR("the link to another role ended"));
     link->messages_out++;
     return err_none();
 }
@@ -315,8 +323,11 @@ static void flush(struct link *link)
         empty = all_send(link);
         waiting_begin(link);
     } while (empty && !link->over && link->out.n);
-    if (!link->over)
-        watch_want(link->loop, &link->watch, empty ? READY_READ : READY_READ | READY_WRITE);
+    if (link->over)
+        return;
+    watch_want(link->loop, &link->watch, empty ? READY_READ : READY_READ | READY_WRITE);
+    if (empty && link->owner->drained)
+        link->owner->drained(link);
 }
 
 static void flush_task(struct task *task)

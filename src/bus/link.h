@@ -52,6 +52,9 @@ struct link_owner {
     void (*got)(struct link *, const struct msg *msg, int passed);
     /* The other end is gone or was cut off. */
     void (*ended)(struct link *, struct err why);
+    /* All that was to be sent has left, and there is room again where there was none. NULL: nobody
+     * wants to know. link_done may not be called here. */
+    void (*drained)(struct link *);
 };
 
 #define LINK_MAGIC MAGIC('L', 'I', 'N', 'K')
@@ -97,7 +100,8 @@ void link_take_place(struct link *link);
 /* Queues for the end of the turn; never yields. */
 struct err link_send(struct link *link, const struct msg *msg);
 /* For messages that carry a handle: at once, in a packet of its own, behind all that was sent
- * before. The caller keeps its copy. ERR_OVER_LIMIT where the socket is full: nothing was sent. */
+ * before. The caller keeps its copy. ERR_OVER_LIMIT where the socket is full: nothing was sent,
+ * and `drained` tells when there is room. */
 struct err link_send_handle(struct link *link, const struct msg *msg, int handle);
 /* May yield: asks and waits for the answer. Sets msg's call. What answer_r borrows lives in the
  * arena. */

@@ -4,6 +4,7 @@
 #include "core/core.h"
 #include "edge/pop3/role.h"
 #include "edge/smtp/role.h"
+#include "parent/certificates.h"
 #include "parent/parent.h"
 
 #ifndef VEREDUS_VERSION
@@ -65,9 +66,23 @@ static int serve(struct cli *cli)
     return parent_run(&options);
 }
 
+/* The files that the parent would read at a start. */
+static int certificates_check(struct cli *cli)
+{
+    struct certificates *certificates;
+    struct buf trouble = BUF_INIT(CONF_TROUBLE_SIZE);
+    struct err e = certificates_load(&cli->conf, cli->file, &certificates, &trouble);
+    fprintf(stderr, "%.*s", STR_FMT(buf_str(&trouble)));
+    certificates_free(certificates);
+    buf_done(&trouble);
+    return err_is(e) ? EXIT_CONFIG : 0;
+}
+
 static int config_check(struct cli *cli)
 {
     int failed = cli_configure(cli);
+    if (!failed)
+        failed = certificates_check(cli);
     if (!failed)
         printf("%.*s: no mistakes found\n", STR_FMT(cli->file));
     return failed;

@@ -2,7 +2,7 @@
  * One role's process: its start, its link, its end. What a child says is checked by the link; a
  * child that breaks it is killed, for a role without a parent can neither be linked nor stopped.
  */
-#include "parent/house.h"
+#include "parent/outbox.h"
 
 #include "base/must.h"
 
@@ -32,6 +32,7 @@ static void plan(struct house *house, enum bus_role role, const char *name, uint
         must(house->child_count < HOUSE_CHILDREN_MAX);
         house->children[house->child_count++] =
             (struct child){.house = house, .role = role, .name = name, .instance = (uint32_t)i};
+        STAILQ_INIT(&house->children[house->child_count - 1].outbox);
     }
 }
 
@@ -66,15 +67,6 @@ void child_tell(struct child *child, const struct msg *msg)
         link_cut(&child->link, e);
 }
 
-static void child_give(struct child *child, const struct msg *msg, int handle)
-{
-    if (!child->linked)
-        return;
-    struct err e = link_send_handle(&child->link, msg, handle);
-    if (err_is(e))
-        link_cut(&child->link, e);
-}
-
 void child_kill(struct child *child)
 {
     if (child->pid)
@@ -102,6 +94,7 @@ static void link_end(struct child *child)
     if (!child->linked)
         return;
     child->linked = false;
+    outbox_clear(child);
     link_done(&child->link);
 }
 
@@ -116,7 +109,12 @@ static void ended(struct link *link, struct err why)
     child_kill(child);
 }
 
-static const struct link_owner owner = {.got = got, .ended = ended};
+static void drained(struct link *link)
+{
+    outbox_send(link->arg);
+}
+
+static const struct link_owner owner = {.got = got, .ended = ended, .drained = drained};
 
 /* --- Linking roles with each other ----------------------------------------------------------- */
 
@@ -124,12 +122,11 @@ static void peer_give(struct child *to, const struct child *other, int handle)
 {
     struct msg msg = {.kind = MSG_peer,
                       .peer = {.role = (uint8_t)other->role, .instance = other->instance}};
-    child_give(to, &msg, handle);
+    outbox_handle(to, &msg, handle, true);
 }
 
 static void pair_link(struct child *one, struct child *two)
 {
-    struct world *world = one->house->world;
     int pair[2];
     struct err e = process_socket_pair(pair);
     if (err_is(e)) {
@@ -138,8 +135,6 @@ static void pair_link(struct child *one, struct child *two)
     }
     peer_give(one, two, pair[0]);
     peer_give(two, one, pair[1]);
-    world->ops->close(world, pair[0]);
-    world->ops->close(world, pair[1]);
 }
 
 /* Core with every edge; edges have nothing to say to each other. */
@@ -174,20 +169,23 @@ static void listeners_give(struct child *child)
             .kind = MSG_listen,
             .listen = {.protocol = (uint8_t)listener->protocol, .address = listener->address}};
         if (servers[listener->protocol] == child->role)
-            child_give(child, &msg, listener->handle);
+            outbox_handle(child, &msg, listener->handle, false);
     }
 }
 
 /* --- Beginning ------------------------------------------------------------------------------- */
 
+/* Core is told its certificates first: then it begins with them or not at all. */
 static void setup_give(struct child *child)
 {
-    struct msg msg = {.kind = MSG_setup,
-                      .setup = {.instance = child->instance,
-                                .configuration = buf_str(&child->house->text),
-                                .as_root = parent_changes_users(),
-                                .after_fault = child->faulted}};
-    child_tell(child, &msg);
+    struct certificates *certificates = NULL;
+    if (child->role == ROLE_CORE) {
+        certificates = settings_certificates(child->house);
+        if (certificates)
+            outbox_certificates(child, &certificates);
+        certificates_free(certificates);
+    }
+    outbox_configuration(child, true);
 }
 
 static struct err process_begin(struct child *child)

@@ -33,6 +33,15 @@ enum child_state {
 };
 
 struct house;
+struct certificates;
+struct parcel;
+STAILQ_HEAD(parcels, parcel);
+
+/* A configuration as the roles get it, for as long as one of them is being told. */
+struct house_text {
+    size_t holders;
+    struct buf text;
+};
 
 struct child {
     struct house *house;
@@ -43,9 +52,10 @@ struct child {
     int64_t pid;
     struct link link;
     bool linked;
-    int64_t started; /* mono */
-    bool faulted;    /* the last one ended by a fault of its own, not by a kill */
-    unsigned deaths; /* in a row, each soon after the start */
+    struct parcels outbox; /* what it has not been told yet (parent/outbox.h) */
+    int64_t started;       /* mono */
+    bool faulted;          /* the last one ended by a fault of its own, not by a kill */
+    unsigned deaths;       /* in a row, each soon after the start */
     struct timer again;
 };
 
@@ -66,7 +76,8 @@ struct house {
     struct str config;               /* path */
     struct arena start_arena, arena; /* of the configuration at the start, and of the last one */
     struct conf conf;
-    struct buf text; /* conf as the roles get it */
+    struct house_text *text;           /* conf as the roles get it */
+    struct certificates *certificates; /* read for core, and not given to it yet */
     struct listener listeners[HOUSE_LISTENERS_MAX];
     size_t listener_count;
     struct child children[HOUSE_CHILDREN_MAX]; /* core first */
@@ -88,8 +99,18 @@ void house_stop(struct house *house, int exit_code);
 bool settings_load(struct house *house);
 void settings_reload(struct house *house);
 
+/* What core is to be told when it begins: what was read with the configuration, or is in the files
+ * now. NULL: no memory, which was logged. */
+struct certificates *settings_certificates(struct house *house);
+
+/* outbox.c: one holder; NULL: no memory. */
+struct house_text *house_text_new(void);
+void house_text_release(struct house_text *text);
+
 /* listeners.c: false: it said why, and nothing is open. */
 bool listeners_open(struct house *house);
+/* Names of the settings that tell to listen where nobody does: for want of a certificate. */
+void listeners_missing(const struct house *house, struct buf *names);
 /* One line about those that are not open because there is no certificate. */
 void listeners_warn(struct house *house);
 void listeners_close(struct house *house);

@@ -68,7 +68,7 @@ static const struct conf_listen *listen_of(const struct house *house, size_t row
 bool listeners_open(struct house *house)
 {
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        if (rows[i].tls ||
+        if ((rows[i].tls && house->conf.certificate_count == 0) ||
             protocol_open(house, rows[i].protocol, rows[i].setting, listen_of(house, i)))
             continue;
         listeners_close(house);
@@ -77,12 +77,25 @@ bool listeners_open(struct house *house)
     return true;
 }
 
+static bool is_served(const struct house *house, enum listen_protocol protocol)
+{
+    for (size_t i = 0; i < house->listener_count; i++)
+        if (house->listeners[i].protocol == protocol)
+            return true;
+    return false;
+}
+
+void listeners_missing(const struct house *house, struct buf *names)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (listen_of(house, i)->count && !is_served(house, rows[i].protocol))
+            buf_printf(names, "%s%s", names->n ? ", " : "", rows[i].setting);
+}
+
 void listeners_warn(struct house *house)
 {
     struct buf names = BUF_INIT(HOUSE_LINE_MAX);
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        if (rows[i].tls && listen_of(house, i)->count)
-            buf_printf(&names, "%s%s", names.n ? ", " : "", rows[i].setting);
+    listeners_missing(house, &names);
     if (names.n)
         log_event(&house->log, LOG_WARN, "no_certificate", log_str("not_served", buf_str(&names)),
                   log_str("make_one_with", STR("veredus tls new NAME")));

@@ -12,7 +12,7 @@
 #include <stdarg.h>
 
 #include "base/must.h"
-#include "parent/house.h"
+#include "parent/outbox.h"
 #include "sys/sandbox.h"
 
 enum {
@@ -89,9 +89,11 @@ void house_stop(struct house *house, int exit_code)
     house->stopping = true;
     house->exit_code = exit_code;
     log_event(&house->log, LOG_INFO, "stopping", log_u64("code", (uint64_t)exit_code));
-    listeners_close(house);
-    for (size_t i = 0; i < house->child_count; i++)
+    for (size_t i = 0; i < house->child_count; i++) {
         timer_clear(&house->loop, &house->children[i].again);
+        outbox_clear(&house->children[i]);
+    }
+    listeners_close(house);
     for (size_t i = 1; i < house->child_count; i++)
         child_stop(&house->children[i]);
     timer_set(&house->loop, &house->stop_wait, house->loop.now + PARENT_STOP_WAIT);
@@ -309,7 +311,8 @@ static void house_close(struct house *house)
         signals_close(house->signals);
         loop_done(&house->loop);
     }
-    buf_done(&house->text);
+    house_text_release(house->text);
+    certificates_free(house->certificates);
     buf_done(&house->unenforced);
     arena_done(&house->arena);
     arena_done(&house->start_arena);
@@ -324,7 +327,6 @@ int parent_run(const struct parent_options *options)
     *house = (struct house){.magic = HOUSE_MAGIC,
                             .world = world_real(),
                             .config = options->config,
-                            .text = BUF_INIT(HOUSE_TEXT_MAX),
                             .unenforced = BUF_INIT(WORDS_MAX),
                             .exit_code = EXIT_FAILED};
     house->stop_wait = (struct timer){.run = stop_wait_over, .arg = house};

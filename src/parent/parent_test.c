@@ -19,6 +19,7 @@
 #include "parent/parent.h"
 #include "role/role.h"
 #include "sys/process.h"
+#include "trust/certificate.h"
 
 enum {
     FIBERS = 16,
@@ -91,6 +92,19 @@ static struct err core_begin(struct role *role)
     ((struct small_core *)role->arg)->role = role;
     int refuse = open("refuse", O_RDONLY);
     return refuse >= 0 ? err_make(ERR_STORE_LOCKED) : err_none();
+}
+
+/* Says what it was told, but for the keys themselves. */
+static struct err core_told(struct role *role, const struct msg *msg)
+{
+    if (msg->kind == MSG_certificate_files)
+        log_event(&role->log, LOG_INFO, "told", log_u64("place", msg->certificate_files.place),
+                  log_u64("of", msg->certificate_files.count),
+                  log_str("name", msg->certificate_files.name),
+                  log_u64("key", msg->certificate_files.key.n > 0));
+    else
+        log_event(&role->log, LOG_INFO, "told", log_str("tokens", msg->token_keys_file.json));
+    return err_none();
 }
 
 static void nothing_to_finish(struct role *role)
@@ -215,6 +229,7 @@ static int role_main(const char *name)
                                                  .sandbox = core_sandbox,
                                                  .begin = core_begin,
                                                  .peer = core_peer,
+                                                 .told = core_told,
                                                  .stop = nothing_to_finish};
     struct role_table edge_table = {.name = name,
                                     .role = strcmp(name, "mx") == 0 ? ROLE_MX : ROLE_BOX,
@@ -256,7 +271,8 @@ static void config_write(struct server *server, const char *more)
     buf_printf(&text,
                "data = data\ncontrol = control\npid_file = pid\nlog_least = info\n"
                "smtp {\n    listen = 127.0.0.1:%u\n    processes = 1\n    %s\n}\n"
-               "pop3 { listen = {} }\nsubmission { listen = {} }\n",
+               "pop3 { listen = {} listen_tls = {} }\n"
+               "submission { listen = {} listen_tls = {} }\n",
                server->port, more);
     file_write(server, "conf", buf_str(&text));
     buf_done(&text);
@@ -381,7 +397,8 @@ static struct answer answered(struct server *server)
 static int server_close(void **state)
 {
     struct server *server = *state;
-    static const char *const made[] = {"conf", "log", "pid", "control", "data/refuse"};
+    static const char *const made[] = {"conf",  "log",   "pid",    "control", "data/refuse",
+                                       "c.pem", "k.pem", "tokens", "many"};
     if (server->pid) {
         process_terminate(server->pid);
         if (exit_code(server) < 0)
@@ -519,6 +536,118 @@ static void a_bad_file_is_refused_and_the_old_stays(void **state)
     wait_logged(server, "conf: No such file or directory", 1);
     assert_int_equal(answered(server).hops, 20);
     assert_int_equal(times_logged(server, "parent reloaded"), 0);
+}
+
+/* --- What is longer than a packet, and secrets ------------------------------------------------ */
+
+static void list_write(struct server *server)
+{
+    struct buf text = BUF_INIT(CONF_TEXT_MAX);
+    for (unsigned i = 0; i < CONF_NETWORKS_MOST; i++)
+        buf_printf(&text, "203.%u.%u.%u/31\n", i >> 15, i >> 7 & 255, (i & 127) << 1);
+    file_write(server, "many", buf_str(&text));
+    buf_done(&text);
+}
+
+/* More than a link keeps for a role that does not read. */
+static void a_configuration_of_megabytes_reaches_every_role(void **state)
+{
+    struct server *server = *state;
+    list_write(server);
+    config_write(server, "hops = 21 } list a { files = many");
+    begin(server);
+    wait_logged(server, " parent started ", 1);
+    struct answer answer = answered(server);
+    assert_int_equal(answer.hops, 21);
+    assert_int_equal(answer.core_hops, 21);
+    config_write(server, "hops = 22 } list a { files = many");
+    kill((pid_t)server->pid, SIGHUP);
+    wait_logged(server, "parent reloaded", 1);
+    process_kill(answer.mx); /* the next one is told while core may still be */
+    wait_logged(server, "role_ready name=mx", 2);
+    for (int i = 0; i < WAITS_MOST && (answer.hops != 22 || answer.core_hops != 22); i++)
+        answer = answered(server);
+    assert_int_equal(answer.hops, 22);
+    assert_int_equal(answer.core_hops, 22);
+    assert_int_equal(times_logged(server, "role_broke_its_link"), 0);
+}
+
+static void pair_write(struct server *server, bool fits)
+{
+    static const unsigned char serial[CERTIFICATE_SERIAL] = {1};
+    static const struct str names[] = {STR_INIT("mail.example.test")};
+    struct arena arena;
+    struct str chain, key, other;
+    arena_init(&arena, ARENA);
+    assert_int_equal(
+        certificate_make(names, 1, INT64_C(1800000000000000), serial, &arena, &chain, &key).code,
+        ERR_NONE);
+    assert_int_equal(
+        certificate_make(names, 1, INT64_C(1800000000000000), serial, &arena, &other, &key).code,
+        ERR_NONE);
+    file_write(server, "c.pem", fits ? other : chain);
+    assert_int_equal(process_write_file(path_in(server, "k.pem"), key, 0600).code, ERR_NONE);
+    arena_done(&arena);
+}
+
+#define PAIR "} certificate a { chain = c.pem key = k.pem } login { token_keys = tokens "
+
+static void core_is_told_its_secrets_before_it_begins_and_at_each_reload(void **state)
+{
+    struct server *server = *state;
+    pair_write(server, true);
+    file_write(server, "tokens", STR("{}"));
+    config_write(server, PAIR);
+    begin(server);
+    wait_logged(server, " parent started ", 1);
+    assert_int_equal(times_logged(server, "told place=0 of=1 name=a key=1"), 1);
+    assert_int_equal(times_logged(server, "told tokens={}"), 1);
+    assert_int_equal(times_logged(server, "PRIVATE KEY"), 0);
+    struct answer answer = answered(server);
+    kill((pid_t)server->pid, SIGHUP);
+    wait_logged(server, "told place=0 of=1 name=a key=1", 2);
+    process_kill(answer.core);
+    wait_logged(server, "told place=0 of=1 name=a key=1", 3);
+    config_write(server, "");
+    kill((pid_t)server->pid, SIGHUP);
+    wait_logged(server, "told place=0 of=0 name=\"\" key=0", 1);
+    wait_logged(server, "told tokens=\"\"", 1);
+}
+
+static void a_certificate_that_was_spoilt_is_refused_and_the_old_stays(void **state)
+{
+    struct server *server = *state;
+    pair_write(server, true);
+    file_write(server, "tokens", STR("{}"));
+    config_write(server, PAIR);
+    begin(server);
+    wait_logged(server, " parent started ", 1);
+    assert_int_equal(process_write_file(path_in(server, "k.pem"), STR("a key"), 0640).code,
+                     ERR_NONE);
+    kill((pid_t)server->pid, SIGHUP);
+    wait_logged(server, "k.pem may be read or written by others than its owner", 1);
+    pair_write(server, false);
+    kill((pid_t)server->pid, SIGHUP);
+    wait_logged(server, "k.pem is not the key of its certificate", 1);
+    assert_int_equal(times_logged(server, "parent reloaded"), 0);
+    assert_int_equal(times_logged(server, "told place="), 1);
+    process_kill(answered(server).core); /* mail goes on, without it */
+    wait_logged(server, "parent certificate_not_read", 1);
+    wait_logged(server, "told place=0 of=0", 1);
+    answered(server);
+}
+
+static void without_its_certificate_it_does_not_start(void **state)
+{
+    struct server *server = *state;
+    pair_write(server, false);
+    config_write(server, PAIR);
+    begin(server);
+    assert_int_equal(exit_code(server), 1);
+    assert_int_equal(times_logged(server, "/conf:8: certificate.a.key: "), 1);
+    assert_int_equal(times_logged(server, "k.pem is not the key of its certificate"), 1);
+    assert_int_equal(times_logged(server, "login.token_keys: "), 1);
+    assert_int_equal(times_logged(server, "tokens No such file or directory"), 1);
 }
 
 static void what_only_a_start_can_change_is_named_and_kept(void **state)
@@ -669,6 +798,10 @@ int main(int argc, char **argv)
         TEST(a_role_that_dies_often_waits_longer),
         TEST(a_reload_reaches_every_role),
         TEST(a_bad_file_is_refused_and_the_old_stays),
+        TEST(a_configuration_of_megabytes_reaches_every_role),
+        TEST(core_is_told_its_secrets_before_it_begins_and_at_each_reload),
+        TEST(a_certificate_that_was_spoilt_is_refused_and_the_old_stays),
+        TEST(without_its_certificate_it_does_not_start),
         TEST(what_only_a_start_can_change_is_named_and_kept),
         TEST(a_port_in_use_is_told_and_nothing_is_left),
         TEST(an_address_that_stands_twice_is_told),

@@ -4,7 +4,7 @@
  */
 #include <errno.h>
 
-#include "parent/house.h"
+#include "parent/outbox.h"
 
 enum {
     HOST_MOST = 256
@@ -62,18 +62,39 @@ static struct err file_parse(struct house *house, struct arena *arena, struct co
     return e;
 }
 
-static struct err settings_make(struct house *house, struct arena *arena, struct conf *conf_r,
-                                struct buf *text, struct conf_trouble *trouble)
+/* A configuration that is being made: all of it, or nothing of it. */
+struct draft {
+    struct arena *arena;
+    struct conf conf;
+    struct house_text *text;
+    struct certificates *certificates;
+    struct conf_trouble trouble;
+};
+
+static void draft_done(struct draft *draft)
 {
-    struct err e = file_parse(house, arena, conf_r, trouble);
+    house_text_release(draft->text);
+    certificates_free(draft->certificates);
+    buf_done(&draft->trouble.text);
+}
+
+static struct err settings_make(struct house *house, struct draft *draft)
+{
+    struct conf *conf = &draft->conf;
+    draft->text = house_text_new();
+    if (!draft->text)
+        return err_make(ERR_NO_MEMORY);
+    struct err e = file_parse(house, draft->arena, conf, &draft->trouble);
+    if (!err_is(e))
+        e = certificates_load(conf, house->config, &draft->certificates, &draft->trouble.text);
     if (err_is(e))
         return e;
     if (house->serving)
-        conf_keep(&house->conf, conf_r);
-    host_name_fill(conf_r, arena);
-    e = text_make(conf_r, arena, text);
+        conf_keep(&house->conf, conf);
+    host_name_fill(conf, draft->arena);
+    e = text_make(conf, draft->arena, &draft->text->text);
     /* A system whose name is no host name: that one setting was refused and is empty again. */
-    return e.code == ERR_CONFIG ? text_make(conf_r, arena, text) : e;
+    return e.code == ERR_CONFIG ? text_make(conf, draft->arena, &draft->text->text) : e;
 }
 
 /* A line for each mistake, or one for what kept us from reading, or from saying what is wrong. */
@@ -86,7 +107,8 @@ static void each_line(struct house *house, struct err e, struct str trouble,
         tell(house, str_cut(&trouble, '\n'));
     if (e.code != ERR_CONFIG || silent) {
         buf_put(&line, house->config);
-        buf_printf(&line, ": %s", e.os ? strerrordesc_np(e.os) : err_row(e.code)->text);
+        struct str why = e.detail.n ? e.detail : str_from(err_row(e.code)->text);
+        buf_printf(&line, ": %.*s", STR_FMT(e.os ? str_from(strerrordesc_np(e.os)) : why));
         tell(house, buf_str(&line));
     }
     buf_done(&line);
@@ -102,29 +124,60 @@ static void log_line(struct house *house, struct str line)
     log_event(&house->log, LOG_WARN, "configuration_refused", log_str("why", line));
 }
 
+static void certificate_line(struct house *house, struct str line)
+{
+    log_event(&house->log, LOG_FAIL, "certificate_not_read", log_str("why", line));
+}
+
+/* The old one's arena is not needed any more; nobody else's text neither. */
+static void draft_take(struct house *house, struct draft *draft)
+{
+    house_text_release(house->text);
+    certificates_free(house->certificates);
+    house->conf = draft->conf;
+    house->text = draft->text;
+    house->certificates = draft->certificates;
+    house->log.least = (enum log_word)house->conf.server.log_least;
+    draft->text = NULL;
+    draft->certificates = NULL;
+}
+
 bool settings_load(struct house *house)
 {
-    struct conf_trouble trouble = {BUF_INIT(0)};
-    struct err e = settings_make(house, &house->start_arena, &house->conf, &house->text, &trouble);
+    struct draft draft = {.arena = &house->start_arena, .trouble = {BUF_INIT(0)}};
+    struct err e = settings_make(house, &draft);
     if (err_is(e))
-        each_line(house, e, buf_str(&trouble.text), say_line);
-    buf_done(&trouble.text);
-    house->log.least = (enum log_word)house->conf.server.log_least;
+        each_line(house, e, buf_str(&draft.trouble.text), say_line);
+    else
+        draft_take(house, &draft);
+    draft_done(&draft);
     return !err_is(e);
 }
 
-static void settings_swap(struct house *house, struct conf *conf, struct arena *arena,
-                          struct buf *text)
+/* Mail goes on where a file was spoilt meanwhile: with the certificates that are left. */
+struct certificates *settings_certificates(struct house *house)
 {
-    arena_done(&house->arena);
-    house->arena = *arena;
-    house->conf = *conf;
-    buf_done(&house->text);
-    house->text = *text;
-    house->log.least = (enum log_word)conf->server.log_least;
-    struct msg msg = {.kind = MSG_configure, .configure = {.configuration = buf_str(text)}};
+    struct buf trouble = BUF_INIT(CONF_TROUBLE_SIZE);
+    struct certificates *certificates = house->certificates;
+    house->certificates = NULL;
+    if (certificates)
+        return certificates;
+    struct err e = certificates_load(&house->conf, str_null(), &certificates, &trouble);
+    if (err_is(e))
+        each_line(house, e, buf_str(&trouble), certificate_line);
+    buf_done(&trouble);
+    return certificates;
+}
+
+static void roles_tell(struct house *house)
+{
+    struct child *core = &house->children[0];
     for (size_t i = 0; i < house->child_count; i++)
-        child_tell(&house->children[i], &msg);
+        outbox_configuration(&house->children[i], false);
+    if (core->linked)
+        outbox_certificates(core, &house->certificates);
+    certificates_free(house->certificates);
+    house->certificates = NULL;
 }
 
 static void restarts_log(struct house *house)
@@ -136,6 +189,8 @@ static void restarts_log(struct house *house)
     arena_init(&arena, CONF_ARENA);
     if (!err_is(file_parse(house, &arena, &written, &trouble)))
         conf_needs_restart(&house->conf, &written, &names);
+    if (house->conf.certificate_count)
+        listeners_missing(house, &names);
     if (names.n)
         log_event(&house->log, LOG_WARN, "needs_restart", log_str("settings", buf_str(&names)));
     buf_done(&trouble.text);
@@ -146,19 +201,19 @@ static void restarts_log(struct house *house)
 void settings_reload(struct house *house)
 {
     struct arena arena;
-    struct conf conf;
-    struct conf_trouble trouble = {BUF_INIT(0)};
-    struct buf text = BUF_INIT(HOUSE_TEXT_MAX);
+    struct draft draft = {.arena = &arena, .trouble = {BUF_INIT(0)}};
     arena_init(&arena, CONF_ARENA);
-    struct err e = settings_make(house, &arena, &conf, &text, &trouble);
+    struct err e = settings_make(house, &draft);
     if (err_is(e)) {
-        each_line(house, e, buf_str(&trouble.text), log_line);
-        buf_done(&text);
+        each_line(house, e, buf_str(&draft.trouble.text), log_line);
         arena_done(&arena);
     } else {
-        settings_swap(house, &conf, &arena, &text);
+        arena_done(&house->arena);
+        house->arena = arena;
+        draft_take(house, &draft);
+        roles_tell(house);
         log_event(&house->log, LOG_INFO, "reloaded", log_str("file", house->config));
         restarts_log(house);
     }
-    buf_done(&trouble.text);
+    draft_done(&draft);
 }

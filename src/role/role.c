@@ -13,7 +13,7 @@ enum {
 /* --- Configuration --------------------------------------------------------------------------- */
 
 /* The texts of older configurations stay: running sessions may point into them, and a reload is
- * rare. What a reload adds is a few kilobytes. */
+ * rare. What a reload adds is a few kilobytes, and what lists hold, seventeen octets a network. */
 static struct err conf_take(struct role *role, struct str text)
 {
     struct arena *arena = malloc(sizeof(*arena));
@@ -21,11 +21,10 @@ static struct err conf_take(struct role *role, struct str text)
         return err_make(ERR_NO_MEMORY);
     arena_init(arena, CONF_ARENA);
     struct conf *conf = arena_new(arena, struct conf);
-    struct str kept = arena_str(arena, text);
     struct conf_trouble trouble = {.text = BUF_INIT(REPORT_MAX)};
     struct err e = err_make(ERR_NO_MEMORY);
-    if (conf && kept.p)
-        e = conf_parse(kept, STR("configuration"), STR(""), arena, conf, &trouble);
+    if (conf)
+        e = conf_parse(text, STR("configuration"), STR(""), arena, conf, &trouble);
     buf_done(&trouble.text);
     if (err_is(e)) {
         arena_done(arena);
@@ -33,10 +32,20 @@ static struct err conf_take(struct role *role, struct str text)
         return e;
     }
     role->conf = conf;
-    role->conf_text = kept;
     role->conf_arena = arena;
     role->log.least = (enum log_word)conf->server.log_least;
     return err_none();
+}
+
+/* The last part of a text: it is taken, and the next one begins. */
+static struct err conf_end(struct role *role, struct str part)
+{
+    struct err e = err_make(ERR_NO_MEMORY);
+    if (buf_put(&role->conf_parts, part) && !buf_over(&role->conf_parts))
+        e = conf_take(role, buf_str(&role->conf_parts));
+    buf_done(&role->conf_parts);
+    buf_init(&role->conf_parts, CONF_TEXT_MAX);
+    return e;
 }
 
 static void role_end(struct role *role, int exit_code)
@@ -146,7 +155,7 @@ static struct err role_enter(struct role *role, const struct msg_setup *setup)
     role->instance = setup->instance;
     role->as_root = setup->as_root;
     role->after_fault = setup->after_fault;
-    struct err e = conf_take(role, setup->configuration);
+    struct err e = conf_end(role, setup->configuration);
     if (!err_is(e))
         log_begin(role);
     if (!err_is(e) && role->table->prepare)
@@ -177,7 +186,7 @@ static void setup_got(struct role *role, const struct msg_setup *setup)
 
 static void configure_got(struct role *role, struct str text)
 {
-    struct err e = conf_take(role, text);
+    struct err e = conf_end(role, text);
     if (err_is(e))
         log_err(&role->log, "configuration_refused", e);
     else if (role->table->configure)
@@ -215,7 +224,10 @@ static void parent_got(struct link *link, const struct msg *msg, int passed)
 {
     struct role *role = link->arg;
     must_be(role, ROLE_MAGIC);
-    if (msg->kind == MSG_setup)
+    if (msg->kind == MSG_configuration_part)
+        buf_put(&role->conf_parts,
+                msg->configuration_part.text); /* what does not fit is seen then */
+    else if (msg->kind == MSG_setup)
         setup_got(role, &msg->setup);
     else if (msg->kind == MSG_configure)
         configure_got(role, msg->configure.configuration);
@@ -252,6 +264,7 @@ int role_run(const struct role_table *table, void *arg)
                         .arg = arg,
                         .world = world_real(),
                         .unenforced = BUF_INIT(REPORT_MAX),
+                        .conf_parts = BUF_INIT(CONF_TEXT_MAX),
                         .exit_code = EXIT_FAILED};
     log_init(&role.log, role.world, table->name);
     int failed = loop_init(&role.loop, role.world);

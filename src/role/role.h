@@ -73,7 +73,7 @@ struct role {
     bool as_root;
     bool after_fault; /* the one before ended by a fault of its own */
     const struct conf *conf;
-    struct str conf_text; /* what `conf` was parsed from */
+    struct buf conf_parts; /* of the next one's text */
     struct arena *conf_arena;
     struct buf unenforced;
     struct role_early early[ROLE_EARLY_MAX];

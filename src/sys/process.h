@@ -59,6 +59,9 @@ void process_absolute_path(struct str path, struct buf *to);
 
 /* Whole small files, for the configuration and the command line. At most `max` bytes. */
 struct err process_read_file(struct str path, size_t max, struct buf *to);
+/* Of a secret that is in a file: ERR_NOT_ALLOWED where others than its owner have any right to it.
+ * The caller wipes; nothing else keeps octets of it. */
+struct err process_read_secret(struct str path, size_t max, struct buf *to);
 /* Atomically: a new file beside it, synced, renamed over it, folder synced. */
 struct err process_write_file(struct str path, struct str bytes, unsigned mode);
 /* The same, but a file that is there already stays as it is: ERR_EXISTS. */

@@ -67,6 +67,45 @@ struct err process_read_file(struct str path, size_t max, struct buf *to)
     return e;
 }
 
+/* At most `max` octets, and no buffer of our own between. */
+static struct err read_into(int file, size_t max, struct buf *to)
+{
+    char *room = buf_room(to, max);
+    char one;
+    size_t n = 0;
+    ssize_t got = 1;
+    if (!room)
+        return err_make(ERR_NO_MEMORY);
+    while (got > 0 && n < max) {
+        got = read(file, room + n, max - n);
+        n += got > 0 ? (size_t)got : 0;
+    }
+    if (got > 0)
+        got = read(file, &one, 1);
+    buf_added(to, n);
+    if (got > 0)
+        return err_detail(ERR_OVER_LIMIT, STR("the file is too large"));
+    return got < 0 ? err_os(errno, STR("read")) : err_none();
+}
+
+struct err process_read_secret(struct str path, size_t max, struct buf *to)
+{
+    struct path_text name;
+    struct stat found;
+    struct err e = err_none();
+    int file = path_make(&name, path) ? open(name.text, O_RDONLY | O_CLOEXEC) : -1;
+    if (file < 0)
+        return err_os(errno, STR("open"));
+    if (fstat(file, &found) < 0)
+        e = err_os(errno, STR("fstat"));
+    else if (found.st_mode & (S_IRWXG | S_IRWXO))
+        e = err_detail(ERR_NOT_ALLOWED, STR("others have rights to it"));
+    else
+        e = read_into(file, max, to);
+    close(file);
+    return e;
+}
+
 static bool write_all(int file, struct str bytes)
 {
     while (bytes.n) {

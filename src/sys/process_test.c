@@ -264,6 +264,26 @@ static void files_are_written_whole_and_read_to_their_limit(void **state)
     buf_done(&text);
 }
 
+static void secrets_are_their_owners_alone(void **state)
+{
+    struct place *place = *state;
+    struct str path = path_in(place, "file");
+    struct buf text = BUF_INIT(SMALL);
+    static const unsigned modes[] = {0604, 0640, 0620, 0602, 0660};
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        assert_int_equal(process_write_file(path, STR("12345"), modes[i]).code, ERR_NONE);
+        assert_int_equal(process_read_secret(path, 5, &text).code, ERR_NOT_ALLOWED);
+        assert_int_equal(text.n, 0);
+    }
+    assert_int_equal(process_write_file(path, STR("12345"), 0600).code, ERR_NONE);
+    assert_int_equal(process_read_secret(path, 5, &text).code, ERR_NONE);
+    assert_str(buf_str(&text), STR("12345"));
+    buf_clear(&text);
+    assert_int_equal(process_read_secret(path, 4, &text).code, ERR_OVER_LIMIT);
+    assert_int_equal(process_read_secret(path_in(place, "none"), 4, &text).code, ERR_NOT_FOUND);
+    buf_done(&text);
+}
+
 static void a_new_file_takes_no_place(void **state)
 {
     struct place *place = *state;
@@ -326,6 +346,7 @@ int main(int argc, char **argv)
                                         place_close),
         cmocka_unit_test_setup_teardown(socket_paths_have_a_largest_length, place_open,
                                         place_close),
+        cmocka_unit_test_setup_teardown(secrets_are_their_owners_alone, place_open, place_close),
         cmocka_unit_test_setup_teardown(a_new_file_takes_no_place, place_open, place_close),
         cmocka_unit_test_setup_teardown(files_are_written_whole_and_read_to_their_limit, place_open,
                                         place_close),

@@ -257,4 +257,21 @@ FAULTS = [
           "src/format/date.c", "static int64_t clamp(int64_t time)\n{\n",
           "static int64_t clamp(int64_t time)\n{\n    struct timespec now;\n    if (clock_gettime(0, &now) < 0)\n        time = now.tv_sec;\n",
           "src/format/date.c", "#include \"format/date.h\"\n", "#include \"format/date.h\"\n\n#include <time.h>\n"),
+
+    # --- The configuration ---
+    Fault("key_is_for_everybody", "O04: a private key that others may read is taken",
+          "unit process",
+          "src/sys/process_file.c", "    else if (found.st_mode & (S_IRWXG | S_IRWXO))", "    else if (found.st_mode & S_IXOTH)"),
+    Fault("spoilt_certificate_is_taken", "a reload with a key that does not fit takes the place of the old set",
+          "unit parent",
+          "src/parent/certificates.c", "    return loading.failed ? err_make(ERR_CONFIG) : err_none();", "    return err_none();"),
+    Fault("lists_lead_back", "a list of networks may lead back to itself",
+          "unit blocks",
+          "src/conf/lists.c", "reach.met[at->instance])", "reach.met[at->instance] && reach.count > CONF_LISTS_MOST)"),
+    Fault("list_within_a_list_is_lost", "a list holds nothing of the lists it names",
+          "unit blocks",
+          "src/conf/lists.c", "    while (reach.next < reach.count)", "    while (reach.next > reach.count)"),
+    Fault("inner_network_hides_the_outer", "of a network and one within it the smaller is kept",
+          "unit blocks",
+          "src/conf/networks.c", "    return one->bits < two->bits ? -1 : one->bits > two->bits;", "    return one->bits > two->bits ? -1 : one->bits < two->bits;"),
 ]
