@@ -34,9 +34,17 @@ def secret(user, password=PASSWORD):
     return base64.b64encode(f"\0{user}\0{password}".encode()).decode()
 
 
+def log_in(session, user, password=PASSWORD):
+    """The reply; who is told to come later, as a machine with much to do says, comes again."""
+    def judged():
+        reply = session.command("AUTH PLAIN " + secret(user, password))
+        return reply if reply.code != 454 else None
+    return veredus.wait_until(judged, "the log-in is judged")
+
+
 def submission(server, user=ALICE):
     session = Smtp(server.submission)
-    session.expect("AUTH PLAIN " + secret(user), 235)
+    assert log_in(session, user).code == 235
     return session
 
 
@@ -161,7 +169,7 @@ def test_S20_tags_and_grants_are_one_s_own(server, bob):
 def test_nobody_sends_without_a_log_in(server, bob):
     with Smtp(server.submission) as session:
         session.expect(f"MAIL FROM:<{ALICE}>", 530)
-        session.expect("AUTH PLAIN " + secret(ALICE, "wrong"), 535)
+        assert log_in(session, ALICE, "wrong").code == 535
         session.expect(f"MAIL FROM:<{ALICE}>", 530)
 
 
@@ -248,9 +256,8 @@ def test_S21_a_stolen_account(directory):
     server = Server(HOLDING, directory)
     try:
         begun = len(server.log())
-        replies = [submit(server, text(f"Subject: {i}")) for i in range(12)]
-        assert [reply.code for reply in replies] == 10 * [250] + 2 * [450]
-        assert {reply.enhanced for reply in replies[10:]} == {"4.7.1"}
+        replies = [submit(server, text(f"Subject: {i}")) for i in range(11)]
+        assert [(reply.code, reply.enhanced) for reply in replies] == 10 * [(250, "2.0.0")] + [(450, "4.7.1")]
         assert submit(server, text("Subject: mine"), user=BOB, recipients=ALICE).code == 250
         with submission(server) as session:
             session.expect(f"MAIL FROM:<{ALICE}>", 450, "4.7.1")
