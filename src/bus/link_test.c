@@ -23,7 +23,7 @@ struct end {
     struct link link;
     struct buf notes; /* what came, printed, a line each */
     int passed;       /* the last handle */
-    int got, ended;
+    int got, ended, drained;
     struct err why;
     bool silent; /* asks are kept and not answered */
     bool leave;  /* link_done at the next message */
@@ -78,8 +78,13 @@ static void answer(struct link *link, const struct msg *msg, int passed)
     assert_int_equal(link_send(link, &reply).code, ERR_NONE);
 }
 
+static void drained(struct link *link)
+{
+    ((struct end *)link->arg)->drained++;
+}
+
 static const struct link_owner noting = {.got = note, .ended = ended};
-static const struct link_owner answering = {.got = answer, .ended = ended};
+static const struct link_owner answering = {.got = answer, .ended = ended, .drained = drained};
 
 static void end_open(struct given *given, struct end *end, int handle, enum bus_role own,
                      enum bus_role peer, const struct link_owner *owner)
@@ -382,6 +387,30 @@ static void back_pressure_has_a_limit_and_an_end(void **state)
     arena_done(&ask.arena);
 }
 
+/* With nothing queued, so that nothing but the handle waits for the socket. */
+static void who_was_refused_a_handle_hears_when_there_is_room(void **state)
+{
+    struct given *given = *state;
+    struct msg msg = {.kind = MSG_welcome, .welcome = {.slabs = 7}};
+    int pipes[2], sent = 0;
+    assert_int_equal(pipe(pipes), 0);
+    watch_want(&given->loop, &given->edge.link.watch, 0);
+    while (!err_is(link_send_handle(&given->core.link, &msg, pipes[1])))
+        must(sent++ < TURNS_MOST);
+    assert_int_equal(link_send_handle(&given->core.link, &msg, pipes[1]).code, ERR_OVER_LIMIT);
+    settle(given);
+    assert_int_equal(given->core.drained, 0);
+    watch_want(&given->loop, &given->edge.link.watch, READY_READ);
+    settle(given);
+    assert_int_equal(given->edge.got, sent);
+    assert_true(given->core.drained > 0);
+    assert_int_equal(link_send_handle(&given->core.link, &msg, pipes[1]).code, ERR_NONE);
+    settle(given);
+    assert_int_equal(given->edge.got, sent + 1);
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
 static void a_message_has_a_largest_size(void **state)
 {
     struct given *given = *state;
@@ -594,6 +623,7 @@ int main(void)
         TEST(a_link_may_be_closed_while_it_delivers),
         TEST(nothing_is_sent_on_a_link_that_was_cut),
         TEST(back_pressure_has_a_limit_and_an_end),
+        TEST(who_was_refused_a_handle_hears_when_there_is_room),
         TEST(a_message_has_a_largest_size),
         TEST(octets_are_wiped_once_they_were_sent),
         TEST(a_kernel_without_memory_for_a_packet_cuts_no_link),
