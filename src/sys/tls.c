@@ -40,11 +40,12 @@ enum {
     TICKET_LIFE = 2 * 60 * 60,    /* seconds */
     CLIENT_CHAIN_MAX = 32 * 1024, /* octets of a client's certificates */
     CLIENT_HELLO_MAX = 16 * 1024, /* octets; OpenSSL takes 128 KB, at the client's word */
-    HELLO_HEAD = 9,               /* heads of a record and of a message */
-    RECORD_HANDSHAKE = 22,        /* RFC 8446 5.1 */
-    HANDSHAKE_CLIENT_HELLO = 1,   /* RFC 8446 4 */
-    STRENGTH = 2,                 /* OpenSSL's security level: 112 bits and more */
-    EXPORTER_SIZE = 32,           /* RFC 9266 */
+    MESSAGE_HEAD = 4,
+    HELLO_HEAD = 5 + MESSAGE_HEAD, /* heads of a record and of a message */
+    RECORD_HANDSHAKE = 22,         /* RFC 8446 5.1 */
+    HANDSHAKE_CLIENT_HELLO = 1,    /* RFC 8446 4 */
+    STRENGTH = 2,                  /* OpenSSL's security level: 112 bits and more */
+    EXPORTER_SIZE = 32,            /* RFC 9266 */
 };
 
 #define SUITES13 "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"
@@ -107,14 +108,18 @@ static void hello_note(struct tls_session *session, const unsigned char *octets,
     session->received += n;
 }
 
-/* OpenSSL makes room for as much as the client says it will send. */
+/* OpenSSL makes room for as much as the client says it will send. Nobody cuts a hello so that its
+ * length is not in the first record, but who wants to hide it. */
 static bool hello_is_too_large(const struct tls_session *session)
 {
     const unsigned char *head = session->head;
-    return session->received > TLS_HANDSHAKE_MAX ||
-           (session->received >= HELLO_HEAD && head[0] == RECORD_HANDSHAKE &&
-            head[5] == HANDSHAKE_CLIENT_HELLO &&
-            (head[6] << 16 | head[7] << 8 | head[8]) > CLIENT_HELLO_MAX);
+    if (session->received > TLS_HANDSHAKE_MAX)
+        return true;
+    if (session->received < HELLO_HEAD || head[0] != RECORD_HANDSHAKE ||
+        head[5] != HANDSHAKE_CLIENT_HELLO)
+        return false;
+    return (head[3] << 8 | head[4]) < MESSAGE_HEAD ||
+           (head[6] << 16 | head[7] << 8 | head[8]) > CLIENT_HELLO_MAX;
 }
 
 static int bio_read(BIO *bio, char *to, int room)

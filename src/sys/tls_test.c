@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "sys/tls_session.h"
+
 enum {
     ROOM = 4096,
     TICKET_AT = 0,
@@ -461,6 +463,47 @@ static void a_hello_as_large_as_it_likes_is_refused(void **state)
     house_close(&house);
 }
 
+/* Each octet of a hello in a record of its own. */
+static void an_endless_hello_is_refused(void **state)
+{
+    (void)state;
+    static const unsigned char head[] = {22, 3, 1, 0, 4, 1, 0, 0x40, 0};
+    static const unsigned char record[] = {22, 3, 1, 0, 1, 'x'};
+    struct house house;
+    struct session session;
+    int peer;
+    size_t sent = sizeof(head);
+    house_open(&house, world_real());
+    house_shows_key(&house, KEY_P256);
+    session_open(&session, &house, &peer);
+    assert_int_equal(send(peer, head, sizeof(head), MSG_NOSIGNAL), sizeof(head));
+    for (; sent + sizeof(record) <= TLS_HANDSHAKE_MAX; sent += sizeof(record)) {
+        assert_int_equal(send(peer, record, sizeof(record), MSG_NOSIGNAL), sizeof(record));
+        house_turns(&house, 1);
+    }
+    house_turns(&house, 2);
+    assert_int_equal(stream_tls_state(&session.stream), STREAM_TLS_HANDSHAKE);
+    assert_int_equal(send(peer, record, sizeof(record), MSG_NOSIGNAL), sizeof(record));
+    house_turns(&house, 2);
+    assert_int_equal(stream_tls_state(&session.stream), STREAM_TLS_FAILED);
+    assert_str(stream_tls_failure(&session.stream), STR("the client says too much"));
+    session_close(&session);
+    close(peer);
+    house_close(&house);
+}
+
+/* The length of the hello, hidden behind the head of a second record. */
+static void a_hello_that_hides_its_size_is_refused(void **state)
+{
+    (void)state;
+    struct house house;
+    static const unsigned char octets[] = {22, 3, 1, 0, 2, 1, 1, 22, 3, 1, 0, 2, 0, 0};
+    house_open(&house, world_real());
+    house_shows_key(&house, KEY_P256);
+    assert_noise_is_refused(&house, str_make(octets, sizeof(octets)), "the client says too much");
+    house_close(&house);
+}
+
 /* --- Clients with certificates, and channel bindings --- */
 
 static void assert_fingerprint(const struct tls_facts *facts, int key)
@@ -680,6 +723,8 @@ int main(void)
         cmocka_unit_test(a_protocol_that_is_not_ours_is_refused),
         cmocka_unit_test(clear_text_on_a_port_of_tls_is_refused),
         cmocka_unit_test(a_hello_as_large_as_it_likes_is_refused),
+        cmocka_unit_test(an_endless_hello_is_refused),
+        cmocka_unit_test(a_hello_that_hides_its_size_is_refused),
         cmocka_unit_test(a_client_shows_its_certificate),
         cmocka_unit_test(nobody_is_asked_for_a_certificate_otherwise),
         cmocka_unit_test(bindings_are_the_clients),
