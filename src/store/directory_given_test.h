@@ -174,6 +174,17 @@ __attribute__((unused)) static enum err_code moved_add(struct given *given, stru
                : directory_moved_add(&given->directory, &addr, &there, forward, &given->arena).code;
 }
 
+__attribute__((unused)) static enum err_code grant_add(struct given *given, struct str address,
+                                                       struct str other)
+{
+    struct addr addr, to;
+    struct err e = addr_of(given, address, &addr);
+    if (!err_is(e))
+        e = addr_of(given, other, &to);
+    return err_is(e) ? e.code
+                     : directory_grant_add(&given->directory, &addr, &to, &given->arena).code;
+}
+
 typedef struct err (*remove_call)(struct directory *, const struct addr *, struct arena *);
 
 __attribute__((unused)) static enum err_code remove_by(struct given *given, remove_call call,
