@@ -26,7 +26,7 @@ ROOMS = {
     "edge": ["base", "sys", "format", "trust", "bus", "conf", "role"],
     "edge/smtp": ["base", "sys", "format", "trust", "bus", "conf", "role", "edge"],
     "edge/pop3": ["base", "sys", "format", "trust", "bus", "conf", "role", "edge"],
-    "parent": ["base", "sys", "bus", "conf", "role"],
+    "parent": ["base", "sys", "trust", "bus", "conf", "role"],
     "cli": ["base", "sys", "format", "trust", "bus", "conf", "store", "store/local", "role", "core",
             "edge", "edge/smtp", "edge/pop3", "parent"],
 }
