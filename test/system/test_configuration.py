@@ -1,11 +1,12 @@
 """What the configuration names beside itself: lists of networks in files, certificates and their keys."""
 import os
+import ssl
 import subprocess
 
 import pytest
 
 import veredus
-from veredus import BINARY, Server, Smtp, wait_until
+from veredus import BINARY, Server, Smtp, free_ports, wait_until
 
 SETTINGS = {"smtp": {"verify_from": '{"@askers"}', "verify": "ambiguous"}}
 BLOCKS = """
@@ -28,6 +29,14 @@ class House(Server):
     def configuration(self):
         return super().configuration() + BLOCKS
 
+    def shown(self):
+        """The certificate, as PEM, that a client of POP3 in TLS sees."""
+        return ssl.get_server_certificate(("127.0.0.1", self.pop3s), timeout=veredus.PATIENCE).strip()
+
+    def chain(self):
+        with open(os.path.join(self.home, "chain.pem"), encoding="utf-8") as file:
+            return file.read().strip()
+
     def write_others(self, text):
         with open(os.path.join(self.home, "others"), "w", encoding="utf-8") as file:
             file.write(text)
@@ -35,7 +44,11 @@ class House(Server):
 
 @pytest.fixture
 def house():
-    one = House(SETTINGS, directory=None)
+    one = House(dict(SETTINGS), directory=None)
+    one.submissions, one.pop3s = free_ports(2)
+    one.settings["submission"] = {"listen_tls": f'{{"127.0.0.1:{one.submissions}"}}'}
+    one.settings["pop3"] = {"listen_tls": f'{{"127.0.0.1:{one.pop3s}"}}'}
+    one.write_configuration()
     make_pair(one.home, "mail.example.test")
     one.write_others("# nobody yet\r\n198.51.100.0/24\r\n")
     one.start()
@@ -76,8 +89,12 @@ def test_a_list_is_read_again(house):
 
 def test_a_certificate_is_read_again(house):
     assert check(house).returncode == 0
+    before = house.chain()
+    assert house.shown() == before
     make_pair(house.home, "new.example.test")
+    assert house.shown() == before
     reload(house)
+    wait_until(lambda: house.shown() == house.chain() != before, "the new certificate is shown")
     key = os.path.join(house.home, "key.pem")
     os.chmod(key, 0o644)
     reload(house, "configuration_refused", "chmod 600")
