@@ -13,7 +13,7 @@ import pytest
 import veredus
 from veredus import ROOT, Smtp, message, parted, wait_until
 
-PORTS = (2525, 2424, 2110)
+PORTS = (2525, 2424, 2587, 2465, 2110, 2995)
 
 
 def is_free(port):
