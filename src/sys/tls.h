@@ -61,7 +61,8 @@ struct tls_server_settings {
     /* "pop3", "imap", "smtp", under TLS_ALPN_MAX octets: a client that names others only is
      * refused. A ticket opens where this is the same. */
     const char *alpn;
-    bool client_certificates; /* asked for; none, and any, is accepted: see tls_facts */
+    /* Asked for; none, and any of 112 bits of strength, is accepted: see tls_facts. */
+    bool client_certificates;
     struct tls_signer signer;
 };
 
