@@ -180,8 +180,10 @@ static bool changes_nothing(const struct admin_command *command)
 {
     static const char *const showing[] = {"show", "list", "verify"};
     static const char *const nouns[] = {"audit", "trace", "status"};
+    struct str verb = str_from(command->verb);
+    verb = str_from_index(verb, (size_t)(str_last_index(verb, ' ') + 1)); /* "grant list" */
     for (size_t i = 0; i < sizeof showing / sizeof *showing; i++)
-        if (strcmp(command->verb, showing[i]) == 0)
+        if (str_eq(verb, str_from(showing[i])))
             return true;
     for (size_t i = 0; i < sizeof nouns / sizeof *nouns; i++)
         if (strcmp(command->noun, nouns[i]) == 0)

@@ -34,6 +34,7 @@ def test_commands_are_recorded_as_typed_but_for_secrets(server):
 def test_looking_is_not_recorded(server):
     before = len(events(server, "administered"))
     server.cli("account", "list")
+    server.cli("account", "grant", "list", "bob@example.test")
     server.cli("status")
     server.cli("audit", "verify")
     assert len(events(server, "administered")) == before
