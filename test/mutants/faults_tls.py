@@ -52,7 +52,7 @@ FAULTS = [
     # --- Who may name a key ---
     Fault("key_of_any_role", "O04: an edge may name the key that another role shows",
           "unit keys",
-          KEYS, "    return key && key->roles & 1u << peer->role ? key : NULL;", "    return key && key->roles ? key : NULL;"),
+          KEYS, "    return key && key->roles & 1u << peer->role ? key : NULL;", "    return key && key->roles + (unsigned)peer->role > 0 ? key : NULL;"),
     Fault("told_what_others_show", "O04: an edge is told certificates of listeners it does not serve",
           "unit keys",
           KEYS, "        if (entry->row.roles & 1u << peer->role)\n", "        if (entry->row.roles)\n"),
