@@ -242,8 +242,8 @@ static void mistakes_of_lists_are_told(void **state)
 static void networks_may_overlap(void **state)
 {
     struct given *given = *state;
-    taken(given, STR("smtp { verify_from = { 10.1.2.3 10.0.0.0/8 10.0.0.0/8 10.1.0.0/16 "
-                     "9.255.255.255 11.0.0.0 0.0.0.0 255.255.255.255 } }"));
+    taken(given, STR("smtp { verify_from = { 10.1.2.3 10.0.0.0/16 10.0.0.0/8 10.0.0.0/8 "
+                     "10.1.0.0/16 9.255.255.255 11.0.0.0 0.0.0.0 255.255.255.255 } }"));
     assert_int_equal(given->conf.smtp.verify_from.count, 5);
     assert_true(may_verify(given, "10.1.2.4"));
     assert_true(may_verify(given, "10.255.255.255"));

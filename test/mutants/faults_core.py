@@ -271,7 +271,7 @@ FAULTS = [
     Fault("list_within_a_list_is_lost", "a list holds nothing of the lists it names",
           "unit blocks",
           "src/conf/lists.c", "    while (reach.next < reach.count)", "    while (reach.next > reach.count)"),
-    Fault("inner_network_hides_the_outer", "of a network and one within it the smaller is kept",
+    Fault("inner_network_is_kept", "of a network and one within it that begins with it both are kept",
           "unit blocks",
           "src/conf/networks.c", "    return one->bits < two->bits ? -1 : one->bits > two->bits;", "    return one->bits > two->bits ? -1 : one->bits < two->bits;"),
 ]
