@@ -56,6 +56,19 @@ enum conf_listener {
     CONF_LISTENER_POP3
 };
 
+/* In the order of enum sasl_mechanism (trust/sasl.h). */
+enum conf_mechanism {
+    CONF_MECHANISM_PLAIN,
+    CONF_MECHANISM_LOGIN,
+    CONF_MECHANISM_CRAM_MD5,
+    CONF_MECHANISM_SCRAM_SHA_1,
+    CONF_MECHANISM_SCRAM_SHA_256,
+    CONF_MECHANISM_SCRAM_SHA_256_PLUS,
+    CONF_MECHANISM_OAUTHBEARER,
+    CONF_MECHANISM_XOAUTH2,
+    CONF_MECHANISM_EXTERNAL
+};
+
 /* "ADDRESS:PORT" texts, checked. */
 struct conf_listen {
     struct str *addresses;
@@ -102,6 +115,7 @@ struct conf_texts {
 #define CONF_C_CHOICE_word enum conf_word
 #define CONF_C_CHOICE_verify enum conf_verify
 #define CONF_C_CHOICES_listener unsigned
+#define CONF_C_CHOICES_mechanism unsigned
 
 /* struct conf_certificate { struct str name; struct str chain; ... }, one for each BLOCK; `line` is
  * where it began. */

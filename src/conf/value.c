@@ -43,6 +43,18 @@ static const char *const listener_names[] = {[CONF_LISTENER_SMTP] = "smtp",
                                              [CONF_LISTENER_POP3] = "pop3",
                                              NULL};
 
+static const char *const mechanism_names[] = {[CONF_MECHANISM_PLAIN] = "plain",
+                                              [CONF_MECHANISM_LOGIN] = "login",
+                                              [CONF_MECHANISM_CRAM_MD5] = "cram-md5",
+                                              [CONF_MECHANISM_SCRAM_SHA_1] = "scram-sha-1",
+                                              [CONF_MECHANISM_SCRAM_SHA_256] = "scram-sha-256",
+                                              [CONF_MECHANISM_SCRAM_SHA_256_PLUS] =
+                                                  "scram-sha-256-plus",
+                                              [CONF_MECHANISM_OAUTHBEARER] = "oauthbearer",
+                                              [CONF_MECHANISM_XOAUTH2] = "xoauth2",
+                                              [CONF_MECHANISM_EXTERNAL] = "external",
+                                              NULL};
+
 /* Of those that are one or several of some names. */
 static const struct {
     const char *const *names;
@@ -52,6 +64,7 @@ static const struct {
     [TYPE_CHOICE_word] = {word_names, false},
     [TYPE_CHOICE_verify] = {verify_names, false},
     [TYPE_CHOICES_listener] = {listener_names, true},
+    [TYPE_CHOICES_mechanism] = {mechanism_names, true},
 };
 
 const char *const *value_choices(enum setting_type type)

@@ -226,7 +226,7 @@ static bool choices_parse(const struct setting *setting, const struct value_word
 bool value_is_list(enum setting_type type)
 {
     return type == TYPE_LISTEN || type == TYPE_NETWORKS || type == TYPE_FILES ||
-           type == TYPE_HOSTS || type == TYPE_CHOICES_listener;
+           type == TYPE_HOSTS || type == TYPE_CHOICES_listener || type == TYPE_CHOICES_mechanism;
 }
 
 bool value_list_parse(const struct setting *setting, const struct value_words *words,

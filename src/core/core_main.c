@@ -21,6 +21,8 @@ struct core_role {
     struct engine *engine;
     struct control control;
     int control_handle;
+    struct buf token_keys; /* what was told before there was a core */
+    bool begun;
 };
 
 static struct err core_prepare(struct role *role)
@@ -68,6 +70,17 @@ static struct err core_try(struct role *role, enum store_look look)
     return e;
 }
 
+/* Without them nobody logs in by a token; everybody else does. */
+static void token_keys_begin(struct role *role)
+{
+    struct core_role *own = role->arg;
+    struct err e = login_token_keys(&own->core, buf_str(&own->token_keys));
+    own->begun = true;
+    if (err_is(e))
+        log_err(&role->log, "token_keys_not_taken", e);
+    buf_done(&own->token_keys);
+}
+
 static struct err core_begin(struct role *role)
 {
     struct core_role *own = role->arg;
@@ -76,6 +89,8 @@ static struct err core_begin(struct role *role)
         e = core_try(role, STORE_LOOK_ALL);
     if (!err_is(e))
         e = keys_begin(own->keys, &own->core);
+    if (!err_is(e))
+        token_keys_begin(role);
     if (!err_is(e))
         e = control_open(&own->control, &own->core, own->control_handle);
     return e;
@@ -91,8 +106,13 @@ static void core_configured(struct role *role, const struct conf *conf)
 static struct err core_told(struct role *role, const struct msg *msg)
 {
     struct core_role *own = role->arg;
-    return msg->kind == MSG_certificate_files ? keys_take(own->keys, &msg->certificate_files)
-                                              : err_none();
+    if (msg->kind == MSG_certificate_files)
+        return keys_take(own->keys, &msg->certificate_files);
+    if (own->begun)
+        return login_token_keys(&own->core, msg->token_keys_file.json);
+    buf_clear(&own->token_keys);
+    return err_make(buf_put(&own->token_keys, msg->token_keys_file.json) ? ERR_NONE
+                                                                         : ERR_NO_MEMORY);
 }
 
 static void core_peer(struct role *role, enum bus_role peer, uint32_t instance, int handle)
@@ -134,6 +154,7 @@ int core_main(void)
     must(own);
     own->keys = keys_new();
     must(own->keys);
+    buf_init(&own->token_keys, TOKEN_KEYS_OCTETS);
     int code = role_run(&table, own);
     free(own);
     return code;

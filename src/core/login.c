@@ -42,6 +42,7 @@ struct err login_desk_open(struct core *core)
     world_random(core->world, guard_key, sizeof(guard_key));
     world_random(core->world, key, sizeof(key));
     TAILQ_INIT(&desk->waiters);
+    arena_init(&desk->token_arena, LOGIN_TOKEN_ARENA);
     hash_gate_init(&desk->gate, &core->hashes);
     desk->guard = guard_open(core->conf, guard_key);
     desk->successes = successes_open(key);
@@ -63,6 +64,8 @@ void login_desk_close(struct core *core)
     guard_close(desk->guard);
     successes_close(desk->successes);
     explicit_bzero(desk->salt_key, sizeof(desk->salt_key));
+    token_keys_done(desk->token_keys);
+    arena_done(&desk->token_arena);
     *desk = (struct login_desk){.guard = NULL};
 }
 
@@ -221,11 +224,10 @@ static struct str folded(struct str name, struct arena *arena)
     return made ? str_make(made, n) : name;
 }
 
-/* CRAM-MD5 needs passwords that are kept as they are, so it is on only where it is configured. */
+/* USER and PASS are POP3's own, and always there (RFC 1939 7). */
 bool login_mechanism_is_on(const struct conf *conf, enum sasl_mechanism mechanism)
 {
-    (void)conf;
-    return mechanism != SASL_CRAM_MD5;
+    return mechanism == SASL_USER_PASS || conf->login.mechanisms & 1u << mechanism;
 }
 
 struct err login_admit_begin(struct login_try *try)

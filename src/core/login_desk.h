@@ -30,6 +30,10 @@ struct login_review {
     struct wait *ended;
 };
 
+enum {
+    LOGIN_TOKEN_ARENA = 16 * TOKEN_KEYS_OCTETS /* what a set of keys may take */
+};
+
 struct login_desk {
     struct guard *guard;
     struct successes *successes;

@@ -1,5 +1,5 @@
 /*
- * SCRAM and EXTERNAL as core sees them: a client of our own computes the proofs.
+ * SCRAM, EXTERNAL and bearer tokens as core sees them: a client of our own computes the proofs.
  */
 #include "base/test.h"
 
@@ -8,6 +8,7 @@
 
 #include "core/house_test.h"
 #include "core/login.h"
+#include "trust/token_rig_test.h"
 
 enum {
     HASH = 32, /* of SHA-256 */
@@ -276,6 +277,63 @@ static void a_certificate_is_its_accounts(void **state)
     refused_with_a_cut(box, wild);
 }
 
+/* --- Tokens ---------------------------------------------------------------------------------- */
+
+#define KEYS                                                                                       \
+    STR("{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"k\",\"x\":\"" RIG_ED25519_X     \
+        "\"}]}")
+#define HEAD STR("{\"alg\":\"EdDSA\",\"kid\":\"k\"}")
+
+static struct str token_for(const char *email, const char *audience)
+{
+    struct buf claims = buf_in(&house.arena, 4096);
+    EVP_PKEY *key = rig_ed25519();
+    buf_printf(
+        &claims, "{\"iss\":\"https://id.example\",\"aud\":\"%s\",\"email\":\"%s\",\"exp\":%lld}",
+        audience, email, (long long)(world_wall(&house.rig.fake->world) / US_PER_SECOND + 300));
+    struct str token = rig_token(STR("EdDSA"), key, HEAD, buf_built(&claims), &house.arena);
+    EVP_PKEY_free(key);
+    return token;
+}
+
+static enum err_code borne(struct str token, const char *user)
+{
+    struct msg answer;
+    struct msg msg = {.kind = MSG_login_token,
+                      .login_token = {.protocol = LISTEN_POP3,
+                                      .mechanism = SASL_XOAUTH2,
+                                      .client = STR("192.0.2.7"),
+                                      .user = str_from(user),
+                                      .algorithm = STR("EdDSA"),
+                                      .key = STR("k"),
+                                      .token = token}};
+    assert_false(err_is(house_ask(box, msg, &answer)));
+    assert_true((answer.logged_in.handle != 0) == (answer.logged_in.error == ERR_NONE));
+    return answer.logged_in.error;
+}
+
+static void a_token_is_for_whom_it_names(void **state)
+{
+    (void)state;
+    struct str bobs = token_for("bob@example.test", "mail"), forged = token_for("bob", "mail");
+    house.conf.login.token_issuer = STR("https://id.example");
+    house.conf.login.token_audience = STR("mail");
+    assert_int_equal(borne(bobs, ""), ERR_LOGIN_FAILED); /* there are no keys yet */
+    assert_false(err_is(login_token_keys(&house.core, KEYS)));
+    assert_int_equal(borne(bobs, ""), ERR_NONE);
+    assert_int_equal(borne(bobs, "Bob@example.test"), ERR_NONE);
+    assert_int_equal(borne(bobs, "alice@example.test"), ERR_LOGIN_FAILED);
+    assert_int_equal(borne(token_for("nobody@example.test", "mail"), ""), ERR_LOGIN_FAILED);
+    assert_int_equal(borne(token_for("dave@example.test", "mail"), ""), ERR_LOGIN_DISABLED);
+    assert_int_equal(borne(token_for("bob@example.test", "calendar"), ""), ERR_LOGIN_FAILED);
+    /* A broken set leaves the keys as they were. */
+    assert_true(err_is(login_token_keys(&house.core, STR("{}"))));
+    assert_int_equal(borne(bobs, ""), ERR_NONE);
+    assert_int_equal(borne(str_head(forged, forged.n - 1), ""), ERR_LOGIN_FAILED);
+    assert_int_equal(borne(bobs, ""), ERR_LOGIN_BACK_OFF); /* five were wrong */
+    assert_false(err_is(login_token_keys(&house.core, str_null())));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +344,7 @@ int main(void)
         TEST(proofs_are_counted),
         TEST(what_is_off_is_refused),
         TEST(a_certificate_is_its_accounts),
+        TEST(a_token_is_for_whom_it_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -211,6 +211,7 @@ static void (*const serves[MSG_COUNT])(struct request *) = {
     [MSG_login_begin] = serve_login_begin,
     [MSG_login_proof] = serve_login_proof,
     [MSG_login_dropped] = serve_login_dropped,
+    [MSG_login_token] = serve_login_token,
     [MSG_login_certificate] = serve_login_certificate,
     [MSG_logout] = serve_logout,
     [MSG_mailbox_open] = serve_mailbox_open,

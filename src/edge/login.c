@@ -87,10 +87,21 @@ static bool has_binding(const struct edge_session *session)
     return stream_tls_binding(session->stream, TLS_BINDING_END_POINT, octets, &n);
 }
 
+_Static_assert((int)SASL_MECHANISMS == CONF_MECHANISM_EXTERNAL + 1 &&
+                   (int)SASL_SCRAM_SHA_1 == CONF_MECHANISM_SCRAM_SHA_1,
+               "login.mechanisms has a bit for each, in this order");
+
+static bool mechanism_is_token(enum sasl_mechanism mechanism)
+{
+    return mechanism == SASL_OAUTHBEARER || mechanism == SASL_XOAUTH2;
+}
+
 bool edge_login_offers(const struct edge_session *session, enum sasl_mechanism mechanism)
 {
     const struct sasl_row *row = &sasl_rows[mechanism];
-    if (mechanism == SASL_CRAM_MD5)
+    const struct conf *conf = session->conf;
+    if (!(conf->login.mechanisms & 1u << mechanism) ||
+        (mechanism_is_token(mechanism) && conf->login.token_keys.n == 0))
         return false;
     if (row->shows_password && !edge_login_offers_passwords(session))
         return false;
