@@ -4,6 +4,9 @@
  * may show it, changed meanwhile, nobody has the old number any more, and it can never name another
  * key.
  *
+ * Why ticket keys of its own for each role: a ticket says which certificate its client has shown.
+ * Who has the key can write one, and so the edge for strangers could let anybody in at the users'.
+ *
  * Files are kept as they came until the sandbox has closed: they are read in it.
  */
 #include "core/keys.h"
@@ -74,7 +77,7 @@ struct keys {
     struct set *set;     /* NULL: none came */
     struct key_list all; /* of the set, and those that linger */
     struct timer linger, rotate, look;
-    struct tls_ticket_key tickets[TLS_TICKET_KEYS_MAX]; /* newest first */
+    struct tls_ticket_key tickets[ROLE_COUNT][TLS_TICKET_KEYS_MAX]; /* newest first */
     size_t ticket_count;
     char why[WHY_MAX];
 };
@@ -374,7 +377,7 @@ static struct err tickets_tell(const struct keys *keys, struct peer *peer)
 {
     struct msg_ticket_key list[TLS_TICKET_KEYS_MAX];
     for (size_t i = 0; i < keys->ticket_count; i++) {
-        const struct tls_ticket_key *key = &keys->tickets[i];
+        const struct tls_ticket_key *key = &keys->tickets[peer->role][i];
         list[i] = (struct msg_ticket_key){.name = str_make(key->name, sizeof(key->name)),
                                           .aes = str_make(key->aes, sizeof(key->aes)),
                                           .mac = str_make(key->mac, sizeof(key->mac))};
@@ -496,9 +499,11 @@ struct err keys_take(struct keys *keys, const struct msg_certificate_files *file
 
 static void tickets_turn(struct keys *keys)
 {
-    struct tls_ticket_key *first = &keys->tickets[0];
-    memmove(first + 1, first, (TLS_TICKET_KEYS_MAX - 1) * sizeof(*first));
-    world_random(keys->core->world, first, sizeof(*first));
+    for (size_t role = 0; role < ROLE_COUNT; role++) {
+        struct tls_ticket_key *first = keys->tickets[role];
+        memmove(first + 1, first, (TLS_TICKET_KEYS_MAX - 1) * sizeof(*first));
+        world_random(keys->core->world, first, sizeof(*first));
+    }
     if (keys->ticket_count < TLS_TICKET_KEYS_MAX)
         keys->ticket_count++;
 }

@@ -6,8 +6,8 @@
  * the chains that their role may show, and a number for each key; a key that is named by an edge
  * whose role it was not given to cuts its link. Keys of the set before sign for KEYS_LINGER more.
  *
- * Ticket keys are made here, are the same for all edges, change every hour and are wiped when
- * nothing they sealed can be opened any more.
+ * Ticket keys are made here, are the same for all edges of a role, change every hour and are wiped
+ * when nothing they sealed can be opened any more.
  *
  * Signatures are computed on a lane of their own, so that log-ins do not wait for handshakes nor
  * handshakes for log-ins. Only serve_sign yields.

@@ -369,9 +369,10 @@ static void ticket_keys_turn(void **state)
 {
     (void)state;
     unsigned char seen[4][80];
-    assert_int_equal(mx->ticket_count, 1);
-    assert_memory_equal(mx->tickets[0], box->tickets[0], 80);
-    memcpy(seen[0], mx->tickets[0], 80);
+    struct edge_end *other = house_edge(&house, ROLE_SUB);
+    house_settle(&house);
+    assert_int_equal(sub->ticket_count, 1);
+    memcpy(seen[0], sub->tickets[0], 80);
     for (size_t hour = 1; hour < 4; hour++) {
         size_t tells = sub->ticket_tells;
         house_pass(&house, KEYS_ROTATE);
@@ -382,7 +383,13 @@ static void ticket_keys_turn(void **state)
             assert_memory_equal(sub->tickets[i], seen[hour - i], 80);
         for (size_t i = 0; i < hour; i++)
             assert_memory_not_equal(seen[hour], seen[i], 80);
-        assert_memory_equal(mx->tickets, box->tickets, sizeof(mx->tickets));
+        assert_memory_equal(sub->tickets, other->tickets, sizeof(sub->tickets));
+        /* Who takes over one role can write no ticket that another believes. */
+        for (size_t i = 0; i < sub->ticket_count; i++) {
+            assert_memory_not_equal(sub->tickets[i], mx->tickets[i], 16);
+            assert_memory_not_equal(sub->tickets[i] + 16, mx->tickets[i] + 16, 64);
+            assert_memory_not_equal(sub->tickets[i] + 16, box->tickets[i] + 16, 64);
+        }
     }
 }
 
