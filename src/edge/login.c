@@ -91,17 +91,17 @@ _Static_assert((int)SASL_MECHANISMS == CONF_MECHANISM_EXTERNAL + 1 &&
                    (int)SASL_SCRAM_SHA_1 == CONF_MECHANISM_SCRAM_SHA_1,
                "login.mechanisms has a bit for each, in this order");
 
-static bool mechanism_is_token(enum sasl_mechanism mechanism)
+static bool is_configured(const struct edge_session *session, enum sasl_mechanism mechanism)
 {
-    return mechanism == SASL_OAUTHBEARER || mechanism == SASL_XOAUTH2;
+    const struct conf *conf = session->conf;
+    bool token = mechanism == SASL_OAUTHBEARER || mechanism == SASL_XOAUTH2;
+    return conf->login.mechanisms & 1u << mechanism && (!token || conf->login.token_keys.n > 0);
 }
 
 bool edge_login_offers(const struct edge_session *session, enum sasl_mechanism mechanism)
 {
     const struct sasl_row *row = &sasl_rows[mechanism];
-    const struct conf *conf = session->conf;
-    if (!(conf->login.mechanisms & 1u << mechanism) ||
-        (mechanism_is_token(mechanism) && conf->login.token_keys.n == 0))
+    if (!is_configured(session, mechanism))
         return false;
     if (row->shows_password && !edge_login_offers_passwords(session))
         return false;
@@ -550,8 +550,9 @@ static enum err_code may_begin(const struct edge_session *session, struct str na
     if (!sasl_find(name, mechanism_r))
         return ERR_SASL_MECHANISM;
     if (!edge_login_offers(session, *mechanism_r)) {
-        bool in_clear =
-            sasl_rows[*mechanism_r].shows_password && !edge_session_is_encrypted(session);
+        bool in_clear = is_configured(session, *mechanism_r) &&
+                        sasl_rows[*mechanism_r].shows_password &&
+                        !edge_session_is_encrypted(session);
         return in_clear ? ERR_ENCRYPTION_NEEDED : ERR_SASL_MECHANISM;
     }
     return initial.p && mechanisms[*mechanism_r].server_first ? ERR_SASL_NO_INITIAL : ERR_NONE;

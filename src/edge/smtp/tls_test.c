@@ -20,7 +20,9 @@ static struct buf heard;
 static int on_stage(void **state)
 {
     (void)state;
-    stage_open_as(&stage, ROLE_SUB, STR("hostname = mx.example.test\n"), NULL, 1, STAGE_SLABS);
+    stage_open_as(&stage, ROLE_SUB,
+                  STR("hostname = mx.example.test\nlogin { token_keys = \"/keys\" }\n"), NULL, 1,
+                  STAGE_SLABS);
     stage_core_certifies(&stage);
     buf_init(&heard, HEARD_MAX);
     return 0;
