@@ -23,7 +23,6 @@ struct keeping {
     struct err e;
 };
 
-/* SCRAM's clients prepare what was typed; a password that cannot be stored so has no keys. */
 static struct err keys_make(struct keeping *keeping)
 {
     struct password_kept *kept = &keeping->kept;
@@ -36,9 +35,7 @@ static struct err keys_make(struct keeping *keeping)
         e = scram_keys_make(SASL_SCRAM_SHA_1, prepared, kept->salt, kept->rounds,
                             &kept->keys.sha_1);
     kept->keys.has_sha_1 = kept->keys.has_sha_256 = !err_is(e);
-    if (e.code == ERR_USAGE || err_is(e))
-        kept->rounds = 0;
-    return e.code == ERR_USAGE ? err_none() : e;
+    return e;
 }
 
 static void keeping_run(void *arg)
@@ -55,10 +52,14 @@ static void keeping_run(void *arg)
         keeping->e = keys_make(keeping);
 }
 
-static bool wants_keys(const struct login_try *try, const struct credentials *credentials)
+/* SCRAM's clients prepare what was typed; a password that cannot be stored so has no keys. */
+static bool wants_keys(const struct login_try *try, const struct credentials *credentials,
+                       struct str password)
 {
     const struct password_keys *keys = &credentials->password.keys;
-    return try->core->conf->login.scram && !(keys->has_sha_1 && keys->has_sha_256);
+    struct str prepared;
+    return try->core->conf->login.scram && !(keys->has_sha_1 && keys->has_sha_256) &&
+           !err_is(prepare_new_password(password, &try->request->arena, &prepared));
 }
 
 /* All keys of an account are by one salt: that of those which are there already. */
@@ -94,7 +95,7 @@ void login_keep(struct login_try *try, struct str password)
     struct credentials credentials;
     struct keeping keeping = {.password = password};
     struct err e = login_credentials(try, &credentials);
-    keeping.with_keys = !err_is(e) && wants_keys(try, &credentials);
+    keeping.with_keys = !err_is(e) && wants_keys(try, &credentials, password);
     if (err_is(e) || (password_hash_is_current(try->account.password) && !keeping.with_keys))
         return;
     salt_take(try, &credentials, &keeping);

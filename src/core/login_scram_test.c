@@ -189,6 +189,18 @@ static void password_set(struct rig *rig, void *arg)
                                               FIELD_PASSWORD, &house.arena)));
 }
 
+static void switch_off_and_on(struct rig *rig, void *arg)
+{
+    struct addr addr = house_addr(&house, "bob@example.test");
+    (void)rig;
+    (void)arg;
+    for (int off = 1; off >= 0; off--) {
+        struct account account = {.disabled = off};
+        assert_false(err_is(directory_account_set(&house.core.directory, &addr, &account,
+                                                  FIELD_DISABLED, &house.arena)));
+    }
+}
+
 static void a_challenge_is_of_the_password_there_was(void **state)
 {
     (void)state;
@@ -200,6 +212,13 @@ static void a_challenge_is_of_the_password_there_was(void **state)
             "hbpkeFQ4JfkHX.8vPq45lY0iINnCx1Lkm.")};
     assert_true(rig_do(&house.rig, password_set, &other));
     assert_int_equal(proved(box, &x, "secret").error, ERR_LOGIN_FAILED);
+    /* The keys are the same, but what was true of the account was looked at before. */
+    keys_are_made();
+    assert_int_equal(begun(box, "bob@example.test", &x), ERR_NONE);
+    assert_true(rig_do(&house.rig, switch_off_and_on, NULL));
+    assert_int_equal(proved(box, &x, "secret").error, ERR_LOGIN_FAILED);
+    assert_int_equal(begun(box, "bob@example.test", &x), ERR_NONE);
+    assert_int_equal(proved(box, &x, "secret").error, ERR_NONE);
 }
 
 /* Wrong proofs are guesses like any others. */
