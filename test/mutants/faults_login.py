@@ -71,7 +71,7 @@ FAULTS = [
           LOGIN, "    if (!edge->core_up || edge->core_since != x->core_since)", "    if (!edge->core_up)"),
     Fault("forgotten_log_in", "who goes before our last word stays logged in",
           "unit smtp_transcripts",
-          LOGIN, "    if (x->place == AT_WELCOME)\n        take_back(x->session);\n", ""),
+          LOGIN, "    if (x->place == AT_WELCOME)\n", "    if (x->place == AT_WELCOME && !x->session->login.handle)\n"),
     Fault("taken_back_and_still_there", "a session goes on behind login_ended",
           "unit pop3_login",
           POP3, "    if (s->base.login.over) {", "    if (s->base.login.over && s->stopping) {"),
