@@ -7,6 +7,7 @@
 #include "core/transaction.h"
 
 #include "base/must.h"
+#include "core/policy.h"
 #include "core/submission.h"
 
 enum {
@@ -202,15 +203,29 @@ static bool room_lasts(const struct resolved *resolved)
     return true;
 }
 
+static void refuse_recipient(struct msg_answer *answer, struct err e,
+                             const struct resolved *resolved, bool relays)
+{
+    refuse(answer, e);
+    if (e.code == ERR_MAILBOX_MOVED)
+        answer->text = resolved->moved_to;
+    if (e.code == ERR_RELAY_DENIED && relays)
+        answer->text = STR("this server does not send to other servers yet");
+}
+
 static void resolve_one(struct core *core, struct transaction *transaction,
                         const struct msg_resolve *question, struct str asked,
                         struct msg_answer *answer)
 {
     struct arena *arena = &transaction->arena;
     struct str text = arena_str(arena, asked);
-    struct addr addr;
+    struct addr addr = {.kind = ADDR_LOCAL_ONLY};
     struct resolved resolved = {.refusal = err_none()};
     struct err e = text.p ? recipient_parse(text, arena, &addr) : err_make(ERR_TOO_MANY_RECIPIENTS);
+    const struct policy policy =
+        policy_of(core->conf, &addr, transaction->client, transaction->login != 0);
+    if (!err_is(e))
+        e = err_make(policy_judge(&policy));
     if (!err_is(e))
         e = directory_resolve(&core->directory, &addr, question->size, question->server, arena,
                               &resolved);
@@ -219,17 +234,13 @@ static void resolve_one(struct core *core, struct transaction *transaction,
     if (!err_is(e))
         e = recipient_add(transaction, &addr, text, &resolved, &answer->token);
     if (err_is(e)) {
-        refuse(answer, e);
-        if (e.code == ERR_MAILBOX_MOVED)
-            answer->text = resolved.moved_to;
-        if (e.code == ERR_RELAY_DENIED && transaction->login)
-            answer->text = STR("this server does not send to other servers yet");
+        refuse_recipient(answer, e, &resolved, policy_relays(core->conf, &policy));
         return;
     }
     answer->error = ERR_NONE;
     answer->reply = resolved.forwarded ? 251 : 250;
     answer->text = resolved.forwarded ? resolved.moved_to : str_make("", 0);
-    answer->lasts = !resolved.forwarded && room_lasts(&resolved);
+    answer->lasts = !resolved.forwarded && policy_is_for_all(&policy) && room_lasts(&resolved);
 }
 
 static void resolve_all(struct core *core, struct transaction *transaction,
