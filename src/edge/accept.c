@@ -36,7 +36,7 @@ static enum err_code judge_address(struct edge *edge, const struct edge_limits *
 }
 
 static enum err_code judge(struct edge *edge, const struct edge_protocol *protocol,
-                           const struct peer_address *peer)
+                           const struct peer_address *peer, bool is_inside)
 {
     struct edge_limits limits;
     struct network address;
@@ -47,7 +47,7 @@ static enum err_code judge(struct edge *edge, const struct edge_protocol *protoc
     if (conf_networks_hold(limits.deny_from, client) &&
         !conf_networks_hold(limits.allow_from, client))
         return ERR_CLIENT_DENIED;
-    if (edge->session_count >= limits.sessions)
+    if (!is_inside && edge->session_count >= limits.sessions)
         return ERR_TOO_MANY_SESSIONS;
     if (conf_networks_hold(limits.unlimited_from, client))
         return ERR_NONE;
@@ -87,11 +87,22 @@ void edge_turn_away(struct edge_listener *listener, int handle, const struct pee
 void edge_admit(struct edge_listener *listener, int handle, const struct peer_address *peer)
 {
     const struct edge_protocol *protocol = listener->edge->protocols[listener->protocol];
-    enum err_code why = judge(listener->edge, protocol, peer);
+    enum err_code why = judge(listener->edge, protocol, peer, false);
     if (why != ERR_NONE)
         edge_turn_away(listener, handle, peer, why);
     else
         protocol->begin(listener, handle, peer);
+}
+
+enum err_code edge_session_readdress(struct edge_session *session, const struct peer_address *peer)
+{
+    bool is_same = strcmp(session->client->text, peer->text) == 0;
+    enum err_code why = is_same ? ERR_NONE : judge(session->edge, session->protocol, peer, true);
+    if (!edge_session_move(session, peer))
+        return ERR_NO_MEMORY;
+    if (why != ERR_NONE)
+        log_turned_away(session->edge, peer, why);
+    return why;
 }
 
 /* --- Taking them ----------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /*
  * struct door: how often who comes. Sessions at a time by network (IPv4 /24, IPv6 /64), and how
- * many of something in a span of time by address or network: new sessions, messages. Each edge
- * process counts for itself.
+ * many of something in a span of time by address or network: new sessions, messages, names that
+ * there are not. Each edge process counts for itself.
  *
  * Bounded: of those that have no session, the one that came longest ago is forgotten first. Keys
  * are hashed under a random key, so nobody can choose two that meet. Times are mono. Never yields.
@@ -21,6 +21,7 @@ enum {
 enum door_count {
     DOOR_SESSIONS, /* new ones */
     DOOR_MESSAGES,
+    DOOR_UNKNOWN, /* recipients that there are not */
 };
 
 struct door;

@@ -94,27 +94,60 @@ uint32_t edge_client_sessions(const struct edge *edge, const char *address)
     return client ? client->sessions : 0;
 }
 
-bool edge_session_begin(struct edge_session *session, struct edge *edge,
-                        enum listen_protocol listen, const struct peer_address *peer)
+/* Where it is counted; bits 0: nowhere. */
+static struct network network_enter(struct edge *edge, const struct peer_address *peer)
 {
-    struct edge_client *client = client_find(edge, peer->text);
-    if (!client)
-        return false;
-    client->sessions++;
     struct network address, network = {.bits = 0};
     if (network_address(str_from(peer->text), &address)) {
         network = network_cut(&address, DOOR_V4, DOOR_V6);
         if (!door_enter(edge->door, &network))
             network.bits = 0;
     }
-    *session = (struct edge_session){.edge = edge,
-                                     .protocol = edge->protocols[listen],
-                                     .conf = edge->conf,
-                                     .client = client,
-                                     .network = network,
-                                     .port = peer->port,
-                                     .listen = listen};
+    return network;
+}
+
+static bool client_enter(struct edge_session *session, struct edge *edge,
+                         const struct peer_address *peer)
+{
+    struct edge_client *client = client_find(edge, peer->text);
+    if (!client)
+        return false;
+    client->sessions++;
+    session->client = client;
+    session->network = network_enter(edge, peer);
+    session->port = peer->port;
     memcpy(session->server, peer->server, sizeof session->server);
+    return true;
+}
+
+static void client_leave(struct edge *edge, struct edge_client *client,
+                         const struct network *network)
+{
+    if (network->bits > 0)
+        door_leave(edge->door, network);
+    if (--client->sessions == 0) {
+        RB_REMOVE(edge_clients, &edge->clients, client);
+        free(client);
+    }
+}
+
+bool edge_session_move(struct edge_session *session, const struct peer_address *peer)
+{
+    struct edge_client *client = session->client;
+    struct network network = session->network;
+    if (!client_enter(session, session->edge, peer))
+        return false;
+    client_leave(session->edge, client, &network);
+    return true;
+}
+
+bool edge_session_begin(struct edge_session *session, struct edge *edge,
+                        enum listen_protocol listen, const struct peer_address *peer)
+{
+    *session = (struct edge_session){
+        .edge = edge, .protocol = edge->protocols[listen], .conf = edge->conf, .listen = listen};
+    if (!client_enter(session, edge, peer))
+        return false;
     edge->session_count++;
     edge->session_total++;
     TAILQ_INSERT_TAIL(&edge->sessions, session, link);
@@ -137,12 +170,7 @@ void edge_session_end(struct edge_session *session)
     log_out(session);
     TAILQ_REMOVE(&edge->sessions, session, link);
     edge->session_count--;
-    if (session->network.bits > 0)
-        door_leave(edge->door, &session->network);
-    if (--session->client->sessions == 0) {
-        RB_REMOVE(edge_clients, &edge->clients, session->client);
-        free(session->client);
-    }
+    client_leave(edge, session->client, &session->network);
     if (edge->stopping && TAILQ_EMPTY(&edge->sessions))
         wait_over(edge->stopping);
 }

@@ -227,6 +227,14 @@ void edge_stop(struct edge *edge);
 /* Puts a session that begins on the list and counts it; false: no memory. */
 bool edge_session_begin(struct edge_session *session, struct edge *edge,
                         enum listen_protocol listen, const struct peer_address *peer);
+/* The session is counted as another client's from now on. False: no memory, nothing changed. */
+bool edge_session_move(struct edge_session *session, const struct peer_address *peer);
+/*
+ * Who is trusted says that this session is another client's (accept.c): the session is moved, and
+ * the answer is what that client would have met at the door, but for the limit of all sessions.
+ * Turning it away is the caller's. ERR_NO_MEMORY: nothing changed.
+ */
+enum err_code edge_session_readdress(struct edge_session *session, const struct peer_address *peer);
 /* How many sessions a client address has. */
 uint32_t edge_client_sessions(const struct edge *edge, const char *address);
 /* Tells core of a log-in's end. The session's memory is its owner's to free afterwards. */

@@ -130,3 +130,29 @@ struct err xclient_parse(struct str text, bool forward, struct arena *arena,
         e = word_take(str_cut(&text, ' '), forward, arena, xclient_r);
     return e;
 }
+
+void xclient_names_print(bool forward, struct buf *to)
+{
+    for (size_t i = 0; i < XCLIENT_NAMES; i++) {
+        if (!(rows[i].commands & (forward ? FOR_XFORWARD : FOR_XCLIENT)))
+            continue;
+        buf_putc(to, ' ');
+        buf_put(to, str_from(rows[i].name));
+    }
+}
+
+void xclient_facts_print(const struct xclient *xclient, struct buf *to)
+{
+    for (size_t i = 0; i < XCLIENT_NAMES; i++) {
+        if (!xclient->value[i].p)
+            continue;
+        if (to->n > 0)
+            buf_putc(to, ' ');
+        buf_put(to, STR("forwarded_"));
+        for (const char *c = rows[i].name; *c; c++)
+            buf_putc(to, ascii_lower(*c));
+        buf_put(to, STR("=\""));
+        buf_put_escaped(to, xclient->value[i], XCLIENT_VALUE_MAX);
+        buf_putc(to, '"');
+    }
+}

@@ -7,6 +7,7 @@
 #define FORMAT_XCLIENT_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
 
@@ -41,5 +42,10 @@ struct xclient {
  * of what its name wants. The detail is a literal. ERR_OVER_LIMIT: the arena is full. */
 struct err xclient_parse(struct str text, bool forward, struct arena *arena,
                          struct xclient *xclient_r);
+
+/* The names that the command takes, each behind a space, as EHLO announces them. */
+void xclient_names_print(bool forward, struct buf *to);
+/* What was given, as name="value" words with "forwarded_" in front, escaped. */
+void xclient_facts_print(const struct xclient *xclient, struct buf *to);
 
 #endif

@@ -6,6 +6,12 @@ PROXIED = "src/edge/proxied.c"
 DOOR = "src/edge/door.c"
 PROXY = "src/format/proxy.c"
 XCLIENT = "src/format/xclient.c"
+EXTENSIONS = "src/edge/smtp/extensions.c"
+CMD_XCLIENT = "src/edge/smtp/cmd_xclient.c"
+PACE = "src/edge/smtp/pace.c"
+SESSION = "src/edge/smtp/session.c"
+POLICY = "src/core/policy.c"
+ENVELOPE = "src/core/envelope.c"
 
 FAULTS = [
     Fault("denied_come_in", "clients of deny_from are served",
@@ -44,4 +50,53 @@ FAULTS = [
     Fault("xclient_name_twice", "the second of two values counts",
           "unit xclient",
           XCLIENT, "    if (xclient->given[at])", "    if (xclient->given[at] && forward && at == XCLIENT_NAMES)"),
+    Fault("xclient_from_everybody", "S23: XCLIENT is believed from anybody",
+          "unit smtp_admission",
+          EXTENSIONS, "!s->stands_in &&\n           conf_networks_hold(&smtp_conf(s)->smtp.xclient_from, edge_session_client(&s->base));",
+          "!s->stands_in;"),
+    Fault("xclient_again", "S23: behind XCLIENT a client may say that it is yet another",
+          "unit smtp_admission",
+          EXTENSIONS, "s->base.listen == LISTEN_SMTP && !s->stands_in &&", "s->base.listen == LISTEN_SMTP &&"),
+    Fault("xclient_meets_no_rule", "who is denied comes in through a filter",
+          "unit smtp_admission",
+          CMD_XCLIENT, "    if (why != ERR_NONE)\n        turned_away", "    if (why == ERR_NO_MEMORY)\n        turned_away"),
+    Fault("xclient_keeps_the_count", "behind a filter a client has no limit of sessions",
+          "unit smtp_admission",
+          CMD_XCLIENT, "    enum err_code why = edge_session_readdress(&s->base, &peer);", "    enum err_code why = edge_session_move(&s->base, &peer) ? ERR_NONE : ERR_NO_MEMORY;"),
+    Fault("xclient_remembers_the_greeting", "behind XCLIENT the filter's EHLO is its client's",
+          "unit smtp_admission",
+          SESSION, "    smtp_transaction_end(s, str_null());\n    greet(s);", "    greet(s);\n    s->state = SMTP_READY;"),
+    Fault("forwarded_for_ever", "what XFORWARD told of one message is told of the next",
+          "unit smtp_admission",
+          SESSION, "    forwarded_drop(s);\n    if (!s->mail)", "    if (!s->mail)"),
+    Fault("messages_as_fast_as_they_like", "messages are not counted by client",
+          "unit smtp_admission",
+          PACE, "    return most == 0 || !is_minded(s, &from) ||", "    return most < UINT64_MAX || !is_minded(s, &from) ||"),
+    Fault("messages_of_a_whole_network", "a host with a /64 has a pace for each of its addresses",
+          "unit smtp_admission",
+          PACE, "network_cut(&address, ONE_V4, DOOR_V6)", "network_cut(&address, ONE_V4, NETWORK_BITS)"),
+    Fault("no_tarpit", "S22: guessing names costs nothing",
+          "unit smtp_admission",
+          "src/edge/smtp/cmd_rcpt.c", "    if (error == ERR_MAILBOX_UNKNOWN)\n        smtp_pace_unknown(s);", "    (void)smtp_pace_unknown;"),
+    Fault("no_tarpit_for_vrfy", "S22: guessing names by VRFY costs nothing",
+          "unit smtp_admission",
+          "src/edge/smtp/cmd_verify.c", "    if (verified->error == ERR_MAILBOX_UNKNOWN)\n        smtp_pace_unknown(s);", "    (void)smtp_pace_unknown;"),
+    Fault("tarpit_once_a_turn", "S22: of guesses that come together only the first is slow",
+          "unit smtp_admission",
+          "src/edge/smtp/turn.c", "!step(s, &reads) || s->slow_until > 0", "!step(s, &reads)"),
+    Fault("tarpit_replies_at_once", "S22: the answer to a guess does not wait",
+          "unit smtp_admission",
+          SESSION, "    if (s->slow_until == 0)\n        stream_release", "    if (s->slow_until >= 0)\n        stream_release"),
+    Fault("tarpit_keeps_the_session", "a session that is stopped in the tarpit never ends",
+          "unit smtp_admission",
+          SESSION, "    if (s->slow_until > 0 && !s->busy)\n        stream_resume", "    if (s->slow_until > 0 && s->busy)\n        stream_resume"),
+    Fault("domain_denies_nobody", "a domain's deny_from counts for nothing",
+          "unit policy",
+          POLICY, "!conf_networks_hold(&domain->allow_from, policy->client) ? ERR_ACCESS_DENIED", "!conf_networks_hold(&domain->allow_from, policy->client) ? ERR_NONE"),
+    Fault("domain_denies_for_ten_seconds_not", "an edge answers for core whom a domain denies",
+          "unit policy",
+          ENVELOPE, " && policy_is_for_all(&policy)", ""),
+    Fault("everybody_may_relay", "strangers are told that they might relay",
+          "unit policy",
+          POLICY, "    return policy->user ||", "    return !policy->user ||"),
 ]

@@ -109,7 +109,7 @@ FAULTS = [
           MAIL, "    if (s->transactions++ < smtp_conf(s)->smtp.messages)", "    if (s->transactions++ <= smtp_conf(s)->smtp.messages)"),
     Fault("sessions_are_one_more", "smtp.sessions and one more",
           "unit smtp_session",
-          "src/edge/accept.c", "    if (edge->session_count >= limits.sessions)", "    if (edge->session_count > limits.sessions)"),
+          "src/edge/accept.c", "edge->session_count >= limits.sessions)", "edge->session_count > limits.sessions)"),
     Fault("sessions_of_an_address", "smtp.sessions_per_address and one more",
           "unit smtp_session",
           "src/edge/accept.c", ">= limits.sessions_per_address)", "> limits.sessions_per_address)"),

@@ -5,6 +5,7 @@
  * matter: its user is to hear at once that he may not send as this.
  */
 #include "edge/smtp/commands.h"
+#include "edge/smtp/pace.h"
 #include "edge/smtp/reply.h"
 #include "format/smtp_words.h"
 
@@ -132,9 +133,18 @@ static void refused(struct smtp_session *s, struct err why)
     smtp_mail_give(s->base.edge->smtp, &s->mail);
 }
 
+static bool not_too_fast(struct smtp_session *s)
+{
+    if (smtp_pace_message(s))
+        return true;
+    smtp_tell_refused(s, "MAIL", ERR_MESSAGES_TOO_FAST, str_null(), str_null());
+    smtp_reply_error(s, ERR_MESSAGES_TOO_FAST);
+    return false;
+}
+
 void smtp_mail_run(struct smtp_session *s, struct smtp_arguments *args)
 {
-    if (!within_limit(s))
+    if (!within_limit(s) || !not_too_fast(s))
         return;
     s->mail = mail_begin(s, &args->mail);
     if (!s->mail) {

@@ -3,6 +3,7 @@
  * edge checks form and limits. Source routes are read and ignored (appendix C).
  */
 #include "edge/smtp/commands.h"
+#include "edge/smtp/pace.h"
 #include "edge/smtp/reply.h"
 #include "edge/smtp/resolve.h"
 
@@ -55,6 +56,8 @@ static void refused(struct smtp_session *s, struct str address, enum err_code er
 {
     s->mail->any_refused = true;
     smtp_tell_refused(s, "RCPT", error, address, text);
+    if (error == ERR_MAILBOX_UNKNOWN)
+        smtp_pace_unknown(s);
     /* No UTF-8 to somebody who did not say he reads it: 551 becomes 550 (RFC 6531 3.7.4.1). */
     bool unreadable = !s->mail->utf8 && !str_is_ascii(text);
     if (unreadable && error == ERR_MAILBOX_MOVED)

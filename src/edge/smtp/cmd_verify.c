@@ -4,6 +4,7 @@
  */
 #include "edge/smtp/commands.h"
 #include "edge/smtp/extensions.h"
+#include "edge/smtp/pace.h"
 #include "edge/smtp/reply.h"
 
 #define CANNOT_VERIFY "Cannot VRFY user, but will accept message and attempt delivery"
@@ -79,6 +80,8 @@ static void reply_found(struct smtp_session *s, const struct msg_verified *verif
 static void reply_not_found(struct smtp_session *s, const struct msg_verified *verified)
 {
     const struct err_row *row = err_row(verified->error);
+    if (verified->error == ERR_MAILBOX_UNKNOWN)
+        smtp_pace_unknown(s);
     if (verified->lines_count == 0) {
         smtp_reply_error_text(s, verified->error, verified->reply, str_null());
         return;

@@ -5,6 +5,7 @@
  */
 #include "edge/smtp/commands.h"
 
+#include "edge/smtp/extensions.h"
 #include "edge/smtp/mail.h"
 #include "edge/smtp/reply.h"
 
@@ -92,6 +93,16 @@ static const struct smtp_command rows[] = {
      .flags = SMTP_NO_ARGUMENT,
      .help = "QUIT",
      .run = smtp_quit_run},
+    {.verb = "XCLIENT",
+     .states = SMTP_GREETED | SMTP_READY,
+     .flags = SMTP_ONLY | SMTP_STANDS_IN,
+     .parse = smtp_xclient_parse,
+     .run = smtp_xclient_run},
+    {.verb = "XFORWARD",
+     .states = SMTP_GREETED | SMTP_READY,
+     .flags = SMTP_ONLY | SMTP_STANDS_IN,
+     .parse = smtp_xforward_parse,
+     .run = smtp_xforward_run},
     {.verb = "TURN", .flags = SMTP_NOT_BUILT},
     {.verb = "SEND", .flags = SMTP_NOT_BUILT},
     {.verb = "SOML", .flags = SMTP_NOT_BUILT},
@@ -145,7 +156,7 @@ struct str smtp_order_missing(const struct smtp_session *s, const char *verb)
         return STR("MAIL first");
     if (s->state == SMTP_CHUNKED)
         return STR("the last BDAT or RSET first");
-    if (strcmp(verb, "AUTH") == 0)
+    if (strcmp(verb, "AUTH") == 0 || strcmp(verb, "XCLIENT") == 0 || strcmp(verb, "XFORWARD") == 0)
         return STR("not within a transaction");
     if (strcmp(verb, "MAIL") == 0)
         return STR("MAIL was given already");
@@ -159,6 +170,8 @@ static enum err_code judge(const struct smtp_session *s, const struct smtp_comma
         return ERR_COMMAND_UNKNOWN;
     if (row->flags & SMTP_NOT_BUILT || (row->flags & SMTP_USERS_ONLY && !smtp_is_submission(s)))
         return ERR_COMMAND_NOT_BUILT;
+    if (row->flags & SMTP_STANDS_IN && !smtp_may_stand_in(s))
+        return ERR_NOT_ALLOWED;
     if (row->flags & SMTP_FREE_TEXT && has_control(text))
         return ERR_COMMAND_UNKNOWN;
     if (!(row->states & s->state))
@@ -221,8 +234,9 @@ void smtp_command_line(struct smtp_session *s, struct str line)
     const struct smtp_command *row = find(s, verb);
     enum err_code error = judge(s, row, text);
     struct str why = error == ERR_COMMAND_ORDER ? smtp_order_missing(s, row->verb) : str_null();
+    bool is_told = row && row->flags & (SMTP_SWALLOWS | SMTP_STANDS_IN);
     if (error != ERR_NONE)
-        refuse(s, row && row->flags & SMTP_SWALLOWS ? row : NULL, err_detail(error, why));
+        refuse(s, is_told ? row : NULL, err_detail(error, why));
     else
         run(s, row, text);
 }

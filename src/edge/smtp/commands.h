@@ -8,6 +8,7 @@
 
 #include "edge/smtp/session.h"
 #include "format/addr.h"
+#include "format/xclient.h"
 
 /* MAIL's parameters. */
 struct smtp_mail_arguments {
@@ -35,6 +36,7 @@ struct smtp_arguments {
         struct str mechanism;
         struct str initial; /* in base64; p NULL: none */
     } auth;
+    struct xclient *xclient;
 };
 
 enum smtp_command_flag {
@@ -46,6 +48,7 @@ enum smtp_command_flag {
     SMTP_SWALLOWS = 1 << 5,    /* octets follow it, also when it is refused: it judges by itself */
     SMTP_LOGGED_IN = 1 << 6,   /* on a submission listener, for users who logged in: 530 */
     SMTP_USERS_ONLY = 1 << 7,  /* on a submission listener; elsewhere 502 */
+    SMTP_STANDS_IN = 1 << 8,   /* from smtp.xclient_from: 550 */
 };
 
 struct smtp_command {
@@ -75,6 +78,8 @@ struct err smtp_mail_parse(struct smtp_session *, struct str, struct smtp_argume
 struct err smtp_rcpt_parse(struct smtp_session *, struct str, struct smtp_arguments *);
 struct err smtp_bdat_parse(struct smtp_session *, struct str, struct smtp_arguments *);
 struct err smtp_verify_parse(struct smtp_session *, struct str, struct smtp_arguments *);
+struct err smtp_xclient_parse(struct smtp_session *, struct str, struct smtp_arguments *);
+struct err smtp_xforward_parse(struct smtp_session *, struct str, struct smtp_arguments *);
 void smtp_helo_run(struct smtp_session *, struct smtp_arguments *);
 void smtp_ehlo_run(struct smtp_session *, struct smtp_arguments *);
 void smtp_mail_run(struct smtp_session *, struct smtp_arguments *);
@@ -94,6 +99,8 @@ void smtp_starttls_run(struct smtp_session *, struct smtp_arguments *);
 /* S11: the client's next line, without its end; may yield. Or one that is too long. */
 void smtp_auth_line(struct smtp_session *s, struct str line);
 void smtp_auth_too_long(struct smtp_session *s);
+void smtp_xclient_run(struct smtp_session *, struct smtp_arguments *);
+void smtp_xforward_run(struct smtp_session *, struct smtp_arguments *);
 
 /* What has to come before `verb` here: the words behind "Bad sequence of commands" (RFC
  * 5321 4.1.4).

@@ -58,6 +58,7 @@ static void describe(struct smtp_session *s, struct try *try, struct msg_commit 
         .only_one_for = mail->recipient_count == 1 ? mail->recipients[0].address : str_null(),
         .reverse_path = mail->reverse_path,
         .body_type = body_name(mail->body_type),
+        .forwarded = str_from(s->forwarded),
         .time = world_wall(s->base.edge->world) / US_PER_SECOND,
     };
     if (facts.tls)

@@ -1,6 +1,7 @@
 #include "edge/smtp/extensions.h"
 
 #include "edge/smtp/reply.h"
+#include "format/xclient.h"
 
 struct extension {
     const char *keyword;
@@ -46,6 +47,25 @@ bool smtp_verify_is_on(const struct smtp_session *s)
     return smtp_conf(s)->smtp.verify != CONF_VERIFY_OFF;
 }
 
+/* What was believed once is not believed again: behind XCLIENT another one speaks. */
+bool smtp_may_stand_in(const struct smtp_session *s)
+{
+    return s->base.listen == LISTEN_SMTP && !s->stands_in &&
+           conf_networks_hold(&smtp_conf(s)->smtp.xclient_from, edge_session_client(&s->base));
+}
+
+static void xclient_values(const struct smtp_session *s, struct buf *to)
+{
+    (void)s;
+    xclient_names_print(false, to);
+}
+
+static void xforward_values(const struct smtp_session *s, struct buf *to)
+{
+    (void)s;
+    xclient_names_print(true, to);
+}
+
 static const struct extension rows[] = {
     {.keyword = "PIPELINING", .rfc = "2920"},
     {.keyword = "SIZE", .rfc = "1870", .values = size_values},
@@ -58,6 +78,8 @@ static const struct extension rows[] = {
     {.keyword = "STARTTLS", .rfc = "3207", .offered = smtp_starttls_is_offered},
     {.keyword = "AUTH", .rfc = "4954", .values = auth_values, .offered = has_mechanisms},
     {.keyword = "VRFY", .rfc = "5321", .offered = smtp_verify_is_on},
+    {.keyword = "XCLIENT", .values = xclient_values, .offered = smtp_may_stand_in},
+    {.keyword = "XFORWARD", .values = xforward_values, .offered = smtp_may_stand_in},
     {.keyword = "HELP", .rfc = "5321"},
 };
 

@@ -14,4 +14,7 @@ bool smtp_starttls_is_offered(const struct smtp_session *s);
 /* Is VRFY served to anybody? */
 bool smtp_verify_is_on(const struct smtp_session *s);
 
+/* May this client say for whom it speaks (XCLIENT, XFORWARD)? */
+bool smtp_may_stand_in(const struct smtp_session *s);
+
 #endif

@@ -89,4 +89,7 @@ void received_facts_print(const struct received *received, struct buf *to)
         put_fact(to, "login", received->login);
     put_fact(to, "from", received->reverse_path);
     put_fact(to, "body", str_from(received->body_type));
+    if (received->forwarded.n > 0)
+        buf_putc(to, ' ');
+    buf_put(to, received->forwarded);
 }

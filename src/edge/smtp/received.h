@@ -22,7 +22,9 @@ struct received {
     struct str only_one_for;     /* the recipient where there is just one, else empty */
     struct str reverse_path;
     const char *body_type;
-    int64_t time; /* seconds since 1970 */
+    struct str
+        forwarded; /* key="value" words that a trusted client told (XFORWARD); for the trace */
+    int64_t time;  /* seconds since 1970 */
 };
 
 /*

@@ -26,9 +26,16 @@ static struct smtp_parking *parking_of(const struct smtp_session *s)
 
 /* --- Its end --------------------------------------------------------------------------------- */
 
+static void forwarded_drop(struct smtp_session *s)
+{
+    free(s->forwarded);
+    s->forwarded = NULL;
+}
+
 void smtp_transaction_end(struct smtp_session *s, struct str why)
 {
     struct edge *edge = s->base.edge;
+    forwarded_drop(s);
     if (!s->mail)
         return;
     struct msg msg = {.kind = MSG_forget, .forget = {.transaction = s->mail->number, .why = why}};
@@ -39,6 +46,14 @@ void smtp_transaction_end(struct smtp_session *s, struct str why)
     s->state = SMTP_READY;
 }
 
+/* The end of the stream is to be told; a turn that runs sees to that itself. */
+static void slow_no_more(struct smtp_session *s)
+{
+    if (s->slow_until > 0 && !s->busy)
+        stream_resume(&s->stream);
+    s->slow_until = 0;
+}
+
 void smtp_close_after_reply(struct smtp_session *s, const char *end)
 {
     if (s->state & (SMTP_CLOSING | SMTP_ENDED))
@@ -47,6 +62,7 @@ void smtp_close_after_reply(struct smtp_session *s, const char *end)
     s->state = SMTP_CLOSING;
     s->end = end;
     stream_finish(&s->stream);
+    slow_no_more(s);
 }
 
 void smtp_cut(struct smtp_session *s, const char *end)
@@ -138,6 +154,8 @@ static int64_t reading_deadline(const struct smtp_session *s)
 
 static int64_t deadline(const struct smtp_session *s)
 {
+    if (s->slow_until > 0)
+        return s->slow_until;
     if (s->state == SMTP_EARLY)
         return s->began + smtp_conf(s)->smtp.greeting_delay;
     if (s->state & SMTP_READING)
@@ -160,6 +178,31 @@ static void greet(struct smtp_session *s)
     smtp_phase_begin(s);
 }
 
+/* What was held leaves before the next command is heard. */
+static void slow_over(struct smtp_session *s)
+{
+    s->slow_until = 0;
+    stream_release(&s->stream);
+    loop_at_turn_end(s->base.edge->loop, &s->after);
+}
+
+static bool keeps_bare_newlines(const struct smtp_session *s)
+{
+    return conf_networks_hold(&smtp_conf(s)->smtp.bare_newlines_from,
+                              edge_session_client(&s->base));
+}
+
+void smtp_session_anew(struct smtp_session *s)
+{
+    s->normalise = keeps_bare_newlines(s);
+    s->extended = false;
+    s->helo_length = 0;
+    s->errors = 0;
+    s->transactions = 0;
+    smtp_transaction_end(s, str_null());
+    greet(s);
+}
+
 static void timed_out(struct timer *timer)
 {
     struct smtp_session *s = timer->arg;
@@ -167,6 +210,10 @@ static void timed_out(struct timer *timer)
     if (s->busy || s->state & (SMTP_CLOSING | SMTP_ENDED))
         return;
     bool due = deadline(s) <= s->base.edge->loop->now;
+    if (due && s->slow_until > 0) {
+        slow_over(s);
+        return;
+    }
     if (due && s->state == SMTP_EARLY) {
         greet(s);
     } else if (due && s->state == SMTP_HANDSHAKE) {
@@ -189,7 +236,8 @@ static void run_turn(void *arg)
     must_be(s, SMTP_SESSION_MAGIC);
     stream_hold(&s->stream);
     smtp_turn(s);
-    stream_release(&s->stream);
+    if (s->slow_until == 0)
+        stream_release(&s->stream);
     loop_soon(s->base.edge->loop, &s->after);
 }
 
@@ -219,7 +267,8 @@ static void after_turn(struct task *task)
         smtp_phase_begin(s);
     if (s->state != SMTP_CLOSING)
         timer_set(s->base.edge->loop, &s->timer, deadline(s));
-    stream_resume(&s->stream);
+    if (s->slow_until == 0)
+        stream_resume(&s->stream);
 }
 
 static void say_hello(struct smtp_session *s)
@@ -300,8 +349,7 @@ static void session_init(struct smtp_session *s, struct edge *edge)
     s->turn = (struct fiber_start){.run = run_turn, .arg = s};
     s->after = (struct task){.run = after_turn, .arg = s};
     s->timer = (struct timer){.run = timed_out, .arg = s};
-    s->normalise =
-        conf_networks_hold(&smtp_conf(s)->smtp.bare_newlines_from, edge_session_client(&s->base));
+    s->normalise = keeps_bare_newlines(s);
 }
 
 /* Before anything else (RFC 8314 3). */

@@ -36,6 +36,7 @@ enum smtp_state {
 enum {
     SMTP_LINE_MAX = 4096, /* of a command line with its CR LF; RFC 5321 asks for 512 */
     SMTP_HELO_MAX = 255,
+    SMTP_FORWARDED_MAX = 2048, /* octets of what XFORWARD told, as facts */
 };
 
 #define SMTP_SESSION_MAGIC MAGIC('S', 'M', 'T', 'P')
@@ -56,6 +57,8 @@ struct smtp_session {
     int64_t phase;                    /* when the wait for this command or message began */
     uint64_t phase_in;                /* octets that had come by then */
     int64_t heard;                    /* when octets came last */
+    int64_t slow_until;               /* replies wait, and nothing is heard; 0: it is not slow */
+    char *forwarded;                  /* what XFORWARD told of the next message; NULL: nothing */
     struct edge_try answered; /* the message whose 250 may not have been seen; message 0: none */
     uint64_t messages, recipients, commands, transactions;
     uint32_t errors;
@@ -70,6 +73,7 @@ struct smtp_session {
     bool stopping;   /* the edge ends: close after this command */
     bool normalise;  /* a client in bare_newlines_from */
     bool greeted;    /* our greeting was said: there is none behind STARTTLS */
+    bool stands_in;  /* XCLIENT said whose it is */
     uint8_t helo_length;
     char helo[SMTP_HELO_MAX];
 };
@@ -126,6 +130,9 @@ struct str smtp_hostname(const struct smtp_session *s);
 
 /* The clock of a phase begins: waiting for a command, or the octets of a message. */
 void smtp_phase_begin(struct smtp_session *s);
+
+/* S1 or S2 -> S1: as if who it belongs to now had just connected. The greeting is said again. */
+void smtp_session_anew(struct smtp_session *s);
 
 /* S3 to S7 -> S2 (or S1 before a greeting); `why` for the trace where core knows the transaction.
  */

@@ -184,7 +184,7 @@ void smtp_turn(struct smtp_session *s)
         smtp_early_word(s);
     smtp_end_if_due(s);
     for (int i = 0; i < UNITS_A_TURN && s->state & (SMTP_LINES | SMTP_READING); i++) {
-        if (!step(s, &reads))
+        if (!step(s, &reads) || s->slow_until > 0)
             break;
     }
 }
