@@ -68,7 +68,7 @@ FAULTS = [
           SESSION, "    smtp_transaction_end(s, str_null());\n    greet(s);", "    greet(s);\n    s->state = SMTP_READY;"),
     Fault("forwarded_for_ever", "what XFORWARD told of one message is told of the next",
           "unit smtp_admission",
-          SESSION, "    forwarded_drop(s);\n    if (!s->mail)", "    if (!s->mail)"),
+          SESSION, "    forwarded_drop(s);\n    if (!s->mail)", "    if (!s->mail)\n        forwarded_drop(s);\n    if (!s->mail)"),
     Fault("messages_as_fast_as_they_like", "messages are not counted by client",
           "unit smtp_admission",
           PACE, "    return most == 0 || !is_minded(s, &from) ||", "    return most < UINT64_MAX || !is_minded(s, &from) ||"),

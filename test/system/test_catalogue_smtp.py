@@ -286,30 +286,6 @@ def test_S18_the_log_escapes_what_changes_the_direction(server, smtp):
     assert server.log().isascii()
 
 
-# --- S19 ---
-
-@pytest.mark.parametrize("recipient", [
-    "v@else.test", "@example.test:v@else.test", "@example.test,@b.test:v@else.test", "v%else.test@example.test",
-    '"v@else.test"@example.test', "else.test!v@example.test", "v@[127.0.0.1]", "v@[IPv6:::1]", "v@localhost",
-    "v@example.test.else.test", "bob@sub.example.test", "@example.test:v%else.test@example.test", "v@exàmple.test"])
-@pytest.mark.parametrize("sender", ["bob@example.test", "", "a@else.test"])
-def test_S19_nothing_is_relayed(smtp, sender, recipient):
-    utf8 = "" if recipient.isascii() else " SMTPUTF8"
-    smtp.expect(f"MAIL FROM:<{sender}>{utf8}", 250)
-    reply = smtp.command(f"RCPT TO:<{recipient}>")
-    assert (reply.code, reply.enhanced) in ((550, "5.7.1"), (550, "5.1.1")), reply
-    assert smtp.command("DATA").code in (503, 554)
-
-
-def test_S19_at_the_address_of_the_server_is_its_postmaster_alone(smtp):
-    smtp.expect("MAIL FROM:<>", 250)
-    smtp.expect("RCPT TO:<v@[127.0.0.1]>", 550, "5.1.1")
-    smtp.expect("RCPT TO:<postmaster@[127.0.0.2]>", 550, "5.7.1")
-    smtp.expect("RCPT TO:<postmaster@[IPv6:::1]>", 550, "5.7.1")
-    smtp.expect("RCPT TO:<Postmaster@[127.0.0.1]>", 250)
-    assert smtp.data(message("to the address")).code == 250
-
-
 # --- S22 ---
 
 def test_S22_who_may_not_ask_learns_nothing():
