@@ -68,6 +68,7 @@ def hostile(request, server, unharmed):
     with veredus.Smtp(server.smtp) as session:
         session.deliver(veredus.message("warm", body="x\r\n" * 100000))
     veredus.Mailbox(server, "bob@example.test").empty()
+    server.wait_renewed()
     before = server.memory()
     sessions = server.logged("session")
     yield

@@ -45,13 +45,23 @@ def files(server):
 
 @pytest.mark.parametrize("name", [
     b"*)(uid=*", b"a' OR 1=1--", b"%{x}" * 200, b"../u", b"u\0v", b"bob@example.test\0", b"*", b"bob*",
-    b"bob@example.test' --", b"\xef\xbd\x82ob@example.test", b"$(id)", b"", b" ", b"\xff\xfe", b"bob@example.test x"])
+    b"bob@example.test' --", b"$(id)", b"", b" ", b"\xff\xfe", b"bob@example.test x"])
 def test_I14_a_user_name_is_only_a_name(server, name):
     with Pop3(server.pop3) as session:
         session.command(b"USER " + name)
         session.expect(b"PASS correct horse", False)
         session.expect("USER bob@example.test", True)
         session.expect("PASS correct horse", True)
+
+
+def test_I14_spellings_that_saslprep_makes_one_are_one_account(server, bob):
+    """RFC 4013 2.2: a wide letter is the letter. Nobody else can have that name, so it leads to nobody else."""
+    with Smtp(server.smtp) as session:
+        session.deliver(message("for bob alone"))
+    with Pop3(server.pop3) as session:
+        session.command(b"USER \xef\xbd\x82ob@example.test")
+        session.expect(b"PASS correct horse", True)
+        assert session.stat() == (1, len(bob.raw()[0]))
 
 
 def test_I14_a_user_name_beyond_every_limit(server):

@@ -116,8 +116,7 @@ def test_everything_is_there_after_a_restart(server, bob):
         for number in range(50):
             session.deliver(message(str(number)))
     before = bob.raw()
-    # Bob's log-in brought a hash of today's cost in the place of the imported one, and SCRAM keys.
-    wait_until(lambda: "scram = " in server.cli("export").stdout, "what a log-in renews is written")
+    server.wait_renewed()
     export = server.cli("export").stdout
     assert server.stop() == 0
     server.start()

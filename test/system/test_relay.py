@@ -49,18 +49,12 @@ def server(settings, directory):
         one.start()
         one.apply(directory)
         stored(one)
-        wait_until(lambda: steady(one), "core has made bob's hash anew, behind his first log-in")
+        one.wait_renewed()
     except BaseException:
         one.stop(hard=True)
         raise
     yield one
     one.close()
-
-
-def steady(server):
-    before = server.memory()
-    time.sleep(0.5)
-    return server.memory() == before
 
 
 # --- The ways in ---

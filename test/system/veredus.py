@@ -115,6 +115,7 @@ class Server:
         self.log_path = log or os.path.join(self.home, "log")
         self.log_from = 0
         self.expected_deaths = 0
+        self.renewed = False
         self.pools = {}  # pid: octets by which it grew without being held to a session
         self.write_configuration()
         if directory:
@@ -262,6 +263,13 @@ class Server:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         return self.cli("apply", path)
+
+    def wait_renewed(self):
+        """Behind the first log-in of an account with an imported hash core makes a better one, and keys for SCRAM: that
+        takes memory and a second of a processor, which are no test's."""
+        if not self.renewed:
+            wait_until(lambda: "scram = " in self.cli("export").stdout, "what a log-in renews is written")
+            self.renewed = True
 
     def check_up(self):
         """A fresh session gets its banner, and an answer to NOOP (the catalogue's rule)."""
