@@ -22,6 +22,16 @@ static void str_cut_splits_and_ends_with_null(void **state)
 }
 
 /* At every place of every text around the length of a block, and never beyond its end. */
+static void str_to_cstring_ends_with_nul(void **state)
+{
+    (void)state;
+    char *copy = str_to_cstring(str_head(STR("octets"), 3)), *empty = str_to_cstring(str_null());
+    assert_string_equal(copy, "oct");
+    assert_string_equal(empty, "");
+    free(copy);
+    free(empty);
+}
+
 static void str_find_finds_the_first_pair(void **state)
 {
     (void)state;
@@ -368,6 +378,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(str_cut_splits_and_ends_with_null),
+        cmocka_unit_test(str_to_cstring_ends_with_nul),
         cmocka_unit_test(str_find_finds_the_first_pair),
         cmocka_unit_test(str_to_u64_refuses_signs_spaces_and_overflow),
         cmocka_unit_test(str_hash_is_fnv_1a),

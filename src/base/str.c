@@ -4,11 +4,23 @@
  */
 #include "base/str.h"
 
+#include <stdlib.h>
 #include <unistr.h>
 
 struct str str_from(const char *cstring)
 {
     return cstring ? str_make(cstring, strlen(cstring)) : str_null();
+}
+
+char *str_to_cstring(struct str s)
+{
+    char *copy = malloc(s.n + 1);
+    if (!copy)
+        return NULL;
+    if (s.n > 0)
+        memcpy(copy, s.p, s.n);
+    copy[s.n] = '\0';
+    return copy;
 }
 
 bool str_eq(struct str a, struct str b)

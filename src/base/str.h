@@ -42,6 +42,9 @@ static inline struct str str_null(void)
 
 /* From a C string at the edge of libc; NULL gives str_null. */
 struct str str_from(const char *cstring);
+/* A copy with a NUL behind it, the caller's to free. NULL: no memory. Octets behind a NUL in it are
+ * not seen by who reads it as text. */
+char *str_to_cstring(struct str s);
 
 bool str_eq(struct str a, struct str b);
 bool str_eq_nocase(struct str a, struct str b);

@@ -151,7 +151,7 @@ static struct err who_is_it(struct edge_session *session, struct msg *question,
     session->login_failures += refuses_user(e.code);
     if (err_is(e))
         return e;
-    char *address = strndup(in->address.n > 0 ? in->address.p : "", in->address.n);
+    char *address = str_to_cstring(in->address);
     if (!address || !in->handle) {
         tell_logout(edge, in->handle);
         free(address);

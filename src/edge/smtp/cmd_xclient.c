@@ -89,7 +89,7 @@ void smtp_xforward_run(struct smtp_session *s, struct smtp_arguments *args)
     struct buf facts = {.p = room, .cap = sizeof room, .max = sizeof room};
     buf_put(&facts, str_from(s->forwarded));
     xclient_facts_print(args->xclient, &facts);
-    char *kept = buf_over(&facts) ? NULL : strndup(facts.p, facts.n);
+    char *kept = buf_over(&facts) ? NULL : str_to_cstring(buf_str(&facts));
     if (!kept) {
         smtp_reply_error(s, ERR_OVER_LIMIT);
         return;
