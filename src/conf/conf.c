@@ -31,6 +31,7 @@ struct reader {
     size_t blocks_room[SECTION_COUNT];
     struct str *words; /* of the value that is being read */
     size_t count, room;
+    bool no_memory; /* for a default, which is no mistake of the file's */
 };
 
 /* --- Mistakes -------------------------------------------------------------------------------- */
@@ -415,19 +416,22 @@ static bool is_new(struct reader *reader, const struct section *section, struct 
     return false;
 }
 
-static void standards(const struct section *section, struct str folder, struct arena *arena,
+/* False: no memory. */
+static bool standards(const struct section *section, struct str folder, struct arena *arena,
                       void *base)
 {
     struct buf why = BUF_INIT(MISTAKE_MOST);
+    bool done = true;
     for (size_t i = 0; i < section->count; i++) {
         const struct setting *setting = &section->settings[i];
         if (!setting->standard)
             continue;
         struct str standard = str_from(setting->standard);
         struct value_words words = {.list = &standard, .count = 1, .folder = folder};
-        must(value_parse(setting, &words, arena, base, &why));
+        done &= value_parse(setting, &words, arena, base, &why);
     }
     buf_done(&why);
+    return done;
 }
 
 /* One more of its kind, all defaults. False: no memory, which is seen at the end. */
@@ -448,7 +452,8 @@ static bool block_add(struct reader *reader, const struct section *section, stru
     struct conf_titled titled = {.name = title, .line = line};
     memset(list + count * section->size, 0, section->size);
     memcpy(list + count * section->size, &titled, sizeof(titled));
-    standards(section, reader->how->folder, reader->arena, list + count * section->size);
+    reader->no_memory |=
+        !standards(section, reader->how->folder, reader->arena, list + count * section->size);
     reader->instance = count++;
     memcpy((char *)reader->conf + section->counter, &count, sizeof(count));
     return true;
@@ -552,17 +557,21 @@ static struct err result(const struct reader *reader)
 {
     if (arena_over(reader->arena) || arena_over(&reader->words_arena))
         return err_detail(ERR_OVER_LIMIT, STR("the configuration is too large"));
+    if (reader->no_memory)
+        return err_make(ERR_NO_MEMORY);
     if (reader->mistakes.count)
         return err_detail(ERR_CONFIG, STR("the configuration file has mistakes"));
     return err_none();
 }
 
-static void all_standards(const struct conf_reading *how, struct arena *arena, struct conf *conf_r)
+static bool all_standards(const struct conf_reading *how, struct arena *arena, struct conf *conf_r)
 {
+    bool done = true;
     *conf_r = (struct conf){0};
     for (size_t i = 0; i < SECTION_COUNT; i++)
         if (section_rows[i].title == TITLE_NONE)
-            standards(&section_rows[i], how->folder, arena, conf_r);
+            done &= standards(&section_rows[i], how->folder, arena, conf_r);
+    return done;
 }
 
 static void read_all(struct reader *reader, struct str text)
@@ -585,7 +594,7 @@ struct err conf_read(struct str text, const struct conf_reading *how, struct are
         .how = how, .arena = arena, .conf = conf_r, .section = &section_rows[SECTION_server]};
     mistakes_init(&reader.mistakes, &trouble->text);
     arena_init(&reader.words_arena, CONF_ARENA);
-    all_standards(how, arena, conf_r);
+    reader.no_memory = !all_standards(how, arena, conf_r);
     if (text.n > CONF_TEXT_MAX) {
         buf_printf(mistake(&reader, 1), "%zu octets; expected at most %d", text.n, CONF_TEXT_MAX);
         mistake_end(&reader.mistakes);

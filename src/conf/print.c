@@ -26,7 +26,8 @@ static bool same(const struct setting *setting, const void *one, const void *two
 
 /* --- Defaults -------------------------------------------------------------------------------- */
 
-/* Is it as a file that says nothing leaves it? What must be set never is. */
+/* Is it as a file that says nothing leaves it? What must be set never is; nor is anything where
+ * memory is short: it is printed then, which does no harm. */
 static bool is_standard(const struct setting *setting, const void *base, bool whole,
                         struct arena *scratch)
 {
@@ -36,9 +37,9 @@ static bool is_standard(const struct setting *setting, const void *base, bool wh
         return false;
     struct str standard = str_from(setting->standard);
     struct value_words words = {.list = &standard, .count = 1};
-    must(value_parse(setting, &words, scratch, room, &why));
+    bool parsed = value_parse(setting, &words, scratch, room, &why) && !arena_over(scratch);
     buf_done(&why);
-    return same(setting, base, room, whole);
+    return parsed && same(setting, base, room, whole);
 }
 
 /* --- Printing -------------------------------------------------------------------------------- */

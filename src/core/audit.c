@@ -9,15 +9,13 @@
 #include "base/must.h"
 
 enum {
-    RECORD_MAX = 16 * 1024, /* an event with all its texts */
     BATCH_ARENA = 32 * 1024 * 1024,
 };
 
+/* In the queue, with its record behind it. */
 struct audit_waiting {
-    STAILQ_ENTRY(audit_waiting) link;
     int64_t time;
     size_t n;
-    char record[];
 };
 
 struct audit_waiter {
@@ -31,35 +29,46 @@ struct audit_waiter {
 
 static bool enqueue(struct audit *audit, const struct trace_event *event)
 {
-    struct buf record = BUF_INIT(RECORD_MAX);
-    audit_encode(event, &record);
-    size_t n = buf_str(&record).n;
-    struct audit_waiting *waiting = NULL;
-    if (!buf_over(&record) && audit->queued < AUDIT_QUEUED_MAX &&
-        audit->octets + n <= AUDIT_QUEUED_OCTETS)
-        waiting = malloc(sizeof *waiting + n);
-    if (waiting) {
-        *waiting = (struct audit_waiting){.time = event->time, .n = n};
-        memcpy(waiting->record, record.p, n);
-        STAILQ_INSERT_TAIL(&audit->queue, waiting, link);
-        audit->queued++;
-        audit->octets += n;
-        audit->told++;
+    struct audit_waiting waiting = {.time = event->time};
+    size_t before = audit->queue.n;
+    if (audit->queued >= AUDIT_QUEUED_MAX)
+        return false;
+    buf_put(&audit->queue, str_make(&waiting, sizeof waiting));
+    audit_encode(event, &audit->queue);
+    if (buf_over(&audit->queue)) {
+        buf_cut(&audit->queue, before);
+        audit->queue.over = false; /* the next one may be smaller, or later */
+        return false;
     }
-    buf_done(&record);
-    return waiting != NULL;
+    waiting.n = audit->queue.n - before - sizeof waiting;
+    memcpy(audit->queue.p + before, &waiting, sizeof waiting);
+    audit->queued++;
+    audit->told++;
+    return true;
 }
 
+/* The one at `at`, which moves on. */
+static struct audit_waiting waiting_at(const struct audit *audit, size_t *at, struct str *record_r)
+{
+    struct audit_waiting waiting;
+    memcpy(&waiting, audit->queue.p + *at, sizeof waiting);
+    *record_r = str_make(audit->queue.p + *at + sizeof waiting, waiting.n);
+    *at += sizeof waiting + waiting.n;
+    return waiting;
+}
+
+/* Its memory stays for the next ones; what is left moves to the front when most is written. */
 static void dequeue(struct audit *audit, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        struct audit_waiting *waiting = STAILQ_FIRST(&audit->queue);
-        STAILQ_REMOVE_HEAD(&audit->queue, link);
-        audit->queued--;
-        audit->octets -= waiting->n;
-        free(waiting);
-    }
+    struct str ignored;
+    for (size_t i = 0; i < count; i++)
+        waiting_at(audit, &audit->queue_from, &ignored);
+    audit->queued -= count;
     audit->kept += count;
+    if (audit->queue_from < audit->queue.n / 2)
+        return;
+    buf_drop_front(&audit->queue, audit->queue_from);
+    audit->queue_from = 0;
 }
 
 /* Those whose events are durable; with an error, all. */
@@ -91,16 +100,13 @@ static void gap_tell(struct audit *audit)
 static size_t batch_make(struct audit *audit, struct audit_head *head, struct arena *arena,
                          struct op_list *ops)
 {
-    struct audit_waiting *waiting;
-    size_t count = 0;
+    size_t count = 0, at = audit->queue_from;
     *head = audit->head;
     *ops = op_list_take(arena, audit_ops_count(AUDIT_BATCH));
-    STAILQ_FOREACH(waiting, &audit->queue, link)
-    {
-        if (count == AUDIT_BATCH)
-            break;
-        audit_add(head, waiting->time, str_make(waiting->record, waiting->n), arena, ops);
-        count++;
+    for (; count < AUDIT_BATCH && count < audit->queued; count++) {
+        struct str record;
+        struct audit_waiting waiting = waiting_at(audit, &at, &record);
+        audit_add(head, waiting.time, record, arena, ops);
     }
     audit_end(&audit->head, head, arena, ops);
     return count;
@@ -182,7 +188,7 @@ struct err audit_open(struct audit *audit, struct loop *loop, struct fiber_pool 
 {
     *audit = (struct audit){
         .magic = AUDIT_MAGIC, .engine = engine, .loop = loop, .fibers = fibers, .log = log};
-    STAILQ_INIT(&audit->queue);
+    buf_init(&audit->queue, AUDIT_QUEUED_OCTETS);
     TAILQ_INIT(&audit->waiters);
     audit->due = (struct timer){.run = write_due, .arg = audit};
     return audit_head_read(engine, &audit->head);
@@ -199,7 +205,7 @@ void audit_close(struct audit *audit)
     (void)write_all(audit);
     timer_clear(audit->loop, &audit->due);
     must(TAILQ_EMPTY(&audit->waiters));
-    dequeue(audit, audit->queued);
+    buf_done(&audit->queue);
     audit->magic = 0;
 }
 

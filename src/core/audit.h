@@ -21,7 +21,6 @@ enum {
 #define AUDIT_GATHER (50 * NS_PER_MS)
 #define AUDIT_AGAIN NS_PER_SECOND /* after a failed commit */
 
-struct audit_waiting;
 struct audit_waiter;
 
 #define AUDIT_MAGIC MAGIC('A', 'U', 'D', 'I')
@@ -33,9 +32,10 @@ struct audit {
     struct fiber_pool *fibers;
     struct log *log; /* NULL: none */
     struct audit_head head;
-    STAILQ_HEAD(, audit_waiting) queue;
+    struct buf queue;  /* events that wait, behind each other: struct audit_waiting, its record */
+    size_t queue_from; /* before it they are written */
     TAILQ_HEAD(, audit_waiter) waiters;
-    size_t queued, octets;
+    size_t queued;
     uint64_t told, kept; /* events, since it was opened */
     uint64_t lost;
     struct timer due;

@@ -123,7 +123,7 @@ static inline void house_crash(struct house *house)
     rig_bury(LIST_FIRST(&house->core.spare_transactions));
     spares_done(&house->core.spares);
     login_desk_bury(house);
-    rig_bury(STAILQ_FIRST(&house->core.audit.queue));
+    buf_done(&house->core.audit.queue);
     rig_crash(&house->rig);
     house->resent = NULL;
     house_settle(house);

@@ -268,7 +268,7 @@ class Server:
         """Behind the first log-in of an account with an imported hash core makes a better one, and keys for SCRAM: that
         takes memory and a second of a processor, which are no test's."""
         if not self.renewed:
-            wait_until(lambda: "scram = " in self.cli("export").stdout, "what a log-in renews is written")
+            wait_until(lambda: "$y$" in self.cli("export").stdout, "what a log-in renews is written")
             self.renewed = True
 
     def check_up(self):
