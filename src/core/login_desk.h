@@ -19,8 +19,6 @@
 struct core;
 struct peer;
 
-struct keeping;
-LIST_HEAD(keeping_list, keeping);
 struct login_waiter;
 TAILQ_HEAD(login_waiters, login_waiter);
 
@@ -43,7 +41,7 @@ struct login_desk {
     struct login_waiters waiters; /* until another attempt is decided */
     size_t waiting;
     struct login_review review;
-    struct keeping_list keepings; /* accounts whose password is being kept anew */
+    bool keeps;    /* a password is being kept anew */
     size_t chores; /* that run on fibers of their own: bans on their way to the disk */
     struct wait *no_chores;
     bool has_salt_key;

@@ -14,8 +14,6 @@ enum {
 };
 
 struct keeping {
-    LIST_ENTRY(keeping) link;
-    uint64_t account;
     struct str password;
     struct password_kept kept;
     unsigned char salt[PASSWORD_SALT];
@@ -92,33 +90,25 @@ static struct err keep(struct login_try *try, struct keeping *keeping)
                                    try->account.credential_version, keeping->hash, &keeping->kept);
 }
 
-/* Two log-ins at once would do the same work twice. */
-static bool is_under_way(const struct login_desk *desk, uint64_t account)
-{
-    const struct keeping *keeping;
-    LIST_FOREACH (keeping, &desk->keepings, link)
-        if (keeping->account == account)
-            return true;
-    return false;
-}
-
 void login_keep(struct login_try *try, struct str password)
 {
     struct login_desk *desk = &try->core->desk;
     struct credentials credentials;
-    struct keeping keeping = {.account = try->account.id, .password = password};
+    struct keeping keeping = {.password = password};
     struct err e = login_credentials(try, &credentials);
     keeping.with_keys = !err_is(e) && wants_keys(try, &credentials, password);
     if (err_is(e) || (password_hash_is_current(try->account.password) && !keeping.with_keys))
         return;
-    if (is_under_way(desk, try->account.id))
+    /* One at a time: it takes a processor for half a second, which log-ins are not to wait for; and
+     * two of one account would do the same work twice. */
+    if (desk->keeps)
         return;
-    LIST_INSERT_HEAD(&desk->keepings, &keeping, link);
+    desk->keeps = true;
     salt_take(try, &credentials, &keeping);
     arena_init(&keeping.arena, KEEP_ARENA);
     e = keep(try, &keeping);
     arena_done(&keeping.arena);
-    LIST_REMOVE(&keeping, link);
+    desk->keeps = false;
     explicit_bzero(&keeping, sizeof(keeping));
     if (err_is(e) && e.code != ERR_LOGIN_LATER && e.code != ERR_CONFLICT)
         log_err(try->core->log, "password_not_kept_anew", e);
