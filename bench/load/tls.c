@@ -63,7 +63,7 @@ static int connection(int port)
 static int ticket_came(SSL *ssl, SSL_SESSION *session)
 {
     SSL_SESSION **kept = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-    if (*kept || !SSL_SESSION_is_resumable(session))
+    if (!kept || *kept || !SSL_SESSION_is_resumable(session))
         return 0;
     *kept = session;
     return 1;
