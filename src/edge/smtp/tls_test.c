@@ -445,7 +445,7 @@ static void bearer_tokens(void **state)
 {
     (void)state;
     static const struct {
-        const char *mechanism, *format, *why, *dummy;
+        const char *mechanism, *format, *why, *last_word;
     } rows[] = {
         {"OAUTHBEARER", "n,a=bob,\1auth=Bearer ", "{\"status\":\"invalid_token\"}", "AQ==\r\n"},
         {"XOAUTH2", "user=bob\1auth=Bearer ", "{\"status\":\"401\",\"schemes\":\"bearer\"}",
@@ -462,7 +462,7 @@ static void bearer_tokens(void **state)
         base64_print(&why, str_from(rows[i].why));
         buf_put(&why, STR("\r\n"));
         assert_str(tell(&client, line.p), buf_str(&why));
-        assert_str(tell(&client, rows[i].dummy), STR("535 5.7.8 Authentication failed\r\n"));
+        assert_str(tell(&client, rows[i].last_word), STR("535 5.7.8 Authentication failed\r\n"));
         auth_with(&line, rows[i].mechanism, rows[i].format, "good");
         assert_str(tell(&client, line.p), STR("235 2.7.0 Authentication successful\r\n"));
         leave(&client, fake);
