@@ -122,9 +122,13 @@ def test_a_full_disk_refuses_mail_and_serves_what_is_there(server, bob, setting)
     with Smtp(server.smtp) as session:
         session.deliver(message("there"))
     setting("store", lambda: refuses_mail(server), least_free="1024G")
-    assert bob.bodies() == [message("there")]
     with bob.session() as session:
-        assert session.stat()[0] == 1
+        kept = session.stat()[0]
+    assert refuses_mail(server)
+    with bob.session() as session:
+        assert session.stat()[0] == kept
+    # What came until the reload held, and nothing else.
+    assert bob.bodies() == [message("there")] + [message("too much")] * (kept - 1)
 
 
 def refuses_mail(server):

@@ -5,6 +5,7 @@ memory they hold. Every wait has a limit far above what is needed, so that no te
 """
 import collections
 import os
+import random
 import re
 import shutil
 import signal
@@ -51,12 +52,19 @@ def sanitized():
 
 
 def free_ports(count):
-    held = [socket.socket() for _ in range(count)]
-    for one in held:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
+    """Below the range from which the kernel takes ports for clients: another test that runs beside this one would have one
+    of ours by chance before our server stands there. Above it the chance is that of two drawing the same."""
+    drawing = random.SystemRandom()
+    ports = []
+    while len(ports) < count:
+        port = drawing.randrange(10000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in ports:
+            ports.append(port)
     return ports
 
 
