@@ -160,7 +160,8 @@ class Parenting(Delivery):
         while house.server.process.poll() is None and self.works():
             require(time.monotonic() < end, "the parent does not do it")
             time.sleep(0.002)
-        if house.server.process.poll() is not None:
+        # It may be dying still behind the last line that it logged.
+        if house.server.process.poll() is not None or house.table["serve"].away():
             house.start_again()
         house.send_until_accepted(self.message)
         house.look(self.recipients)
