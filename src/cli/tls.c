@@ -11,6 +11,7 @@
 enum {
     CHAIN_MODE = 0644,
     KEY_MODE = 0600,
+    FOLDER_MODE = 0700,
 };
 
 struct pair {
@@ -18,7 +19,7 @@ struct pair {
     struct str names[CERTIFICATE_NAMES_MAX]; /* A-labels */
     size_t count;
     struct str folder;
-    bool force;
+    bool force, folder_is_named;
     struct str title; /* of the files and of the block */
     struct str chain_path, key_path;
     struct str chain, key;
@@ -57,7 +58,7 @@ static int words_read(struct pair *pair)
         if (str_eq(word, STR("--force")))
             pair->force = true;
         else if (str_eq(word, STR("--out")) && i + 1 < cli->word_count)
-            pair->folder = cli->words[++i];
+            pair->folder = cli->words[++i], pair->folder_is_named = true;
         else if (str_starts(word, STR("-")))
             return usage("unknown or incomplete option", word);
         else if (pair->count >= CERTIFICATE_NAMES_MAX)
@@ -104,6 +105,20 @@ static int write_failed(struct str path, struct err e)
     else
         fprintf(stderr, "veredus: cannot write %.*s: %s\n", STR_FMT(path),
                 e.os ? strerror(e.os) : err_row(e.code)->text);
+    return EXIT_CANNOT_CREATE;
+}
+
+/* Where one is named and missing, the last of the path: for its owner alone, since it is for keys.
+ */
+static int folder_make(const struct pair *pair)
+{
+    if (!pair->folder_is_named)
+        return 0;
+    struct err e = process_make_folder(pair->folder, FOLDER_MODE);
+    if (!err_is(e) || e.code == ERR_EXISTS)
+        return 0;
+    fprintf(stderr, "veredus: cannot make the folder %.*s: %s\n", STR_FMT(pair->folder),
+            e.os ? strerror(e.os) : err_row(e.code)->text);
     return EXIT_CANNOT_CREATE;
 }
 
@@ -159,7 +174,9 @@ int cli_tls_new(struct cli *cli)
         cli_say(e.detail.n ? e.detail : str_from(err_row(e.code)->text));
         return EXIT_SOFTWARE;
     }
-    code = files_write(&pair);
+    code = folder_make(&pair);
+    if (!code)
+        code = files_write(&pair);
     str_wipe(pair.key);
     if (!code)
         pair_say(&pair);

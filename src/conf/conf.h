@@ -209,6 +209,15 @@ void conf_keep(const struct conf *old, struct conf *new_conf);
 /* veredus.conf(5), in mdoc(7), from the rows. */
 void conf_manual(struct buf *to);
 
+/* Is it one of login.mechanisms? The SCRAM ones are none where no keys are kept (login.scram). */
+static inline bool conf_mechanism_is_on(const struct conf *conf, enum conf_mechanism mechanism)
+{
+    bool scram = mechanism == CONF_MECHANISM_SCRAM_SHA_1 ||
+                 mechanism == CONF_MECHANISM_SCRAM_SHA_256 ||
+                 mechanism == CONF_MECHANISM_SCRAM_SHA_256_PLUS;
+    return conf->login.mechanisms & 1u << mechanism && (!scram || conf->login.scram);
+}
+
 /* Is there nothing in it, and no list named? */
 static inline bool conf_networks_empty(const struct conf_networks *networks)
 {

@@ -227,7 +227,8 @@ static struct str folded(struct str name, struct arena *arena)
 /* USER and PASS are POP3's own, and always there (RFC 1939 7). */
 bool login_mechanism_is_on(const struct conf *conf, enum sasl_mechanism mechanism)
 {
-    return mechanism == SASL_USER_PASS || conf->login.mechanisms & 1u << mechanism;
+    return mechanism == SASL_USER_PASS ||
+           conf_mechanism_is_on(conf, (enum conf_mechanism)mechanism);
 }
 
 struct err login_admit_begin(struct login_try *try)

@@ -245,6 +245,11 @@ static void what_is_off_is_refused(void **state)
     (void)state;
     assert_false(err_is(house_ask(box, msg, &answer)));
     assert_int_equal(answer.login_challenge.error, ERR_SASL_MECHANISM);
+    struct exchange x;
+    house.conf.login.scram = false;
+    assert_int_equal(begun(box, "bob@example.test", &x), ERR_SASL_MECHANISM);
+    house.conf.login.scram = true;
+    assert_int_equal(begun(box, "bob@example.test", &x), ERR_NONE);
     msg.login_begin.mechanism = SASL_PLAIN;
     refused_with_a_cut(box, msg);
 }

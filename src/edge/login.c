@@ -95,7 +95,8 @@ static bool is_configured(const struct edge_session *session, enum sasl_mechanis
 {
     const struct conf *conf = session->conf;
     bool token = mechanism == SASL_OAUTHBEARER || mechanism == SASL_XOAUTH2;
-    return conf->login.mechanisms & 1u << mechanism && (!token || conf->login.token_keys.n > 0);
+    return conf_mechanism_is_on(conf, (enum conf_mechanism)mechanism) &&
+           (!token || conf->login.token_keys.n > 0);
 }
 
 bool edge_login_offers(const struct edge_session *session, enum sasl_mechanism mechanism)

@@ -3,6 +3,7 @@ from fault import Fault
 
 LOGIN, AUTH, STARTTLS = "src/edge/login.c", "src/edge/smtp/cmd_auth.c", "src/edge/smtp/cmd_starttls.c"
 TURN, COMMANDS, SESSION = "src/edge/smtp/turn.c", "src/edge/smtp/commands.c", "src/edge/smtp/session.c"
+CONF_ROWS = "src/conf/conf.def"
 STLS, POP3 = "src/edge/pop3/cmd_stls.c", "src/edge/pop3/session.c"
 
 FAULTS = [
@@ -54,6 +55,15 @@ FAULTS = [
     Fault("nonce_is_not_compared", "I13: the last message of an earlier exchange",
           "unit smtp_transcripts",
           LOGIN, "    if (!str_eq(final.nonce, x->nonce) ||", "    if (final.nonce.n != x->nonce.n ||"),
+    Fault("plus_is_offered_unasked", "by default programs that cannot bind choose SCRAM-SHA-256-PLUS and are shut out",
+          "unit smtp_tls",
+          CONF_ROWS, '"plain login scram-sha-1 scram-sha-256 oauthbearer', '"plain login scram-sha-1 scram-sha-256 scram-sha-256-plus oauthbearer'),
+    Fault("scram_without_keys", "login.scram = no: SCRAM is offered, and nobody can log in by it",
+          "unit smtp_tls",
+          "src/conf/conf.h", "(!scram || conf->login.scram);", "(!scram || conf->login.scram_rounds);"),
+    Fault("keys_in_an_open_folder", "the folder that is made for keys is everybody's to look into",
+          "pytest test_keys.py::test_tls_new_makes_the_folder_for_its_owner_alone",
+          "src/cli/tls.c", "    FOLDER_MODE = 0700,", "    FOLDER_MODE = 0755,"),
     Fault("auth_twice", "a session logs in as a second user",
           "unit smtp_transcripts",
           AUTH, "    if (s->base.login.handle) {", "    if (s->base.login.handle == UINT64_MAX) {"),

@@ -170,6 +170,14 @@ def test_a_key_of_another_is_refused_and_the_old_set_stays(server):
         wait_until(lambda: server.shake_hands(version=ssl.TLSVersion.TLSv1_2, ciphers="ECDHE+aRSA") == shown, "it serves")
 
 
+def test_tls_new_makes_the_folder_for_its_owner_alone(tmp_path, server):
+    server.cli("tls", "new", "a.example", "--out", str(tmp_path / "tls"))
+    assert (tmp_path / "tls").stat().st_mode & 0o777 == 0o700
+    assert sorted(path.name for path in (tmp_path / "tls").iterdir()) == ["a.example.key", "a.example.pem"]
+    deep = server.cli("tls", "new", "a.example", "--out", str(tmp_path / "is" / "not"), check=False)
+    assert deep.returncode == 73 and deep.stderr.startswith(f"veredus: cannot make the folder {tmp_path}/is/not: No such")
+
+
 def test_tls_new_is_not_written_over(tmp_path, server):
     made = server.cli("tls", "new", "a.example", "*.a.example", "--out", str(tmp_path)).stdout
     assert "certificate a.example {" in made and str(tmp_path / "a.example.pem") in made

@@ -1,40 +1,18 @@
-"""Log-ins and TLS as programs do them: swaks, msmtp, curl, Python, and by hand where no program would."""
-import os
+"""Log-ins and TLS as mail programs do them, with the settings that a server has when nothing is said: swaks, msmtp, mutt,
+curl, Python, openssl; and by hand where no program would."""
+import base64
 import poplib
+import shutil
 import smtplib
 import socket
 import ssl
-import subprocess
 
 import pytest
 
-from veredus import PASSWORD, Server, free_ports
-
-BOB = "bob@example.test"
-
-
-class Encrypted(Server):
-    """A server with a certificate, and one account whose password was set by command: it has SCRAM keys, too."""
-
-    def __init__(self):
-        self.pop3s, self.submissions = free_ports(2)
-        super().__init__({"submission": {"listen_tls": f'{{"127.0.0.1:{self.submissions}"}}'},
-                          "pop3": {"listen_tls": f'{{"127.0.0.1:{self.pop3s}"}}'},
-                          "login": {"scram_rounds": "4096"}}, directory=None)
-        subprocess.run(["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-                        "-keyout", self.path("tls.key"), "-out", self.path("tls.pem"), "-subj", "/CN=mail.example.test",
-                        "-days", "30", "-addext", "subjectAltName=DNS:mail.example.test"],
-                       check=True, capture_output=True)
-        os.chmod(self.path("tls.key"), 0o600)
-        self.start()
-        self.apply('domain "example.test" { }\n')
-        self.cli("account", "add", BOB, "--password-stdin", text=PASSWORD + "\n")
-
-    def path(self, name):
-        return os.path.join(self.home, name)
-
-    def configuration(self):
-        return super().configuration() + "certificate test {\n    chain = tls.pem\n    key = tls.key\n}\n"
+import veredus
+from encrypted import BOB, NAME, Encrypted, run
+from test_clients import MUTT, run_on_terminal, write
+from veredus import PASSWORD
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +22,61 @@ def server():
     one.close()
 
 
+@pytest.fixture
+def empty(server):
+    """bob's mailbox, with nothing in it."""
+    with poplib_over_tls(server) as reader:
+        for number in range(1, reader.stat()[0] + 1):
+            reader.dele(number)
+
+
 pytestmark = pytest.mark.usefixtures("unharmed")
 
 
-def context(server):
-    return ssl.create_default_context(cafile=server.path("tls.pem"))
+class poplib_over_tls:
+    """A session of Python's reader that ends well."""
+
+    def __init__(self, server):
+        self.server = server
+
+    def __enter__(self):
+        self.one = poplib.POP3_SSL("127.0.0.1", self.server.pop3s, timeout=veredus.PATIENCE, context=unnamed(self.server))
+        self.one.user(BOB)
+        self.one.pass_(PASSWORD)
+        return self.one
+
+    def __exit__(self, *_):
+        self.one.quit()
 
 
-def run(*words, text=None):
-    return subprocess.run([str(word) for word in words], input=text, capture_output=True, text=True, timeout=60)
+def unnamed(server):
+    """A context for those who were not told by which name they come."""
+    context = server.context()
+    context.check_hostname = False
+    return context
 
+
+def kept(server):
+    """The bodies behind our trace headers."""
+    with poplib_over_tls(server) as reader:
+        whole = [b"\r\n".join(reader.retr(number)[1]) + b"\r\n" for number in range(1, reader.stat()[0] + 1)]
+    return [veredus.parted(one)[1] for one in whole]
+
+
+def letter(subject):
+    return f"From: {BOB}\nTo: {BOB}\nSubject: {subject}\nDate: x\nMessage-ID: <1@x>\n\n.a line\nx\n"
+
+
+def octets(text):
+    return text.replace("\n", "\r\n").encode()
+
+
+def came_by(server, begun, mechanism):
+    """Who logged in since then did it in this way, each time."""
+    assert server.logged("login", begun, f"mechanism={mechanism}") == server.logged("login", begun) > 0
+
+
+# --- Sending ---
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
 @pytest.mark.parametrize("style", ["--tls", "--tlsc"])
@@ -67,43 +90,157 @@ def test_swaks(server, mechanism, style):
     assert bad.returncode != 0 and "535 5.7.8" in bad.stdout, bad.stdout
 
 
+def test_what_is_off_is_not_offered_and_refused(server):
+    said = run("swaks", "--tlsc", "--server", "127.0.0.1", "--port", server.submissions, "--auth", "CRAM-MD5", "--auth-user",
+               BOB, "--auth-password", PASSWORD, "--from", BOB, "--to", BOB, "--quit-after", "AUTH")
+    assert said.returncode == 28 and "250-AUTH PLAIN LOGIN SCRAM-SHA-1 SCRAM-SHA-256\n" in said.stdout, said.stdout
+    with smtplib.SMTP_SSL("127.0.0.1", server.submissions, context=unnamed(server)) as client:
+        client.ehlo()
+        for name in "CRAM-MD5", "SCRAM-SHA-256-PLUS", "OAUTHBEARER", "XOAUTH2", "EXTERNAL":
+            assert client.docmd("AUTH", name)[0] == 504, name
+
+
+@pytest.mark.parametrize("style", ["on", "off"])
 @pytest.mark.parametrize("mechanism", ["plain", "login", "scram-sha-1", "scram-sha-256"])
-def test_msmtp(server, mechanism):
-    done = run("msmtp", "--host=127.0.0.1", f"--port={server.submission}", "--tls=on", "--tls-starttls=on",
-               "--tls-certcheck=off", f"--auth={mechanism}", f"--user={BOB}", f"--passwordeval=echo '{PASSWORD}'",
-               f"--from={BOB}", BOB, text=f"From: {BOB}\nTo: {BOB}\nSubject: {mechanism}\n\nx\n")
+def test_msmtp(server, empty, mechanism, style):
+    begun = len(server.log())
+    port = server.submission if style == "on" else server.submissions
+    done = run("msmtp", "--host=127.0.0.1", f"--port={port}", "--tls=on", f"--tls-starttls={style}",
+               f"--tls-trust-file={server.path('test.pem')}", f"--tls-host-override={NAME}", f"--auth={mechanism}",
+               f"--user={BOB}", f"--passwordeval=echo '{PASSWORD}'", f"--from={BOB}", BOB, text=letter(mechanism))
     assert done.returncode == 0, done.stderr
+    came_by(server, begun, mechanism.upper())
+    assert kept(server) == [octets(letter(mechanism))]
 
 
-def test_python_smtplib(server):
-    with smtplib.SMTP("127.0.0.1", server.submission, local_hostname="c.example") as client:
-        client._host = "mail.example.test"
-        client.starttls(context=context(server))
+@pytest.mark.parametrize("style", ["starttls", "tls"])
+def test_smtplib(server, empty, style):
+    if style == "tls":
+        client = smtplib.SMTP_SSL("127.0.0.1", server.submissions, "c.example", context=unnamed(server))
+    else:
+        client = smtplib.SMTP("127.0.0.1", server.submission, "c.example")
+        client._host = NAME
+        client.starttls(context=server.context())
+    with client:
+        with pytest.raises(smtplib.SMTPAuthenticationError):
+            client.login(BOB, "wrong")
         client.login(BOB, PASSWORD)
-        client.sendmail(BOB, BOB, f"From: {BOB}\r\nSubject: smtplib\r\n\r\nx\r\n")
+        client.sendmail(BOB, BOB, letter("smtplib"))
+    assert kept(server) == [octets(letter("smtplib"))]
 
 
-def test_python_poplib(server):
-    one = poplib.POP3("127.0.0.1", server.pop3, timeout=30)
-    assert "STLS" in one.capa()
-    one.host = "mail.example.test"
-    one.stls(context=context(server))
+@pytest.mark.parametrize("style", ["smtp", "smtps"])
+def test_curl_sends(server, empty, tmp_path, style):
+    port = server.submission if style == "smtp" else server.submissions
+    mail = write(tmp_path / "mail", octets(letter("curl")))
+    words = ["curl", "-sS", "--ssl-reqd", "--cacert", server.path("test.pem"), "--resolve", f"{NAME}:{port}:127.0.0.1",
+             "--url", f"{style}://{NAME}:{port}/c.example", "--mail-from", BOB, "--mail-rcpt", BOB, "--upload-file", mail]
+    for options in [], ["--login-options", "AUTH=PLAIN"], ["--login-options", "AUTH=LOGIN"]:
+        done = run(*words, "--user", f"{BOB}:{PASSWORD}", *options)
+        assert done.returncode == 0, done.stderr
+    assert run(*words, "--user", f"{BOB}:wrong").returncode == 67
+    assert kept(server) == [octets(letter("curl"))] * 3
+
+
+@pytest.mark.parametrize("style", ["smtp", "pop3", "smtps", "pop3s"])
+def test_s_client(server, style):
+    """Each line when the one before was answered, as a person types."""
+    port = {"smtp": server.submission, "smtps": server.submissions, "pop3": server.pop3, "pop3s": server.pop3s}[style]
+    begins = [] if style.endswith("s") else ["-starttls", style]
+    secret = base64.b64encode(f"\0{BOB}\0{PASSWORD}".encode()).decode()
+    hello = "EHLO c.example\\r\\n" if style.startswith("smtp") else ""
+    typed = f"printf '{hello}AUTH PLAIN {secret}\\r\\n'; sleep 0.3; printf 'NOOP\\r\\nQUIT\\r\\n'"
+    done = run("sh", "-c", f"({typed}) | openssl s_client -quiet -verify_return_error -CAfile \"$1\" -verify_hostname {NAME} "
+               f"-servername {NAME} -connect 127.0.0.1:{port} {' '.join(begins)}", "sh", server.path("test.pem"))
+    good = "235 2.7.0 " if style.startswith("smtp") else "+OK Logged in"
+    assert done.returncode == 0 and good in done.stdout, done.stdout + done.stderr
+
+
+def mutt(server, home, *lines):
+    """Its configuration: what a user sets, and whom to trust. No word of how to log in."""
+    path = home / "muttrc"
+    whole = MUTT.replace("alice@", "bob@") + "\n".join(
+        ["set ssl_force_tls = yes", "set ssl_starttls = yes", f'set certificate_file = "{server.path("test.pem")}"',
+         "set ssl_verify_host = no", "set ssl_verify_dates = no", *lines]) + "\n"
+    return write(path, whole)
+
+
+@pytest.mark.parametrize("style", ["smtp", "smtps"])
+def test_mutt_sends_as_it_is_after_its_installation(server, empty, tmp_path, style):
+    """It takes the strongest mechanism that is offered, whether it can do it or not."""
+    begun = len(server.log())
+    port = server.submission if style == "smtp" else server.submissions
+    config = mutt(server, tmp_path, f'set smtp_url = "{style}://bob%40example.test@127.0.0.1:{port}"',
+                  f'set smtp_pass = "{PASSWORD}"')
+    done = run("mutt", "-n", "-F", config, "-s", "sent by mutt", "--", BOB, text=".a line\n",
+               env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TERM": "dumb"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    came_by(server, begun, "SCRAM-SHA-256")
+    [body] = kept(server)
+    assert b"\r\nSubject: sent by mutt\r\n" in body and body.endswith(b"\r\n\r\n.a line\r\n")
+
+
+@pytest.mark.parametrize("style", ["pop", "pops"])
+def test_mutt_reads_as_it_is_after_its_installation(server, empty, tmp_path, style):
+    with smtplib.SMTP_SSL("127.0.0.1", server.submissions, context=unnamed(server)) as client:
+        client.login(BOB, PASSWORD)
+        client.sendmail(BOB, BOB, letter("read by mutt"))
+    begun = len(server.log())
+    port = server.pop3 if style == "pop" else server.pop3s
+    got = tmp_path / "got"
+    config = mutt(server, tmp_path, f'set pop_pass = "{PASSWORD}"', "set confirmappend = no", "set confirmcreate = no",
+                  "set mbox_type = mbox", "set quit = yes")
+    run_on_terminal(["mutt", "-n", "-F", config, "-f", f"{style}://bob%40example.test@127.0.0.1:{port}/", "-e",
+                     f'push "<copy-message><kill-line>{got}<enter><quit>"'], tmp_path)
+    came_by(server, begun, "SCRAM-SHA-256")
+    assert "\nSubject: read by mutt\n" in got.read_text() and "\n\n.a line\nx\n" in got.read_text()
+
+
+# --- Reading ---
+
+@pytest.mark.parametrize("style", ["stls", "tls"])
+def test_poplib(server, style):
+    if style == "tls":
+        one = poplib.POP3_SSL("127.0.0.1", server.pop3s, timeout=veredus.PATIENCE, context=unnamed(server))
+    else:
+        one = poplib.POP3("127.0.0.1", server.pop3, timeout=veredus.PATIENCE)
+        assert "STLS" in one.capa()
+        one.host = NAME
+        one.stls(context=server.context())
     capabilities = one.capa()
     assert "STLS" not in capabilities and "PLAIN" in capabilities["SASL"]
+    one.user(BOB)
+    with pytest.raises(poplib.error_proto, match="AUTH"):
+        one.pass_("wrong")
     one.user(BOB)
     one.pass_(PASSWORD)
     one.quit()
 
 
-def test_curl(server):
-    words = ["curl", "-sS", "--insecure", "--user", f"{BOB}:{PASSWORD}"]
-    for url, more in ((f"pop3s://127.0.0.1:{server.pop3s}/", []),
-                      (f"pop3://127.0.0.1:{server.pop3}/", ["--ssl-reqd"]),
-                      (f"pop3://127.0.0.1:{server.pop3}/", ["--ssl-reqd", "--login-options", "AUTH=PLAIN"]),
-                      (f"pop3://127.0.0.1:{server.pop3}/", ["--ssl-reqd", "--login-options", "AUTH=LOGIN"])):
-        done = run(*words, *more, url)
-        assert done.returncode == 0, (url, more, done.stderr)
+def test_curl_reads(server):
+    words = ["curl", "-sS", "--cacert", server.path("test.pem"), "--user", f"{BOB}:{PASSWORD}"]
+    for style, port in ("pop3s", server.pop3s), ("pop3", server.pop3):
+        for options in [], ["AUTH=PLAIN"], ["AUTH=LOGIN"]:
+            done = run(*words, "--ssl-reqd", "--resolve", f"{NAME}:{port}:127.0.0.1",
+                       *[word for option in options for word in ("--login-options", option)], f"{style}://{NAME}:{port}/")
+            assert done.returncode == 0, (style, options, done.stderr)
 
+
+def test_fetchmail_reads(server, empty, tmp_path):
+    with smtplib.SMTP_SSL("127.0.0.1", server.submissions, context=unnamed(server)) as client:
+        client.login(BOB, PASSWORD)
+        client.sendmail(BOB, BOB, letter("fetched"))
+    got = tmp_path / "got"
+    config = write(tmp_path / "fetchmailrc", f'poll {NAME} via 127.0.0.1 service {server.pop3s} protocol pop3 no dns\n'
+                   f'  user "{BOB}" password "{PASSWORD}" ssl sslcertck sslcertfile {server.path("test.pem")}\n'
+                   f'  sslcommonname {NAME} is "root" here mda "cat >> {got}" no rewrite fetchall no keep\n')
+    done = run(shutil.which("fetchmail"), "--nodetach", "--nosyslog", "-f", config, "--pidfile", tmp_path / "pid",
+               "--invisible", env={"HOME": str(tmp_path), "FETCHMAILHOME": str(tmp_path), "PATH": "/usr/bin:/bin"})
+    assert done.returncode == 0, done.stderr
+    assert got.read_bytes().endswith(letter("fetched").encode()) and kept(server) == []
+
+
+# --- What no program would do ---
 
 def injected(port, begin, greeting):
     """What a client hears that puts commands behind the one which begins TLS."""
@@ -112,10 +249,10 @@ def injected(port, begin, greeting):
         one.sendall(begin)
         heard = b""
         while True:
-            octets = one.recv(10000)
-            if not octets:
+            got = one.recv(10000)
+            if not got:
                 return heard
-            heard += octets
+            heard += got
 
 
 def test_S07_commands_behind_starttls_are_an_error(server):
@@ -132,8 +269,8 @@ def test_S16_what_is_no_tls_is_not_answered(server):
             one.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             heard = one.recv(1000)
             assert not heard.startswith((b"2", b"+OK")), heard
-    other = context(server)
+    other = server.context()
     other.set_alpn_protocols(["h2"])
     with socket.create_connection(("127.0.0.1", server.pop3s), timeout=30) as one:
         with pytest.raises(ssl.SSLError):
-            other.wrap_socket(one, server_hostname="mail.example.test")
+            other.wrap_socket(one, server_hostname=NAME)

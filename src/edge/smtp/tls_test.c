@@ -12,6 +12,9 @@ enum {
 };
 
 #define FAR "192.0.2.1"
+#define EVERY_MECHANISM                                                                            \
+    "{plain, login, scram-sha-1, scram-sha-256, scram-sha-256-plus, oauthbearer, xoauth2, "        \
+    "external}"
 #define SCRAM_FIRST "n=bob,r=rOprNGfwEbeRWgbNEkqO"
 
 static struct stage stage;
@@ -21,8 +24,9 @@ static int on_stage(void **state)
 {
     (void)state;
     stage_open_as(&stage, ROLE_SUB,
-                  STR("hostname = mx.example.test\nlogin { token_keys = \"/keys\" }\n"), NULL, 1,
-                  STAGE_SLABS);
+                  STR("hostname = mx.example.test\n"
+                      "login { token_keys = \"/keys\" mechanisms = " EVERY_MECHANISM " }\n"),
+                  NULL, 1, STAGE_SLABS);
     stage_core_certifies(&stage);
     buf_init(&heard, HEARD_MAX);
     return 0;
@@ -422,6 +426,57 @@ static void unbound_scram_in_tls(void **state)
     leave(&client, fake);
 }
 
+/* What a session on submissions offers under these settings; a client that could bind begins. */
+static struct str offered(const char *login, const char *begin, char *mechanisms, size_t size)
+{
+    static const struct tls_client_settings any;
+    char conf[256];
+    struct stage other;
+    struct tls_client client;
+    snprintf(conf, sizeof conf, "hostname = mx.example.test\nlogin { %s }\n", login);
+    stage_open_as(&other, ROLE_SUB, str_from(conf), NULL, 1, STAGE_SLABS);
+    stage_core_certifies(&other);
+    struct fake_client *fake = stage_connect_to(&other, "submissions", FAR);
+    tls_client_open(&client, &any, fake, settle, &other);
+    assert_true(tls_client_shakes_hands(&client));
+    tell(&client, "");
+    struct str lines = tell(&client, "EHLO c.example\r\n");
+    struct str rest = str_from_index(lines, (size_t)str_find(lines, STR("-AUTH ")) + 1);
+    struct str auth = str_cut(&rest, '\r');
+    snprintf(mechanisms, size, "%.*s", STR_FMT(auth));
+    struct str answer = scram(&client, begin, "y,,", STR(""));
+    tls_client_close(&client);
+    fake_client_done(fake);
+    stage_close(&other);
+    return answer;
+}
+
+/* Programs that cannot bind choose it wherever it is offered; a client that can is told the truth
+ * when it says that we do not. */
+static void plus_is_offered_where_configured(void **state)
+{
+    (void)state;
+    char mechanisms[256];
+    struct str answer = offered("", "SCRAM-SHA-256", mechanisms, sizeof mechanisms);
+    assert_true(str_starts(answer, STR("334 dj")));
+    assert_str(str_from(mechanisms), STR("AUTH PLAIN LOGIN SCRAM-SHA-1 SCRAM-SHA-256"));
+    answer = offered("", "SCRAM-SHA-256-PLUS", mechanisms, sizeof mechanisms);
+    assert_true(str_starts(answer, STR("504 ")));
+}
+
+static void without_keys_there_is_no_scram(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char mechanisms[256];
+        struct str answer = offered("scram = no mechanisms = " EVERY_MECHANISM, names[i],
+                                    mechanisms, sizeof mechanisms);
+        assert_true(str_starts(answer, STR("504 ")));
+        assert_str(str_from(mechanisms), STR("AUTH PLAIN LOGIN"));
+    }
+}
+
 /* {"alg":"RS256","kid":"k"} . {} . "good" or something else; core's rule judges by the end. */
 #define TOKEN "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsifQ.e30."
 
@@ -538,6 +593,8 @@ int main(void)
         TEST(bound_to_another_channel),
         TEST(downgrades_are_refused),
         TEST(unbound_scram_in_tls),
+        TEST(plus_is_offered_where_configured),
+        TEST(without_keys_there_is_no_scram),
         TEST(bearer_tokens),
         TEST(by_certificate),
         TEST(what_core_takes_back_ends),
