@@ -18,19 +18,8 @@ enum {
 unsigned msg_senders(enum msg_kind kind)
 {
     static const unsigned char senders_of[MSG_COUNT] = {
-#define RECORD(name, doc)
-#define RECORD_END(name)
 #define MESSAGE(name, senders, doc) [MSG_##name] = (senders),
-#define MESSAGE_END(name)
-#define FIELD(type, name, doc)
-#define LIST(record, name, most, doc)
 #include "bus/messages.def"
-#undef RECORD
-#undef RECORD_END
-#undef MESSAGE
-#undef MESSAGE_END
-#undef FIELD
-#undef LIST
     };
     must((unsigned)kind < MSG_COUNT);
     return senders_of[kind];
@@ -39,20 +28,8 @@ unsigned msg_senders(enum msg_kind kind)
 static const struct pair {
     enum msg_kind question, answer;
 } pairs[] = {
-#define RECORD(name, doc)
-#define RECORD_END(name)
-#define MESSAGE(name, senders, doc)
-#define MESSAGE_END(name)
-#define FIELD(type, name, doc)
-#define LIST(record, name, most, doc)
 #define PAIR(question, answer) {MSG_##question, MSG_##answer},
 #include "bus/messages.def"
-#undef RECORD
-#undef RECORD_END
-#undef MESSAGE
-#undef MESSAGE_END
-#undef FIELD
-#undef LIST
 };
 
 enum {
@@ -112,20 +89,8 @@ bool msg_answers_peek(struct wire_in from, uint32_t *call_r)
 bool msg_carries(enum msg_kind kind)
 {
     static const enum msg_kind carriers[] = {
-#define RECORD(name, doc)
-#define RECORD_END(name)
-#define MESSAGE(name, senders, doc)
-#define MESSAGE_END(name)
-#define FIELD(type, name, doc)
-#define LIST(record, name, most, doc)
 #define CARRIES(name) MSG_##name,
 #include "bus/messages.def"
-#undef RECORD
-#undef RECORD_END
-#undef MESSAGE
-#undef MESSAGE_END
-#undef FIELD
-#undef LIST
     };
     for (size_t i = 0; i < sizeof(carriers) / sizeof(carriers[0]); i++)
         if (carriers[i] == kind)

@@ -71,27 +71,10 @@ enum {
     struct msg_##record *name;                                                                     \
     size_t name##_count;
 #include "bus/messages.def"
-#undef RECORD
-#undef RECORD_END
-#undef MESSAGE
-#undef MESSAGE_END
-#undef FIELD
-#undef LIST
 
 enum msg_kind {
-#define RECORD(name, doc)
-#define RECORD_END(name)
 #define MESSAGE(name, senders, doc) MSG_##name,
-#define MESSAGE_END(name)
-#define FIELD(type, name, doc)
-#define LIST(record, name, most, doc)
 #include "bus/messages.def"
-#undef RECORD
-#undef RECORD_END
-#undef MESSAGE
-#undef MESSAGE_END
-#undef FIELD
-#undef LIST
     MSG_COUNT
 };
 
@@ -99,19 +82,8 @@ enum msg_kind {
 struct msg {
     enum msg_kind kind;
     union {
-#define RECORD(name, doc)
-#define RECORD_END(name)
 #define MESSAGE(name, senders, doc) struct msg_##name name;
-#define MESSAGE_END(name)
-#define FIELD(type, name, doc)
-#define LIST(record, name, most, doc)
 #include "bus/messages.def"
-#undef RECORD
-#undef RECORD_END
-#undef MESSAGE
-#undef MESSAGE_END
-#undef FIELD
-#undef LIST
     };
 };
 

@@ -35,29 +35,12 @@
      .most = (at_most),                                                                            \
      .record = shape_##its_record},
 #include "bus/messages.def"
-#undef RECORD
-#undef RECORD_END
-#undef MESSAGE
-#undef MESSAGE_END
-#undef FIELD
-#undef LIST
 
 const struct shape *shape_of(enum msg_kind kind)
 {
     static const struct shape *(*const shapes[MSG_COUNT])(void) = {
-#define RECORD(name, doc)
-#define RECORD_END(name)
 #define MESSAGE(name, senders, doc) [MSG_##name] = shape_##name,
-#define MESSAGE_END(name)
-#define FIELD(type, name, doc)
-#define LIST(record, name, most, doc)
 #include "bus/messages.def"
-#undef RECORD
-#undef RECORD_END
-#undef MESSAGE
-#undef MESSAGE_END
-#undef FIELD
-#undef LIST
     };
     must((unsigned)kind < MSG_COUNT);
     return shapes[kind]();
