@@ -119,9 +119,6 @@ struct conf_texts {
 
 /* struct conf_certificate { struct str name; struct str chain; ... }, one for each BLOCK; `line` is
  * where it began. */
-#define SECTION(name, help)
-#define SECTION_END(name)
-#define SETTING(section, name, type, standard, least, most, reload, help)
 #define BLOCK(kind, title, most, help)                                                             \
     struct conf_##kind {                                                                           \
         struct str name;                                                                           \
@@ -131,9 +128,6 @@ struct conf_texts {
     }                                                                                              \
     ;
 #include "conf/conf.def"
-#undef SECTION
-#undef SECTION_END
-#undef SETTING
 
 /* struct conf { struct { struct str hostname; ... } server; struct { ... } smtp; ...
  *               struct conf_certificate *certificates; size_t certificate_count; ... } */
@@ -146,12 +140,7 @@ struct conf {
 #define BLOCK(kind, title, most, help)                                                             \
     struct conf_##kind *kind##s;                                                                   \
     size_t kind##_count;
-#define BLOCK_SETTING(kind, name, type, standard, least, most, help)
-#define BLOCK_END(kind)
 #include "conf/conf.def"
-#undef SECTION
-#undef SECTION_END
-#undef SETTING
 };
 
 enum {

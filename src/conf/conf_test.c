@@ -363,14 +363,9 @@ static void the_manual_has_every_setting(void **state)
     struct given *given = *state;
     conf_manual(&given->text);
     assert_false(buf_over(&given->text));
-#define SECTION(name, help)
-#define SECTION_END(name)
 #define SETTING(section, name, type, standard, least, most, reload, help)                          \
     assert_true(str_find(buf_str(&given->text), STR("\n.It Ic " #name "\n")) > 0);
 #include "conf/conf.def"
-#undef SECTION
-#undef SECTION_END
-#undef SETTING
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, given_open, given_close)

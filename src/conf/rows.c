@@ -18,18 +18,11 @@
     },
 
 const struct setting setting_rows[SETTING_COUNT] = {
-#define SECTION(name, help)
-#define SECTION_END(name)
 #define SETTING(section, name, type, standard, least, most, reload, help)                          \
     SETTING_ROW(section, name, type, standard, least, most, reload, help, struct conf, section.name)
-#define BLOCK(kind, title, most, help)
 #define BLOCK_SETTING(kind, name, type, standard, least, most, help)                               \
     SETTING_ROW(kind, name, type, standard, least, most, NOW, help, struct conf_##kind, name)
-#define BLOCK_END(kind)
 #include "conf/conf.def"
-#undef SECTION
-#undef SECTION_END
-#undef SETTING
 };
 
 const struct section section_rows[SECTION_COUNT] = {
@@ -38,8 +31,6 @@ const struct section section_rows[SECTION_COUNT] = {
                             .help = its_help,                                                      \
                             .settings = &setting_rows[SETTING_BEGIN_##its_name],                   \
                             .count = SETTING_END_##its_name - SETTING_BEGIN_##its_name},
-#define SECTION_END(name)
-#define SETTING(section, name, type, standard, least, most, reload, help)
 #define BLOCK(kind, its_title, at_most, its_help)                                                  \
     [SECTION_##kind] = {.name = #kind,                                                             \
                         .help = its_help,                                                          \
@@ -50,28 +41,15 @@ const struct section section_rows[SECTION_COUNT] = {
                         .size = sizeof(struct conf_##kind),                                        \
                         .list = offsetof(struct conf, kind##s),                                    \
                         .counter = offsetof(struct conf, kind##_count)},
-#define BLOCK_SETTING(kind, name, type, standard, least, most, help)
-#define BLOCK_END(kind)
 #include "conf/conf.def"
-#undef SECTION
-#undef SECTION_END
-#undef SETTING
 };
 
 /* Every block's struct begins as struct conf_titled. */
-#define SECTION(name, help)
-#define SECTION_END(name)
-#define SETTING(section, name, type, standard, least, most, reload, help)
 #define BLOCK(kind, title, most, help)                                                             \
     _Static_assert(offsetof(struct conf_##kind, name) == offsetof(struct conf_titled, name) &&     \
                        offsetof(struct conf_##kind, line) == offsetof(struct conf_titled, line),   \
                    #kind);
-#define BLOCK_SETTING(kind, name, type, standard, least, most, help)
-#define BLOCK_END(kind)
 #include "conf/conf.def"
-#undef SECTION
-#undef SECTION_END
-#undef SETTING
 
 size_t section_instances(const struct section *section, const struct conf *conf)
 {

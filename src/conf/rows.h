@@ -82,21 +82,11 @@ enum {
 #define BLOCK_SETTING(kind, name, type, standard, least, most, help) SETTING_##kind##_##name,
 #define BLOCK_END(kind) SECTION_END(kind)
 #include "conf/conf.def"
-#undef SETTING
-#undef SECTION
-#undef SECTION_END
     SETTING_COUNT,
     SECTION_FIRST = -1,
 #define SECTION(name, help) SECTION_##name,
-#define SECTION_END(name)
-#define SETTING(section, name, type, standard, least, most, reload, help)
 #define BLOCK(kind, title, most, help) SECTION_##kind,
-#define BLOCK_SETTING(kind, name, type, standard, least, most, help)
-#define BLOCK_END(kind)
 #include "conf/conf.def"
-#undef SECTION
-#undef SECTION_END
-#undef SETTING
     SECTION_COUNT
 };
 

@@ -22,19 +22,13 @@
 
 enum trace_field {
 #define TRACE_FIELD(name, type, doc) TRACE_##name,
-#define TRACE_EVENT(name, sentence)
 #include "store/trace.def"
-#undef TRACE_FIELD
-#undef TRACE_EVENT
     TRACE_FIELD_COUNT
 };
 
 enum trace_kind {
-#define TRACE_FIELD(name, type, doc)
 #define TRACE_EVENT(name, sentence) TRACED_##name,
 #include "store/trace.def"
-#undef TRACE_FIELD
-#undef TRACE_EVENT
     TRACE_KIND_COUNT
 };
 

@@ -27,21 +27,15 @@ static const struct {
     enum field_type type;
 } fields[TRACE_FIELD_COUNT] = {
 #define TRACE_FIELD(name, type, doc) [TRACE_##name] = {#name, FIELD_##type},
-#define TRACE_EVENT(name, sentence)
 #include "store/trace.def"
-#undef TRACE_FIELD
-#undef TRACE_EVENT
 };
 
 static const struct {
     const char *name;
     const char *sentence;
 } kinds[TRACE_KIND_COUNT] = {
-#define TRACE_FIELD(name, type, doc)
 #define TRACE_EVENT(name, sentence) [TRACED_##name] = {#name, sentence},
 #include "store/trace.def"
-#undef TRACE_FIELD
-#undef TRACE_EVENT
 };
 
 /* --- Octets: size, format, kind, time, number of values, then field and type, value -------------
