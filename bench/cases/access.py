@@ -1,5 +1,6 @@
 """What TLS costs: hand-shakes with the key behind SIGN, beside a server that has it in its own memory; and what a
 connection in TLS keeps while it only stands."""
+import itertools
 import json
 import subprocess
 import time
@@ -11,7 +12,8 @@ from peers.veredus import VeredusTls
 PROGRAM = machine.ROOT / "build" / "bench" / "load" / "tls"
 KEYS = {"P-256": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "RSA 2048": ["rsa:2048"]}
 WAYS = {"whole, TLS 1.3": [], "whole, TLS 1.2": ["--suite", "1.2"], "resumed, TLS 1.3": ["--resume"]}
-COUNT = 3000
+AT_ONCE = (8, 1)  # clients: as many as a server at work has, and one alone, for whom it wakes up each time
+COUNT = 3200
 IDLE = 5000
 SETTLING = 2
 
@@ -31,26 +33,30 @@ def words(mode, port, *more):
     return [str(PROGRAM), *more, mode, str(port)]
 
 
-def shake(stage, server, port, count, *more):
+def shake(stage, server, port, count, *more, at_once=1):
     """Microseconds of the server's processors for each hand-shake."""
     stage.wait_quiet()
     before = sum(server.group.cpu())
-    done = subprocess.run(words("hands", port, "--count", str(count), *more), capture_output=True, text=True, check=True)
+    done = subprocess.run(words("hands", port, "--count", str(count), "--at-once", str(at_once), *more),
+                          capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
-    assert found["done"] == count and found["resumed"] == (count - 1 if "--resume" in more else 0), found
+    assert found["done"] == count and found["resumed"] == (count - at_once if "--resume" in more else 0), found
     return {"cpu_us": (sum(server.group.cpu()) - before) / count * 1e6, "rate": count / found["seconds"]}
 
 
 def handshakes(stage):
-    count = stage.scaled(COUNT, 20)
+    count = stage.scaled(COUNT, 80)
     for kind in KEYS:
         files = pair(stage.folder / "certificates", kind)
         with VeredusTls(stage.folder, files) as veredus, SServer(stage.folder, files) as bare:
+            for server, port, more in ((veredus, veredus.pop3s, []), (bare, bare.port, ["--bare"])):
+                shake(stage, server, port, 100, *more)  # what is loaded at the first one
             for number in range(stage.rounds):
-                for way, more in WAYS.items():
-                    case = f"hand-shake, {kind}, {way}"
-                    plain = stage.add(case, bare, round=number, **shake(stage, bare, bare.port, count, "--bare", *more))
-                    found = shake(stage, veredus, veredus.pop3s, count, *more)
+                for at_once, (way, more) in itertools.product(AT_ONCE, WAYS.items()):
+                    case = f"hand-shake, {kind}, {way}, " + (f"{at_once} at once" if at_once > 1 else "one by one")
+                    plain = shake(stage, bare, bare.port, count, "--bare", *more, at_once=at_once)
+                    stage.add(case, bare, round=number, **plain)
+                    found = shake(stage, veredus, veredus.pop3s, count, *more, at_once=at_once)
                     stage.add(case, veredus, round=number, of_bare=found["cpu_us"] / plain["cpu_us"], **found)
 
 

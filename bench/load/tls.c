@@ -1,8 +1,9 @@
 /*
- * The generator of TLS: hand-shakes one behind the other, or connections that are held.
+ * The generator of TLS: hand-shakes, or connections that are held.
  *
- *   tls [--resume] [--count N] [--suite 1.2|1.3] hands PORT   N hand-shakes, whole or resumed
- *   tls [--count N] hold PORT                                 N connections, idle until input ends
+ *   tls [--resume] [--bare] [--count N] [--at-once M] [--suite 1.2|1.3] hands PORT
+ *                            N hand-shakes, whole or resumed, by M clients beside each other
+ *   tls [--count N] hold PORT   N connections, idle until input ends
  *
  * A line of JSON: {"done": N, "failed": N, "resumed": N, "seconds": S}; hold prints it as soon as
  * all stand. A server that greets is heard once, so that its session has begun; whoever does not
@@ -24,11 +25,12 @@
 enum {
     WORD_MS = 200, /* how long a greeting or a ticket is waited for */
     DESCRIPTORS = 20000,
+    AT_ONCE_MAX = 64,
 };
 
 struct options {
     bool resume, hold;
-    long count;
+    long count, at_once;
     int port, version;
 };
 
@@ -149,6 +151,30 @@ static void hands(SSL_CTX *context, const struct options *options, bool server_g
     SSL_SESSION_free(ticket);
 }
 
+/* Each client is a process, with a ticket of its own; their counts come by a pipe. */
+static void clients(SSL_CTX *context, const struct options *options, bool server_greets,
+                    struct counts *counts)
+{
+    int ends[2];
+    if (pipe(ends) != 0)
+        return;
+    for (long i = 0; i < options->at_once; i++) {
+        if (fork() != 0)
+            continue;
+        struct counts own = {0};
+        hands(context, options, server_greets, &own);
+        _exit(write(ends[1], &own, sizeof own) == (ssize_t)sizeof own ? 0 : 1);
+    }
+    close(ends[1]);
+    struct counts own;
+    while (read(ends[0], &own, sizeof own) == (ssize_t)sizeof own) {
+        counts->done += own.done;
+        counts->failed += own.failed;
+        counts->resumed += own.resumed;
+    }
+    close(ends[0]);
+}
+
 static void hold(SSL_CTX *context, const struct options *options, struct counts *counts)
 {
     for (long i = 0; i < options->count; i++) {
@@ -184,32 +210,44 @@ static SSL_CTX *context_make(const struct options *options)
 
 static int usage(void)
 {
-    fputs("usage: tls [--resume] [--bare] [--count N] [--suite 1.2|1.3] hands|hold PORT\n", stderr);
+    fputs("usage: tls [--resume] [--bare] [--count N] [--at-once M] [--suite 1.2|1.3] "
+          "hands|hold PORT\n",
+          stderr);
     return 64;
+}
+
+static bool options_read(int argc, char **argv, struct options *options, bool *bare_r)
+{
+    int at = 1;
+    for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
+        if (strcmp(argv[at], "--resume") == 0)
+            options->resume = true;
+        else if (strcmp(argv[at], "--bare") == 0)
+            *bare_r = true;
+        else if (strcmp(argv[at], "--count") == 0 && at + 1 < argc)
+            options->count = strtol(argv[++at], NULL, 10);
+        else if (strcmp(argv[at], "--at-once") == 0 && at + 1 < argc)
+            options->at_once = strtol(argv[++at], NULL, 10);
+        else if (strcmp(argv[at], "--suite") == 0 && at + 1 < argc)
+            options->version = strcmp(argv[++at], "1.2") == 0 ? TLS1_2_VERSION : TLS1_3_VERSION;
+        else
+            return false;
+    }
+    if (argc - at != 2 || options->at_once < 1 || options->at_once > AT_ONCE_MAX)
+        return false;
+    options->count /= options->at_once;
+    options->hold = strcmp(argv[at], "hold") == 0;
+    options->port = (int)strtol(argv[at + 1], NULL, 10);
+    return true;
 }
 
 int main(int argc, char **argv)
 {
-    struct options options = {.count = 100, .version = TLS1_3_VERSION};
+    struct options options = {.count = 100, .at_once = 1, .version = TLS1_3_VERSION};
     const struct rlimit most = {DESCRIPTORS, DESCRIPTORS};
     bool bare = false;
-    int at = 1;
-    for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
-        if (strcmp(argv[at], "--resume") == 0)
-            options.resume = true;
-        else if (strcmp(argv[at], "--bare") == 0)
-            bare = true;
-        else if (strcmp(argv[at], "--count") == 0 && at + 1 < argc)
-            options.count = strtol(argv[++at], NULL, 10);
-        else if (strcmp(argv[at], "--suite") == 0 && at + 1 < argc)
-            options.version = strcmp(argv[++at], "1.2") == 0 ? TLS1_2_VERSION : TLS1_3_VERSION;
-        else
-            return usage();
-    }
-    if (argc - at != 2)
+    if (!options_read(argc, argv, &options, &bare))
         return usage();
-    options.hold = strcmp(argv[at], "hold") == 0;
-    options.port = (int)strtol(argv[at + 1], NULL, 10);
     setrlimit(RLIMIT_NOFILE, &most);
     SSL_CTX *context = context_make(&options);
     if (!context)
@@ -219,7 +257,7 @@ int main(int argc, char **argv)
     if (options.hold)
         hold(context, &options, &counts);
     else
-        hands(context, &options, !bare, &counts);
+        clients(context, &options, !bare, &counts);
     print(&counts, now() - begun);
     if (options.hold)
         while (getchar() != EOF)

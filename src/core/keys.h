@@ -9,8 +9,8 @@
  * Ticket keys are made here, are the same for all edges of a role, change every hour and are wiped
  * when nothing they sealed can be opened any more.
  *
- * Signatures are computed on a lane of their own, so that log-ins do not wait for handshakes nor
- * handshakes for log-ins. Only serve_sign yields.
+ * Signatures that take long (all but those on P-256) are computed on a lane of their own, so that
+ * log-ins do not wait for handshakes nor handshakes for log-ins. Only serve_sign yields.
  */
 #ifndef CORE_KEYS_H
 #define CORE_KEYS_H

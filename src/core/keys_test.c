@@ -288,7 +288,7 @@ static void too_many_signatures_are_refused(void **state)
     int64_t job_most = fake_world_settings(house.rig.fake)->job_most;
     fake_world_settings(house.rig.fake)->job_most = 100 * NS_PER_SECOND;
     for (size_t i = 0; i <= KEYS_WAITING_MAX; i++)
-        house_ask_begin(&asked[i], box, question(box->identities.keys[1], 0x0403));
+        house_ask_begin(&asked[i], box, question(box->identities.keys[0], 0x0503));
     house_pass(&house, KEYS_WAITING_MAX * 100 * NS_PER_SECOND);
     fake_world_settings(house.rig.fake)->job_most = job_most;
     size_t later = 0;
@@ -303,6 +303,27 @@ static void too_many_signatures_are_refused(void **state)
     fiber_pool_close(house.core.fibers);
     box->fibers = asking;
     house.core.fibers = serving;
+}
+
+static void a_short_signature_waits_for_no_long_one(void **state)
+{
+    (void)state;
+    enum {
+        LONG = 8
+    };
+    struct asking asked[LONG], brief;
+    fake_world_settings(house.rig.fake)->job_most = 1000 * NS_PER_SECOND;
+    for (size_t i = 0; i < LONG; i++)
+        house_ask_begin(&asked[i], box, question(box->identities.keys[0], 0x0503));
+    house_settle(&house);
+    house_ask_begin(&brief, box, question(box->identities.keys[1], 0x0403));
+    house_pass(&house, NS_PER_SECOND);
+    assert_true(brief.done);
+    assert_true(signature_fits(pairs[ALL].chain, brief.answer.signature.octets));
+    assert_false(asked[LONG - 1].done);
+    house_pass(&house, LONG * 1000 * NS_PER_SECOND);
+    for (size_t i = 0; i < LONG; i++)
+        assert_int_equal(asked[i].answer.signature.error, ERR_NONE);
 }
 
 /* --- New sets -------------------------------------------------------------------------------- */
@@ -450,6 +471,7 @@ int main(void)
         SERVING(a_key_is_of_its_roles),
         SERVING(what_is_no_handshake_cuts_the_link),
         SERVING(too_many_signatures_are_refused),
+        SERVING(a_short_signature_waits_for_no_long_one),
         SERVING(keys_of_the_set_before_linger),
         SERVING(a_key_may_come_back),
         SERVING(the_next_core_has_the_same_numbers),
