@@ -46,6 +46,10 @@ class Channel:
         return self
 
     def __exit__(self, *_):
+        try:
+            self.tls.shutdown()  # a session that ended otherwise is not to be resumed, says OpenSSL
+        except SSL.Error:  # the server was faster
+            pass
         self.socket.close()
 
     def line(self):

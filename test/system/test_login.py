@@ -6,6 +6,7 @@ import shutil
 import smtplib
 import socket
 import ssl
+import subprocess
 
 import pytest
 
@@ -146,14 +147,27 @@ def test_curl_sends(server, empty, tmp_path, style):
 def test_s_client(server, style):
     """Each line when the one before was answered, as a person types."""
     port = {"smtp": server.submission, "smtps": server.submissions, "pop3": server.pop3, "pop3s": server.pop3s}[style]
-    begins = [] if style.endswith("s") else ["-starttls", style]
+    words = ["timeout", str(veredus.PATIENCE), "openssl", "s_client", "-quiet", "-verify_return_error", "-CAfile",
+             server.path("test.pem"), "-verify_hostname", NAME, "-servername", NAME, "-connect", f"127.0.0.1:{port}"]
     secret = base64.b64encode(f"\0{BOB}\0{PASSWORD}".encode()).decode()
-    hello = "EHLO c.example\\r\\n" if style.startswith("smtp") else ""
-    typed = f"printf '{hello}AUTH PLAIN {secret}\\r\\n'; sleep 0.3; printf 'NOOP\\r\\nQUIT\\r\\n'"
-    done = run("sh", "-c", f"({typed}) | openssl s_client -quiet -verify_return_error -CAfile \"$1\" -verify_hostname {NAME} "
-               f"-servername {NAME} -connect 127.0.0.1:{port} {' '.join(begins)}", "sh", server.path("test.pem"))
-    good = "235 2.7.0 " if style.startswith("smtp") else "+OK Logged in"
-    assert done.returncode == 0 and good in done.stdout, done.stdout + done.stderr
+    dialogue = [(f"AUTH PLAIN {secret}", "235 2.7.0 " if style.startswith("smtp") else "+OK Logged in"),
+                ("NOOP", ("250 ", "+OK")), ("QUIT", ("221 ", "+OK"))]
+    if style.startswith("smtp"):
+        dialogue.insert(0, ("EHLO c.example", "250 "))
+    if style.endswith("s"):
+        dialogue.insert(0, (None, ("220 ", "+OK")))
+    else:
+        words += ["-starttls", style]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                          bufsize=1) as one:
+        for typed, answer in dialogue:
+            if typed:
+                one.stdin.write(typed + "\r\n")
+            line = one.stdout.readline()
+            while line.startswith("250-"):
+                line = one.stdout.readline()
+            assert line.startswith(answer), (typed, line)
+    assert one.returncode == 0
 
 
 def mutt(server, home, *lines):
