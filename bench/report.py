@@ -139,6 +139,17 @@ SECTIONS = (
     ("Idle connections in TLS", "idle in TLS",
      "After the greeting of POP3. Octets of each connection; kernel memory apart.",
      {"connections": ("held", 0), "PSS": ("pss_each", 0), "RssAnon": ("anonymous_each", 0)}),
+    ("Log-ins while others guess", "log-in, ",
+     "Good users log in by POP3, 5 a second of each kind, each at its time, while others guess 1,000 times a second; passwords "
+     "are hashed as Veredus makes them (yescrypt, 16 MB). Cold: a hash is computed; warm: it was right within the last hour. "
+     "Known network: the account logged in well from there before. Every address is in a network of its own. They come 3 s "
+     "after the storm has begun: before each of its addresses has tried once, nobody can tell it from a good user. "
+     "Beyond the hash: p99 less the p50 of a cold log-in with nobody else. Refused: of all log-ins of a round.",
+     {"p50 ms": ("p50_ms", 1), "p99 ms": ("p99_ms", 1), "max ms": ("max_ms", 1), "beyond the hash ms": ("beyond_ms", 1),
+      "refused": ("refused", 0), "of": ("begun", 0)}),
+    ("", "storm: ", "What became of the guesses, and the processors that the server took.",
+     {"guesses": ("begun", 0), "wrong": ("wrong", 0), "later": ("later", 0), "turned away": ("turned_away", 0),
+      "processors": ("processors", 2)}),
     ("Dripping clients", "good clients",
      "200 clients at a quarter of the maximal rate, beside 10,000 that send one octet a second.",
      {"dripping": ("dripping", 0), "p99 alone ms": ("alone_p99_ms", 2), "p99 beside them ms": ("p99_ms", 2),
@@ -208,6 +219,10 @@ def targets(results):
                     lambda value: f"{value:.2f}")
     for field, what in (("pss_each", "PSS"), ("anonymous_each", "RssAnon")):
         at_most(f"idle in TLS: {what}, octets", results.median("idle in TLS", "veredus", field), 24 * KB, number)
+    for case in results.cases("log-in, "):
+        if "nobody else" not in case:
+            at_most(f"{case}: p99 beyond the hash, ms", results.median(case, "veredus", "beyond_ms"), 250, number)
+            at_most(f"{case}: refused", results.median(case, "veredus", "refused"), 0, number)
     for kind in GROWING:
         stored = [case for case in results.cases(kind) if results.of(case, "veredus")]
         if len(stored) > 1:

@@ -34,7 +34,7 @@ struct conn {
 };
 
 /* False: no connection (the reason is in errno). `source` 0: from 127.0.0.1, else from the
- * source-th of CONN_SOURCES addresses. */
+ * source-th address behind 127.0.1.0; connections that are held use CONN_SOURCES of them. */
 enum {
     CONN_SOURCES = 200
 };

@@ -205,6 +205,20 @@ static void pending_add(const struct guard_attempt *attempt, int change)
     }
 }
 
+static bool is_fresh(const struct suspect *suspect, int64_t now, int64_t within)
+{
+    return !suspect ||
+           (suspect->level == 0 && (suspect->tried == 0 || now - suspect->tried >= within));
+}
+
+static void tried_set(const struct guard_attempt *attempt, int64_t when)
+{
+    if (attempt->address)
+        attempt->address->tried = when;
+    if (attempt->network)
+        attempt->network->tried = when;
+}
+
 struct guard_answer guard_ask(struct guard *guard, struct guard_now now, struct network client,
                               struct str name, bool known, struct guard_attempt *attempt_r)
 {
@@ -219,6 +233,10 @@ struct guard_answer guard_ask(struct guard *guard, struct guard_now now, struct 
     judge(attempt.address, now.mono, &a, &answer);
     judge(attempt.network, now.mono, &n, &answer);
     judge(attempt.name, now.mono, &m, &answer);
+    attempt.fresh = is_fresh(attempt.address, now.mono, a.within) &&
+                    is_fresh(attempt.network, now.mono, n.within);
+    if (answer.verdict != GUARD_WAIT) /* who waits asks again */
+        tried_set(&attempt, now.mono);
     if (attempt.address && attempt.address->until > now.mono &&
         ++attempt.address->refused >= guard->conf->login.ban_after)
         return ban_begin(guard, now, &client, attempt.address);
@@ -234,6 +252,12 @@ void guard_let_go(struct guard *guard, struct guard_attempt *attempt)
     (void)guard;
     pending_add(attempt, -1);
     *attempt = (struct guard_attempt){.address = NULL};
+}
+
+void guard_right(struct guard *guard, struct guard_attempt *attempt)
+{
+    tried_set(attempt, 0);
+    guard_let_go(guard, attempt);
 }
 
 void guard_failed(struct guard *guard, struct guard_now now, struct guard_attempt *attempt)

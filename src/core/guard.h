@@ -12,6 +12,10 @@
  * they all failed, the next one is to wait until one of them is decided. So many guesses at once
  * are no more guesses than one after the other.
  *
+ * Who tried lately and was not right is told from who comes for the first time (`fresh`): when not
+ * everybody can be looked at, the latter are first. A flood has used up its first tries in a
+ * moment.
+ *
  * The name's count does not bind who comes from a network from which the account logged in well
  * (`known`); an address of login.unlimited_from has no counts but its names'.
  *
@@ -56,6 +60,7 @@ struct guard_answer {
 /* An attempt that was allowed: the caller's, until it told how it went. */
 struct guard_attempt {
     struct suspect *address, *network, *name; /* NULL: does not count */
+    bool fresh; /* within login.failures_within nobody tried in vain from its address or network */
 };
 
 struct guard;
@@ -72,8 +77,9 @@ const struct ban *guard_ban_of(const struct guard *guard, struct network client,
 struct guard_answer guard_ask(struct guard *guard, struct guard_now now, struct network client,
                               struct str name, bool known, struct guard_attempt *attempt_r);
 
-/* How an attempt went, once for each: the password was wrong; or it was right, or nobody looked. */
+/* How an attempt went, once for each: the password was wrong, it was right, or nobody looked. */
 void guard_failed(struct guard *guard, struct guard_now now, struct guard_attempt *attempt);
+void guard_right(struct guard *guard, struct guard_attempt *attempt);
 void guard_let_go(struct guard *guard, struct guard_attempt *attempt);
 
 /* --- Bans ------------------------------------------------------------------------------------ */

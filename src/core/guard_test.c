@@ -200,6 +200,72 @@ static void those_in_flight_count(void **state)
     assert_int_equal(asked("192.0.2.1", "a", false, &attempts[5]), GUARD_LATER);
 }
 
+static bool is_fresh(const char *client)
+{
+    struct guard_attempt attempt;
+    assert_int_equal(asked(client, "nobody else", false, &attempt), GUARD_ALLOWED);
+    bool fresh = attempt.fresh;
+    guard_right(guard, &attempt);
+    return fresh;
+}
+
+static void who_tried_in_vain_is_not_fresh(void **state)
+{
+    (void)state;
+    struct guard_attempt attempt;
+    assert_true(is_fresh("192.0.2.1"));
+    assert_true(is_fresh("192.0.2.1")); /* it was right */
+    assert_int_equal(asked("192.0.2.1", "a", false, &attempt), GUARD_ALLOWED);
+    assert_true(attempt.fresh);
+    guard_let_go(guard, &attempt); /* nobody looked, and it may have been a guess */
+    assert_int_equal(asked("192.0.2.1", "a", false, &attempt), GUARD_ALLOWED);
+    assert_false(attempt.fresh);
+    guard_let_go(guard, &attempt);
+    assert_int_equal(asked("192.0.2.9", "a", false, &attempt), GUARD_ALLOWED);
+    assert_false(attempt.fresh); /* a neighbour */
+    guard_let_go(guard, &attempt);
+    assert_true(is_fresh("198.51.100.1"));
+    pass(10 * MINUTE);
+    assert_true(is_fresh("192.0.2.1"));
+}
+
+/* One's own password, said again and again between two guesses, makes nobody fresh. */
+static void guesses_make_nobody_fresh(void **state)
+{
+    (void)state;
+    assert_int_equal(tried("192.0.2.1", "a"), GUARD_ALLOWED);
+    assert_false(is_fresh("192.0.2.1"));
+    assert_false(is_fresh("192.0.2.1"));
+    pass(2 * MINUTE);
+    assert_true(is_fresh("192.0.2.1"));
+}
+
+/* What is told "later" is a try, too: else a flood would be fresh for ever. */
+static void who_is_told_later_is_not_fresh(void **state)
+{
+    (void)state;
+    struct guard_attempt attempt;
+    settings("login { failures_per_account = 1 }");
+    assert_int_equal(tried("192.0.2.1", "a"), GUARD_ALLOWED);
+    assert_int_equal(asked("198.51.100.1", "a", false, &attempt), GUARD_LATER);
+    assert_false(is_fresh("198.51.100.1"));
+    assert_true(is_fresh("203.0.113.1"));
+}
+
+/* Who waits for another's outcome asks twice, and tried once. */
+static void who_waits_stays_fresh(void **state)
+{
+    (void)state;
+    struct guard_attempt first, second;
+    settings("login { failures_per_account = 1 }");
+    assert_int_equal(asked("192.0.2.1", "a", false, &first), GUARD_ALLOWED);
+    assert_int_equal(asked("198.51.100.1", "a", false, &second), GUARD_WAIT);
+    guard_right(guard, &first);
+    assert_int_equal(asked("198.51.100.1", "a", false, &second), GUARD_ALLOWED);
+    assert_true(second.fresh);
+    guard_right(guard, &second);
+}
+
 static void who_goes_on_is_banned_and_for_longer_each_time(void **state)
 {
     (void)state;
@@ -341,6 +407,10 @@ int main(void)
         TEST(a_network_is_told_later_at_its_limit),
         TEST(a_name_is_told_later_from_everywhere),
         TEST(those_in_flight_count),
+        TEST(who_tried_in_vain_is_not_fresh),
+        TEST(guesses_make_nobody_fresh),
+        TEST(who_is_told_later_is_not_fresh),
+        TEST(who_waits_stays_fresh),
         TEST(who_goes_on_is_banned_and_for_longer_each_time),
         TEST(nobody_is_banned_for_a_name),
         TEST(this_machine_is_not_counted),

@@ -50,9 +50,9 @@ static void waited_enough(struct timer *timer)
 /* How long who comes now would wait: those before it, and half of what runs. */
 static int64_t wait_expected(const struct hash_gate *gate, enum hash_turn turn)
 {
-    size_t before = gate->waiting[HASH_FIRST];
-    if (turn != HASH_FIRST)
-        before += gate->waiting[turn];
+    size_t before = 0;
+    for (size_t i = 0; i <= (size_t)turn; i++)
+        before += gate->waiting[i];
     return (int64_t)before * gate->mean / (int64_t)threads_of(gate) + gate->mean / 2;
 }
 

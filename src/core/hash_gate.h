@@ -4,7 +4,8 @@
  * that is plain from those who wait already and what hashes took lately. So a flood of log-ins
  * costs the machine what its processors can do, and everybody else a short answer.
  *
- * Those who are HASH_FIRST (an account's own network) do not wait behind the others.
+ * Those who are HASH_FIRST (an account's own network) do not wait behind the others, and who comes
+ * from where nobody guessed lately (HASH_FRESH) only behind these.
  */
 #ifndef CORE_HASH_GATE_H
 #define CORE_HASH_GATE_H
@@ -17,6 +18,7 @@
 
 enum hash_turn {
     HASH_FIRST,
+    HASH_FRESH,
     HASH_USUAL,
     HASH_TURNS
 };

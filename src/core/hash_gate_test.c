@@ -16,7 +16,7 @@ struct comer {
     enum hash_turn turn;
     struct fiber_start start;
     struct err e;
-    uint64_t place; /* in which it was computed, from 1 */
+    uint64_t turn_came, place; /* in which order, and in which it was computed, from 1 */
     bool unwanted, done;
 };
 
@@ -27,7 +27,7 @@ static struct lane lane;
 static struct hash_gate gate;
 static struct comer comers[MANY];
 static int role;
-static uint64_t computed;
+static uint64_t turns, computed;
 
 static int up(void **state)
 {
@@ -42,7 +42,7 @@ static int up(void **state)
     hash_gate_init(&gate, &lane);
     fake_role_enter(fake, 0);
     memset(comers, 0, sizeof(comers));
-    computed = 0;
+    turns = computed = 0;
     return 0;
 }
 
@@ -66,7 +66,8 @@ static void compute(void *arg)
 
 static bool wanted(void *arg)
 {
-    const struct comer *comer = arg;
+    struct comer *comer = arg;
+    comer->turn_came = ++turns;
     return !comer->unwanted;
 }
 
@@ -136,6 +137,22 @@ static void who_is_first_does_not_wait_behind_the_others(void **state)
     assert_in_range(comers[60].place, 3, 6);
 }
 
+static void who_is_fresh_waits_behind_the_first_alone(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 70; i++)
+        come(&comers[i], HASH_USUAL);
+    come(&comers[70], HASH_FRESH);
+    come(&comers[71], HASH_FIRST);
+    for (size_t i = 72; i < MANY - 1; i++)
+        come(&comers[i], HASH_FRESH); /* as many as may wait do not keep the first out */
+    come(&comers[MANY - 1], HASH_FIRST);
+    all_done(MANY);
+    assert_int_equal(comers[71].turn_came, 3);
+    assert_int_equal(comers[MANY - 1].turn_came, 4);
+    assert_int_equal(comers[70].turn_came, 5);
+}
+
 static void what_nobody_wants_any_more_is_not_computed(void **state)
 {
     (void)state;
@@ -156,6 +173,7 @@ int main(void)
         TEST(no_more_run_than_there_are_threads),
         TEST(who_would_wait_too_long_is_told_at_once),
         TEST(who_is_first_does_not_wait_behind_the_others),
+        TEST(who_is_fresh_waits_behind_the_first_alone),
         TEST(what_nobody_wants_any_more_is_not_computed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

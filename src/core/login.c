@@ -354,6 +354,8 @@ struct err login_decide(struct login_try *try, enum login_proof proof, struct er
     struct guard *guard = try->core->desk.guard;
     if (proof == PROOF_WRONG)
         guard_failed(guard, now_of(try->core), &try->attempt);
+    else if (proof == PROOF_RIGHT)
+        guard_right(guard, &try->attempt);
     else
         guard_let_go(guard, &try->attempt);
     decided_tell(try->core);

@@ -142,6 +142,35 @@ static void a_storm_costs_few_hashes_and_the_owner_none_of_his_time(void **state
     assert_int_equal(tried("203.0.113.1", "bob@example.test", "secret"), ERR_LOGIN_BACK_OFF);
 }
 
+/* I15: who guessed before waits; bob, who was never seen there, goes before them. */
+static void a_newcomer_does_not_wait_behind_those_who_guess(void **state)
+{
+    enum {
+        GUESSERS = 12
+    };
+    struct asking storm[GUESSERS], newcomer;
+    char clients[GUESSERS][NETWORK_TEXT];
+    (void)state;
+    for (size_t i = 0; i < GUESSERS; i++) {
+        snprintf(clients[i], sizeof(clients[i]), "10.0.%zu.1", i);
+        assert_int_equal(tried(clients[i], i % 2 ? "alice" : "carol", "guess"), ERR_LOGIN_FAILED);
+    }
+    fake_world_settings(house.rig.fake)->job_most = 100 * NS_PER_MS;
+    for (size_t i = 0; i < GUESSERS; i++)
+        house_ask_begin(
+            &storm[i], box,
+            question(str_from(clients[i]), i % 2 ? STR("alice") : STR("carol"), STR("guess")));
+    house_settle(&house);
+    house_ask_begin(&newcomer, house_edge(&house, ROLE_BOX),
+                    question(STR("198.51.100.9"), STR("bob"), STR("secret")));
+    for (size_t i = 0; i < 1000 && !newcomer.done; i++)
+        house_pass(&house, NS_PER_MS);
+    assert_int_equal(newcomer.answer.logged_in.error, ERR_NONE);
+    assert_false(storm[GUESSERS - 1].done);
+    rest();
+    assert_int_equal(storm[GUESSERS - 1].answer.logged_in.error, ERR_LOGIN_FAILED);
+}
+
 /* Guessed at, a name that nobody has is told the same, as often, for as many hashes. */
 static void whom_there_are_not_is_not_told(void **state)
 {
@@ -418,6 +447,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_storm_costs_few_hashes_and_the_owner_none_of_his_time),
+        TEST(a_newcomer_does_not_wait_behind_those_who_guess),
         TEST(whom_there_are_not_is_not_told),
         TEST(who_goes_on_is_banned_and_the_edges_know),
         TEST(a_link_logs_in_for_its_own_protocols),

@@ -61,6 +61,11 @@ static bool is_app_password(struct login_try *try, struct str password,
     return false;
 }
 
+static enum hash_turn turn_of(const struct login_try *try)
+{
+    return try->known ? HASH_FIRST : try->attempt.fresh ? HASH_FRESH : HASH_USUAL;
+}
+
 /* May yield. Through the gate, for those whom there are not as well. */
 static struct err hash_prove(struct login_try *try, struct str password, enum login_proof *proof_r)
 {
@@ -69,7 +74,7 @@ static struct err hash_prove(struct login_try *try, struct str password, enum lo
     struct hash_work work = {.wanted = check_wanted, .run = check_run, .arg = &check};
     if (try->exists)
         check.hash = try->account.password;
-    struct err e = hash_gate_pass(&desk->gate, try->known ? HASH_FIRST : HASH_USUAL, &work);
+    struct err e = hash_gate_pass(&desk->gate, turn_of(try), &work);
     *proof_r = check.proof;
     if (!err_is(e) && check.proof == PROOF_NONE)
         e = err_make(ERR_PEER_GONE);

@@ -19,6 +19,7 @@ struct suspect {
     uint64_t key;
     int64_t faded;      /* until when `level` is brought up to date */
     int64_t until;      /* backs off before this */
+    int64_t tried;      /* the last try that did not turn out right; 0: there is none */
     uint32_t level;     /* failures that have not faded */
     uint32_t refused;   /* while it backed off */
     uint16_t back_offs; /* in a row: each is twice as long */
