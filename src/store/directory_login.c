@@ -198,7 +198,15 @@ struct err directory_login_certificate(struct directory *directory,
 
 /* --- Salts of nobody --- */
 
-/* Two who ask first at once: the second finds the first one's. */
+/* Two who ask first at once: the second finds the first one's, as soon as it is durable. Commits
+ * are durable in their order, so one that wants it to be there is behind it. */
+static struct err salt_key_await(struct directory *directory)
+{
+    struct op op = {.kind = OP_NEED_PRESENT, .partition = DIRECTORY_PARTITION, .key = STR("k")};
+    struct commit commit = {.ops = &op, .op_count = 1};
+    return engine_commit_wait(directory->engine, &commit);
+}
+
 static struct err salt_key_make(struct directory *directory, struct arena *scratch)
 {
     unsigned char octets[DIRECTORY_SALT_KEY];
@@ -210,7 +218,7 @@ static struct err salt_key_make(struct directory *directory, struct arena *scrat
         return err_make(ERR_OVER_LIMIT);
     struct commit commit = {.ops = ops.ops, .op_count = ops.count};
     struct err e = engine_commit_wait(directory->engine, &commit);
-    return e.code == ERR_CONFLICT ? err_none() : e;
+    return e.code == ERR_CONFLICT ? salt_key_await(directory) : e;
 }
 
 struct err directory_salt_key(struct directory *directory, unsigned char key_r[DIRECTORY_SALT_KEY])

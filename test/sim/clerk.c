@@ -6,11 +6,10 @@
 #include "clerk.h"
 
 #include "base/must.h"
-#include "core/admin.h"
+#include "command.h"
 #include "sim.h"
 
 enum {
-    WORDS_MOST = 16,
     NO_SUCH = 67,
     EXISTS = 73,
 };
@@ -56,34 +55,6 @@ static uint32_t states_now(const struct clerk *clerk, int change)
 /* --- Commands ----------------------------------------------------------------------------------
  */
 
-static void nobody_listens(void *arg, struct str text, bool to_stderr)
-{
-    (void)arg;
-    (void)text;
-    (void)to_stderr;
-}
-
-static int command_run(struct core *core, const char *text)
-{
-    struct str words[WORDS_MOST], rest = str_from(text);
-    size_t count = 0;
-    while (rest.n && count < WORDS_MOST)
-        words[count++] = str_cut(&rest, ' ');
-    struct arena arena;
-    arena_init(&arena, ADMIN_ARENA);
-    struct admin admin = {.loop = core->loop,
-                          .engine = core->engine,
-                          .directory = &core->directory,
-                          .hashes = &core->hashes,
-                          .conf = core->conf,
-                          .arena = &arena,
-                          .serving = true,
-                          .out = nobody_listens};
-    int code = admin_run(&admin, words, count);
-    arena_done(&arena);
-    return code;
-}
-
 /* Nothing is the matter but that the command is for another state. */
 static bool was_elsewhere(int code)
 {
@@ -98,9 +69,9 @@ static void change_make(struct core *core, void *arg)
     int code = NO_SUCH;
     const char *undo = people_changes[clerk->change].undo;
     if (clerk->again && undo)
-        (void)command_run(core, undo);
+        (void)command_run(core, undo, str_null(), NULL);
     for (int i = 0; i < PEOPLE_COMMANDS && state->commands[i] && was_elsewhere(code); i++)
-        code = command_run(core, state->commands[i]);
+        code = command_run(core, state->commands[i], str_null(), NULL);
     clerk->exit_code = code;
 }
 

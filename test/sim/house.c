@@ -25,8 +25,21 @@ enum {
     "smtp {\n"                                                                                     \
     "    message_size = 1M\n" limits "}\n"                                                         \
     "login {\n"                                                                                    \
-    "    plain_text_from = { \"192.0.2.0/24\" }\n"                                                 \
+    "    plain_text_from = { \"192.0.2.0/24\" \"10.0.0.0/8\" }\n"                                  \
+    "    unlimited_from = { \"192.0.2.0/24\" }\n"                                                  \
     "    scram_rounds = 4096\n"                                                                    \
+    "    failures_per_network = 12\n"                                                              \
+    "    failures_per_account = 8\n"                                                               \
+    "    back_off = 2m\n"                                                                          \
+    "    back_off_most = 8m\n"                                                                     \
+    "    ban_after = 12\n"                                                                         \
+    "    ban = 5m\n"                                                                               \
+    "    ban_most = 20m\n"                                                                         \
+    "}\n"                                                                                          \
+    "submission {\n"                                                                               \
+    "    recipients_per_hour = 12\n"                                                               \
+    "    recipients_per_day = 40\n"                                                                \
+    "    brake_least = 0\n"                                                                        \
     "}\n"
 
 /* As people_changes has them; a reload goes from one to the other. */
@@ -69,7 +82,11 @@ struct edge_room {
 
 static enum bus_role bus_role_of(enum house_slot slot)
 {
-    return slot == HOUSE_CORE ? ROLE_CORE : slot == HOUSE_BOX ? ROLE_BOX : ROLE_MX;
+    static const enum bus_role roles[HOUSE_SLOTS] = {
+        [HOUSE_CORE] = ROLE_CORE, [HOUSE_MX_1] = ROLE_MX, [HOUSE_MX_2] = ROLE_MX,
+        [HOUSE_SUB] = ROLE_SUB,   [HOUSE_BOX] = ROLE_BOX,
+    };
+    return roles[slot];
 }
 
 static void wrong(struct house *house, const char *what, struct str detail)
@@ -275,34 +292,56 @@ void house_status(struct house *house, struct local_status *status_r)
 
 /* --- Edges ----------------------------------------------------------------------------------- */
 
-static void protocols_open(struct edge *edge, bool box)
+struct house_listener {
+    enum bus_role role;
+    enum listen_protocol protocol;
+    const char *name; /* clients connect to it */
+};
+
+static const struct house_listener listeners[] = {
+    {ROLE_MX, LISTEN_SMTP, "smtp"},
+    {ROLE_MX, LISTEN_LMTP, "lmtp"},
+    {ROLE_SUB, LISTEN_SUBMISSION, "submission"},
+    {ROLE_BOX, LISTEN_POP3, "pop3"},
+};
+
+static const char *role_name(enum house_slot slot)
 {
-    if (box)
+    return slot == HOUSE_SUB ? "sub" : slot == HOUSE_BOX ? "box" : "mx";
+}
+
+static void protocols_open(struct edge *edge, enum house_slot slot)
+{
+    if (slot == HOUSE_BOX)
         edge->protocols[LISTEN_POP3] = &pop3_protocol;
     else
         must(smtp_open(edge));
 }
 
+/* Sockets are opened before the role is entered, as the parent opens them. */
 static void edge_start(struct house *house, enum house_slot slot)
 {
+    enum {
+        COUNT = sizeof(listeners) / sizeof(listeners[0])
+    };
     struct house_role *role = &house->roles[slot];
-    bool box = slot == HOUSE_BOX;
-    role->role = fake_role_open(house->fake, box ? "box" : "mx");
-    int listener = fake_listen(house->fake, role->role, box ? "pop3" : "smtp");
-    int lmtp = box ? -1 : fake_listen(house->fake, role->role, "lmtp");
+    int handles[COUNT];
+    role->role = fake_role_open(house->fake, role_name(slot));
+    for (size_t i = 0; i < COUNT; i++)
+        if (listeners[i].role == bus_role_of(slot))
+            handles[i] = fake_listen(house->fake, role->role, listeners[i].name);
     role_enter(house, slot);
     struct edge_room *room = calloc(1, sizeof(*room));
     must(room && loop_init(&room->loop, &house->fake->world) == 0);
     room->fibers = fiber_pool_open(&room->loop, FIBERS);
     must(room->fibers);
-    log_init(&room->log, &house->fake->world, box ? "box" : "mx");
+    log_init(&room->log, &house->fake->world, role_name(slot));
     must(!err_is(edge_open(&room->edge, &room->loop, room->fibers, &room->log, bus_role_of(slot),
                            (uint32_t)slot, house->conf)));
-    protocols_open(&room->edge, box);
-    struct err e = edge_listen(&room->edge, box ? LISTEN_POP3 : LISTEN_SMTP, listener, STR("here"));
-    if (!box && !err_is(e))
-        e = edge_listen(&room->edge, LISTEN_LMTP, lmtp, STR("here"));
-    must(!err_is(e));
+    protocols_open(&room->edge, slot);
+    for (size_t i = 0; i < COUNT; i++)
+        must(listeners[i].role != bus_role_of(slot) ||
+             !err_is(edge_listen(&room->edge, listeners[i].protocol, handles[i], STR("here"))));
     house->edges[slot] = room;
     if (role_leave(house, slot))
         link_up(house, slot);

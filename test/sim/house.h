@@ -1,8 +1,8 @@
 /*
- * struct house: the server as the simulator runs it: core, two mx edges and a box edge, each a role
- * of the fake world with memory of its own, and this driver in place of the parent. It starts roles
- * by the functions the server starts them with, links them, kills them, cuts the power, and starts
- * again what died.
+ * struct house: the server as the simulator runs it: core, two mx edges, a sub edge and a box edge,
+ * each a role of the fake world with memory of its own, and this driver in place of the parent. It
+ * starts roles by the functions the server starts them with, links them, kills them, cuts the
+ * power, and starts again what died.
  *
  * All of it is the driver's. What must hold and does not is told to `wrong`.
  */
@@ -19,6 +19,7 @@ enum house_slot {
     HOUSE_CORE,
     HOUSE_MX_1,
     HOUSE_MX_2,
+    HOUSE_SUB,
     HOUSE_BOX,
     HOUSE_SLOTS
 };

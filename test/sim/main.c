@@ -56,6 +56,12 @@ static void sum_up(struct totals *totals, const struct sim_result *result)
     totals->seeds++;
     totals->violated += result->violated;
     sum->sessions += result->sessions;
+    sum->in += result->in;
+    sum->submitted += result->submitted;
+    sum->limited += result->limited;
+    sum->wrong += result->wrong;
+    sum->back_off += result->back_off;
+    sum->banned += result->banned;
     sum->accepted += result->accepted;
     sum->unknown += result->unknown;
     sum->repeated += result->repeated;
@@ -105,6 +111,11 @@ static void totals_print(const struct totals *totals)
            (unsigned long long)sum->accepted, (unsigned long long)sum->unknown,
            (unsigned long long)sum->repeated, (unsigned long long)sum->read,
            (unsigned long long)sum->removed);
+    printf("log-ins: %llu went well, %llu were wrong, %llu told later, %llu banned\n",
+           (unsigned long long)sum->in, (unsigned long long)sum->wrong,
+           (unsigned long long)sum->back_off, (unsigned long long)sum->banned);
+    printf("users: %llu submissions accepted, %llu over a limit\n",
+           (unsigned long long)sum->submitted, (unsigned long long)sum->limited);
     printf("faults: %llu troubles, %llu roles died, %llu power cuts\n",
            (unsigned long long)sum->troubles, (unsigned long long)sum->deaths,
            (unsigned long long)sum->power_cuts);

@@ -81,14 +81,20 @@ static void binary_make(struct letter *letter, struct fake_random *random, size_
     buf_added(&letter->octets, size);
 }
 
+#define WHOLE_HEADER                                                                               \
+    "Date: Thu, 1 Jan 2026 00:00:00 +0000\r\nTo: somebody:;\r\nMessage-ID: <l@sender.test>\r\n"
+
 static void octets_make(struct letter *letter, struct fake_random *random, size_t size)
 {
     struct buf *octets = &letter->octets;
     buf_init(octets, LETTER_SIZE_MAX);
     if (size == 0)
         return;
-    buf_printf(octets, "Subject: letter %llu%s\r\nFrom: <a@sender.test>\r\n",
-               (unsigned long long)letter->number, letter->utf8 ? " — grüße" : "");
+    buf_printf(octets, "Subject: letter %llu%s\r\nFrom: <%s>\r\n",
+               (unsigned long long)letter->number, letter->utf8 ? " — grüße" : "",
+               letter->is_false ? "alice@example.test" : "a@sender.test");
+    if (letter->submitted)
+        must(buf_put(octets, STR(WHOLE_HEADER)));
     if (letter->binary) {
         binary_make(letter, random, size);
         return;
@@ -124,11 +130,13 @@ static void addresses_choose(struct letter *letter, struct fake_random *random)
         letter->certain |= address->full ? 0 : address->accounts;
         letter->utf8 = letter->utf8 || address->utf8;
     }
+    if (letter->is_false)
+        letter->accounts = letter->certain = 0;
     letter->together = letter->accounts;
 }
 
-struct letter *oracle_letter(struct oracle *oracle, int host, struct fake_random *random,
-                             size_t size)
+struct letter *oracle_letter(struct oracle *oracle, int host, bool submitted,
+                             struct fake_random *random, size_t size)
 {
     struct letter *letter = calloc(1, sizeof(*letter));
     must(letter);
@@ -138,6 +146,8 @@ struct letter *oracle_letter(struct oracle *oracle, int host, struct fake_random
     letter->chunked = fake_random_below(random, 3) == 0;
     letter->binary = letter->chunked && size > 0 && fake_random_below(random, 3) == 0;
     letter->utf8 = fake_random_below(random, 8) == 0;
+    letter->submitted = submitted;
+    letter->is_false = submitted && fake_random_below(random, 12) == 0;
     octets_make(letter, random, size);
     addresses_choose(letter, random);
     oracle->letters[oracle->letter_count++] = letter;

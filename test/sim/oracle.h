@@ -59,9 +59,11 @@ struct letter {
     int host;
     struct buf octets;
     bool eight_bit;
-    bool chunked; /* by BDAT; then its last line may lack a line end */
-    bool binary;  /* BINARYMIME: any octets, served in base64 */
-    bool utf8;    /* SMTPUTF8 */
+    bool chunked;   /* by BDAT; then its last line may lack a line end */
+    bool binary;    /* BINARYMIME: any octets, served in base64 */
+    bool utf8;      /* SMTPUTF8 */
+    bool submitted; /* by a user: its header is whole, so that it stays as it is */
+    bool is_false;  /* From is another's: it must not be accepted */
     size_t addresses[LETTER_ADDRESSES];
     size_t address_count;
     uint32_t accounts; /* that it may lead to; bits, as in people.h */
@@ -121,8 +123,8 @@ void oracle_close(struct oracle *oracle);
 void oracle_wrong(struct oracle *oracle, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-struct letter *oracle_letter(struct oracle *oracle, int host, struct fake_random *random,
-                             size_t size);
+struct letter *oracle_letter(struct oracle *oracle, int host, bool submitted,
+                             struct fake_random *random, size_t size);
 
 /* --- Attempts. `forgotten`: of an earlier one of unknown end no witness is left --------------- */
 

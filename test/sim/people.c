@@ -4,6 +4,8 @@
  */
 #include "people.h"
 
+#include "command.h"
+
 enum {
     APPLY_ARENA = 16 << 20
 };
@@ -18,6 +20,9 @@ enum {
     GRACE = 1 << 6,
     IVAN = 1 << PEOPLE_MEMBER,
     HENRY = 1 << PEOPLE_LEAVER,
+    MONA = 1 << PEOPLE_FIRST_USER,
+    NORA = 1 << (PEOPLE_FIRST_USER + 1),
+    OLGA = 1 << (PEOPLE_FIRST_USER + 2),
     TEAM = ALICE | CAROL | DAVE,
 };
 
@@ -25,6 +30,16 @@ const struct str people_accounts[PEOPLE_ACCOUNTS] = {
     STR_INIT("alice@example.test"), STR_INIT("bob@example.test"),  STR_INIT("carol@example.test"),
     STR_INIT("dave@example.test"),  STR_INIT("erin@example.test"), STR_INIT("frank@example.test"),
     STR_INIT("grace@else.test"),    STR_INIT("ivan@example.test"), STR_INIT("henry@example.test"),
+    STR_INIT("mona@example.test"),  STR_INIT("nora@example.test"), STR_INIT("olga@else.test"),
+};
+
+const struct str people_names[PEOPLE_USERS][PEOPLE_NAMES] = {
+    {STR_INIT("mona@example.test"), STR_INIT("mona"), STR_INIT("MONA@Example.Test"),
+     STR_INIT("mo@else.test")},
+    {STR_INIT("nora@example.test"), STR_INIT("nora"), STR_INIT("Nora"),
+     STR_INIT("no@example.test")},
+    {STR_INIT("olga@else.test"), STR_INIT("olga"), STR_INIT("olga@ELSE.test"),
+     STR_INIT("ol@example.test")},
 };
 
 const struct people_address people_addresses[PEOPLE_ADDRESSES] = {
@@ -47,6 +62,9 @@ const struct people_address people_addresses[PEOPLE_ADDRESSES] = {
     {.path = STR_INIT("ivan@example.test"), .reply = 250, .accounts = IVAN, .full = true},
     {.path = STR_INIT(PEOPLE_FULL_LIST), .reply = 250, .accounts = CAROL, .perhaps = IVAN},
     {.path = STR_INIT("jürgen@example.test"), .reply = 250, .accounts = FRANK, .utf8 = true},
+    {.path = STR_INIT("mona@example.test"), .reply = 250, .accounts = MONA},
+    {.path = STR_INIT("nora@example.test"), .reply = 250, .accounts = NORA},
+    {.path = STR_INIT("ol@example.test"), .reply = 250, .accounts = OLGA},
     {.path = STR_INIT("heidi@example.test"), .reply = 550},
     {.path = STR_INIT("gone@example.test"), .reply = 551},
     {.path = STR_INIT("nobody@example.test"), .reply = 550},
@@ -104,47 +122,56 @@ const struct people_change people_changes[PEOPLE_CHANGES] = {
 static const struct str directory_text = STR_INIT(
     "domain \"example.test\" { }\n"
     "domain \"else.test\" { }\n"
-    "domain \"catch.test\" { }\n" ACCOUNT("alice@example.test") ACCOUNT("bob@example.test") ACCOUNT(
-        "carol@example.test") ACCOUNT("dave@example.test") ACCOUNT("erin@example.test")
-        ACCOUNT("frank@example.test") ACCOUNT("henry@example.test") ACCOUNT(
-            "grace@else.test") "account \"heidi@example.test\" { disabled = yes }\n"
-                               "account \"ivan@example.test\" {\n"
-                               "    quota = 30K\n"
-                               "    password = \"" HASH "\"\n"
-                               "}\n"
-                               "alias \"jürgen@example.test\" { to = \"frank@example.test\" }\n"
-                               "list \"" PEOPLE_FULL_LIST "\" {\n"
-                               "    owner = \"bob@example.test\"\n"
-                               "    member = \"carol@example.test\"\n"
-                               "    member = \"ivan@example.test\"\n"
-                               "}\n"
-                               "alias \"sales@example.test\" {\n"
-                               "    to = \"team@example.test\"\n"
-                               "    to = \"bob@example.test\"\n"
-                               "    to = \"carol@example.test\"\n"
-                               "}\n"
-                               "alias \"@catch.test\" { to = \"erin@example.test\" }\n"
-                               "list \"team@example.test\" {\n"
-                               "    owner = \"alice@example.test\"\n"
-                               "    member = \"alice@example.test\"\n"
-                               "    member = \"carol@example.test\"\n"
-                               "    member = \"dave@example.test\"\n"
-                               "    member = \"heidi@example.test\"\n"
-                               "}\n"
-                               "alias \"turn@example.test\" { to = \"bob@example.test\" }\n"
-                               "list \"ring@example.test\" {\n"
-                               "    owner = \"alice@example.test\"\n"
-                               "    member = \"dave@example.test\"\n"
-                               "    member = \"erin@example.test\"\n"
-                               "}\n"
-                               "list \"all@example.test\" {\n"
-                               "    owner = \"bob@example.test\"\n"
-                               "    member = \"team@example.test\"\n"
-                               "    member = \"erin@example.test\"\n"
-                               "    member = \"frank@example.test\"\n"
-                               "}\n"
-                               "moved \"old@example.test\" { forward = \"alice@example.test\" }\n"
-                               "moved \"gone@example.test\" { refer = \"gone@elsewhere.test\" }\n");
+    "domain \"catch.test\" { }\n"
+    "account \"mona@example.test\" { }\n"
+    "account \"nora@example.test\" { }\n"
+    "account \"olga@else.test\" { }\n"
+    "alias \"mo@else.test\" { to = \"mona@example.test\" }\n"
+    "alias \"no@example.test\" { to = \"nora@example.test\" }\n"
+    "alias \"ol@example.test\" { to = \"olga@else.test\" }\n" ACCOUNT("alice@example.test") ACCOUNT(
+        "bob@example.test") ACCOUNT("carol@example.test") ACCOUNT("dave@example.test")
+        ACCOUNT("erin@example.test") ACCOUNT("frank@example.test") ACCOUNT("henry@example.test")
+            ACCOUNT(
+                "grace@else.test") "account \"heidi@example.test\" { disabled = yes }\n"
+                                   "account \"ivan@example.test\" {\n"
+                                   "    quota = 30K\n"
+                                   "    password = \"" HASH "\"\n"
+                                   "}\n"
+                                   "alias \"jürgen@example.test\" { to = \"frank@example.test\" }\n"
+                                   "list \"" PEOPLE_FULL_LIST "\" {\n"
+                                   "    owner = \"bob@example.test\"\n"
+                                   "    member = \"carol@example.test\"\n"
+                                   "    member = \"ivan@example.test\"\n"
+                                   "}\n"
+                                   "alias \"sales@example.test\" {\n"
+                                   "    to = \"team@example.test\"\n"
+                                   "    to = \"bob@example.test\"\n"
+                                   "    to = \"carol@example.test\"\n"
+                                   "}\n"
+                                   "alias \"@catch.test\" { to = \"erin@example.test\" }\n"
+                                   "list \"team@example.test\" {\n"
+                                   "    owner = \"alice@example.test\"\n"
+                                   "    member = \"alice@example.test\"\n"
+                                   "    member = \"carol@example.test\"\n"
+                                   "    member = \"dave@example.test\"\n"
+                                   "    member = \"heidi@example.test\"\n"
+                                   "}\n"
+                                   "alias \"turn@example.test\" { to = \"bob@example.test\" }\n"
+                                   "list \"ring@example.test\" {\n"
+                                   "    owner = \"alice@example.test\"\n"
+                                   "    member = \"dave@example.test\"\n"
+                                   "    member = \"erin@example.test\"\n"
+                                   "}\n"
+                                   "list \"all@example.test\" {\n"
+                                   "    owner = \"bob@example.test\"\n"
+                                   "    member = \"team@example.test\"\n"
+                                   "    member = \"erin@example.test\"\n"
+                                   "    member = \"frank@example.test\"\n"
+                                   "}\n"
+                                   "moved \"old@example.test\" { forward = \"alice@example.test\" "
+                                   "}\n"
+                                   "moved \"gone@example.test\" { refer = \"gone@elsewhere.test\" "
+                                   "}\n");
 
 static void nothing_to_tell(void *arg, struct str line)
 {
@@ -163,4 +190,11 @@ void people_move_in(struct core *core, void *arg)
     if (err_is(*result) && result->detail.n)
         fprintf(stderr, "directory: %.*s\n", STR_FMT(result->detail));
     arena_done(&arena);
+    for (int user = 0; !err_is(*result) && user < PEOPLE_USERS; user++) {
+        char text[100];
+        snprintf(text, sizeof(text), "account grant add %.*s @sender.test",
+                 STR_FMT(people_accounts[PEOPLE_FIRST_USER + user]));
+        if (command_run(core, text, str_null(), NULL) != 0)
+            *result = err_make(ERR_USAGE);
+    }
 }

@@ -9,17 +9,20 @@
 #include "core/core.h"
 
 enum {
-    PEOPLE_ACCOUNTS = 9, /* that a reader may log in to */
-    PEOPLE_ADDRESSES = 23,
-    PEOPLE_OWNER = 1,  /* bob owns the list that has a member with a quota, */
-    PEOPLE_MEMBER = 7, /* ivan */
-    PEOPLE_LEAVER = 8, /* henry comes and goes */
+    PEOPLE_ACCOUNTS = 12, /* that a reader may log in to */
+    PEOPLE_ADDRESSES = 26,
+    PEOPLE_USERS = 3, /* the last of them: their passwords change (keyring.h), they send mail */
+    PEOPLE_FIRST_USER = 9, /* mona */
+    PEOPLE_NAMES = 4,      /* by which each of these may log in */
+    PEOPLE_OWNER = 1,      /* bob owns the list that has a member with a quota, */
+    PEOPLE_MEMBER = 7,     /* ivan */
+    PEOPLE_LEAVER = 8,     /* henry comes and goes */
     PEOPLE_CHANGES = 4,
     PEOPLE_STATES = 3,
     PEOPLE_COMMANDS = 2,
 };
 
-#define PEOPLE_PASSWORD "secret"
+#define PEOPLE_PASSWORD "secret" /* of all but users */
 /* A list with such a member. */
 #define PEOPLE_FULL_LIST "crowd@example.test"
 
@@ -52,6 +55,9 @@ struct people_change {
 extern const struct people_change people_changes[PEOPLE_CHANGES];
 extern const struct str people_accounts[PEOPLE_ACCOUNTS];
 extern const struct people_address people_addresses[PEOPLE_ADDRESSES];
+
+/* What user i may call himself. */
+extern const struct str people_names[PEOPLE_USERS][PEOPLE_NAMES];
 
 /* For house_do: fills the directory; `arg` points to a struct err for the result. */
 void people_move_in(struct core *core, void *arg);

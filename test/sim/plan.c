@@ -9,6 +9,10 @@ const struct plan_row plan_rows[PLAN_ROWS] = {
     {"readings", offsetof(struct sim_plan, readings)},
     {"changes", offsetof(struct sim_plan, changes)},
     {"strangers", offsetof(struct sim_plan, strangers)},
+    {"mails", offsetof(struct sim_plan, mails)},
+    {"logins", offsetof(struct sim_plan, logins)},
+    {"guesses", offsetof(struct sim_plan, guesses)},
+    {"keys", offsetof(struct sim_plan, keys)},
     {"troubles", offsetof(struct sim_plan, troubles)},
     {"kills", offsetof(struct sim_plan, kills)},
     {"power", offsetof(struct sim_plan, power)},
@@ -25,12 +29,19 @@ struct sim_plan plan_make(uint64_t seed)
     fake_random_init(&random, seed, "plan of a run");
     uint64_t kind = fake_random_below(&random, 8);
     bool tiny = fake_random_below(&random, 8) == 0;
+    /* How much is guessed: not at all, here and there, a storm. */
+    static const uint32_t storms[] = {0, 4, 30};
+    uint32_t guesses = storms[fake_random_below(&random, 3)];
     return (struct sim_plan){
         .tiny = tiny,
         .letters = tiny ? 12 : 60,
         .readings = tiny ? 3 : 10,
         .changes = (uint32_t)fake_random_below(&random, 12),
         .strangers = tiny ? 1 : 6,
+        .mails = (uint32_t)fake_random_below(&random, tiny ? 4 : 40),
+        .logins = tiny ? 2 : 8,
+        .guesses = tiny ? guesses / 8 : guesses,
+        .keys = (uint32_t)fake_random_below(&random, 20),
         .troubles = (uint32_t)fake_random_below(&random, PLAN_TROUBLES_MOST),
         .drops = kind != 0,
         .kills = kind >= 3,

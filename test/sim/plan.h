@@ -18,6 +18,10 @@ struct sim_plan {
     uint32_t readings;  /* sessions of each reader */
     uint32_t changes;   /* of the directory and the configuration */
     uint32_t strangers; /* sessions of each of those who mean no good */
+    uint32_t mails;     /* letters that users submit */
+    uint32_t logins;    /* sessions of each visitor: with what he has, or had */
+    uint32_t guesses;   /* the same: without */
+    uint32_t keys;      /* changes of passwords and bans */
     uint32_t troubles;  /* events of the weather */
     uint32_t spared;    /* bit i: the i-th of them does not happen */
     /* Yes or no. */
@@ -33,8 +37,8 @@ struct plan_row {
 };
 
 enum {
-    PLAN_SPARED = 11, /* the row of `spared` */
-    PLAN_ROWS = 12
+    PLAN_SPARED = 15, /* the row of `spared` */
+    PLAN_ROWS = 16
 };
 
 extern const struct plan_row plan_rows[PLAN_ROWS];

@@ -29,6 +29,13 @@ static struct oracle *oracle_of(struct reader *reader)
     return &reader->sim->oracle;
 }
 
+static struct str password_of(const struct reader *reader)
+{
+    if (reader->account < PEOPLE_FIRST_USER)
+        return STR(PEOPLE_PASSWORD);
+    return locksmith_password(&reader->sim->locksmith, reader->account - PEOPLE_FIRST_USER);
+}
+
 static int reader_number(const struct reader *reader)
 {
     return (int)(reader - reader->sim->readers);
@@ -140,7 +147,7 @@ static void say_next(struct reader *reader)
             return;
         }
         reader->listing = oracle_listing(oracle_of(reader));
-        say(reader, READ_LOGIN, 0, "PASS " PEOPLE_PASSWORD);
+        say(reader, READ_LOGIN, 0, "PASS %.*s", STR_FMT(password_of(reader)));
         break;
     case STEP_STAT:
         say(reader, READ_STAT, 0, "STAT");
@@ -363,7 +370,7 @@ static void session_plan(struct reader *reader)
     buf_init(&reader->text, TEXT_MOST);
     if (reader->inspects)
         return;
-    reader->account = (int)sim_below(sim, PEOPLE_ACCOUNTS);
+    reader->account = (int)sim_below(sim, PEOPLE_FIRST_USER);
     reader->removes = sim_below(sim, 3) == 0;
     reader->quits = sim_below(sim, 5) != 0;
     reader->drop_how = (enum dialog_end)sim_below(sim, 3);

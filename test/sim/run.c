@@ -91,14 +91,17 @@ static void house_plan(struct sim *sim)
 
 static bool is_done(const struct sim *sim)
 {
-    for (int i = 0; i < HOSTS; i++)
+    for (int i = 0; i < HOSTS + MAILERS; i++)
         if (!sim->hosts[i].idle)
             return false;
     for (int i = 0; i < READERS; i++)
         if (!sim->readers[i].idle)
             return false;
-    if (!sim->clerk.idle)
+    if (!sim->clerk.idle || !locksmith_is_settled(&sim->locksmith))
         return false;
+    for (int i = 0; i < VISITORS; i++)
+        if (!sim->visitors[i].idle)
+            return false;
     for (int i = 0; i < STRANGERS; i++)
         if (!sim->strangers[i].idle)
             return false;
@@ -147,7 +150,7 @@ static void last_letters(struct sim *sim)
     struct letter *last[HOSTS];
     fake_world_random(sim->fake, "last letters", &letters);
     for (int i = 0; i < HOSTS; i++) {
-        last[i] = oracle_letter(&sim->oracle, i, &letters, LAST_LETTER);
+        last[i] = oracle_letter(&sim->oracle, i, false, &letters, LAST_LETTER);
         host_give(&sim->hosts[i], last[i], sim_now(sim));
         fake_event_set(sim->fake, &sim->hosts[i].wake, sim_now(sim));
     }
@@ -338,28 +341,33 @@ static void sim_open(struct sim *sim, uint64_t seed, const struct sim_plan *plan
     fake_world_random(sim->fake, "plan", &sim->random);
     fake_log_watch(sim->fake, log_line, sim);
     fake_role_watch(sim->fake, role_died, sim);
-    oracle_open(&sim->oracle, sim->fake, sim->plan.letters + HOSTS);
+    oracle_open(&sim->oracle, sim->fake, sim->plan.letters + sim->plan.mails + HOSTS);
     recorder_open(&sim->recorder, sim->fake, house_wrong, sim);
     house_plan(sim);
     house_open(&sim->house, sim->fake, sim->disk);
     struct err e = err_none();
     if (!house_do(&sim->house, people_move_in, &e) || err_is(e))
         oracle_wrong(&sim->oracle, "the directory: %s", err_row(e.code)->name);
+    access_open(&sim->access, sim);
+    sent_open(&sim->sent, sim);
+    locksmith_open(&sim->locksmith, sim, sim->plan.keys);
 }
 
 static void work_give(struct sim *sim)
 {
     struct fake_random letters;
     fake_world_random(sim->fake, "letters", &letters);
-    for (int i = 0; i < HOSTS; i++)
+    for (int i = 0; i < HOSTS + MAILERS; i++)
         host_open(&sim->hosts[i], sim, i);
-    for (size_t i = 0; i < sim->plan.letters; i++) {
-        int host = (int)sim_below(sim, HOSTS);
-        struct letter *letter = oracle_letter(&sim->oracle, host, &letters, letter_size(sim));
+    for (size_t i = 0; i < sim->plan.letters + sim->plan.mails; i++) {
+        bool submitted = i >= sim->plan.letters;
+        int host = submitted ? HOSTS + (int)sim_below(sim, MAILERS) : (int)sim_below(sim, HOSTS);
+        size_t size = letter_size(sim) + submitted;
+        struct letter *letter = oracle_letter(&sim->oracle, host, submitted, &letters, size);
         host_give(&sim->hosts[host], letter,
                   sim_now(sim) + (int64_t)sim_below(sim, NS_PER_SECOND / 5));
     }
-    for (int i = 0; i < HOSTS; i++)
+    for (int i = 0; i < HOSTS + MAILERS; i++)
         fake_event_set(sim->fake, &sim->hosts[i].wake, sim_now(sim));
     for (int i = 0; i < READERS; i++) {
         reader_open(&sim->readers[i], sim);
@@ -370,19 +378,26 @@ static void work_give(struct sim *sim)
     }
     for (int i = 0; i < STRANGERS; i++)
         stranger_open(&sim->strangers[i], sim, i, sim->plan.strangers);
+    for (int i = 0; i < VISITORS; i++)
+        visitor_open(&sim->visitors[i], sim, sim->plan.logins, sim->plan.guesses);
     clerk_open(&sim->clerk, sim, sim->plan.changes);
+    locksmith_start(&sim->locksmith);
     weather_open(&sim->weather, sim);
 }
 
 static void sim_close(struct sim *sim)
 {
-    for (int i = 0; i < HOSTS; i++)
+    for (int i = 0; i < HOSTS + MAILERS; i++)
         host_close(&sim->hosts[i]);
     for (int i = 0; i < READERS; i++)
         reader_close(&sim->readers[i]);
     for (int i = 0; i < STRANGERS; i++)
         stranger_close(&sim->strangers[i]);
+    for (int i = 0; i < VISITORS; i++)
+        visitor_close(&sim->visitors[i]);
     clerk_close(&sim->clerk);
+    access_close(&sim->access);
+    sent_close(&sim->sent);
     if (!sim->oracle.violated)
         house_close(&sim->house);
     recorder_close(&sim->recorder, sim->fake);
@@ -395,6 +410,12 @@ static struct sim_result result_of(const struct sim *sim)
 {
     struct sim_result result = {.hash = oracle_hash(&sim->oracle, sim->fake->hash),
                                 .sessions = sim->sessions,
+                                .submitted = sim->sent.accepted,
+                                .limited = sim->sent.refused,
+                                .in = sim->access.in,
+                                .wrong = sim->access.wrong,
+                                .back_off = sim->access.back_off,
+                                .banned = sim->access.banned,
                                 .accepted = sim->oracle.accepted,
                                 .unknown = sim->oracle.unknown,
                                 .repeated = sim->oracle.repeated,

@@ -21,127 +21,15 @@ enum {
 /* The server sees every lost connection by then, and still remembers it (smtp.resent_window). */
 #define RETURN_LEAST (120 * NS_PER_SECOND)
 #define RETURN_SPAN (240 * NS_PER_SECOND)
-#define SILENT_RETURN (420 * NS_PER_SECOND) /* after a connection the server was not told about */
+#define USUAL_RETURN (20 * NS_PER_SECOND)
+#define LIMITED_RETURN (3600 * NS_PER_SECOND) /* who sent too much */
+#define SILENT_RETURN (420 * NS_PER_SECOND)   /* after a connection the server was not told about */
 
 static void leave(struct host *host, enum dialog_end how);
 
 static struct letter *letter_now(const struct host *host)
 {
     return host->letter_at < host->letter_count ? host->letters[host->letter_at] : NULL;
-}
-
-/* --- Witnesses ------------------------------------------------------------------------------- */
-
-static const struct house_role *roles(const struct host *host)
-{
-    return host->sim->house.roles;
-}
-
-/* The greeting came: somebody has taken the connection. */
-static void witness_greeted(struct host *host)
-{
-    struct witness *witness = &host->witness;
-    int role = fake_client_role(host->dialog.client);
-    witness->edge = -1;
-    for (int slot = HOUSE_MX_1; slot <= HOUSE_MX_2; slot++)
-        if (roles(host)[slot].role == role)
-            *witness = (struct witness){.edge = slot, .edge_deaths = roles(host)[slot].deaths};
-}
-
-static bool edge_died(const struct host *host, const struct witness *witness)
-{
-    return witness->edge < 0 || roles(host)[witness->edge].deaths != witness->edge_deaths;
-}
-
-static bool is_forgotten(const struct host *host, const struct witness *witness)
-{
-    return edge_died(host, witness) && roles(host)[HOUSE_CORE].deaths != witness->core_deaths;
-}
-
-static bool forgotten(const struct host *host, const struct letter *letter)
-{
-    for (size_t i = 0; i < letter->witness_count; i++)
-        if (is_forgotten(host, &letter->witnesses[i]))
-            return true;
-    return false;
-}
-
-static void witness_keep(const struct host *host, struct letter *letter)
-{
-    if (letter->unknown == 0)
-        letter->witness_count = 0;
-    if (letter->witness_count < LETTER_ATTEMPTS)
-        letter->witnesses[letter->witness_count++] = host->witness;
-}
-
-/* --- Whom it reaches ------------------------------------------------------------------------- */
-
-static const struct people_address *address_taken(const struct host *host,
-                                                  const struct letter *letter, size_t at)
-{
-    return &people_addresses[letter->addresses[host->question.taken[at]]];
-}
-
-/* Where the address leads: to all of these in each state it may have been in since it was named, or
- * in some. What a message of unknown end still does is in no state that we know. */
-static struct reach address_reach(const struct host *host, const struct people_address *address,
-                                  uint64_t named, bool is_known)
-{
-    struct reach reach = {.sure = address->accounts,
-                          .perhaps = address->accounts | address->perhaps};
-    if (!address->change)
-        return reach;
-    const struct people_change *change = &people_changes[address->change - 1];
-    uint32_t states = clerk_states(&host->sim->clerk, address->change - 1, named);
-    reach.sure = is_known ? UINT32_MAX : 0;
-    for (size_t i = 0; i < change->count; i++) {
-        if (is_known && !(states & 1u << i))
-            continue;
-        reach.sure &= change->states[i].accounts;
-        reach.perhaps |= change->states[i].accounts;
-    }
-    return reach;
-}
-
-/* By LMTP a mailbox without room refuses its own copy only, whatever the others get. */
-static struct reach reach_of(const struct host *host, const struct letter *letter, bool is_known)
-{
-    struct reach reach = {.sure = 0};
-    for (size_t i = 0; i < host->question.taken_count; i++) {
-        const struct people_address *address = address_taken(host, letter, i);
-        bool told = host->outcomes_taken & 1u << i;
-        reach.taken |= 1u << host->question.taken[i];
-        if (i < host->outcomes && !told)
-            continue;
-        struct reach one =
-            address_reach(host, address, host->question.named[host->question.taken[i]], is_known);
-        if (told || !(host->lmtp && (address->full || host->outcomes)))
-            reach.sure |= one.sure;
-        reach.perhaps |= one.perhaps;
-    }
-    return reach;
-}
-
-/* The replies that it may give, in the states it may be in. */
-static bool is_reply_of(const struct host *host, const struct people_address *address,
-                        uint64_t named, int code)
-{
-    if (!address->change)
-        return code == address->reply;
-    const struct people_change *change = &people_changes[address->change - 1];
-    uint32_t states = clerk_states(&host->sim->clerk, address->change - 1, named);
-    for (size_t i = 0; i < change->count; i++)
-        if (states & 1u << i && change->states[i].reply == code)
-            return true;
-    return false;
-}
-
-static bool any_full(const struct host *host, const struct letter *letter)
-{
-    for (size_t i = 0; i < host->question.taken_count; i++)
-        if (address_taken(host, letter, i)->full)
-            return true;
-    return false;
 }
 
 /* --- What is due ----------------------------------------------------------------------------- */
@@ -187,7 +75,7 @@ static void letters_take(struct host *host)
 
 static void again(struct host *host, struct letter *letter, int64_t after)
 {
-    if (letter->attempts < LETTER_ATTEMPTS || host->sim->calm)
+    if (letter->attempts < LETTER_ATTEMPTS || (host->sim->calm && !host->limited))
         host_give(host, letter, sim_now(host->sim) + after);
 }
 
@@ -210,7 +98,7 @@ static void retry_unknown(struct host *host, struct letter *letter, bool silent)
 static int64_t known_since(const struct host *host)
 {
     int64_t now = sim_now(host->sim);
-    if (edge_died(host, &host->witness))
+    if (host_edge_died(host, &host->witness))
         return host->question_at;
     return now < host->question_at + GIVES_UP ? now : host->question_at + GIVES_UP;
 }
@@ -230,16 +118,18 @@ static void question_ended(struct host *host, bool silent)
     sim_say(host->sim, "host %d: letter %llu unknown", host->number,
             (unsigned long long)letter->number);
     /* A message that some recipients were refused is not recognised (core/accept.c). */
-    if (host->runs_ahead || (host->lmtp && any_full(host, letter)))
+    if (host->runs_ahead || (host->lmtp && host_names_full(host, letter)))
         letter->loose = true;
-    struct reach reach = reach_of(host, letter, host->outcomes_good > 0);
+    struct reach reach = host_reach(host, letter, host->outcomes_good > 0);
+    mailer_sent(host, letter, false);
     weather_at_drop(&host->sim->weather);
     if (host->outcomes_good) { /* it knows enough, and does not come back for the others */
-        letter_accepted(&host->sim->oracle, letter, &reach, forgotten(host, letter));
+        letter_accepted(&host->sim->oracle, letter, &reach, host_forgotten(host, letter));
         return;
     }
-    witness_keep(host, letter);
-    letter_unknown(&host->sim->oracle, letter, &reach, known_since(host), forgotten(host, letter));
+    host_witness_keep(host, letter);
+    letter_unknown(&host->sim->oracle, letter, &reach, known_since(host),
+                   host_forgotten(host, letter));
     retry_unknown(host, letter, silent);
 }
 
@@ -256,12 +146,13 @@ static void attempt_ended(struct host *host)
 
 static void session_over(struct host *host, bool silent)
 {
+    mailer_over(host);
     fake_event_clear(host->sim->fake, &host->limit);
     fake_event_clear(host->sim->fake, &host->drip);
     question_ended(host, silent);
     attempt_ended(host);
     for (; host->letter_at < host->letter_count; host->letter_at++)
-        host_give(host, host->letters[host->letter_at], sim_now(host->sim));
+        host_give(host, host->letters[host->letter_at], sim_now(host->sim) + host->pause);
     host->saying = SAY_NOTHING;
     wake_later(host);
 }
@@ -309,15 +200,13 @@ static void drop_soon(struct host *host)
 
 /* --- Saying ---------------------------------------------------------------------------------- */
 
-static void ask(struct host *host, enum asked_kind kind, size_t at)
+void host_ask(struct host *host, enum asked_kind kind, size_t at)
 {
     must(host->asked_count < ASKED_MAX);
     host->asked[(host->asked_first + host->asked_count++) % ASKED_MAX] = (struct asked){kind, at};
 }
 
-static void say(struct host *host, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void say(struct host *host, const char *format, ...)
+void host_say(struct host *host, const char *format, ...)
 {
     struct buf line = BUF_INIT(LINE_MOST);
     va_list args;
@@ -341,20 +230,20 @@ static size_t size_said(struct host *host, const struct letter *letter)
 static void say_mail(struct host *host)
 {
     struct letter *letter = letter_now(host);
-    host->spoiled = host->mail_refused = false;
+    host->spoiled = host->mail_refused = host->limited = false;
     host->taken_count = 0;
-    host->witness.core_deaths = roles(host)[HOUSE_CORE].deaths;
+    host->witness.core_deaths = host->sim->house.roles[HOUSE_CORE].deaths;
     letter_begun(&host->sim->oracle, letter);
     if (host->extended)
-        say(host, "MAIL FROM:<m%llu@sender.test> SIZE=%zu%s%s", (unsigned long long)letter->number,
-            size_said(host, letter),
-            letter->binary      ? " BODY=BINARYMIME"
-            : letter->eight_bit ? " BODY=8BITMIME"
-                                : "",
-            letter->utf8 ? " SMTPUTF8" : "");
+        host_say(host, "MAIL FROM:<m%llu@sender.test> SIZE=%zu%s%s",
+                 (unsigned long long)letter->number, size_said(host, letter),
+                 letter->binary      ? " BODY=BINARYMIME"
+                 : letter->eight_bit ? " BODY=8BITMIME"
+                                     : "",
+                 letter->utf8 ? " SMTPUTF8" : "");
     else
-        say(host, "MAIL FROM:<m%llu@sender.test>", (unsigned long long)letter->number);
-    ask(host, ASKED_MAIL, 0);
+        host_say(host, "MAIL FROM:<m%llu@sender.test>", (unsigned long long)letter->number);
+    host_ask(host, ASKED_MAIL, 0);
     host->saying = SAY_RCPT;
     host->saying_at = 0;
 }
@@ -364,8 +253,8 @@ static void say_rcpt(struct host *host)
     struct letter *letter = letter_now(host);
     size_t at = host->saying_at++;
     host->named[at] = host->sim->fake->steps;
-    say(host, "RCPT TO:<%.*s>", STR_FMT(people_addresses[letter->addresses[at]].path));
-    ask(host, ASKED_RCPT, at);
+    host_say(host, "RCPT TO:<%.*s>", STR_FMT(people_addresses[letter->addresses[at]].path));
+    host_ask(host, ASKED_RCPT, at);
     if (host->saying_at < letter->address_count)
         return;
     host->saying = letter->chunked ? SAY_CHUNK : SAY_DATA;
@@ -375,7 +264,7 @@ static void say_rcpt(struct host *host)
 /* From here on the outcome is the server's. */
 static void said_all(struct host *host)
 {
-    ask(host, ASKED_MESSAGE, 0);
+    host_ask(host, ASKED_MESSAGE, 0);
     host->in_question = letter_now(host);
     memcpy(host->question.taken, host->taken, sizeof(host->taken));
     memcpy(host->question.named, host->named, sizeof(host->named));
@@ -413,29 +302,29 @@ static void say_chunk(struct host *host)
     size_t n =
         rest.n > 100 ? 1 + sim_below(host->sim, rest.n < CHUNK_MOST ? rest.n : CHUNK_MOST) : rest.n;
     bool last = n == rest.n;
-    say(host, "BDAT %zu%s", n, last ? " LAST" : "");
+    host_say(host, "BDAT %zu%s", n, last ? " LAST" : "");
     dialog_say(&host->dialog, str_head(rest, n));
     host->saying_at += n;
     if (last)
         said_all(host);
     else
-        ask(host, ASKED_CHUNK, 0);
+        host_ask(host, ASKED_CHUNK, 0);
 }
 
 static void say_between(struct host *host)
 {
     static const char *const words[] = {"RSET", "NOOP", "VRFY bob", "HELP"};
     if (sim_below(host->sim, 4) == 0) {
-        say(host, "%s", words[sim_below(host->sim, 4)]);
-        ask(host, ASKED_OTHER, 0);
+        host_say(host, "%s", words[sim_below(host->sim, 4)]);
+        host_ask(host, ASKED_OTHER, 0);
     }
     host->saying = letter_now(host) ? SAY_MAIL : SAY_QUIT;
 }
 
 static void say_quit(struct host *host)
 {
-    say(host, "QUIT");
-    ask(host, ASKED_QUIT, 0);
+    host_say(host, "QUIT");
+    host_ask(host, ASKED_QUIT, 0);
     host->saying = SAY_NOTHING;
 }
 
@@ -468,6 +357,7 @@ static bool may_say(const struct host *host)
         return host->runs_ahead;
     case ASKED_GREETING:
     case ASKED_HELLO:
+    case ASKED_AUTH:
     case ASKED_DATA:
     case ASKED_OTHER:
     case ASKED_QUIT:
@@ -481,7 +371,7 @@ static bool needs_extensions(const struct host *host)
     for (size_t i = 0; i < host->letter_count; i++)
         if (host->letters[i]->chunked || host->letters[i]->utf8)
             return true;
-    return host->lmtp;
+    return host->lmtp || host->user >= 0;
 }
 
 static void say_next(struct host *host)
@@ -490,13 +380,16 @@ static void say_next(struct host *host)
     case SAY_HELLO:
         host->extended = needs_extensions(host) || sim_below(host->sim, 8) != 0;
         host->pipelines = host->extended && sim_below(host->sim, 2);
-        say(host, "%s host%d.sender.test",
-            host->lmtp       ? "LHLO"
-            : host->extended ? "EHLO"
-                             : "HELO",
-            host->number);
-        ask(host, ASKED_HELLO, 0);
-        host->saying = letter_now(host) ? SAY_MAIL : SAY_QUIT;
+        host_say(host, "%s host%d.sender.test",
+                 host->lmtp       ? "LHLO"
+                 : host->extended ? "EHLO"
+                                  : "HELO",
+                 host->number);
+        host_ask(host, ASKED_HELLO, 0);
+        host->saying = !letter_now(host) ? SAY_QUIT : host->user >= 0 ? SAY_AUTH : SAY_MAIL;
+        break;
+    case SAY_AUTH:
+        mailer_say(host);
         break;
     case SAY_MAIL:
         say_mail(host);
@@ -505,8 +398,8 @@ static void say_next(struct host *host)
         say_rcpt(host);
         break;
     case SAY_DATA:
-        say(host, "DATA");
-        ask(host, ASKED_DATA, 0);
+        host_say(host, "DATA");
+        host_ask(host, ASKED_DATA, 0);
         host->saying = SAY_BODY;
         break;
     case SAY_BODY:
@@ -537,7 +430,9 @@ static void wrong_reply(struct host *host, const char *to, struct str line)
 static void try_later(struct host *host, struct letter *letter)
 {
     letter_refused(&host->sim->oracle, letter);
-    again(host, letter, 50 * NS_PER_MS + (int64_t)sim_below(host->sim, 20 * NS_PER_SECOND));
+    again(host, letter,
+          50 * NS_PER_MS +
+              (int64_t)sim_below(host->sim, host->limited ? LIMITED_RETURN : USUAL_RETURN));
 }
 
 /* This letter cannot be sent now, or to nobody: the transaction is given up. */
@@ -548,8 +443,8 @@ static void give_up_letter(struct host *host)
     else
         letter_refused(&host->sim->oracle, letter_now(host));
     host->letter_at++;
-    say(host, "RSET");
-    ask(host, ASKED_OTHER, 0);
+    host_say(host, "RSET");
+    host_ask(host, ASKED_OTHER, 0);
     host->saying = letter_now(host) ? SAY_MAIL : SAY_QUIT;
 }
 
@@ -563,7 +458,8 @@ static bool is_about_quota(int code, struct str line)
 static void heard_rcpt(struct host *host, size_t at, int code, struct str line)
 {
     const struct people_address *address = &people_addresses[letter_now(host)->addresses[at]];
-    bool fits = is_reply_of(host, address, host->named[at], code);
+    mailer_minds_limits(host, host->taken_count + 1, line);
+    bool fits = host_may_hear(host, address, host->named[at], code);
     if (fits && code / 100 == 2)
         host->taken[host->taken_count++] = at;
     else if (fits || (address->full && is_about_quota(code, line)))
@@ -577,9 +473,10 @@ static void heard_rcpt(struct host *host, size_t at, int code, struct str line)
 static void message_is_taken(struct host *host)
 {
     struct letter *letter = host->in_question;
-    struct reach reach = reach_of(host, letter, true);
+    struct reach reach = host_reach(host, letter, true);
     host->in_question = NULL;
-    letter_accepted(&host->sim->oracle, letter, &reach, forgotten(host, letter));
+    mailer_sent(host, letter, true);
+    letter_accepted(&host->sim->oracle, letter, &reach, host_forgotten(host, letter));
     host->accepted = letter;
     if (host->dropping == DROP_AFTER_ACCEPTED)
         drop_soon(host);
@@ -591,14 +488,17 @@ static void heard_message(struct host *host, int code, struct str line)
 {
     struct letter *letter = host->in_question;
     bool quota =
-        is_about_quota(code, line) &&
-        (host->lmtp ? address_taken(host, letter, host->outcomes)->full : any_full(host, letter));
+        is_about_quota(code, line) && (host->lmtp ? host_taken(host, letter, host->outcomes)->full
+                                                  : host_names_full(host, letter));
     if (code == 250) {
         host->outcomes_good++;
         host->outcomes_taken |= host->lmtp ? 1u << host->outcomes : UINT32_MAX;
-    } else if (code / 100 != 4 && !quota) {
+    } else if (code / 100 != 4 && !quota && !(letter->is_false && code == 553)) {
         wrong_reply(host, "a message", line);
     }
+    if (letter->is_false && code == 250)
+        wrong_reply(host, "a message in another's name", line);
+    mailer_minds_limits(host, host->question.taken_count, line);
     host->outcomes++;
     if (host->lmtp && host->outcomes < host->question.taken_count)
         return;
@@ -607,7 +507,7 @@ static void heard_message(struct host *host, int code, struct str line)
         return;
     }
     host->in_question = NULL;
-    if (quota)
+    if (quota || code == 553)
         letter_refused(&host->sim->oracle, letter);
     else
         try_later(host, letter);
@@ -654,16 +554,20 @@ static void heard(struct host *host, struct asked asked, int code, struct str li
     case ASKED_GREETING:
         if (code != 220 && code / 100 != 4)
             wrong_reply(host, "connecting", line);
-        witness_greeted(host);
+        host_witness_greeted(host);
         host->saying = code == 220 ? SAY_HELLO : SAY_NOTHING;
         break;
     case ASKED_HELLO:
         if (code != 250 && code != 421)
             wrong_reply(host, "EHLO", line);
         break;
+    case ASKED_AUTH:
+        mailer_heard(host, line);
+        break;
     case ASKED_MAIL:
         if (code != 250 && code / 100 != 4)
             wrong_reply(host, "MAIL", line);
+        mailer_minds_limits(host, 0, line);
         host->mail_refused = code != 250;
         host->spoiled = host->spoiled || code != 250;
         break;
@@ -816,24 +720,31 @@ static void wake(struct fake_world *fake, struct fake_event *event)
     host->in_question = host->accepted = NULL;
     host->runs_ahead = sim_below(host->sim, 8) == 0;
     drops_plan(host);
-    host->lmtp = sim_below(host->sim, 4) == 0;
-    if (!dialog_open(&host->dialog, fake, host->lmtp ? "lmtp" : "smtp", host->address, changed,
-                     host)) {
+    host->lmtp = host->user < 0 && sim_below(host->sim, 4) == 0;
+    host->pause = 0;
+    if (!dialog_open(&host->dialog, fake,
+                     host->user >= 0 ? "submission"
+                     : host->lmtp    ? "lmtp"
+                                     : "smtp",
+                     host->address, changed, host)) {
         session_over(host, false);
         return;
     }
     host->sim->sessions++;
     sim_say(host->sim, "host %d: connects", host->number);
-    ask(host, ASKED_GREETING, 0);
+    host_ask(host, ASKED_GREETING, 0);
     drip_plan(host);
     patience(host);
 }
 
 void host_open(struct host *host, struct sim *sim, int number)
 {
-    *host = (struct host){.sim = sim, .number = number, .idle = true};
+    *host = (struct host){.sim = sim, .number = number, .idle = true, .user = number - HOSTS};
     struct buf text = {.p = host->address, .cap = sizeof(host->address), .max = 15};
-    buf_printf(&text, "192.0.2.%d", number + 1);
+    if (host->user < 0)
+        buf_printf(&text, "192.0.2.%d", number + 1);
+    else
+        buf_printf(&text, "10.1.%d.%d", host->user, MAILER_HOST);
     host->wake = (struct fake_event){.run = wake, .arg = host};
     host->limit = (struct fake_event){.run = limit_reached, .arg = host};
     host->drip = (struct fake_event){.run = drip_falls, .arg = host};

@@ -1,18 +1,22 @@
 /*
- * The simulator: core, three edges, their clients, the weather, all made from one seed.
+ * The simulator: core, four edges, their clients, the weather, all made from one seed.
  *
  *     main.c      options; runs seeds and says what went wrong
  *     plan.c      how wild a run is; shrink.c: how little of it still fails
  *     run.c       one run: its beginning, its end, the final inspection
  *     house.c     the server
  *     weather.c   what goes wrong: kills, power cuts, disks, networks
- *     sender.c    hosts that send letters by SMTP and LMTP
+ *     sender.c    hosts that send letters by SMTP and LMTP; reach.c: to whom
+ *     mailer.c    those of users, who log in and submit; sent.c: how much they may
  *     stranger.c  those who send octets that no good client sends, or none, or read nothing
  *     reader.c    people who read and remove them by POP3
  *     oracle.c    what must hold, judged from outside
  *     recorder.c  that no reply leaves before the sync it promises
  *     people.c    the directory
  *     clerk.c     who changes it, and reloads the configuration, meanwhile
+ *     visitor.c   users and guessers who log in; auth.c: in which words
+ *     access.c    what must hold of that
+ *     locksmith.c who changes passwords and bans networks; keyring.c: what is valid when
  *
  * Hosts and readers work one session after the other, each in its own time; when all have done what
  * they were given and the weather has calmed down, every mailbox is read, and the oracle judges.
@@ -20,15 +24,21 @@
 #ifndef SIM_SIM_H
 #define SIM_SIM_H
 
+#include "access.h"
 #include "clerk.h"
 #include "dialog.h"
 #include "house.h"
+#include "locksmith.h"
 #include "oracle.h"
 #include "plan.h"
 #include "recorder.h"
+#include "sent.h"
+#include "visitor.h"
 
 enum {
     HOSTS = 6,
+    MAILERS = PEOPLE_USERS, /* hosts of users, behind the others */
+    MAILER_HOST = 10,       /* 10.1.USER.10 */
     READERS = 3,
     STRANGERS = 2,
     SESSION_LETTERS = 3, /* most of one session */
@@ -42,6 +52,7 @@ struct sim;
 enum asked_kind {
     ASKED_GREETING,
     ASKED_HELLO,
+    ASKED_AUTH,
     ASKED_MAIL,
     ASKED_RCPT,
     ASKED_DATA,
@@ -59,6 +70,7 @@ struct asked {
 enum saying {
     SAY_NOTHING, /* not greeted, or over */
     SAY_HELLO,
+    SAY_AUTH,
     SAY_MAIL,
     SAY_RCPT,
     SAY_DATA,
@@ -78,6 +90,7 @@ enum dropping {
 struct host {
     struct sim *sim;
     int number;
+    int user; /* whose mail it submits; below 0: another server */
     char address[16];
     struct fake_event wake;
     bool idle; /* has nothing to do any more */
@@ -118,6 +131,11 @@ struct host {
     enum dropping dropping;
     uint64_t drop_at;
     enum dialog_end drop_how;
+    struct auth auth; /* a user's */
+    struct access_attempt attempt;
+    bool attempting; /* and not judged yet */
+    bool limited;    /* the letter would be too much */
+    int64_t pause;   /* before it comes again */
 };
 
 struct letter_due {
@@ -129,6 +147,33 @@ void host_open(struct host *host, struct sim *sim, int number);
 void host_close(struct host *host);
 /* The letter is to be sent at `at`. */
 void host_give(struct host *host, struct letter *letter, int64_t at);
+
+/* sender.c's, for mailer.c */
+void host_ask(struct host *host, enum asked_kind kind, size_t at);
+void host_say(struct host *host, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* reach.c: who knows of an attempt */
+void host_witness_greeted(struct host *host);
+bool host_edge_died(const struct host *host, const struct witness *witness);
+bool host_forgotten(const struct host *host, const struct letter *letter);
+void host_witness_keep(const struct host *host, struct letter *letter);
+/* and whom it reaches: recipient `at` of those that were taken; any that may be full; all of it */
+const struct people_address *host_taken(const struct host *host, const struct letter *letter,
+                                        size_t at);
+bool host_names_full(const struct host *host, const struct letter *letter);
+struct reach host_reach(const struct host *host, const struct letter *letter, bool is_known);
+/* May this be the reply to RCPT? */
+bool host_may_hear(const struct host *host, const struct people_address *address, uint64_t named,
+                   int code);
+
+/* mailer.c: what a host of a user does beside that. All but the first two do nothing for others. */
+void mailer_say(struct host *host);
+void mailer_heard(struct host *host, struct str line);
+void mailer_over(struct host *host);
+/* A reply while so many recipients were named, or would be: is it about the account's limits? */
+void mailer_minds_limits(struct host *host, size_t recipients, struct str line);
+/* The message in question was accepted, or nobody knows. */
+void mailer_sent(struct host *host, const struct letter *letter, bool accepted);
 
 /* --- Strangers ------------------------------------------------------------------------------- */
 
@@ -239,7 +284,11 @@ struct sim {
     struct recorder recorder;
     struct weather weather;
     struct clerk clerk;
-    struct host hosts[HOSTS];
+    struct locksmith locksmith;
+    struct access access;
+    struct sent sent;
+    struct visitor visitors[VISITORS];
+    struct host hosts[HOSTS + MAILERS];
     struct reader readers[READERS];
     struct stranger strangers[STRANGERS];
     uint64_t sessions;
@@ -248,6 +297,8 @@ struct sim {
 };
 
 struct sim_result {
+    uint64_t in, wrong, back_off, banned; /* log-ins */
+    uint64_t submitted, limited;
     uint64_t hash, sessions, accepted, unknown, repeated, read, removed;
     uint64_t troubles, deaths, power_cuts;
     bool violated;

@@ -114,7 +114,7 @@ static void happen(struct weather *weather, enum trouble trouble)
     sim_say(weather->sim, "weather: %s", names[trouble]);
     switch (trouble) {
     case KILL_EDGE:
-        edge = HOUSE_MX_1 + (enum house_slot)below(weather, 3);
+        edge = HOUSE_MX_1 + (enum house_slot)below(weather, HOUSE_SLOTS - HOUSE_MX_1);
         house_kill(house, edge, when(weather));
         break;
     case KILL_CORE:

@@ -49,6 +49,13 @@ static const struct pop3_command *find(struct str verb)
     return NULL;
 }
 
+/* A log-in is void with the core that gave it: what took it back since (a new password) is told to
+ * the sessions of the next core only. QUIT has its own words for marks. */
+static bool is_void(struct pop3_session *s, const struct pop3_command *row)
+{
+    return s->state == POP3_TRANSACTION && row->run != pop3_quit && !pop3_core_is_ours(s);
+}
+
 void pop3_command_line(struct pop3_session *s, struct str line)
 {
     struct str text = line;
@@ -68,7 +75,7 @@ void pop3_command_line(struct pop3_session *s, struct str line)
                                               args.count <= row->most;
     if (!whole)
         pop3_err(s, NULL, STR("Syntax error in arguments"));
-    else
+    else if (!is_void(s, row))
         row->run(s, &args);
 }
 

@@ -591,15 +591,18 @@ static void another_core_is_not_asked(void **state)
 {
     (void)state;
     three_messages();
-    static const struct line lines[] = {
-        {"RETR 1\r\n", "-ERR [SYS/TEMP] Internal connection lost; try again later\r\n"},
-    };
-    struct fake_client *client = enter();
-    box_core_die(&stage);
-    box_core_start(&stage);
-    CONVERSE(client, lines);
-    assert_int_equal(fake_client_state(client), FAKE_CLIENT_ENDED);
-    leave(client);
+    static const char *const commands[] = {"RETR 1\r\n", "TOP 1 0\r\n", "STAT\r\n",  "LIST\r\n",
+                                           "UIDL 1\r\n", "NOOP\r\n",    "DELE 1\r\n"};
+    struct fake_client *client;
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        client = enter();
+        box_core_die(&stage);
+        box_core_start(&stage);
+        assert_str(say(client, commands[i]),
+                   STR("-ERR [SYS/TEMP] Internal connection lost; try again later\r\n"));
+        assert_int_equal(fake_client_state(client), FAKE_CLIENT_ENDED);
+        leave(client);
+    }
     client = enter();
     say(client, "DELE 1\r\n");
     box_core_die(&stage);
