@@ -359,8 +359,10 @@ static void judge_in(struct access *access, const struct access_attempt *attempt
 static void judge_wrong(struct access *access, const struct access_attempt *attempt)
 {
     const struct key *key = key_of(access, attempt);
-    bool forgotten = attempt->auth->way == AUTH_SCRAM &&
-                     sim_now(access->sim) - attempt->begun_at > CHALLENGE_LIFE;
+    bool forgotten =
+        attempt->auth->way == AUTH_SCRAM &&
+        (sim_now(access->sim) - attempt->begun_at > CHALLENGE_LIFE ||
+         keyring_changed(&access->sim->locksmith.keyring, attempt->user, attempt->begun_step));
     access->wrong++;
     if (is_no_attempt(attempt))
         wrong(access, attempt, "is told a wrong password, and said none");
@@ -467,6 +469,9 @@ struct access_attempt access_begin(struct access *access, struct auth *auth, int
 
 void access_said(struct access *access, struct access_attempt *attempt)
 {
+    if (attempt->said)
+        return;
+    attempt->said = true;
     attempt->said_step = access->sim->fake->steps;
     mark_of(access, attempt)->said_at = sim_now(access->sim);
 }

@@ -50,6 +50,7 @@ struct access_attempt {
     uint64_t begun_step, said_step;
     int64_t begun_at; /* mono */
     uint64_t lifts;   /* when it began */
+    bool said;
 };
 
 enum access_counts {
@@ -99,7 +100,7 @@ void access_close(struct access *access);
 
 struct access_attempt access_begin(struct access *access, struct auth *auth, int user,
                                    uint32_t from);
-/* The line that has the secret, or its proof, is said now. */
+/* The line that has the secret, or its proof, is said now; later ones change nothing. */
 void access_said(struct access *access, struct access_attempt *attempt);
 /* `line`: the last reply; str_null: none came. */
 enum access_outcome access_judge(struct access *access, const struct access_attempt *attempt,

@@ -23,7 +23,8 @@ enum {
     "hostname = mx.example.test\n"                                                                 \
     "postmaster = " postmaster "\n"                                                                \
     "smtp {\n"                                                                                     \
-    "    message_size = 1M\n" limits "}\n"                                                         \
+    "    message_size = 1M\n"                                                                      \
+    "    messages_per_minute = 40\n" limits "}\n"                                                  \
     "login {\n"                                                                                    \
     "    plain_text_from = { \"192.0.2.0/24\" \"10.0.0.0/8\" }\n"                                  \
     "    unlimited_from = { \"192.0.2.0/24\" }\n"                                                  \
@@ -40,6 +41,10 @@ enum {
     "    recipients_per_hour = 12\n"                                                               \
     "    recipients_per_day = 40\n"                                                                \
     "    brake_least = 0\n"                                                                        \
+    "    sessions_per_address = 6\n"                                                               \
+    "}\n"                                                                                          \
+    "pop3 {\n"                                                                                     \
+    "    sessions_per_address = 6\n"                                                               \
     "}\n"
 
 /* As people_changes has them; a reload goes from one to the other. */
@@ -420,6 +425,11 @@ uint64_t house_sessions(const struct house *house)
         if (house->edges[slot])
             sessions += house->edges[slot]->edge.session_count;
     return sessions;
+}
+
+uint64_t house_hashes(const struct house *house)
+{
+    return house->core && house->core->serving ? house->core->core.desk.gate.hashes : 0;
 }
 
 bool house_is_up(const struct house *house)

@@ -94,6 +94,8 @@ void house_reopen_core(struct house *house);
 bool house_is_up(const struct house *house);
 /* Sessions that its edges have. */
 uint64_t house_sessions(const struct house *house);
+/* Password hashes that core computed since its start. */
+uint64_t house_hashes(const struct house *house);
 void house_status(struct house *house, struct local_status *status_r);
 
 #endif

@@ -59,6 +59,8 @@ static void sum_up(struct totals *totals, const struct sim_result *result)
     sum->in += result->in;
     sum->submitted += result->submitted;
     sum->limited += result->limited;
+    sum->turned_away += result->turned_away;
+    sum->slowed += result->slowed;
     sum->wrong += result->wrong;
     sum->back_off += result->back_off;
     sum->banned += result->banned;
@@ -114,8 +116,10 @@ static void totals_print(const struct totals *totals)
     printf("log-ins: %llu went well, %llu were wrong, %llu told later, %llu banned\n",
            (unsigned long long)sum->in, (unsigned long long)sum->wrong,
            (unsigned long long)sum->back_off, (unsigned long long)sum->banned);
-    printf("users: %llu submissions accepted, %llu over a limit\n",
-           (unsigned long long)sum->submitted, (unsigned long long)sum->limited);
+    printf("users: %llu submissions accepted, %llu over a limit; door: %llu turned away, %llu "
+           "slowed\n",
+           (unsigned long long)sum->submitted, (unsigned long long)sum->limited,
+           (unsigned long long)sum->turned_away, (unsigned long long)sum->slowed);
     printf("faults: %llu troubles, %llu roles died, %llu power cuts\n",
            (unsigned long long)sum->troubles, (unsigned long long)sum->deaths,
            (unsigned long long)sum->power_cuts);

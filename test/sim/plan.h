@@ -22,6 +22,7 @@ struct sim_plan {
     uint32_t logins;    /* sessions of each visitor: with what he has, or had */
     uint32_t guesses;   /* the same: without */
     uint32_t keys;      /* changes of passwords and bans */
+    uint32_t crowds;    /* of who wants more than the door gives */
     uint32_t troubles;  /* events of the weather */
     uint32_t spared;    /* bit i: the i-th of them does not happen */
     /* Yes or no. */
@@ -37,8 +38,8 @@ struct plan_row {
 };
 
 enum {
-    PLAN_SPARED = 15, /* the row of `spared` */
-    PLAN_ROWS = 16
+    PLAN_SPARED = 16, /* the row of `spared` */
+    PLAN_ROWS = 17
 };
 
 extern const struct plan_row plan_rows[PLAN_ROWS];

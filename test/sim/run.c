@@ -6,6 +6,7 @@
 #include "sim.h"
 
 #include "base/must.h"
+#include "exam.h"
 #include "store/message_head.h"
 #include "store/trace.h"
 
@@ -97,7 +98,7 @@ static bool is_done(const struct sim *sim)
     for (int i = 0; i < READERS; i++)
         if (!sim->readers[i].idle)
             return false;
-    if (!sim->clerk.idle || !locksmith_is_settled(&sim->locksmith))
+    if (!sim->crowd.idle || !sim->clerk.idle || !locksmith_is_settled(&sim->locksmith))
         return false;
     for (int i = 0; i < VISITORS; i++)
         if (!sim->visitors[i].idle)
@@ -380,6 +381,7 @@ static void work_give(struct sim *sim)
         stranger_open(&sim->strangers[i], sim, i, sim->plan.strangers);
     for (int i = 0; i < VISITORS; i++)
         visitor_open(&sim->visitors[i], sim, sim->plan.logins, sim->plan.guesses);
+    crowd_open(&sim->crowd, sim, sim->plan.crowds);
     clerk_open(&sim->clerk, sim, sim->plan.changes);
     locksmith_start(&sim->locksmith);
     weather_open(&sim->weather, sim);
@@ -395,6 +397,7 @@ static void sim_close(struct sim *sim)
         stranger_close(&sim->strangers[i]);
     for (int i = 0; i < VISITORS; i++)
         visitor_close(&sim->visitors[i]);
+    crowd_close(&sim->crowd);
     clerk_close(&sim->clerk);
     access_close(&sim->access);
     sent_close(&sim->sent);
@@ -412,6 +415,8 @@ static struct sim_result result_of(const struct sim *sim)
                                 .sessions = sim->sessions,
                                 .submitted = sim->sent.accepted,
                                 .limited = sim->sent.refused,
+                                .turned_away = sim->crowd.turned_away,
+                                .slowed = sim->crowd.slowed,
                                 .in = sim->access.in,
                                 .wrong = sim->access.wrong,
                                 .back_off = sim->access.back_off,
@@ -443,6 +448,8 @@ struct sim_result sim_run(uint64_t seed, const struct sim_plan *plan, bool verbo
     clerk_settle(&sim->clerk);
     work(sim);
     settle(sim);
+    if (!sim->oracle.violated)
+        exam(sim);
     last_letters(sim);
     inspect_by_pop3(sim);
     inspect_store(sim);

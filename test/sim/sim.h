@@ -15,7 +15,8 @@
  *     people.c    the directory
  *     clerk.c     who changes it, and reloads the configuration, meanwhile
  *     visitor.c   users and guessers who log in; auth.c: in which words
- *     access.c    what must hold of that
+ *     access.c    what must hold of that; exam.c: in fair weather
+ *     crowd.c     who wants more than the door gives
  *     locksmith.c who changes passwords and bans networks; keyring.c: what is valid when
  *
  * Hosts and readers work one session after the other, each in its own time; when all have done what
@@ -26,6 +27,7 @@
 
 #include "access.h"
 #include "clerk.h"
+#include "crowd.h"
 #include "dialog.h"
 #include "house.h"
 #include "locksmith.h"
@@ -288,6 +290,7 @@ struct sim {
     struct access access;
     struct sent sent;
     struct visitor visitors[VISITORS];
+    struct crowd crowd;
     struct host hosts[HOSTS + MAILERS];
     struct reader readers[READERS];
     struct stranger strangers[STRANGERS];
@@ -298,7 +301,7 @@ struct sim {
 
 struct sim_result {
     uint64_t in, wrong, back_off, banned; /* log-ins */
-    uint64_t submitted, limited;
+    uint64_t submitted, limited, turned_away, slowed;
     uint64_t hash, sessions, accepted, unknown, repeated, read, removed;
     uint64_t troubles, deaths, power_cuts;
     bool violated;
