@@ -45,6 +45,7 @@ enum {
     "}\n"                                                                                          \
     "pop3 {\n"                                                                                     \
     "    sessions_per_address = 6\n"                                                               \
+    "    unlimited_from = { \"192.0.2.0/24\" }\n"                                                  \
     "}\n"
 
 /* As people_changes has them; a reload goes from one to the other. */
