@@ -33,6 +33,12 @@ enum listen_protocol {
     LISTEN_PROTOCOLS
 };
 
+/* Is nothing said there before TLS? */
+static inline bool listen_begins_in_tls(enum listen_protocol protocol)
+{
+    return protocol == LISTEN_POP3S || protocol == LISTEN_SUBMISSIONS;
+}
+
 enum conf_log {
     CONF_LOG_STDERR,
     CONF_LOG_SYSLOG,

@@ -1,7 +1,9 @@
 /*
  * Connections come in. All that wait are taken at once, up to a number, so that a burst costs one
  * turn and still cannot starve those who are inside. A connection over a limit gets one line and is
- * closed; nothing is allocated for it.
+ * closed; nothing is allocated for it. Where TLS comes first it gets no line: in clear text that is
+ * a broken record to its client, which blames TLS, and a handshake for whoever is over a limit
+ * would cost more than the session that he is refused.
  */
 #include <errno.h>
 
@@ -67,17 +69,24 @@ static void log_turned_away(struct edge *edge, const struct peer_address *peer, 
                   log_str("error", str_from(err_row(why)->name)));
 }
 
+static void say_why(struct edge_listener *listener, int handle, enum err_code why)
+{
+    struct edge *edge = listener->edge;
+    char text[600];
+    struct buf line = {.p = text, .cap = sizeof text, .max = sizeof text};
+    edge->protocols[listener->protocol]->refusal(edge->conf, why, &line);
+    struct iovec part = {.iov_base = text, .iov_len = line.n};
+    (void)edge->world->ops->send(edge->world, handle, &part, 1);
+}
+
 void edge_turn_away(struct edge_listener *listener, int handle, const struct peer_address *peer,
                     enum err_code why)
 {
     struct edge *edge = listener->edge;
     const struct msg_refused refused = {
         .client = str_from(peer->text), .error = (uint16_t)why, .command = STR("connect")};
-    char text[600];
-    struct buf line = {.p = text, .cap = sizeof text, .max = sizeof text};
-    edge->protocols[listener->protocol]->refusal(edge->conf, why, &line);
-    struct iovec part = {.iov_base = text, .iov_len = line.n};
-    (void)edge->world->ops->send(edge->world, handle, &part, 1);
+    if (!listen_begins_in_tls(listener->protocol))
+        say_why(listener, handle, why);
     edge->world->ops->close(edge->world, handle);
     log_turned_away(edge, peer, why);
     if (why != ERR_BANNED) /* the ban is on record */

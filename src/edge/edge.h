@@ -87,7 +87,7 @@ struct edge_protocol {
     /* Begins a session on an accepted connection and takes the handle over. It calls
      * edge_session_begin; on failure it closes the handle. */
     void (*begin)(struct edge_listener *listener, int handle, const struct peer_address *peer);
-    /* The line a connection over a limit gets before it is closed. */
+    /* The line a connection over a limit gets before it is closed, where it is not to be in TLS. */
     void (*refusal)(const struct conf *conf, enum err_code why, struct buf *line);
     /* The edge stops: end at once if idle, else after the command that runs. */
     void (*stop)(struct edge_session *session);
@@ -217,7 +217,7 @@ struct err edge_listen(struct edge *edge, enum listen_protocol protocol, int han
 /* A connection whose client is known: begins its session, or turns it away. Takes the handle over.
  */
 void edge_admit(struct edge_listener *listener, int handle, const struct peer_address *peer);
-/* A line of why, and closed. */
+/* A line of why, and closed; only closed where the protocol begins in TLS. */
 void edge_turn_away(struct edge_listener *listener, int handle, const struct peer_address *peer,
                     enum err_code why);
 /* May yield: closes the listeners and stops every session; returns when the last one has ended, or

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 import veredus
-from veredus import BINARY, Server, Smtp, free_ports, wait_until
+from veredus import BINARY, Connection, Server, Smtp, free_ports, wait_until
 
 SETTINGS = {"smtp": {"verify_from": '{"@askers"}', "verify": "ambiguous"}}
 BLOCKS = """
@@ -85,6 +85,21 @@ def test_a_list_is_read_again(house):
     house.write_others("")
     reload(house)
     wait_until(lambda: not may_ask(house), "the list is empty")
+
+
+def test_who_is_turned_away_hears_nothing_where_tls_comes_first(house):
+    house.settings = {name: dict(values) for name, values in house.settings.items()}
+    for section in ("submission", "pop3"):
+        house.settings[section]["deny_from"] = "127.0.0.1"
+    house.write_configuration()
+    reload(house)
+
+    def heard(port):
+        with Connection(port) as connection:
+            return connection.rest()
+    wait_until(lambda: heard(house.submission).startswith(b"554 5.7.1 "), "submission denies")
+    wait_until(lambda: heard(house.pop3).startswith(b"-ERR "), "POP3 denies")
+    assert heard(house.submissions) == heard(house.pop3s) == b""
 
 
 def test_a_certificate_is_read_again(house):

@@ -341,7 +341,7 @@ void pop3_session_begin(struct edge *edge, enum listen_protocol listen, int hand
         return;
     }
     stream_wipe_input(&s->stream);
-    if (listen == LISTEN_POP3S)
+    if (listen_begins_in_tls(listen))
         shake_hands(s);
     else
         greet(s);

@@ -112,6 +112,22 @@ static void in_tls_from_the_first_octet(void **state)
     leave(fake);
 }
 
+/* It was "-ERR ..." in clear text: a broken record to the client, who blamed TLS for it. */
+static void turned_away_without_a_word(void **state)
+{
+    (void)state;
+    stage.conf.pop3.sessions = 1;
+    struct fake_client *first = come();
+    struct fake_client *fake = box_connect_to(&stage, "pop3s", "192.0.2.1");
+    assert_str(say(fake, ""), STR(""));
+    assert_int_equal(fake_client_state(fake), FAKE_CLIENT_ENDED);
+    fake_client_done(fake);
+    fake = box_connect_to(&stage, "pop3", "192.0.2.1");
+    assert_true(str_starts(say(fake, ""), STR("-ERR ")));
+    fake_client_done(fake);
+    leave(first);
+}
+
 static void handshakes_have_an_end(void **state)
 {
     (void)state;
@@ -134,6 +150,7 @@ int main(void)
         TEST(injected_commands_end_it),
         TEST(user_is_forgotten),
         TEST(in_tls_from_the_first_octet),
+        TEST(turned_away_without_a_word),
         TEST(handshakes_have_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

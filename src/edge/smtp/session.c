@@ -385,7 +385,7 @@ void smtp_session_begin(struct edge *edge, enum listen_protocol listen, int hand
     }
     if (smtp_is_submission(s))
         stream_wipe_input(&s->stream);
-    if (listen == LISTEN_SUBMISSIONS) {
+    if (listen_begins_in_tls(listen)) {
         shake_hands(s);
         return;
     }

@@ -228,6 +228,37 @@ static void in_tls_from_the_first_octet(void **state)
 }
 
 /* Catalogue S16. */
+static struct str turned_away(struct stage *from, const char *listener, const char *address)
+{
+    struct fake_client *fake = stage_connect_to(from, listener, address);
+    buf_clear(&heard);
+    stage_receive(fake, &heard);
+    assert_int_equal(fake_client_state(fake), FAKE_CLIENT_ENDED);
+    fake_client_done(fake);
+    return buf_str(&heard);
+}
+
+/* It was "554 ..." in clear text: a broken record to the client, who blamed TLS for it. */
+static void turned_away_without_a_word(void **state)
+{
+    (void)state;
+    static struct stage strict;
+    stage_open_as(&strict, ROLE_SUB,
+                  STR("hostname = mx.example.test\n"
+                      "submission { deny_from = 192.0.2.0/24 new_sessions_per_address = 1 }\n"),
+                  NULL, 1, STAGE_SLABS);
+    stage_core_certifies(&strict);
+    assert_str(turned_away(&strict, "submissions", FAR), STR(""));
+    assert_str(turned_away(&strict, "submission", FAR),
+               STR("554 5.7.1 mx.example.test Access denied\r\n"));
+    struct fake_client *first = stage_connect_to(&strict, "submissions", "198.51.100.1");
+    assert_str(turned_away(&strict, "submissions", "198.51.100.1"), STR(""));
+    assert_true(str_starts(turned_away(&strict, "submission", "198.51.100.1"), STR("421 4.7.0 ")));
+    assert_int_equal(strict.core.refusals, 4);
+    fake_client_done(first);
+    stage_close(&strict);
+}
+
 static void what_is_no_tls_ends_it(void **state)
 {
     (void)state;
@@ -583,6 +614,7 @@ int main(void)
         TEST(handshakes_have_an_end),
         TEST(a_handshake_can_be_left),
         TEST(in_tls_from_the_first_octet),
+        TEST(turned_away_without_a_word),
         TEST(what_is_no_tls_ends_it),
         TEST(another_protocol_is_refused),
         TEST(without_certificates_it_closes),
