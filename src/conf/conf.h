@@ -198,6 +198,13 @@ void conf_print_whole(const struct conf *conf, struct buf *to);
 /* Names of settings with reload START that differ, comma-separated; empty: a reload is enough. */
 void conf_needs_restart(const struct conf *old, const struct conf *new_conf, struct buf *names);
 
+/*
+ * What took effect, for the record: "smtp.hops = 30, list.office.networks, domain.a.example is
+ * gone, and 2 more". A value stands there where it is short; no setting holds a secret. NULL: old
+ * is what a file that says nothing gives. At most `most` octets; empty: nothing changed.
+ */
+void conf_changes(const struct conf *old, const struct conf *new_conf, size_t most, struct buf *to);
+
 /* Those settings of new_conf become old's again; what they point to stays in old's arena. */
 void conf_keep(const struct conf *old, struct conf *new_conf);
 

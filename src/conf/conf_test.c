@@ -368,6 +368,84 @@ static void the_manual_has_every_setting(void **state)
 #include "conf/conf.def"
 }
 
+/* --- Changes --------------------------------------------------------------------------------- */
+
+/* From one file to another, NULL: from the defaults. */
+static struct str changes(struct given *given, const char *before, const char *after, size_t most)
+{
+    struct conf old;
+    struct arena arena;
+    struct conf_trouble trouble;
+    arena_init(&arena, CONF_ARENA);
+    if (before)
+        assert_false(
+            err_is(conf_parse(str_from(before), STR("f"), STR("/"), &arena, &old, &trouble)));
+    taken(given, str_from(after));
+    buf_clear(&given->text);
+    conf_changes(before ? &old : NULL, &given->conf, most, &given->text);
+    if (before)
+        buf_done(&trouble.text);
+    arena_done(&arena);
+    return buf_str(&given->text);
+}
+
+static void changes_are_named(void **state)
+{
+    static const char *const before = "hostname = a.example\n"
+                                      "smtp { hops = 50 verify_from = @near }\n"
+                                      "list near { networks = 10.0.0.0/8 }\n"
+                                      "list file { files = 10.0.0.7 }\n"
+                                      "domain b.example { backup = yes }\n";
+    struct given *given = *state;
+    assert_str(changes(given, before, before, ENOUGH), STR(""));
+    assert_str(changes(given, NULL, before, ENOUGH),
+               STR("hostname = a.example, smtp.verify_from = {@near}, "
+                   "list.near.networks = {10.0.0.0/8}, list.file.files = {10.0.0.7}, "
+                   "domain.b.example.backup = yes"));
+    assert_str(changes(given, before,
+                       "smtp { hops = 60 verify_from = @near message_size = 1M }\n"
+                       "list near { networks = { 10.0.0.0/8 192.0.2.1 } }\n"
+                       "list file { files = 10.0.0.8 }\n"
+                       "list far { networks = 192.0.2.2 }\n",
+                       ENOUGH),
+               STR("hostname is empty, smtp.message_size = 1M, smtp.hops = 60, "
+                   "list.near.networks = {10.0.0.0/8, 192.0.2.1}, "
+                   "list.file.files = {10.0.0.8}, list.far.networks = {192.0.2.2}, "
+                   "domain.b.example is gone"));
+}
+
+static void long_values_are_named_without_them(void **state)
+{
+    struct given *given = *state;
+    struct buf text = BUF_INIT(ENOUGH);
+    buf_put(&text, STR("smtp { verify_from = {"));
+    for (int i = 0; i < 50; i++)
+        buf_printf(&text, " 10.0.0.%d", i);
+    buf_put(&text, STR(" } }"));
+    buf_putc(&text, '\0');
+    assert_str(changes(given, "", text.p, ENOUGH), STR("smtp.verify_from"));
+    buf_done(&text);
+}
+
+static void many_changes_are_counted(void **state)
+{
+    enum {
+        MOST = 200,
+        LISTS = 100
+    };
+    struct given *given = *state;
+    struct buf text = BUF_INIT(ENOUGH);
+    for (int i = 0; i < LISTS; i++)
+        buf_printf(&text, "list l%02d { networks = 10.0.0.1 }\n", i);
+    buf_putc(&text, '\0');
+    struct str told = changes(given, "", text.p, MOST);
+    assert_in_range(told.n, MOST / 2, MOST);
+    assert_true(str_starts(told, STR("list.l00.networks = {10.0.0.1}, list.l01.networks = ")));
+    assert_true(str_ends(told, STR("{10.0.0.1}, and 95 more")));
+    assert_str(changes(given, "", text.p, 40), STR("100 more"));
+    buf_done(&text);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, given_open, given_close)
 
 int main(void)
@@ -389,6 +467,9 @@ int main(void)
         TEST(what_is_printed_is_read_back),
         TEST(defaults_print_as_nothing),
         TEST(restarts_are_named),
+        TEST(changes_are_named),
+        TEST(long_values_are_named_without_them),
+        TEST(many_changes_are_counted),
         TEST(networks_hold_what_they_should),
         TEST(the_manual_has_every_setting),
     };

@@ -5,6 +5,13 @@
 #include "conf/rows.h"
 
 #include "base/must.h"
+#include "conf/mistakes.h"
+
+enum {
+    CHANGE_VALUE_MOST = 100, /* octets of a value that is told */
+    CHANGE_MOST = 512,       /* of one change */
+    CHANGES_REST = 32,       /* ", and 999 more" */
+};
 
 /* How it is printed. */
 struct printing {
@@ -125,4 +132,102 @@ void conf_keep(const struct conf *old, struct conf *new_conf)
                        setting->size);
         }
     }
+}
+
+/* --- Changes --------------------------------------------------------------------------------- */
+
+struct changes {
+    const struct conf *old, *new_conf;
+    struct arena scratch; /* for defaults */
+    struct buf *to;
+    size_t most;
+    size_t left_out;
+};
+
+static void change_tell(struct changes *changes, const struct buf *change)
+{
+    struct buf *to = changes->to;
+    if (changes->left_out || to->n + change->n + CHANGES_REST > changes->most) {
+        changes->left_out++;
+        return;
+    }
+    buf_put(to, to->n ? STR(", ") : STR(""));
+    buf_put(to, buf_str(change));
+}
+
+/* Without quotes, which would be escaped where the record is shown. */
+static void value_tell(const struct setting *setting, const void *base, struct buf *to)
+{
+    struct buf value = BUF_INIT(CHANGE_VALUE_MOST);
+    value_print(setting, base, true, &value);
+    struct str rest = buf_over(&value) ? str_null() : buf_str(&value);
+    if (rest.n)
+        buf_put(to, str_eq(rest, STR("\"\"")) ? STR(" is empty") : STR(" = "));
+    while (rest.n)
+        buf_put(to, str_cut(&rest, '"'));
+    buf_done(&value);
+}
+
+static void setting_tell(struct changes *changes, const struct section *section, struct str title,
+                         const struct setting *setting, const void *base)
+{
+    struct buf change = BUF_INIT(CHANGE_MOST);
+    mistake_name(&change, section->name, title, str_from(setting->name));
+    value_tell(setting, base, &change);
+    change_tell(changes, &change);
+    buf_done(&change);
+}
+
+static void gone_tell(struct changes *changes, const struct section *section, struct str title)
+{
+    struct buf change = BUF_INIT(CHANGE_MOST);
+    buf_printf(&change, "%s.%.*s is gone", section->name, STR_FMT(title));
+    change_tell(changes, &change);
+    buf_done(&change);
+}
+
+/* The block of this name; NULL: there is none. */
+static const void *base_named(const struct section *section, const struct conf *conf,
+                              struct str title)
+{
+    for (size_t i = 0; conf && i < section_instances(section, conf); i++)
+        if (str_eq(section_title(section, conf, i), title))
+            return section_base(section, conf, i);
+    return NULL;
+}
+
+static void section_changes(struct changes *changes, const struct section *section, size_t instance)
+{
+    struct str title = section_title(section, changes->new_conf, instance);
+    const void *base = section_base(section, changes->new_conf, instance);
+    const void *before = base_named(section, changes->old, title);
+    for (size_t i = 0; i < section->count; i++) {
+        const struct setting *setting = &section->settings[i];
+        if (before ? !same(setting, before, base, true)
+                   : !is_standard(setting, base, true, &changes->scratch))
+            setting_tell(changes, section, title, setting, base);
+    }
+}
+
+static void section_losses(struct changes *changes, const struct section *section)
+{
+    for (size_t i = 0; changes->old && i < section_instances(section, changes->old); i++) {
+        struct str title = section_title(section, changes->old, i);
+        if (!base_named(section, changes->new_conf, title))
+            gone_tell(changes, section, title);
+    }
+}
+
+void conf_changes(const struct conf *old, const struct conf *new_conf, size_t most, struct buf *to)
+{
+    struct changes changes = {.old = old, .new_conf = new_conf, .to = to, .most = most};
+    arena_init(&changes.scratch, CONF_ARENA);
+    for (size_t i = 0; i < SECTION_COUNT; i++) {
+        for (size_t j = 0; j < section_instances(&section_rows[i], new_conf); j++)
+            section_changes(&changes, &section_rows[i], j);
+        section_losses(&changes, &section_rows[i]);
+    }
+    if (changes.left_out)
+        buf_printf(to, "%s%zu more", to->n ? ", and " : "", changes.left_out);
+    arena_done(&changes.scratch);
 }

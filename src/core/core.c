@@ -123,18 +123,28 @@ static void conf_take(struct core *core, const struct conf *conf)
     resent_set_window(core->resent, conf->smtp.resent_window);
 }
 
-static void configured_tell(struct core *core, struct str how)
+/* `before`: NULL at the start, where all is told that is not as by default. */
+static void configured_tell(struct core *core, const struct conf *before, const struct conf *now)
 {
     struct trace_event event = trace_event(TRACED_configured, world_wall(core->world));
-    trace_text(&event, TRACE_text, how);
+    struct str how = before ? STR("by a reload: ") : STR("at the start: ");
+    struct buf text = BUF_INIT(TRACE_TEXT_MAX), changes = BUF_INIT(TRACE_TEXT_MAX);
+    conf_changes(before, now, TRACE_TEXT_MAX - how.n, &changes);
+    if (!changes.n)
+        buf_put(&changes, before ? STR("no setting changed") : STR("all as by default"));
+    buf_put(&text, how);
+    buf_put(&text, buf_str(&changes));
+    trace_text(&event, TRACE_text, buf_str(&text));
     audit_tell(&core->audit, &event);
+    buf_done(&changes);
+    buf_done(&text);
 }
 
 void core_configure(struct core *core, const struct conf *conf)
 {
+    configured_tell(core, core->conf, conf);
     conf_take(core, conf);
     guard_configure(core->desk.guard, conf);
-    configured_tell(core, STR("by a reload"));
 }
 
 /* May yield. */
@@ -189,7 +199,7 @@ struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fi
     core->duty = (struct timer){.run = duty_due, .arg = core};
     timer_set(loop, &core->duty, loop->now + DUTY_EVERY);
     engine_watch(engine, &core->directory_watch);
-    configured_tell(core, STR("at the start"));
+    configured_tell(core, NULL, conf);
     return err_none();
 }
 

@@ -48,10 +48,21 @@ def test_refusals_are_recorded(server):
                "the refusal is on record")
 
 
-def test_a_reload_is_recorded(server):
-    before = len(events(server, "configured"))
-    server.reload()
-    wait_until(lambda: len(events(server, "configured")) == before + 1, "the reload is on record")
+def test_a_reload_is_recorded_with_what_it_changed(server):
+    def told_of(settings):
+        before = len(events(server, "configured"))
+        server.settings = settings
+        server.write_configuration()
+        server.reload()
+        wait_until(lambda: len(events(server, "configured")) == before + 1, "the reload is on record")
+        return events(server, "configured")[-1]["text"]
+    as_it_was = server.settings
+    assert "smtp.listen = {127.0.0.1:" in events(server, "configured")[0]["text"]
+    changed = dict(as_it_was, smtp=dict(as_it_was.get("smtp", {}), hops="40", deny_from="192.0.2.1"), lmtp={"listen": "{}"})
+    text = told_of(changed)
+    assert text == "by a reload: smtp.deny_from = {192.0.2.1}, smtp.hops = 40", text  # lmtp.listen waits for a restart
+    assert told_of(changed) == "by a reload: no setting changed"
+    assert told_of(as_it_was).startswith("by a reload: ")
 
 
 def test_the_chain_is_whole_and_knows_its_earlier_heads(server):
