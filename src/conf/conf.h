@@ -137,7 +137,9 @@ struct conf_texts {
 
 /* struct conf { struct { struct str hostname; ... } server; struct { ... } smtp; ...
  *               struct conf_certificate *certificates; size_t certificate_count; ... } */
+struct conf_held;
 struct conf {
+    struct conf_held *held; /* conf/held.h; NULL: nobody counts who looks at it */
 #define SECTION(name, help) struct {
 #define SECTION_END(name)                                                                          \
     }                                                                                              \

@@ -142,9 +142,12 @@ static void configured_tell(struct core *core, const struct conf *before, const 
 
 void core_configure(struct core *core, const struct conf *conf)
 {
-    configured_tell(core, core->conf, conf);
-    conf_take(core, conf);
+    const struct conf *before = core->conf;
+    configured_tell(core, before, conf);
+    conf_take(core, conf_hold(conf));
     guard_configure(core->desk.guard, conf);
+    conf_follow(before, conf);
+    conf_let_go(before);
 }
 
 /* May yield. */
@@ -199,7 +202,7 @@ struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fi
     core->duty = (struct timer){.run = duty_due, .arg = core};
     timer_set(loop, &core->duty, loop->now + DUTY_EVERY);
     engine_watch(engine, &core->directory_watch);
-    configured_tell(core, NULL, conf);
+    configured_tell(core, NULL, conf_hold(conf));
     return err_none();
 }
 
@@ -230,6 +233,7 @@ void core_close(struct core *core)
     transactions_spare_free(core);
     senders_done(&core->senders);
     spares_done(&core->spares);
+    conf_let_go(core->conf);
     core->magic = 0;
 }
 

@@ -26,7 +26,7 @@
 #include "base/arena.h"
 #include "base/spares.h"
 #include "bus/link.h"
-#include "conf/conf.h"
+#include "conf/held.h"
 #include "core/audit.h"
 #include "core/login_desk.h"
 #include "core/resent.h"
@@ -57,7 +57,7 @@ struct core {
     struct loop *loop;
     struct fiber_pool *fibers;
     struct log *log;
-    const struct conf *conf;
+    const struct conf *conf; /* held */
     struct engine *engine;
     struct directory directory;
     struct partition_watch directory_watch;
@@ -92,7 +92,8 @@ struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fi
                      struct resent *resent);
 /* Cuts all peers and waits for what they had begun; the engine stays open. On a fiber. */
 void core_close(struct core *core);
-/* From now on; running requests keep what they looked at. */
+/* From now on; running requests keep what they looked at. What is no request looks at core->conf
+ * anew behind each yield. */
 void core_configure(struct core *core, const struct conf *conf);
 
 /* The next message id: rising, and never given twice on this machine unless its clock is set back

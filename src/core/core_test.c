@@ -732,6 +732,46 @@ static void the_duty_ends_before_core_does(void **state)
     edge_end_connect(box);
 }
 
+/* --- Configurations --- */
+
+static void configure(size_t *living)
+{
+    const struct conf *conf;
+    assert_false(err_is(conf_held_read(STR("smtp { hops = 40 }"), living, &conf)));
+    core_configure(&house.core, conf);
+    conf_let_go(conf);
+}
+
+/* Each stayed for as long as core. */
+static void a_configuration_goes_with_the_last_request_that_may_look_at_it(void **state)
+{
+    (void)state;
+    struct asking asking;
+    const struct msg question = {.kind = MSG_login,
+                                 .login = {.protocol = LISTEN_POP3,
+                                           .client = STR("192.0.2.7"),
+                                           .user = STR("bob"),
+                                           .password = STR("secret")}};
+    size_t living = 0;
+    configure(&living);
+    house_ask_begin(&asking, box, question);
+    while (!house.core.desk.gate.hashes)
+        (void)fake_step(house.rig.fake, INT64_MAX);
+    for (int i = 0; i < 3; i++)
+        configure(&living);
+    assert_false(asking.done);
+    assert_int_equal(living, 4);
+    while (!asking.done)
+        house_pass(&house, NS_PER_SECOND / 10);
+    house_pass(&house, 5 * NS_PER_SECOND);
+    assert_int_equal(living, 1);
+    for (int i = 0; i < 100; i++)
+        configure(&living);
+    assert_int_equal(living, 1);
+    core_configure(&house.core, &house.conf);
+    assert_int_equal(living, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -764,6 +804,7 @@ int main(void)
         TEST(an_edge_goes_with_commits_in_flight),
         TEST(core_ends_with_commits_in_flight),
         TEST(the_duty_ends_before_core_does),
+        TEST(a_configuration_goes_with_the_last_request_that_may_look_at_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,6 +119,7 @@ static void request_run(void *arg)
     struct request *request = arg;
     struct peer *peer = request->peer;
     request->serve(request);
+    conf_let_go(request->conf);
     request_give_back(peer->core, request);
     peer_release(peer);
 }
@@ -136,6 +137,7 @@ static void request_start(struct peer *peer, const struct msg *msg, void (*serve
         return;
     }
     request->peer = peer;
+    request->conf = conf_hold(peer->core->conf);
     request->serve = serve;
     request->start = (struct fiber_start){.run = request_run, .arg = request};
     peer->holds++;

@@ -63,6 +63,7 @@ struct request {
     struct fiber_start start;
     void (*serve)(struct request *);
     struct peer *peer;
+    const struct conf *conf; /* held from its begin on, with those that come after it */
     struct msg msg;
     struct arena arena;
 };

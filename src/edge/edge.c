@@ -16,8 +16,10 @@ RB_GENERATE_INTERNAL(edge_clients, edge_client, link, client_order, __attribute_
 
 void edge_configure(struct edge *edge, const struct conf *conf)
 {
-    edge->conf = conf;
+    const struct conf *before = edge->conf;
+    edge->conf = conf_hold(conf);
     edge_tls_configure(edge);
+    conf_let_go(before);
 }
 
 struct err edge_open(struct edge *edge, struct loop *loop, struct fiber_pool *fibers,
@@ -31,7 +33,7 @@ struct err edge_open(struct edge *edge, struct loop *loop, struct fiber_pool *fi
                           .fibers = fibers,
                           .role = role,
                           .instance = instance,
-                          .conf = conf};
+                          .conf = conf_hold(conf)};
     TAILQ_INIT(&edge->sessions);
     TAILQ_INIT(&edge->proxied);
     TAILQ_INIT(&edge->waiters);
@@ -62,6 +64,7 @@ void edge_close(struct edge *edge)
     if (edge->door)
         door_close(edge->door);
     edge_bans_close(edge);
+    conf_let_go(edge->conf);
     edge->magic = 0;
 }
 
@@ -148,6 +151,7 @@ bool edge_session_begin(struct edge_session *session, struct edge *edge,
         .edge = edge, .protocol = edge->protocols[listen], .conf = edge->conf, .listen = listen};
     if (!client_enter(session, edge, peer))
         return false;
+    conf_hold(session->conf);
     edge->session_count++;
     edge->session_total++;
     TAILQ_INSERT_TAIL(&edge->sessions, session, link);
@@ -171,6 +175,7 @@ void edge_session_end(struct edge_session *session)
     TAILQ_REMOVE(&edge->sessions, session, link);
     edge->session_count--;
     client_leave(edge, session->client, &session->network);
+    conf_let_go(session->conf);
     if (edge->stopping && TAILQ_EMPTY(&edge->sessions))
         wait_over(edge->stopping);
 }

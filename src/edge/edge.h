@@ -14,7 +14,7 @@
 #define EDGE_EDGE_H
 
 #include "bus/link.h"
-#include "conf/conf.h"
+#include "conf/held.h"
 #include "edge/door.h"
 #include "edge/slabs.h"
 #include "sys/log.h"
@@ -109,7 +109,7 @@ struct edge_session {
     TAILQ_ENTRY(edge_session) link;
     struct edge *edge;
     const struct edge_protocol *protocol;
-    const struct conf *conf; /* the one it began with */
+    const struct conf *conf; /* the one it began with; held */
     struct edge_client *client;
     struct network network; /* the client's, where it is counted; bits 0: nowhere */
     uint16_t port;          /* the client's */
@@ -161,7 +161,7 @@ struct edge {
     struct stream_pool *streams;
     enum bus_role role; /* ROLE_MX, ROLE_SUB or ROLE_BOX */
     uint32_t instance;
-    const struct conf *conf; /* for new sessions; all configurations outlive the edge */
+    const struct conf *conf; /* for new sessions; held */
     const struct edge_protocol *protocols[EDGE_PROTOCOLS];
     SLIST_HEAD(, edge_listener) listeners;
 
@@ -206,7 +206,7 @@ struct err edge_open(struct edge *edge, struct loop *loop, struct fiber_pool *fi
                      const struct conf *conf);
 /* Every session must have ended. */
 void edge_close(struct edge *edge);
-/* For sessions that begin from now on. */
+/* For sessions that begin from now on; the others keep theirs. */
 void edge_configure(struct edge *edge, const struct conf *conf);
 
 /* --- Connections (accept.c) ------------------------------------------------------------------ */

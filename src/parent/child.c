@@ -258,6 +258,7 @@ void child_start(struct child *child)
         return;
     }
     child->state = CHILD_BEGINS;
+    child->outdated = false;
     setup_give(child);
     listeners_give(child);
     peers_link(child);

@@ -55,6 +55,7 @@ struct child {
     struct parcels outbox; /* what it has not been told yet (parent/outbox.h) */
     int64_t started;       /* mono */
     bool faulted;          /* the last one ended by a fault of its own, not by a kill */
+    bool outdated;         /* a reload came while it began: it is told when it serves */
     unsigned deaths;       /* in a row, each soon after the start */
     struct timer again;
 };
@@ -98,6 +99,8 @@ void house_stop(struct house *house, int exit_code);
 /* settings.c: reads and checks the file; false: it said why (at the start) or logged it. */
 bool settings_load(struct house *house);
 void settings_reload(struct house *house);
+/* A role that serves gets what it is to have now. */
+void settings_tell(struct child *child);
 
 /* What core is to be told when it begins: what was read with the configuration, or is in the files
  * now. NULL: no memory, which was logged. */

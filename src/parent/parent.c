@@ -195,6 +195,9 @@ void house_ready(struct house *house, struct child *child, struct str unenforced
 {
     log_event(&house->log, LOG_INFO, "role_ready", log_str("name", str_from(child->name)),
               log_u64("instance", child->instance), log_u64("pid", (uint64_t)child->pid));
+    if (child->outdated)
+        settings_tell(child);
+    child->outdated = false;
     if (house->serving || house->stopping)
         return;
     unenforced_add(house, unenforced);

@@ -1,7 +1,8 @@
 /*
  * The parent with small roles in place of core and the edges: this program started again. An `mx`
- * answers each connection with one line that says who it is, what core said to it, and what the
- * configuration says; so linking, restarts and reloads are seen from outside.
+ * answers each connection with one line that says who it is, what core said to it, what the
+ * configuration says and how many of them there are; so linking, restarts and reloads are seen from
+ * outside.
  */
 #include "base/test.h"
 
@@ -31,7 +32,9 @@ enum {
     HOPS_DEAF = 34, /* says to mx: there is no memory for a listener */
     WAIT_MS = 10,
     WAITS_MOST = 2500,
+    RELOADS = 100,
 };
+#define SLOW (400 * NS_PER_MS)
 
 /* --- Core, small ----------------------------------------------------------------------------- */
 
@@ -39,6 +42,7 @@ struct small_core {
     struct link peers[PEERS];
     size_t count;
     struct role *role;
+    bool begun;
 };
 
 static void core_got(struct link *link, const struct msg *msg, int passed)
@@ -86,12 +90,23 @@ static void core_sandbox(struct role *role, struct sandbox *sandbox)
         sandbox->user = PARENT_CORE_USER;
 }
 
-/* A file named "refuse" in the data folder: what a store that cannot be opened looks like. */
+/* A file named "refuse" in the data folder: what a store that cannot be opened looks like. "slow":
+ * one that takes its time. */
 static struct err core_begin(struct role *role)
 {
-    ((struct small_core *)role->arg)->role = role;
-    int refuse = open("refuse", O_RDONLY);
+    struct small_core *core = role->arg;
+    core->role = role;
+    int refuse = open("refuse", O_RDONLY), slow = open("slow", O_RDONLY);
+    if (slow >= 0)
+        fiber_sleep_until(&role->loop, role->loop.now + SLOW);
+    core->begun = true;
     return refuse >= 0 ? err_make(ERR_STORE_LOCKED) : err_none();
+}
+
+static void core_configure(struct role *role, const struct conf *conf)
+{
+    (void)conf;
+    must(((struct small_core *)role->arg)->begun);
 }
 
 /* Says what it was told, but for the keys themselves. */
@@ -165,8 +180,8 @@ static void client_serve(void *arg)
         core = answer.verified.lines[0].text;
         core_hops = answer.verified.reply;
     }
-    buf_printf(&text, "%d %.*s %u %u\n", (int)getpid(), STR_FMT(core), core_hops,
-               (unsigned)edge->role->conf->smtp.hops);
+    buf_printf(&text, "%d %.*s %u %u %zu\n", (int)getpid(), STR_FMT(core), core_hops,
+               (unsigned)edge->role->conf->smtp.hops, edge->role->conf_count);
     struct iovec part = {text.p, text.n};
     edge->role->world->ops->send(edge->role->world, edge->client, &part, 1);
     edge->role->world->ops->close(edge->role->world, edge->client);
@@ -228,6 +243,7 @@ static int role_main(const char *name)
                                                  .fibers = FIBERS,
                                                  .sandbox = core_sandbox,
                                                  .begin = core_begin,
+                                                 .configure = core_configure,
                                                  .peer = core_peer,
                                                  .told = core_told,
                                                  .stop = nothing_to_finish};
@@ -361,7 +377,7 @@ static int exit_code(struct server *server)
 
 struct answer {
     int mx, core;
-    unsigned core_hops, hops;
+    unsigned core_hops, hops, confs;
 };
 
 static bool ask(struct server *server, struct answer *answer_r)
@@ -376,8 +392,8 @@ static bool ask(struct server *server, struct answer *answer_r)
     bool got = connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0 &&
                recv(fd, text, sizeof(text) - 1, MSG_WAITALL) > 0;
     close(fd);
-    return got && sscanf(text, "%d %d %u %u", &answer_r->mx, &answer_r->core, &answer_r->core_hops,
-                         &answer_r->hops) == 4;
+    return got && sscanf(text, "%d %d %u %u %u", &answer_r->mx, &answer_r->core,
+                         &answer_r->core_hops, &answer_r->hops, &answer_r->confs) == 5;
 }
 
 /* An answer that core had a part in. */
@@ -397,8 +413,8 @@ static struct answer answered(struct server *server)
 static int server_close(void **state)
 {
     struct server *server = *state;
-    static const char *const made[] = {"conf",  "log",   "pid",    "control", "data/refuse",
-                                       "c.pem", "k.pem", "tokens", "many"};
+    static const char *const made[] = {"conf",      "log",   "pid",   "control", "data/refuse",
+                                       "data/slow", "c.pem", "k.pem", "tokens",  "many"};
     if (server->pid) {
         process_terminate(server->pid);
         if (exit_code(server) < 0)
@@ -522,6 +538,17 @@ static void a_reload_reaches_every_role(void **state)
     assert_int_equal(answered(server).hops, 33);
 }
 
+/* Each left its lists behind, in every role. */
+static void a_hundred_reloads_leave_one_configuration(void **state)
+{
+    struct server *server = begun(state);
+    for (int i = 1; i <= RELOADS; i++) {
+        kill((pid_t)server->pid, SIGHUP);
+        wait_logged(server, "parent reloaded", (size_t)i);
+    }
+    assert_int_equal(answered(server).confs, 1);
+}
+
 static void a_bad_file_is_refused_and_the_old_stays(void **state)
 {
     struct server *server = begun(state);
@@ -612,6 +639,30 @@ static void core_is_told_its_secrets_before_it_begins_and_at_each_reload(void **
     kill((pid_t)server->pid, SIGHUP);
     wait_logged(server, "told place=0 of=0 name=\"\" key=0", 1);
     wait_logged(server, "told tokens=\"\"", 1);
+}
+
+/* Core was told in the middle of its beginning, and died of it. */
+static void a_role_that_begins_hears_of_a_reload_when_it_serves(void **state)
+{
+    struct server *server = *state;
+    pair_write(server, true);
+    file_write(server, "tokens", STR("{}"));
+    config_write(server, PAIR);
+    begin(server);
+    wait_logged(server, " parent started ", 1);
+    struct answer before = answered(server);
+    file_write(server, "data/slow", STR(""));
+    process_kill(before.core);
+    wait_logged(server, "told tokens={}", 2); /* the next one begins */
+    config_write(server, "hops = 33");
+    kill((pid_t)server->pid, SIGHUP);
+    wait_logged(server, "parent reloaded", 1);
+    assert_int_equal(times_logged(server, "told place=0 of=0"), 0);
+    wait_logged(server, "told place=0 of=0", 1);
+    struct answer after = answered(server);
+    assert_int_equal(after.core_hops, 33);
+    assert_int_equal(times_logged(server, "role_ready name=core"), 2);
+    assert_int_equal(times_logged(server, "role_ended"), 1);
 }
 
 static void a_certificate_that_was_spoilt_is_refused_and_the_old_stays(void **state)
@@ -797,9 +848,11 @@ int main(int argc, char **argv)
         TEST(a_link_that_broke_between_living_roles_is_made_anew),
         TEST(a_role_that_dies_often_waits_longer),
         TEST(a_reload_reaches_every_role),
+        TEST(a_hundred_reloads_leave_one_configuration),
         TEST(a_bad_file_is_refused_and_the_old_stays),
         TEST(a_configuration_of_megabytes_reaches_every_role),
         TEST(core_is_told_its_secrets_before_it_begins_and_at_each_reload),
+        TEST(a_role_that_begins_hears_of_a_reload_when_it_serves),
         TEST(a_certificate_that_was_spoilt_is_refused_and_the_old_stays),
         TEST(without_its_certificate_it_does_not_start),
         TEST(what_only_a_start_can_change_is_named_and_kept),

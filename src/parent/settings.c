@@ -169,13 +169,28 @@ struct certificates *settings_certificates(struct house *house)
     return certificates;
 }
 
+void settings_tell(struct child *child)
+{
+    struct certificates *certificates = NULL;
+    if (!child->linked)
+        return;
+    outbox_configuration(child, false);
+    if (child->role == ROLE_CORE)
+        certificates = settings_certificates(child->house);
+    if (certificates)
+        outbox_certificates(child, &certificates);
+    certificates_free(certificates);
+}
+
+/* One that begins has looked at its configuration and would find another one half way. */
 static void roles_tell(struct house *house)
 {
-    struct child *core = &house->children[0];
-    for (size_t i = 0; i < house->child_count; i++)
-        outbox_configuration(&house->children[i], false);
-    if (core->linked)
-        outbox_certificates(core, &house->certificates);
+    for (size_t i = 0; i < house->child_count; i++) {
+        struct child *child = &house->children[i];
+        child->outdated = child->state == CHILD_BEGINS;
+        if (!child->outdated)
+            settings_tell(child);
+    }
     certificates_free(house->certificates);
     house->certificates = NULL;
 }

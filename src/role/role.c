@@ -7,34 +7,22 @@
 
 enum {
     REPORT_MAX = 16 * 1024,
+    EARLY_ARENA = 1024 * 1024,
     EXIT_FAILED = 1,
 };
 
 /* --- Configuration --------------------------------------------------------------------------- */
 
-/* The texts of older configurations stay: running sessions may point into them, and a reload is
- * rare. What a reload adds is a few kilobytes, and what lists hold, seventeen octets a network. */
 static struct err conf_take(struct role *role, struct str text)
 {
-    struct arena *arena = malloc(sizeof(*arena));
-    if (!arena)
-        return err_make(ERR_NO_MEMORY);
-    arena_init(arena, CONF_ARENA);
-    struct conf *conf = arena_new(arena, struct conf);
-    struct conf_trouble trouble = {.text = BUF_INIT(REPORT_MAX)};
-    struct err e = err_make(ERR_NO_MEMORY);
-    if (conf)
-        e = conf_parse(text, STR("configuration"), STR(""), arena, conf, &trouble);
-    buf_done(&trouble.text);
-    if (err_is(e)) {
-        arena_done(arena);
-        free(arena);
+    const struct conf *conf;
+    struct err e = conf_held_read(text, &role->conf_count, &conf);
+    if (err_is(e))
         return e;
-    }
+    conf_let_go(role->conf); /* who still looks at it holds it */
     role->conf = conf;
-    role->conf_arena = arena;
     role->log.least = (enum log_word)conf->server.log_least;
-    return err_none();
+    return e;
 }
 
 /* The last part of a text: it is taken, and the next one begins. */
@@ -90,6 +78,7 @@ static void early_take(struct role *role)
         if (!handle_take(role, &role->early[i].msg, role->early[i].handle))
             role->world->ops->close(role->world, role->early[i].handle);
     role->early_count = 0;
+    arena_done(&role->early_arena);
 }
 
 /* --- Beginning and ending --------------------------------------------------------------------- */
@@ -184,8 +173,13 @@ static void setup_got(struct role *role, const struct msg_setup *setup)
     fiber_run(role->fibers, &role->start);
 }
 
+/* The parent tells it to a role that serves; one that stops keeps what it has. */
 static void configure_got(struct role *role, struct str text)
 {
+    if (role->state != ROLE_SERVES) {
+        buf_clear(&role->conf_parts);
+        return;
+    }
     struct err e = conf_end(role, text);
     if (err_is(e))
         log_err(&role->log, "configuration_refused", e);
@@ -209,8 +203,8 @@ static void told(struct role *role, const struct msg *msg)
 static bool early_keep(struct role *role, const struct msg *msg, int handle)
 {
     struct role_early *early = &role->early[role->early_count];
-    if (role->early_count >= ROLE_EARLY_MAX || !role->conf_arena ||
-        err_is(msg_copy(msg, role->conf_arena, &early->msg))) {
+    if (role->early_count >= ROLE_EARLY_MAX ||
+        err_is(msg_copy(msg, &role->early_arena, &early->msg))) {
         if (msg->kind == MSG_listen)
             cannot_listen(role, err_make(ERR_NO_MEMORY));
         return false;
@@ -266,6 +260,7 @@ int role_run(const struct role_table *table, void *arg)
                         .unenforced = BUF_INIT(REPORT_MAX),
                         .conf_parts = BUF_INIT(CONF_TEXT_MAX),
                         .exit_code = EXIT_FAILED};
+    arena_init(&role.early_arena, EARLY_ARENA);
     log_init(&role.log, role.world, table->name);
     int failed = loop_init(&role.loop, role.world);
     if (!failed) {

@@ -14,7 +14,7 @@
 #define ROLE_ROLE_H
 
 #include "bus/link.h"
-#include "conf/conf.h"
+#include "conf/held.h"
 #include "sys/fiber.h"
 #include "sys/log.h"
 #include "sys/sandbox.h"
@@ -31,8 +31,9 @@ struct role_table {
     void (*sandbox)(struct role *, struct sandbox *);
     /* In the sandbox, on a fiber; may yield. */
     struct err (*begin)(struct role *);
-    /* On the loop's stack. The configuration lives as long as the role; handles are the callee's
-     * now. NULL where a role has no such thing. */
+    /* On the loop's stack. The configuration lives until the next one was told; who looks at it for
+     * longer holds it (conf/held.h). Handles are the callee's now. NULL where a role has no such
+     * thing. */
     void (*configure)(struct role *, const struct conf *conf);
     void (*peer)(struct role *, enum bus_role peer, uint32_t instance, int handle);
     /* Where it fails the role ends, and the parent starts another: nobody gives a socket twice. */
@@ -71,13 +72,14 @@ struct role {
     struct link parent;
     uint32_t instance;
     bool as_root;
-    bool after_fault; /* the one before ended by a fault of its own */
-    const struct conf *conf;
-    struct buf conf_parts; /* of the next one's text */
-    struct arena *conf_arena;
+    bool after_fault;        /* the one before ended by a fault of its own */
+    const struct conf *conf; /* held */
+    size_t conf_count;       /* that somebody still holds */
+    struct buf conf_parts;   /* of the next one's text */
     struct buf unenforced;
     struct role_early early[ROLE_EARLY_MAX];
     size_t early_count;
+    struct arena early_arena;
     struct fiber_start start;
     enum {
         ROLE_WAITS_FOR_SETUP,

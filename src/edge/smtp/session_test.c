@@ -477,6 +477,35 @@ static void nothing_is_promised_or_kept_wrongly_in_bad_weather(void **state)
         one_storm(seed);
 }
 
+static void configure(const char *text, size_t *living)
+{
+    const struct conf *conf;
+    assert_false(err_is(conf_held_read(str_from(text), living, &conf)));
+    edge_configure(&stage.edge, conf);
+    conf_let_go(conf);
+}
+
+/* Each stayed for as long as the edge. */
+static void a_configuration_goes_with_its_last_session(void **state)
+{
+    (void)state;
+    size_t living = 0;
+    on_stage("", NULL, 1);
+    configure("hostname = first.example", &living);
+    struct fake_client *client = stage_connect(&stage, false, LOCAL);
+    for (int i = 0; i < 100; i++)
+        configure("hostname = later.example", &living);
+    assert_int_equal(living, 2);
+    assert_true(str_ends(say(client, STR("NOOP\r\nQUIT\r\n")),
+                         STR("221 2.0.0 first.example closing connection\r\n")));
+    fake_client_done(client);
+    stage_settle(&stage);
+    assert_int_equal(living, 1);
+    edge_configure(&stage.edge, &stage.conf);
+    assert_int_equal(living, 0);
+    off_stage();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -492,6 +521,7 @@ int main(void)
         cmocka_unit_test(at_the_end_sessions_are_told),
         cmocka_unit_test(the_longest_recipients_are_named_to_the_next_core),
         cmocka_unit_test(half_of_a_question_is_no_answer),
+        cmocka_unit_test(a_configuration_goes_with_its_last_session),
         cmocka_unit_test(nothing_is_promised_or_kept_wrongly_in_bad_weather),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
