@@ -14,6 +14,7 @@
 #include "base/must.h"
 #include "parent/outbox.h"
 #include "sys/sandbox.h"
+#include "trust/certificate.h"
 
 enum {
     EXIT_FAILED = 1,
@@ -336,6 +337,8 @@ int parent_run(const struct parent_options *options)
     arena_init(&house->start_arena, CONF_ARENA);
     arena_init(&house->arena, CONF_ARENA);
     log_init(&house->log, house->world, "parent");
+    if (!private_keys_leave_no_trace())
+        buf_put(&house->unenforced, STR("parent: memory that held private keys is not wiped\n"));
     if (house_open(house)) {
         children_plan(house);
         child_start(core_of(house));

@@ -62,6 +62,10 @@ struct str certificate_key_text(const struct certificate *certificate, struct ar
 
 struct private_key;
 
+/* From now on whatever OpenSSL frees in this process is wiped, so that nothing is left of a key
+ * that was read and freed. Before anything else of OpenSSL: false, it is too late. */
+bool private_keys_leave_no_trace(void);
+
 /* The first key of the file, unencrypted: RSA of 2048 to 8192 bits, or EC on P-256 or P-384. */
 struct err private_key_parse(struct str pem, struct private_key **key_r);
 /* Wipes it. NULL is allowed. */

@@ -74,4 +74,10 @@ FAULTS = [
     Fault("ticket_keys_stay", "session tickets are sealed with the same key for ever",
           "unit keys",
           KEYS, "    tickets_turn(keys);\n    tell_all(keys, tickets_tell);", "    tell_all(keys, tickets_tell);"),
+    Fault("parent_leaves_decoded_keys", "O04: what OpenSSL decoded a key from stays in the parent's memory",
+          "pytest test_keys.py",
+          "src/parent/parent.c", "    if (!private_keys_leave_no_trace())\n", "    if (house->serving)\n"),
+    Fault("parent_leaves_key_files", "O04: the parent's copy of a key's file is freed and not wiped",
+          "pytest test_keys.py",
+          "src/parent/certificates.c", "        buf_wipe(&certificates->list[i].key);\n    }\n    buf_wipe", "        buf_done(&certificates->list[i].key);\n    }\n    buf_wipe"),
 ]

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -116,6 +117,30 @@ def test_O04_only_core_has_the_private_keys(server):
     assert set(seen) == set(OF_US)
     assert {"ecdsa priv", "rsa prime1"} <= seen["core"]  # this test can see them
     assert not seen["mx"] and not seen["sub"] and not seen["box"], seen
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="a process shows its memory to root only")
+@pytest.mark.skipif(veredus.sanitized(), reason="a sanitizer keeps what was freed")
+def test_O04_the_parent_keeps_no_private_key(server):
+    """It reads them at the start, at a reload and for a core that comes again: each time they are told, and gone."""
+    def kept():
+        wanted = {}
+        for name in server.block_names:
+            path = server.path(name + ".key")
+            wanted.update({f"{name} {part}": octets for part, octets in secrets(path).items()})
+            with open(path) as file:
+                wanted.update({f"{name} line {n}": line.encode() for n, line in enumerate(file) if len(line) > 40})
+        return memory_holds(server.pid(), wanted)
+    assert not kept()
+    begun = len(server.log())
+    server.reload()
+    wait_until(lambda: server.logged("certificates", begun), "the edges are told again")
+    assert not kept()
+    core, = server.role("core")
+    os.kill(core, signal.SIGKILL)
+    wait_until(lambda: server.logged("role_ready", begun, "name=core"), "core is back")
+    server.shake_hands()
+    assert not kept()
 
 
 # --- Certificates as they come and go ---
