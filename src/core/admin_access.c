@@ -1,6 +1,7 @@
 /*
- * account certificate, account grant, and what `account show` says of log-ins and sending. No
- * answer has a hash, a key or a secret: who needs them to move has `export`.
+ * account certificate, account grant, account app-password (but for add: admin_password.c), and
+ * what `account show` says of log-ins and sending. No answer has a hash, a key or a secret: who
+ * needs them to move has `export`.
  */
 #include "core/admin_command.h"
 #include "trust/certificate.h"
@@ -15,7 +16,7 @@ static void day_put(json_t *object, const char *name, uint32_t day)
         json_put(object, name, json_null());
 }
 
-json_t *admin_app_password(const struct app_password *app)
+static json_t *app_password_object(const struct app_password *app)
 {
     json_t *object = json_object();
     json_put_text(object, "name", app->name);
@@ -70,11 +71,18 @@ static void credentials_put(struct admin_call *call, json_t *object,
     keys_put(object, &credentials->password.keys);
     json_put_flag(object, "cram_md5", credentials->password.cram_secret.n > 0);
     for (size_t i = 0; i < credentials->app_password_count; i++)
-        item_put(call, apps, admin_app_password(&credentials->app_passwords[i]));
+        item_put(call, apps, app_password_object(&credentials->app_passwords[i]));
     json_put(object, "app_passwords", apps);
     for (size_t i = 0; i < credentials->certificate_count; i++)
         item_put(call, certificates, certificate_object(&credentials->certificates[i]));
     json_put(object, "certificates", certificates);
+}
+
+static struct err credentials_read(struct admin *admin, uint64_t account,
+                                   struct credentials *credentials_r)
+{
+    struct err e = directory_credentials(admin->directory, account, admin->arena, credentials_r);
+    return err_is(e) ? e : directory_app_passwords_used(admin->directory, account, credentials_r);
 }
 
 int admin_access_put(struct admin_call *call, json_t *object, const struct account *account)
@@ -83,9 +91,7 @@ int admin_access_put(struct admin_call *call, json_t *object, const struct accou
     struct credentials credentials;
     struct str *grants;
     size_t count;
-    struct err e = directory_credentials(admin->directory, account->id, admin->arena, &credentials);
-    if (!err_is(e))
-        e = directory_app_passwords_used(admin->directory, account->id, &credentials);
+    struct err e = credentials_read(admin, account->id, &credentials);
     if (!err_is(e))
         e = directory_grant_list(admin->directory, account->id, admin->arena, &grants, &count);
     if (err_is(e))
@@ -98,7 +104,7 @@ int admin_access_put(struct admin_call *call, json_t *object, const struct accou
     return ADMIN_OK;
 }
 
-/* --- Certificates --- */
+/* --- A certificate is added --- */
 
 static struct str file_name(struct str path)
 {
@@ -139,31 +145,68 @@ int admin_certificate_add(struct admin_call *call)
     return code ? code : admin_done(call, "added", "certificate", certificate.name);
 }
 
-int admin_certificate_list(struct admin_call *call)
+/* --- Certificates and application passwords --- */
+
+static void app_passwords_list(struct admin_list *list, const struct credentials *credentials)
 {
-    struct admin *admin = call->admin;
+    for (size_t i = 0; i < credentials->app_password_count; i++)
+        admin_list_item(list, app_password_object(&credentials->app_passwords[i]));
+}
+
+static void certificates_list(struct admin_list *list, const struct credentials *credentials)
+{
+    for (size_t i = 0; i < credentials->certificate_count; i++)
+        admin_list_item(list, certificate_object(&credentials->certificates[i]));
+}
+
+static int credentials_list(struct admin_call *call,
+                            void (*list)(struct admin_list *, const struct credentials *))
+{
     struct addr addr;
     struct account account;
-    struct credentials credentials = {0};
+    struct credentials credentials;
     int code = admin_account(call, &addr, &account);
     if (code)
         return code;
-    struct err e = directory_credentials(admin->directory, account.id, admin->arena, &credentials);
-    struct admin_list list = admin_list_open(call);
-    for (size_t i = 0; !err_is(e) && i < credentials.certificate_count; i++)
-        admin_list_item(&list, certificate_object(&credentials.certificates[i]));
-    return admin_list_close(&list, e);
+    struct err e = credentials_read(call->admin, account.id, &credentials);
+    struct admin_list lines = admin_list_open(call);
+    if (!err_is(e))
+        list(&lines, &credentials);
+    return admin_list_close(&lines, e);
 }
 
-int admin_certificate_remove(struct admin_call *call)
+int admin_app_password_list(struct admin_call *call)
+{
+    return credentials_list(call, app_passwords_list);
+}
+
+int admin_certificate_list(struct admin_call *call)
+{
+    return credentials_list(call, certificates_list);
+}
+
+typedef struct err (*credential_change)(struct directory *, const struct addr *, struct str,
+                                        struct arena *);
+
+/* The one that the second word names. */
+static int credential_remove(struct admin_call *call, const char *what, credential_change remove)
 {
     struct admin *admin = call->admin;
     struct addr addr;
     int code = admin_addr(call, call->words[0], &addr);
     if (!code)
-        code = admin_fail(call, directory_certificate_remove(admin->directory, &addr,
-                                                             call->words[1], admin->arena));
-    return code ? code : admin_done(call, "removed", "certificate", call->words[1]);
+        code = admin_fail(call, remove(admin->directory, &addr, call->words[1], admin->arena));
+    return code ? code : admin_done(call, "removed", what, call->words[1]);
+}
+
+int admin_app_password_remove(struct admin_call *call)
+{
+    return credential_remove(call, "app_password", directory_app_password_remove);
+}
+
+int admin_certificate_remove(struct admin_call *call)
+{
+    return credential_remove(call, "certificate", directory_certificate_remove);
 }
 
 /* --- Grants --- */

@@ -205,7 +205,6 @@ int admin_account_done(struct admin_call *call, const char *done, struct str add
                        struct str made);
 /* ["smtp", ...] */
 json_t *admin_services(uint8_t services);
-json_t *admin_app_password(const struct app_password *app);
 /* What `show` says of log-ins and sending, added to the account's object. */
 int admin_access_put(struct admin_call *call, json_t *object, const struct account *account);
 

@@ -1,7 +1,7 @@
 /*
- * Passwords that operators set, and application passwords. A password never stands among the words
- * of a command, where every user of the machine could read it: it comes by the input, or is made up
- * here and printed once.
+ * Passwords that operators set, and application passwords that are added. A password never stands
+ * among the words of a command, where every user of the machine could read it: it comes by the
+ * input, or is made up here and printed once.
  *
  * Hash and SCRAM keys are made in one job of the lane. The keys are by the account's salt, where
  * application passwords hold it; else by a new one. If somebody changes that meanwhile, the
@@ -206,33 +206,4 @@ int admin_app_password_add(struct admin_call *call)
         code = admin_fail(
             call, directory_app_password_add(admin->directory, &addr, &app, &kept, admin->arena));
     return code ? code : app_added(call, account.address, &app, password);
-}
-
-int admin_app_password_list(struct admin_call *call)
-{
-    struct admin *admin = call->admin;
-    struct addr addr;
-    struct account account;
-    struct credentials credentials = {0};
-    int code = admin_account(call, &addr, &account);
-    if (code)
-        return code;
-    struct err e = directory_credentials(admin->directory, account.id, admin->arena, &credentials);
-    if (!err_is(e))
-        e = directory_app_passwords_used(admin->directory, account.id, &credentials);
-    struct admin_list list = admin_list_open(call);
-    for (size_t i = 0; !err_is(e) && i < credentials.app_password_count; i++)
-        admin_list_item(&list, admin_app_password(&credentials.app_passwords[i]));
-    return admin_list_close(&list, e);
-}
-
-int admin_app_password_remove(struct admin_call *call)
-{
-    struct admin *admin = call->admin;
-    struct addr addr;
-    int code = admin_addr(call, call->words[0], &addr);
-    if (!code)
-        code = admin_fail(call, directory_app_password_remove(admin->directory, &addr,
-                                                              call->words[1], admin->arena));
-    return code ? code : admin_done(call, "removed", "app_password", call->words[1]);
 }
