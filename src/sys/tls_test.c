@@ -1,6 +1,6 @@
 /*
  * Handshakes: what is agreed on, what is refused, who signs what, and what a client may come back
- * with. What streams do in TLS is in sys/tls_stream_test.c.
+ * with. What streams do in TLS is in sys/stream_tls_test.c.
  */
 #include "sys/fake/tls_fixture.h"
 
