@@ -320,93 +320,94 @@ static void keys_of_a_text_have_one_salt(void **state)
     assert_memory_equal(credentials_of_bob(given).password.salt, "9234567890123456", SCRAM_SALT);
 }
 
+static const struct {
+    struct str text, says;
+} mistakes[] = {
+    {STR_INIT("domain \"a.test\" { }\nperson \"x\" { }"),
+     STR_INIT("line 2: expected domain, account, alias, list or moved, not \"person\"")},
+    {STR_INIT("domain a.test { }"),
+     STR_INIT("line 1: expected an address in quotes, not \"a.test { }\"")},
+    {STR_INIT("domain \"a.test\" \n x"), STR_INIT("line 2: expected {, not \"x\"")},
+    {STR_INIT("domain \"a b\" { }"), STR_INIT("line 1: expected a domain, not \"a b\"")},
+    {STR_INIT("\n\naccount \"x@a.test\" {\n\n size = 5 }"),
+     STR_INIT("line 5: there is no such setting in this kind of block: \"size\"")},
+    {STR_INIT("account \"x@a.test\" { quota = many }"),
+     STR_INIT("line 1: expected a size like 500M, none or default, not \"many\"")},
+    {STR_INIT("account \"x@a.test\" { disabled = maybe }"),
+     STR_INIT("line 1: expected yes or no, not \"maybe\"")},
+    {STR_INIT("account \"x@a.test\" { name = \"a\"\nname = \"b\" }"),
+     STR_INIT("line 2: given twice in one block: \"name\"")},
+    {STR_INIT("account \"x@a.test\" { name = \"a"),
+     STR_INIT("line 1: expected a closing quote, not \"a\"")},
+    {STR_INIT("account \"x@a.test\" { name = \"a\nb\" }"),
+     STR_INIT("line 1: expected a text without control characters, not \"a\"")},
+    {STR_INIT("account \"x@a.test\" { name = \"a\\n\" }"),
+     STR_INIT("line 1: expected \\\" or \\\\ behind a backslash, not \"a\\\\n\\\" }\"")},
+    {STR_INIT("account \"x@a.test\" { name \"a\" }"),
+     STR_INIT("line 1: expected = behind the setting's name, not \"\\\"a\\\" }\"")},
+    {STR_INIT("alias \"x@a.test\" { to = y@a.test }"),
+     STR_INIT("line 1: expected a text in quotes, a number, or yes or no, not \"y@a.test }\"")},
+    {STR_INIT("account \"x@a.test\" {\n"),
+     STR_INIT("line 2: expected a setting or } before the end of the line")},
+    {STR_INIT("account \"@a.test\" { }"),
+     STR_INIT("line 1: only an alias can be a catch-all: \"@a.test\"")},
+    {STR_INIT("alias \"x@a.test\" { }"), STR_INIT("line 1: an alias needs a setting \"to\"")},
+    {STR_INIT("moved \"x@a.test\" { forward = \"y@a.test\" refer = \"y@a.test\" }"),
+     STR_INIT("line 1: a moved user needs either \"forward\" or \"refer\"")},
+    {STR_INIT("alias \"x@a.test\" { to = \"|/bin/sh\" }"),
+     STR_INIT("line 1: expected an address, not \"|/bin/sh\"")},
+    {STR_INIT("domain \"A.test\" { }\n\ndomain \"a.TEST\" { }"),
+     STR_INIT("line 3: this was given before: \"a.TEST\"")},
+    {STR_INIT("account \"x@a.test\" { }\naccount \"X@a.test\" { }"),
+     STR_INIT("line 2: this was given before: \"X@a.test\"")},
+    {STR_INIT("domain \"a.test\" {}\naccount \"x@b.test\" { }"),
+     STR_INIT("line 2: add the domain first: b.test")},
+    {STR_INIT("domain \"a.test\" {}\nalias \"x@a.test\" { to = \"y@a.test\" }\n"
+              "alias \"y@a.test\" { to = \"z@a.test\" }\nalias \"z@a.test\" { to = "
+              "\"x@a.test\" }\n"),
+     STR_INIT("line 2: the address would lead back to itself")},
+    {STR_INIT("domain \"a.test\" {}\naccount \"x@a.test\" { password = \"secret\" }"),
+     STR_INIT("line 2: the password is no hash of a known form")},
+    {STR_INIT("account \"x@a.test\" { services = \"smtp,fax\" }"),
+     STR_INIT("line 1: expected some of smtp,pop3,imap, or all or none, not \"smtp,fax\"")},
+    {STR_INIT("account \"x@a.test\" { scram = \"SCRAM-SHA-256$4095:x$y:z\" }"),
+     STR_INIT("line 1: expected 4096 to 10000000 rounds of SCRAM")},
+    {STR_INIT("account \"x@a.test\" { scram = \"SCRAM-SHA-256$4096:x$y:z\" }"),
+     STR_INIT("line 1: expected SCRAM-SHA-256$ROUNDS:SALT$KEY:KEY")},
+    {STR_INIT("account \"x@a.test\" { scram = \"PLAIN$4096:x$y:z\" }"),
+     STR_INIT("line 1: expected SCRAM-SHA-256$ROUNDS:SALT$KEY:KEY")},
+    {STR_INIT("account \"x@a.test\" { scram = \"" SCRAM_1 "\"\nscram = \"" SCRAM_1 "\" }"),
+     STR_INIT("line 2: two SCRAM keys of one kind")},
+    {STR_INIT("account \"x@a.test\" { cram_md5 = \"secret!\" }"),
+     STR_INIT("line 1: expected a password in base64")},
+    {STR_INIT("account \"x@a.test\" { app_password = \"smtp secret - x\" }"),
+     STR_INIT("line 1: the hash of an application password is malformed")},
+    {STR_INIT("account \"x@a.test\" { app_password = \"none " APP_HASH " - x\" }"),
+     STR_INIT("line 1: an application password is for at least one service")},
+    {STR_INIT("account \"x@a.test\" { app_password = \"all " APP_HASH " -\" }"),
+     STR_INIT("line 1: expected SERVICES HASH KEYS NAME")},
+    {STR_INIT("account \"x@a.test\" { app_password = \"all " APP_HASH " - x\"\n"
+              "app_password = \"all " APP_HASH " - x\" }"),
+     STR_INIT("line 2: two application passwords of one name: \"x\"")},
+    {STR_INIT("account \"x@a.test\" { certificate = \"0123 x\" }"),
+     STR_INIT("line 1: expected FINGERPRINT NAME")},
+    {STR_INIT("account \"x@a.test\" { certificate = \"" FINGERPRINT " x\"\n"
+              "certificate = \"" FINGERPRINT " y\" }"),
+     STR_INIT("line 2: a certificate is given twice, or two of one name: \"y\"")},
+    {STR_INIT("account \"x@a.test\" { send_as = \"else\" }"),
+     STR_INIT("line 1: expected an address or @domain, not \"else\"")},
+    {STR_INIT("domain \"a.test\" {}\naccount \"\u0430dmin@a.test\" { }"),
+     STR_INIT("line 2: the local part mixes scripts")},
+};
+
 static void errors_name_the_line_and_change_nothing(void **state)
 {
-    static const struct {
-        struct str text, says;
-    } rows[] = {
-        {STR_INIT("domain \"a.test\" { }\nperson \"x\" { }"),
-         STR_INIT("line 2: expected domain, account, alias, list or moved, not \"person\"")},
-        {STR_INIT("domain a.test { }"),
-         STR_INIT("line 1: expected an address in quotes, not \"a.test { }\"")},
-        {STR_INIT("domain \"a.test\" \n x"), STR_INIT("line 2: expected {, not \"x\"")},
-        {STR_INIT("domain \"a b\" { }"), STR_INIT("line 1: expected a domain, not \"a b\"")},
-        {STR_INIT("\n\naccount \"x@a.test\" {\n\n size = 5 }"),
-         STR_INIT("line 5: there is no such setting in this kind of block: \"size\"")},
-        {STR_INIT("account \"x@a.test\" { quota = many }"),
-         STR_INIT("line 1: expected a size like 500M, none or default, not \"many\"")},
-        {STR_INIT("account \"x@a.test\" { disabled = maybe }"),
-         STR_INIT("line 1: expected yes or no, not \"maybe\"")},
-        {STR_INIT("account \"x@a.test\" { name = \"a\"\nname = \"b\" }"),
-         STR_INIT("line 2: given twice in one block: \"name\"")},
-        {STR_INIT("account \"x@a.test\" { name = \"a"),
-         STR_INIT("line 1: expected a closing quote, not \"a\"")},
-        {STR_INIT("account \"x@a.test\" { name = \"a\nb\" }"),
-         STR_INIT("line 1: expected a text without control characters, not \"a\"")},
-        {STR_INIT("account \"x@a.test\" { name = \"a\\n\" }"),
-         STR_INIT("line 1: expected \\\" or \\\\ behind a backslash, not \"a\\\\n\\\" }\"")},
-        {STR_INIT("account \"x@a.test\" { name \"a\" }"),
-         STR_INIT("line 1: expected = behind the setting's name, not \"\\\"a\\\" }\"")},
-        {STR_INIT("alias \"x@a.test\" { to = y@a.test }"),
-         STR_INIT("line 1: expected a text in quotes, a number, or yes or no, not \"y@a.test }\"")},
-        {STR_INIT("account \"x@a.test\" {\n"),
-         STR_INIT("line 2: expected a setting or } before the end of the line")},
-        {STR_INIT("account \"@a.test\" { }"),
-         STR_INIT("line 1: only an alias can be a catch-all: \"@a.test\"")},
-        {STR_INIT("alias \"x@a.test\" { }"), STR_INIT("line 1: an alias needs a setting \"to\"")},
-        {STR_INIT("moved \"x@a.test\" { forward = \"y@a.test\" refer = \"y@a.test\" }"),
-         STR_INIT("line 1: a moved user needs either \"forward\" or \"refer\"")},
-        {STR_INIT("alias \"x@a.test\" { to = \"|/bin/sh\" }"),
-         STR_INIT("line 1: expected an address, not \"|/bin/sh\"")},
-        {STR_INIT("domain \"A.test\" { }\n\ndomain \"a.TEST\" { }"),
-         STR_INIT("line 3: this was given before: \"a.TEST\"")},
-        {STR_INIT("account \"x@a.test\" { }\naccount \"X@a.test\" { }"),
-         STR_INIT("line 2: this was given before: \"X@a.test\"")},
-        {STR_INIT("domain \"a.test\" {}\naccount \"x@b.test\" { }"),
-         STR_INIT("line 2: add the domain first: b.test")},
-        {STR_INIT("domain \"a.test\" {}\nalias \"x@a.test\" { to = \"y@a.test\" }\n"
-                  "alias \"y@a.test\" { to = \"z@a.test\" }\nalias \"z@a.test\" { to = "
-                  "\"x@a.test\" }\n"),
-         STR_INIT("line 2: the address would lead back to itself")},
-        {STR_INIT("domain \"a.test\" {}\naccount \"x@a.test\" { password = \"secret\" }"),
-         STR_INIT("line 2: the password is no hash of a known form")},
-        {STR_INIT("account \"x@a.test\" { services = \"smtp,fax\" }"),
-         STR_INIT("line 1: expected some of smtp,pop3,imap, or all or none, not \"smtp,fax\"")},
-        {STR_INIT("account \"x@a.test\" { scram = \"SCRAM-SHA-256$4095:x$y:z\" }"),
-         STR_INIT("line 1: expected 4096 to 10000000 rounds of SCRAM")},
-        {STR_INIT("account \"x@a.test\" { scram = \"SCRAM-SHA-256$4096:x$y:z\" }"),
-         STR_INIT("line 1: expected SCRAM-SHA-256$ROUNDS:SALT$KEY:KEY")},
-        {STR_INIT("account \"x@a.test\" { scram = \"PLAIN$4096:x$y:z\" }"),
-         STR_INIT("line 1: expected SCRAM-SHA-256$ROUNDS:SALT$KEY:KEY")},
-        {STR_INIT("account \"x@a.test\" { scram = \"" SCRAM_1 "\"\nscram = \"" SCRAM_1 "\" }"),
-         STR_INIT("line 2: two SCRAM keys of one kind")},
-        {STR_INIT("account \"x@a.test\" { cram_md5 = \"secret!\" }"),
-         STR_INIT("line 1: expected a password in base64")},
-        {STR_INIT("account \"x@a.test\" { app_password = \"smtp secret - x\" }"),
-         STR_INIT("line 1: the hash of an application password is malformed")},
-        {STR_INIT("account \"x@a.test\" { app_password = \"none " APP_HASH " - x\" }"),
-         STR_INIT("line 1: an application password is for at least one service")},
-        {STR_INIT("account \"x@a.test\" { app_password = \"all " APP_HASH " -\" }"),
-         STR_INIT("line 1: expected SERVICES HASH KEYS NAME")},
-        {STR_INIT("account \"x@a.test\" { app_password = \"all " APP_HASH " - x\"\n"
-                  "app_password = \"all " APP_HASH " - x\" }"),
-         STR_INIT("line 2: two application passwords of one name: \"x\"")},
-        {STR_INIT("account \"x@a.test\" { certificate = \"0123 x\" }"),
-         STR_INIT("line 1: expected FINGERPRINT NAME")},
-        {STR_INIT("account \"x@a.test\" { certificate = \"" FINGERPRINT " x\"\n"
-                  "certificate = \"" FINGERPRINT " y\" }"),
-         STR_INIT("line 2: a certificate is given twice, or two of one name: \"y\"")},
-        {STR_INIT("account \"x@a.test\" { send_as = \"else\" }"),
-         STR_INIT("line 1: expected an address or @domain, not \"else\"")},
-        {STR_INIT("domain \"a.test\" {}\naccount \"\u0430dmin@a.test\" { }"),
-         STR_INIT("line 2: the local part mixes scripts")},
-    };
     struct given *given = *state;
     struct told told;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct err e = apply(given, rows[i].text, false, &told);
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+        struct err e = apply(given, mistakes[i].text, false, &told);
         assert_true(err_is(e));
-        assert_str(e.detail, rows[i].says);
+        assert_str(e.detail, mistakes[i].says);
         assert_int_equal(told.text.n, 0);
     }
     assert_int_equal(given->store.commits, 0);
