@@ -227,7 +227,6 @@ static void in_tls_from_the_first_octet(void **state)
     leave(&client, fake);
 }
 
-/* Catalogue S16. */
 static struct str turned_away(struct stage *from, const char *listener, const char *address)
 {
     struct fake_client *fake = stage_connect_to(from, listener, address);
@@ -259,6 +258,7 @@ static void turned_away_without_a_word(void **state)
     stage_close(&strict);
 }
 
+/* Catalogue S16. */
 static void what_is_no_tls_ends_it(void **state)
 {
     (void)state;
