@@ -369,7 +369,7 @@ def test_S09_passwords_in_clear_text_where_configured(server):
         server.settings["login"]["plain_text_from"] = networks
         server.write_configuration()
         server.reload()
-        wait_until(lambda: answer() == (code, code == 235), f"{networks} holds")
+        wait_until(lambda: answer() == (code, code == 235), f"{networks} holds", patience=20)
 
     assert answer() == (538, False)
     becomes('{"192.0.2.0/24", "127.0.0.1"}', 235)
