@@ -317,11 +317,16 @@ static struct err verify_one(void *arg, uint32_t day, const struct entry *entry)
     return err_none();
 }
 
-static void verify_end(struct verify *verify, const struct audit_head *head)
+/* What was there before the walk was seen by it; of what was added meanwhile it saw some, or all:
+ * that is held against the head of now. */
+static void verify_end(struct verify *verify, const struct audit_head *before,
+                       const struct audit_head *now)
 {
-    if (head->number > verify->number)
-        trouble_tell(verify, "missing", verify->number + 1, head->number);
-    else if (head->number != verify->number || memcmp(head->link, verify->link, AUDIT_LINK) != 0)
+    const struct audit_head *end = verify->number > before->number ? now : before;
+    if (before->number > verify->number)
+        trouble_tell(verify, "missing", verify->number + 1, before->number);
+    else if (verify->number > end->number ||
+             (verify->number == end->number && memcmp(end->link, verify->link, AUDIT_LINK) != 0))
         trouble_tell(verify, "is not where the chain ended", verify->number, 0);
 }
 
@@ -329,26 +334,25 @@ struct err audit_verify(struct engine *engine, const unsigned char *named,
                         void (*trouble)(void *arg, struct str what), void *arg,
                         struct audit_report *report_r)
 {
-    struct audit_head before, head;
+    struct audit_head expired, before, now;
     struct verify verify = {.report = report_r, .named = named, .trouble = trouble, .arg = arg};
     struct days_walk walk = {
         .engine = engine, .to = UINT32_MAX, .each = verify_one, .arg = &verify};
     *report_r = (struct audit_report){0};
-    /* The head first: what is added meanwhile lies behind it and is walked, too. */
-    struct err e = audit_head_read(engine, &head);
+    struct err e = audit_head_read(engine, &before);
     if (!err_is(e))
-        e = head_get(engine, STR("b"), &before);
+        e = head_get(engine, STR("b"), &expired);
     if (err_is(e))
         return e;
-    verify.number = report_r->expired = before.number;
-    memcpy(verify.link, before.link, AUDIT_LINK);
-    named_look(&verify, before.number ? before.link : no_link);
+    verify.number = report_r->expired = expired.number;
+    memcpy(verify.link, expired.link, AUDIT_LINK);
+    named_look(&verify, expired.number ? expired.link : no_link);
     e = days_each(&walk);
-    if (!err_is(e) && verify.number > head.number)
-        e = audit_head_read(engine, &head);
+    if (!err_is(e))
+        e = audit_head_read(engine, &now);
     if (err_is(e))
         return e;
-    verify_end(&verify, &head);
+    verify_end(&verify, &before, &now);
     memcpy(report_r->link, verify.link, AUDIT_LINK);
     return err_none();
 }

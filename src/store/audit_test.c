@@ -259,6 +259,57 @@ static void what_is_left_of_an_expired_chain_is_whole(void **state)
     assert_int_equal(verified(given, NULL).troubles, 0);
 }
 
+/* Events that come while the chain is walked: before its day is read, and behind that. */
+static struct {
+    size_t seen, unseen;
+    bool walked;
+} meanwhile;
+
+static void add(size_t *count)
+{
+    size_t added = *count;
+    *count = 0;
+    if (added)
+        record((struct given *)(void *)store_rig_open_now, NOW, added);
+}
+
+static struct err added_scan(struct engine *engine, struct partition partition, struct str from,
+                             struct str until, size_t limit, struct arena *arena,
+                             struct entry **entries_r, size_t *count_r)
+{
+    if (partition.id)
+        add(&meanwhile.seen);
+    meanwhile.walked |= partition.id != 0;
+    return store_rig_open_now->own->scan(engine, partition, from, until, limit, arena, entries_r,
+                                         count_r);
+}
+
+static struct err added_get(struct engine *engine, struct partition partition, struct str key,
+                            struct arena *arena, struct entry *entry_r)
+{
+    if (meanwhile.walked)
+        add(&meanwhile.unseen);
+    return store_rig_open_now->own->get(engine, partition, key, arena, entry_r);
+}
+
+/* It read the head again behind the walk, and missed what had come between the two. */
+static void what_is_added_while_it_is_walked_is_no_trouble(void **state)
+{
+    struct given *given = *state;
+    given->store.hooked.scan = added_scan;
+    given->store.hooked.get = added_get;
+    for (size_t seen = 0; seen < 2; seen++)
+        for (size_t unseen = 0; unseen < 2; unseen++) {
+            meanwhile.walked = false;
+            record(given, NOW, 10);
+            meanwhile.seen = 3 * seen;
+            meanwhile.unseen = 2 * unseen;
+            struct audit_report report = verified(given, NULL);
+            assert_str(buf_str(&given->troubles), STR(""));
+            assert_int_equal(report.troubles, 0);
+        }
+}
+
 int main(void)
 {
 #define TEST(name) ON_FIBER(name, given_open, given_close)
@@ -271,6 +322,7 @@ int main(void)
         TEST(a_removed_event_is_seen),
         TEST(a_missing_end_is_seen),
         TEST(an_event_behind_the_end_is_seen),
+        TEST(what_is_added_while_it_is_walked_is_no_trouble),
         TEST(a_head_that_moved_is_a_conflict),
         TEST(scanning_keeps_to_its_times),
         TEST(what_is_left_of_an_expired_chain_is_whole),
