@@ -38,13 +38,14 @@ static struct err commit_check(const struct request *request, const struct trans
     const struct conf *conf = request->peer->core->conf;
     if (asked->token.n != TRY_TOKEN_SIZE || asked->digest.n != DIGEST_SIZE ||
         asked->received.n > RECEIVED_MAX || asked->trace_facts.n > FACTS_MAX ||
-        asked->body_type > BODY_BINARYMIME ||
-        asked->size + asked->served_extra > SERVED_TIMES * asked->size + SERVED_MORE)
+        asked->body_type > BODY_BINARYMIME)
         return err_detail(ERR_BUS_BROKEN, STR("a commit with impossible fields"));
     /* The header of a submission may have grown since the edge held it against the limit. */
     uint64_t grown = transaction->login ? conf->smtp.header_size : 0;
     if (asked->size > conf->smtp.message_size + grown)
         return err_make(ERR_MESSAGE_TOO_LARGE);
+    if (asked->served_extra > (SERVED_TIMES - 1) * asked->size + SERVED_MORE)
+        return err_detail(ERR_BUS_BROKEN, STR("a commit of more than it can be served as"));
     if (asked->upload && (!slot || slot->dropped || slot->octets != asked->size))
         return err_detail(ERR_BUS_BROKEN, STR("a commit of no such upload"));
     if (asked->recipients_count == 0)

@@ -279,6 +279,7 @@ static void impossible_commits(void **state)
         RECEIVED,
         BODY_TYPE,
         EXTRA,
+        EXTRA_OVERFLOWS,
         UPLOAD,
         SUMMARY_RANGE,
         TRANSACTION,
@@ -301,7 +302,9 @@ static void impossible_commits(void **state)
         if (kind == RECEIVED)
             commit->received = str_make(received, sizeof(received));
         commit->body_type = kind == BODY_TYPE ? 3 : 0;
-        commit->served_extra = kind == EXTRA ? 7 * commit->size + 257 : 0;
+        commit->served_extra = kind == EXTRA             ? 7 * commit->size + 257
+                               : kind == EXTRA_OVERFLOWS ? -commit->size
+                                                         : 0;
         commit->upload = kind == UPLOAD ? 77 : 0;
         offer.summary[0].index = kind == SUMMARY_RANGE ? UINT32_MAX : 20;
         commit->transaction = kind == TRANSACTION ? 2 : 1;

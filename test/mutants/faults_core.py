@@ -286,4 +286,8 @@ FAULTS = [
     Fault("reload_in_the_middle_of_a_beginning", "a role that begins is told of another configuration half way",
           "unit parent",
           "src/parent/settings.c", "        child->outdated = child->state == CHILD_BEGINS;", "        child->outdated = false;"),
+    Fault("served_size_overflows", "an edge says that a message is served as less than nothing",
+          "unit core",
+          ACCEPT, "    if (asked->served_extra > (SERVED_TIMES - 1) * asked->size + SERVED_MORE)",
+          "    if (asked->size + asked->served_extra > SERVED_TIMES * asked->size + SERVED_MORE)"),
 ]
