@@ -63,24 +63,37 @@ static void welcomed(struct edge *edge, const struct msg_welcome *welcome, int p
     edge->slabs = slabs;
     edge->core_up = true;
     edge_bans_forget(edge);
+    memset(edge->logins_ended, 0, sizeof edge->logins_ended);
     edge->core_since++;
     log_event(edge->log, LOG_INFO, "core_up", log_u64("slabs", welcome->slabs));
     wake_all(edge);
 }
 
-/* Rare, so that a walk over all sessions will do. Sessions may end in it. */
+bool edge_login_has_ended(const struct edge *edge, uint64_t handle)
+{
+    for (size_t i = 0; i < EDGE_ENDED_KEPT; i++)
+        if (edge->logins_ended[i] == handle)
+            return true;
+    return false;
+}
+
+/* Rare, so that a walk over all sessions will do. Sessions may end in it. Where none has the handle
+ * its fiber may be about to get it: core's yes and this came in one packet. */
 static void logged_out(struct edge *edge, uint64_t handle)
 {
+    bool known = false;
     for (struct edge_session *session = TAILQ_FIRST(&edge->sessions), *next; session;
          session = next) {
         struct edge_login *login = &session->login;
         next = TAILQ_NEXT(session, link);
         if (login->handle != handle || login->core_since != edge->core_since)
             continue;
-        login->over = true;
+        known = login->over = true;
         if (session->protocol->logged_out)
             session->protocol->logged_out(session);
     }
+    if (!known)
+        edge->logins_ended[edge->logins_ended_at++ % EDGE_ENDED_KEPT] = handle;
 }
 
 static void got(struct link *link, const struct msg *msg, int passed)

@@ -29,6 +29,7 @@ enum {
     EDGE_PROTOCOLS = LISTEN_PROTOCOLS,
     EDGE_SCRATCH_MAX = 8 << 20, /* octets of one scratch arena */
     EDGE_SCRATCH_KEPT = 64,     /* unused scratch arenas that keep a block */
+    EDGE_ENDED_KEPT = 64,       /* log-ins that core took back before their session knew of them */
 };
 #define EDGE_NEW_WITHIN (10 * NS_PER_SECOND)  /* in which new sessions are counted */
 #define EDGE_CORE_WAIT (5 * NS_PER_SECOND)    /* a command waits so long for core to be there */
@@ -169,7 +170,9 @@ struct edge {
     bool core_up;               /* welcome came */
     uint64_t core_since;        /* counts welcomes: what an earlier core was told is void */
     uint64_t directory_changes; /* counts what core told of them */
-    struct slabs *slabs;        /* NULL while core is not up */
+    uint64_t logins_ended[EDGE_ENDED_KEPT]; /* handles; the oldest goes first */
+    size_t logins_ended_at;
+    struct slabs *slabs; /* NULL while core is not up */
     struct edge_waiters waiters;
     void (*core_lost)(struct edge *edge); /* NULL, or told when the link ended */
     void *arg;                            /* core_lost's */
@@ -262,6 +265,9 @@ struct err edge_ask(struct edge *edge, struct msg *msg, struct arena *arena, str
 
 /* Says something that has no answer; lost where core is not up. Never yields. */
 void edge_tell(struct edge *edge, const struct msg *msg);
+
+/* Core said yes to this log-in and took it back, both before the session could hear of it. */
+bool edge_login_has_ended(const struct edge *edge, uint64_t handle);
 
 /* A refusal, for the trace; dropped where there are too many in a second. */
 void edge_refused(struct edge *edge, const struct msg_refused *refused);

@@ -152,6 +152,8 @@ static struct err who_is_it(struct edge_session *session, struct msg *question,
     session->login_failures += refuses_user(e.code);
     if (err_is(e))
         return e;
+    if (in->handle && edge_login_has_ended(edge, in->handle))
+        return err_make(ERR_LOGIN_LATER);
     char *address = str_to_cstring(in->address);
     if (!address || !in->handle) {
         tell_logout(edge, in->handle);
@@ -418,7 +420,7 @@ static struct edge_exchange_says reason(struct edge_exchange *x, enum err_code e
 static struct edge_exchange_says bearer_first(struct edge_exchange *x, struct str message)
 {
     struct sasl_bearer bearer;
-    struct token_head head;
+    struct token_head head = {.algorithm = STR("")};
     struct edge_session *session = x->session;
     struct err e = x->mechanism == SASL_XOAUTH2
                        ? sasl_xoauth2_parse(message, &x->arena, &bearer)

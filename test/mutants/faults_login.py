@@ -113,4 +113,7 @@ FAULTS = [
     Fault("auth_lines_are_short", "S17: a line of 12,288 octets is refused within AUTH",
           "unit smtp_transcripts",
           "src/edge/login.h", "EDGE_LOGIN_LINE_MAX = 12288 + 2", "EDGE_LOGIN_LINE_MAX = 12288 + 1"),
+    Fault("taken_back_at_once", "a log-in that core took back in the same packet goes on",
+          "unit pop3_login",
+          "src/edge/login.c", "    if (in->handle && edge_login_has_ended(edge, in->handle))\n        return err_make(ERR_LOGIN_LATER);\n", ""),
 ]

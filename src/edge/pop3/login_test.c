@@ -202,6 +202,20 @@ static void without_certificates_no_stls(void **state)
     leave(client);
 }
 
+/* Nobody had the handle yet, so nobody ended: it was a session that core knew nothing of. */
+static void what_core_takes_back_at_once_is_no_login(void **state)
+{
+    (void)state;
+    struct fake_client *client = come();
+    stage.core.takes_back = true;
+    assert_str(say(client, "AUTH PLAIN " BOB "\r\n"),
+               STR("-ERR [SYS/TEMP] Too many log-ins at once; try again later\r\n"));
+    assert_int_equal(first_session()->base.login.handle, 0);
+    assert_str(say(client, "AUTH PLAIN " BOB "\r\n"), STR("+OK Logged in\r\n"));
+    leave(client);
+    assert_int_equal(stage.core.access.logouts, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, on_stage, off_stage)
@@ -216,6 +230,7 @@ int main(void)
         TEST(a_password_stays_in_no_buffer),
         TEST(what_core_takes_back_ends),
         TEST(without_certificates_no_stls),
+        TEST(what_core_takes_back_at_once_is_no_login),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

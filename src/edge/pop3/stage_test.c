@@ -19,6 +19,12 @@ static bool access(struct box_core *core, const struct msg *asked)
         return false;
     if (msg_asks(asked, &call))
         answer(core, &msg, call);
+    if (core->takes_back && msg.kind == MSG_logged_in) {
+        struct msg ended = {.kind = MSG_login_ended,
+                            .login_ended = {.handle = msg.logged_in.handle}};
+        must(!err_is(link_send(&core->link, &ended)));
+        core->takes_back = false;
+    }
     return true;
 }
 

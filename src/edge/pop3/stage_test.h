@@ -35,6 +35,7 @@ struct box_core {
     struct box_message *messages;
     size_t count, room;
     struct login_core access;
+    bool takes_back; /* the next log-in that goes well ends in the same packet */
     struct tls_core tls;
     struct msg_uid *marked;
     size_t marked_count;
