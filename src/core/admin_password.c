@@ -88,7 +88,7 @@ static struct err password_keep(struct admin *admin, uint64_t id, struct str typ
     lane_call(admin->hashes, making_run, &making);
     if (!err_is(making.result))
         account->password = arena_str(admin->arena, making.hash_made);
-    arena_done(&scratch);
+    arena_wipe(&scratch);
     *kept = making.kept;
     kept->cram_secret = cram ? making.password : str_null();
     account->kept = kept;

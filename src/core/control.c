@@ -163,7 +163,7 @@ void serve_admin(struct request *request)
     str_wipe(input);
     str_wipe(buf_str(&peer->admin_input));
     buf_done(&peer->admin_input);
-    arena_done(&arena);
+    arena_wipe(&arena); /* a password, made up or prepared, may be in it */
     timer_clear(core->loop, &pulse.timer);
     request_answer(request, &answer);
 }

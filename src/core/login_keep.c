@@ -47,7 +47,7 @@ static void keeping_run(void *arg)
     keeping->e = password_hash(keeping->password, keeping->salt, &scratch, &hash);
     if (!err_is(keeping->e))
         keeping->hash = arena_str(&keeping->arena, hash);
-    arena_done(&scratch);
+    arena_wipe(&scratch);
     if (!err_is(keeping->e) && keeping->with_keys)
         keeping->e = keys_make(keeping);
 }
@@ -57,9 +57,14 @@ static bool wants_keys(const struct login_try *try, const struct credentials *cr
                        struct str password)
 {
     const struct password_keys *keys = &credentials->password.keys;
+    struct arena scratch;
     struct str prepared;
-    return try->core->conf->login.scram && !(keys->has_sha_1 && keys->has_sha_256) &&
-           !err_is(prepare_new_password(password, &try->request->arena, &prepared));
+    if (!try->core->conf->login.scram || (keys->has_sha_1 && keys->has_sha_256))
+        return false;
+    arena_init(&scratch, KEEP_ARENA);
+    bool can = !err_is(prepare_new_password(password, &scratch, &prepared));
+    arena_wipe(&scratch);
+    return can;
 }
 
 /* All keys of an account are by one salt: that of those which are there already. */
@@ -107,7 +112,7 @@ void login_keep(struct login_try *try, struct str password)
     salt_take(try, &credentials, &keeping);
     arena_init(&keeping.arena, KEEP_ARENA);
     e = keep(try, &keeping);
-    arena_done(&keeping.arena);
+    arena_wipe(&keeping.arena);
     desk->keeps = false;
     explicit_bzero(&keeping, sizeof(keeping));
     if (err_is(e) && e.code != ERR_LOGIN_LATER && e.code != ERR_CONFLICT)

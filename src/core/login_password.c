@@ -44,7 +44,7 @@ static void check_run(void *arg)
     arena_init(&scratch, 2 * PASSWORD_SCRATCH);
     bool right = password_verify_typed(check->password, check->hash, &scratch);
     check->proof = right ? PROOF_RIGHT : PROOF_WRONG;
-    arena_done(&scratch);
+    arena_wipe(&scratch);
 }
 
 static bool is_app_password(struct login_try *try, struct str password,

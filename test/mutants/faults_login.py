@@ -116,4 +116,7 @@ FAULTS = [
     Fault("taken_back_at_once", "a log-in that core took back in the same packet goes on",
           "unit pop3_login",
           "src/edge/login.c", "    if (in->handle && edge_login_has_ended(edge, in->handle))\n        return err_make(ERR_LOGIN_LATER);\n", ""),
+    Fault("prepared_password_stays", "core's memory has the passwords of log-ins, as they were prepared for hashing",
+          "pytest test_keys.py",
+          "src/core/login_password.c", "    arena_wipe(&scratch);", "    arena_done(&scratch);"),
 ]

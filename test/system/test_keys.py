@@ -1,4 +1,5 @@
 """Private keys: only core has them; edges show certificates and ask for signatures."""
+import base64
 import json
 import os
 import re
@@ -141,6 +142,30 @@ def test_O04_the_parent_keeps_no_private_key(server):
     wait_until(lambda: server.logged("role_ready", begun, "name=core"), "core is back")
     server.shake_hands()
     assert not kept()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="a process shows its memory to root only")
+@pytest.mark.skipif(veredus.sanitized(), reason="a sanitizer keeps what was freed")
+def test_no_role_keeps_a_password(server):
+    """Neither as typed nor as prepared for hashing (RFC 4013), right or wrong, a password's or as SASL says it."""
+    right, wrong = "Prüfung ﬁnal №42 geheim", "Völlig ﬁalsch №43 hier"
+    server.apply('domain "example.test" { }\n')
+    server.cli("account", "add", "zoe@example.test", "--password-stdin", text=right + "\n")
+    wanted = {}
+    for name, password in (("right", right), ("wrong", wrong)):
+        said = base64.b64encode(b"\0zoe@example.test\0" + password.encode()).decode()
+        wanted.update({f"{name}, typed": password.encode(), f"{name}, base64": said.encode(),
+                       f"{name}, prepared": password.replace("ﬁ", "fi").replace("№", "No").encode()})
+        answer = name == "right"
+        with veredus.Pop3(server.pop3) as session:
+            session.expect("USER zoe@example.test", True)
+            session.expect("PASS " + password, answer)
+        with veredus.Smtp(server.submission) as session:
+            session.expect("AUTH PLAIN " + said, 235 if answer else 535)
+    server.wait_renewed()
+    for pid, (role, _) in server.roles().items():
+        assert not memory_holds(pid, wanted), role
+    assert not memory_holds(server.pid(), wanted)
 
 
 # --- Certificates as they come and go ---
