@@ -360,6 +360,35 @@ struct tls_server *edge_tls(struct edge *edge, enum listen_protocol protocol)
     return protocols[protocol].has_name ? edge->tls->servers[protocols[protocol].name] : NULL;
 }
 
+bool edge_session_begin_tls(struct edge_session *session)
+{
+    struct edge *edge = session->edge;
+    struct tls_server *server = edge_tls(edge, session->listen);
+    return server && stream_tls_begin(session->stream, server, edge->fibers) == 0;
+}
+
+/* The certificates may change while it leaves: the server is asked for behind it. */
+bool edge_session_start_tls(struct edge_session *session, int64_t deadline)
+{
+    return stream_flush(session->stream, deadline) && edge_session_begin_tls(session);
+}
+
+struct str edge_session_tls_version(const struct edge_session *session)
+{
+    struct tls_facts facts;
+    if (stream_tls_state(session->stream) != STREAM_TLS_ON)
+        return STR("");
+    stream_tls_facts(session->stream, &facts);
+    return facts.version;
+}
+
+void edge_session_tls_failed(const struct edge_session *session, struct str protocol)
+{
+    log_event(session->edge->log, LOG_INFO, "tls_failed",
+              log_str("client", edge_session_client(session)), log_str("protocol", protocol),
+              log_str("why", stream_tls_failure(session->stream)));
+}
+
 void edge_tls_configure(struct edge *edge)
 {
     struct edge_tls *tls = edge->tls;

@@ -7,7 +7,7 @@
  * go on with theirs. While core is away the last set stays: who resumes needs no core, other
  * handshakes wait for it as edge_ask does and fail then.
  *
- * Nothing here yields but the signing, which the handshake's own fiber does.
+ * What yields here says so; the signing does, on the handshake's own fiber.
  */
 #ifndef EDGE_TLS_H
 #define EDGE_TLS_H
@@ -19,6 +19,18 @@
  * NULL: there is no certificate for this protocol here, so TLS is not offered and a listener in TLS
  * closes. */
 struct tls_server *edge_tls(struct edge *edge, enum listen_protocol protocol);
+
+/* --- Sessions, of every protocol ------------------------------------------------------------- */
+
+/* Before anything else (RFC 8314 3). False: no TLS here, and nothing can be said. */
+bool edge_session_begin_tls(struct edge_session *session);
+/* Behind the last reply in clear text. May yield: until that has left, or the deadline. False as
+ * above, or it did not leave. */
+bool edge_session_start_tls(struct edge_session *session, int64_t deadline);
+/* "TLSv1.3", for the log; empty in clear text. */
+struct str edge_session_tls_version(const struct edge_session *session);
+/* To the log: why the handshake failed. */
+void edge_session_tls_failed(const struct edge_session *session, struct str protocol);
 
 /* --- For edge.c and core.c ------------------------------------------------------------------- */
 

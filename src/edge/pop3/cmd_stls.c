@@ -31,7 +31,6 @@ static bool may_begin(struct pop3_session *s)
 
 void pop3_stls(struct pop3_session *s, const struct pop3_arguments *args)
 {
-    struct edge *edge = s->base.edge;
     (void)args;
     if (!may_begin(s))
         return;
@@ -44,9 +43,7 @@ void pop3_stls(struct pop3_session *s, const struct pop3_arguments *args)
     pop3_ok(s, STR("Ready for TLS"));
     forget(s);
     s->state = POP3_HANDSHAKE; /* P1 -> P6 */
-    int64_t deadline = edge->loop->now + s->base.conf->tls.handshake_timeout;
-    bool sent = stream_flush(&s->stream, deadline);
-    struct tls_server *server = edge_tls(edge, s->base.listen);
-    if (!sent || !server || stream_tls_begin(&s->stream, server, edge->fibers) < 0)
+    int64_t now = s->base.edge->loop->now;
+    if (!edge_session_start_tls(&s->base, now + s->base.conf->tls.handshake_timeout))
         pop3_cut(s, "tls-failed");
 }

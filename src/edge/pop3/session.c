@@ -68,20 +68,11 @@ void pop3_cut(struct pop3_session *s, const char *end)
     s->end = end;
 }
 
-static struct str tls_word(const struct pop3_session *s)
-{
-    struct tls_facts facts;
-    if (!edge_session_is_encrypted(&s->base))
-        return STR("");
-    stream_tls_facts(&s->stream, &facts);
-    return facts.version;
-}
-
 static void log_end(const struct pop3_session *s)
 {
     log_event(s->base.edge->log, LOG_INFO, "session",
               log_str("client", edge_session_client(&s->base)), log_u64("port", s->base.port),
-              log_str("protocol", STR("pop3")), log_str("tls", tls_word(s)),
+              log_str("protocol", STR("pop3")), log_str("tls", edge_session_tls_version(&s->base)),
               log_str("login", str_from(s->base.login.address)), log_u64("messages", s->row_count),
               log_u64("read", s->read), log_u64("deleted", s->deleted),
               log_u64("errors", s->errors), log_u64("in", s->stream.bytes_in),
@@ -253,14 +244,6 @@ static void handshake_ended(struct pop3_session *s)
     timer_set(s->base.edge->loop, &s->timer, idle_deadline(s));
 }
 
-static void tls_failed(struct pop3_session *s)
-{
-    s->end = "tls-failed";
-    log_event(s->base.edge->log, LOG_INFO, "tls_failed",
-              log_str("client", edge_session_client(&s->base)), log_str("protocol", STR("pop3")),
-              log_str("why", stream_tls_failure(&s->stream)));
-}
-
 static void input(struct stream *stream)
 {
     struct pop3_session *s = stream->arg;
@@ -268,8 +251,10 @@ static void input(struct stream *stream)
     if (s->busy)
         return;
     if (stream->ended != STREAM_OPEN) {
-        if (s->state == POP3_HANDSHAKE)
-            tls_failed(s);
+        if (s->state == POP3_HANDSHAKE) {
+            s->end = "tls-failed";
+            edge_session_tls_failed(&s->base, STR("pop3"));
+        }
         session_free(s);
         return;
     }
@@ -309,18 +294,15 @@ static void session_init(struct pop3_session *s)
     s->timer = (struct timer){.run = timed_out, .arg = s};
 }
 
-/* Before anything else (RFC 8314 3). */
 static void shake_hands(struct pop3_session *s)
 {
-    struct edge *edge = s->base.edge;
-    struct tls_server *server = edge_tls(edge, s->base.listen);
-    if (!server || stream_tls_begin(&s->stream, server, edge->fibers) < 0) {
+    if (!edge_session_begin_tls(&s->base)) {
         s->end = "no-tls";
         session_free(s);
         return;
     }
     s->state = POP3_HANDSHAKE;
-    timer_set(edge->loop, &s->timer, handshake_deadline(s));
+    timer_set(s->base.edge->loop, &s->timer, handshake_deadline(s));
 }
 
 void pop3_session_begin(struct edge *edge, enum listen_protocol listen, int handle,

@@ -46,7 +46,6 @@ static void forget(struct smtp_session *s)
 
 void smtp_starttls_run(struct smtp_session *s, struct smtp_arguments *args)
 {
-    struct edge *edge = s->base.edge;
     struct str why;
     enum err_code error = may_begin(s, &why);
     (void)args;
@@ -60,10 +59,6 @@ void smtp_starttls_run(struct smtp_session *s, struct smtp_arguments *args)
     forget(s);
     s->state = SMTP_HANDSHAKE; /* S1 to S4, S7 -> S10 */
     smtp_phase_begin(s);
-    int64_t deadline = s->phase + smtp_conf(s)->tls.handshake_timeout;
-    /* The reply is the last thing in clear text. The certificates may change while it leaves. */
-    bool sent = stream_flush(&s->stream, deadline);
-    struct tls_server *server = edge_tls(edge, s->base.listen);
-    if (!sent || !server || stream_tls_begin(&s->stream, server, edge->fibers) < 0)
+    if (!edge_session_start_tls(&s->base, s->phase + smtp_conf(s)->tls.handshake_timeout))
         smtp_cut(s, "tls-failed");
 }

@@ -89,20 +89,12 @@ static struct str protocol_name(const struct smtp_session *s)
     return smtp_is_lmtp(s) ? STR("lmtp") : smtp_is_submission(s) ? STR("submission") : STR("smtp");
 }
 
-static struct str tls_word(const struct smtp_session *s)
-{
-    struct tls_facts facts;
-    if (!edge_session_is_encrypted(&s->base))
-        return STR("");
-    stream_tls_facts(&s->stream, &facts);
-    return facts.version;
-}
-
 static void log_end(const struct smtp_session *s)
 {
     log_event(s->base.edge->log, LOG_INFO, "session",
               log_str("client", edge_session_client(&s->base)), log_u64("port", s->base.port),
-              log_str("protocol", protocol_name(s)), log_str("tls", tls_word(s)),
+              log_str("protocol", protocol_name(s)),
+              log_str("tls", edge_session_tls_version(&s->base)),
               log_str("login", str_from(s->base.login.address)), log_str("helo", smtp_helo(s)),
               log_u64("messages", s->messages), log_u64("recipients", s->recipients),
               log_u64("commands", s->commands), log_u64("errors", s->errors),
@@ -296,19 +288,12 @@ static void handshake_ended(struct smtp_session *s)
         say_hello(s);
 }
 
-static void log_tls_failed(const struct smtp_session *s)
-{
-    log_event(
-        s->base.edge->log, LOG_INFO, "tls_failed", log_str("client", edge_session_client(&s->base)),
-        log_str("protocol", protocol_name(s)), log_str("why", stream_tls_failure(&s->stream)));
-}
-
 /* A client that only half-closed still gets the replies to what it sent. */
 static void input_ended(struct smtp_session *s)
 {
     if (s->state == SMTP_HANDSHAKE) {
         s->end = "tls-failed";
-        log_tls_failed(s);
+        edge_session_tls_failed(&s->base, protocol_name(s));
     }
     if (s->state & (SMTP_CLOSING | SMTP_HANDSHAKE) || s->stream.ended == STREAM_BROKEN)
         session_free(s);
@@ -352,18 +337,15 @@ static void session_init(struct smtp_session *s, struct edge *edge)
     s->normalise = keeps_bare_newlines(s);
 }
 
-/* Before anything else (RFC 8314 3). */
 static void shake_hands(struct smtp_session *s)
 {
-    struct edge *edge = s->base.edge;
-    struct tls_server *server = edge_tls(edge, s->base.listen);
-    if (!server || stream_tls_begin(&s->stream, server, edge->fibers) < 0) {
+    if (!edge_session_begin_tls(&s->base)) {
         s->end = "no-tls";
         session_free(s);
         return;
     }
     s->state = SMTP_HANDSHAKE;
-    timer_set(edge->loop, &s->timer, deadline(s));
+    timer_set(s->base.edge->loop, &s->timer, deadline(s));
 }
 
 void smtp_session_begin(struct edge *edge, enum listen_protocol listen, int handle,
