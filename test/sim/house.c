@@ -39,7 +39,7 @@ enum {
     "}\n"                                                                                          \
     "submission {\n"                                                                               \
     "    recipients_per_hour = 12\n"                                                               \
-    "    recipients_per_day = 40\n"                                                                \
+    "    recipients_per_day = 20\n"                                                                \
     "    brake_least = 0\n"                                                                        \
     "    sessions_per_address = 6\n"                                                               \
     "}\n"                                                                                          \
@@ -118,6 +118,7 @@ static void role_is_dead(struct house *house, enum house_slot slot)
     }
     role->role = 0;
     role->deaths++;
+    role->died_at = world_mono(&house->fake->world);
     int64_t pause = house->restart_most
                         ? (int64_t)fake_random_below(&house->random, (uint64_t)house->restart_most)
                         : 0;

@@ -33,6 +33,7 @@ struct house_role {
     struct fake_event restart;
     int role; /* 0: dead */
     uint64_t deaths;
+    int64_t died_at; /* mono, the last time */
 };
 
 struct house {

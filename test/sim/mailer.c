@@ -38,6 +38,7 @@ static void line_say(struct host *host, struct buf *line)
     host_ask(host, ASKED_AUTH, 0);
     if (proves)
         access_said(&host->sim->access, &host->attempt);
+    dialog_push(&host->dialog);
     buf_done(line);
 }
 
@@ -47,7 +48,9 @@ void mailer_say(struct host *host)
     struct sim *sim = host->sim;
     struct buf line = BUF_INIT(LINE_MOST);
     struct str name = people_names[host->user][sim_below(sim, PEOPLE_NAMES)];
-    host->auth = auth_make(ways[sim_below(sim, 3)], true, name, secret_of(host), &sim->random);
+    /* All of them by SCRAM at first: who asks first has what it needs made. */
+    enum auth_way way = host->has_logged_in ? ways[sim_below(sim, 3)] : AUTH_SCRAM;
+    host->auth = auth_make(way, true, name, secret_of(host), &sim->random);
     host->attempt = access_begin(&sim->access, &host->auth, host->user, HOME(host->user));
     host->attempting = true;
     auth_begin(&host->auth, &line);
@@ -65,6 +68,7 @@ void mailer_heard(struct host *host, struct str line)
     host->attempting = false;
     if (access_judge(&host->sim->access, &host->attempt, line) == ACCESS_IN) {
         host->saying = SAY_MAIL;
+        host->has_logged_in = true;
         return;
     }
     host->saying = SAY_QUIT;

@@ -16,7 +16,7 @@
 enum {
     /* As house.c configures them. */
     SENT_PER_HOUR = 12,
-    SENT_PER_DAY = 40,
+    SENT_PER_DAY = 20,
 };
 
 struct sim;

@@ -136,8 +136,9 @@ struct host {
     struct auth auth; /* a user's */
     struct access_attempt attempt;
     bool attempting; /* and not judged yet */
-    bool limited;    /* the letter would be too much */
-    int64_t pause;   /* before it comes again */
+    bool has_logged_in;
+    bool limited;  /* the letter would be too much */
+    int64_t pause; /* before it comes again */
 };
 
 struct letter_due {

@@ -12,6 +12,7 @@ enum {
 #define PATIENCE (12 * 60 * NS_PER_SECOND)
 #define LINGERS_MOST (20 * NS_PER_SECOND)
 #define REVIEWED_AFTER (5 * NS_PER_SECOND) /* whose credentials ended is out by then */
+#define NOTICED_AFTER NS_PER_SECOND        /* an edge knows by then that its core died */
 #define IPV4(a, b, c, d) ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (d))
 
 static const struct str unknown_names[UNKNOWN_NAMES] = {
@@ -197,6 +198,8 @@ static void heard_auth(struct visitor *visitor, struct str line)
     }
     buf_done(&next);
     judge(visitor, line);
+    visitor->attempt_deaths = visitor->sim->house.roles[HOUSE_CORE].deaths;
+    visitor->in_at = sim_now(visitor->sim);
     if (visitor->in && below(visitor, 3) == 0) {
         visitor->lingers = true;
         fake_event_set(visitor->sim->fake, &visitor->wake,
@@ -219,6 +222,14 @@ static bool is_put_out(const struct visitor *visitor, struct str line)
             keyring_changed(&sim->locksmith.keyring, visitor->user, visitor->attempt.begun_step));
 }
 
+/* The core that he logged in with died a while ago. */
+static bool is_orphan(const struct visitor *visitor)
+{
+    const struct house_role *core = &visitor->sim->house.roles[HOUSE_CORE];
+    return core->deaths != visitor->attempt_deaths && visitor->in_at < core->died_at &&
+           visitor->asked_at > core->died_at + NOTICED_AFTER;
+}
+
 /* Nobody is in with what ended a while ago. */
 static void heard_inside(struct visitor *visitor, struct str line)
 {
@@ -228,7 +239,7 @@ static void heard_inside(struct visitor *visitor, struct str line)
                  visitor->asked_at > key->ended_at + REVIEWED_AFTER && !visitor->sim->plan.disk;
     if (!is_yes(visitor, line) && !is_trouble(visitor, line) && !is_put_out(visitor, line))
         wrong_reply(visitor, "who is in", line);
-    else if (is_yes(visitor, line) && ended)
+    else if (is_yes(visitor, line) && (ended || is_orphan(visitor)))
         wrong_reply(visitor, "who is in with what has ended", line);
     if (!is_yes(visitor, line))
         say_quit(visitor);

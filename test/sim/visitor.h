@@ -47,7 +47,8 @@ struct visitor {
     struct access_attempt attempt;
     bool attempting; /* and not judged yet */
     int64_t asked_at;
-    uint64_t core_deaths; /* when the session began */
+    int64_t in_at;
+    uint64_t core_deaths, attempt_deaths; /* when the session began, when he was let in */
     struct buf text;
 };
 
