@@ -726,6 +726,16 @@ static void two_who_ask_at_once_get_one_key(void **state)
     assert_memory_equal(key, taken_first, sizeof(key));
 }
 
+/* A commit may lose to one that is not durable yet, and fails after it. */
+static void who_lost_to_nobody_is_to_ask_again(void **state)
+{
+    struct given *given = village(state);
+    unsigned char key[DIRECTORY_SALT_KEY];
+    given->store.conflict_in = 1;
+    assert_int_equal(directory_salt_key(&given->directory, key).code, ERR_CONFLICT);
+    assert_int_equal(directory_salt_key(&given->directory, key).code, ERR_NONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -752,6 +762,7 @@ int main(void)
         WITH_DIRECTORY(a_recipient_costs_three_reads),
         WITH_DIRECTORY(the_key_of_salts_is_made_once),
         WITH_DIRECTORY(two_who_ask_at_once_get_one_key),
+        WITH_DIRECTORY(who_lost_to_nobody_is_to_ask_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-"""Faults of log-ins, limits and bans that whole sessions show: the simulator's (test/sim)."""
+"""Faults of log-ins, limits and bans that whole sessions show: the simulator's (test/sim), and what it found."""
 from fault import Fault
 
 LOGIN, PASSWORD, SCRAM = "src/core/login.c", "src/core/login_password.c", "src/core/login_scram.c"
@@ -23,8 +23,8 @@ FAULTS = [
     Fault("sim_void_log_in_goes_on", "a POP3 session whose core is gone goes on with what it knows",
           "unit sim",
           POP3, "row->run != pop3_quit && !pop3_core_is_ours(s);", "row->run != pop3_quit && false;"),
-    Fault("sim_first_askers_collide", "who asks first for the key of salts in company hears 550",
-          "unit sim",
+    Fault("first_askers_collide", "who asks first for the key of salts in company hears 550",
+          "unit directory_access",
           SALTS, "    return e.code == ERR_CONFLICT ? salt_key_await(directory) : e;", "    (void)salt_key_await;\n    return e.code == ERR_CONFLICT ? err_none() : e;"),
 
     # --- Guessing ---
