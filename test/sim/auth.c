@@ -1,3 +1,7 @@
+/*
+ * The secret is kept beside what is said of it, so that a judge knows what was tried; `proves` says
+ * from which line on the server could know it.
+ */
 #include "auth.h"
 
 #include <openssl/evp.h>

@@ -1,3 +1,7 @@
+/*
+ * What is counted is what one session, or one edge at one moment, gave: other visits from the same
+ * address can only make the server stricter.
+ */
 #include "crowd.h"
 
 #include "sim.h"

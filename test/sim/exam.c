@@ -1,3 +1,7 @@
+/*
+ * Step by step, each log-in waited for. The addresses are nobody else's, so nothing that happened
+ * before is in their way but what was guessed at a name, and that has faded.
+ */
 #include "exam.h"
 
 #include "sim.h"

@@ -1,3 +1,7 @@
+/*
+ * Lives with four times instead of states: what is under way, or was lost with core, is neither one
+ * nor the other, and each rule takes it as it suits the server.
+ */
 #include "keyring.h"
 
 #include "base/must.h"

@@ -81,10 +81,20 @@ static struct sim_plan plan_of(const struct options *options, uint64_t seed)
     return plan;
 }
 
+static void plan_show(const struct sim_plan *plan)
+{
+    struct buf text = BUF_INIT(PLAN_TEXT_MAX);
+    plan_print(plan, &text);
+    printf("plan: %.*s\n", STR_FMT(buf_str(&text)));
+    buf_done(&text);
+}
+
 static struct sim_result run(const struct options *options, uint64_t seed, struct totals *totals)
 {
     struct buf report = BUF_INIT(REPORT_MAX);
     struct sim_plan plan = plan_of(options, seed);
+    if (options->verbose)
+        plan_show(&plan);
     snprintf(seed_line, sizeof(seed_line), "sim: the seed was %llu\n", (unsigned long long)seed);
     struct sim_result result = sim_run(seed, &plan, options->verbose, &report);
     if (result.violated)

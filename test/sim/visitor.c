@@ -1,3 +1,7 @@
+/*
+ * One command at a time, each waited for: what is tried is who gets in, not how fast. Many guess at
+ * once because there are many visitors, and the pools of addresses are small.
+ */
 #include "visitor.h"
 
 #include "base/must.h"
