@@ -29,6 +29,7 @@
 
 #include "base/must.h"
 #include "sys/loop.h"
+#include "sys/tls_hello.h"
 #include "sys/tls_key.h"
 #include "sys/tls_names.h"
 #include "sys/tls_session.h"
@@ -39,13 +40,8 @@
 enum {
     TICKET_LIFE = 2 * 60 * 60,    /* seconds */
     CLIENT_CHAIN_MAX = 32 * 1024, /* octets of a client's certificates */
-    CLIENT_HELLO_MAX = 16 * 1024, /* octets; OpenSSL takes 128 KB, at the client's word */
-    MESSAGE_HEAD = 4,
-    HELLO_HEAD = 5 + MESSAGE_HEAD, /* heads of a record and of a message */
-    RECORD_HANDSHAKE = 22,         /* RFC 8446 5.1 */
-    HANDSHAKE_CLIENT_HELLO = 1,    /* RFC 8446 4 */
-    STRENGTH = 2,                  /* OpenSSL's security level: 112 bits and more */
-    EXPORTER_SIZE = 32,            /* RFC 9266 */
+    STRENGTH = 2,                 /* OpenSSL's security level: 112 bits and more */
+    EXPORTER_SIZE = 32,           /* RFC 9266 */
 };
 
 #define SUITES13 "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"
@@ -94,33 +90,12 @@ struct tls_session {
     unsigned asks; /* recv calls that are left */
     unsigned waits;
     size_t received; /* in the handshake */
-    unsigned char head[HELLO_HEAD];
+    struct tls_hello hello;
     bool ended, more, wipes;
     const char *failure;
 };
 
 /* The connection as a BIO */
-
-static void hello_note(struct tls_session *session, const unsigned char *octets, size_t n)
-{
-    for (size_t i = 0; i < n && session->received + i < HELLO_HEAD; i++)
-        session->head[session->received + i] = octets[i];
-    session->received += n;
-}
-
-/* OpenSSL makes room for as much as the client says it will send. Nobody cuts a hello so that its
- * length is not in the first record, but who wants to hide it. */
-static bool hello_is_too_large(const struct tls_session *session)
-{
-    const unsigned char *head = session->head;
-    if (session->received > TLS_HANDSHAKE_MAX)
-        return true;
-    if (session->received < HELLO_HEAD || head[0] != RECORD_HANDSHAKE ||
-        head[5] != HANDSHAKE_CLIENT_HELLO)
-        return false;
-    return (head[3] << 8 | head[4]) < MESSAGE_HEAD ||
-           (head[6] << 16 | head[7] << 8 | head[8]) > CLIENT_HELLO_MAX;
-}
 
 static int bio_read(BIO *bio, char *to, int room)
 {
@@ -135,8 +110,9 @@ static int bio_read(BIO *bio, char *to, int room)
         n = session->world->ops->recv(session->world, session->handle, to, (size_t)room);
     }
     if (n > 0 && !SSL_is_init_finished(session->ssl)) {
-        hello_note(session, (const unsigned char *)to, (size_t)n);
-        if (hello_is_too_large(session))
+        session->received += (size_t)n;
+        if (session->received > TLS_HANDSHAKE_MAX ||
+            !tls_hello_heard(&session->hello, str_make(to, (size_t)n)))
             n = -EMSGSIZE;
     }
     if (n == -EAGAIN)
@@ -155,6 +131,7 @@ static int bio_write(BIO *bio, const char *octets, int count)
     if (session->failed)
         return -1;
     const struct iovec part = {(void *)(uintptr_t)octets, (size_t)count};
+    tls_hello_answered(&session->hello);
     ssize_t n = session->world->ops->send(session->world, session->handle, &part, 1);
     if (n == -EAGAIN)
         BIO_set_retry_write(bio);

@@ -504,6 +504,57 @@ static void a_hello_that_hides_its_size_is_refused(void **state)
     house_close(&house);
 }
 
+/* A client whose first share is of a group that we do not have. */
+static void client_of_another_group(struct client *client, int peer)
+{
+    client_open(client, &(struct client_settings){.version = TLS1_3_VERSION}, peer);
+    assert_int_equal(
+        SSL_ctrl(client->ssl, SSL_CTRL_SET_GROUPS_LIST, 0, (void *)(uintptr_t) "P-521:P-384"), 1);
+}
+
+static void a_second_hello_is_heard(void **state)
+{
+    (void)state;
+    struct house house;
+    struct session session;
+    struct client client;
+    int peer;
+    house_open(&house, world_real());
+    house_shows_key(&house, KEY_P256);
+    session_open(&session, &house, &peer);
+    client_of_another_group(&client, peer);
+    assert_true(client_shakes_hands(&client, &house));
+    client_close(&client);
+    session_close(&session);
+    house_close(&house);
+}
+
+/* HelloRetryRequest's second hello had no limit but OpenSSL's. */
+static void a_second_hello_as_large_as_it_likes_is_refused(void **state)
+{
+    (void)state;
+    static const unsigned char head[] = {22, 3, 3, 0, 100, 1, 0, 0x40, 1};
+    struct house house;
+    struct session session;
+    struct client client;
+    int peer;
+    house_open(&house, world_real());
+    house_shows_key(&house, KEY_P256);
+    session_open(&session, &house, &peer);
+    client_of_another_group(&client, peer);
+    assert_int_equal(SSL_do_handshake(client.ssl), -1);
+    client_pump(&client);
+    house_turns(&house, 4);
+    assert_int_equal(stream_tls_state(&session.stream), STREAM_TLS_HANDSHAKE);
+    assert_int_equal(send(peer, head, sizeof(head), MSG_NOSIGNAL), sizeof(head));
+    house_turns(&house, 4);
+    assert_int_equal(stream_tls_state(&session.stream), STREAM_TLS_FAILED);
+    assert_str(stream_tls_failure(&session.stream), STR("the client says too much"));
+    client_close(&client);
+    session_close(&session);
+    house_close(&house);
+}
+
 /* --- Clients with certificates, and channel bindings --- */
 
 static void assert_fingerprint(const struct tls_facts *facts, int key)
@@ -725,6 +776,8 @@ int main(void)
         cmocka_unit_test(a_hello_as_large_as_it_likes_is_refused),
         cmocka_unit_test(an_endless_hello_is_refused),
         cmocka_unit_test(a_hello_that_hides_its_size_is_refused),
+        cmocka_unit_test(a_second_hello_is_heard),
+        cmocka_unit_test(a_second_hello_as_large_as_it_likes_is_refused),
         cmocka_unit_test(a_client_shows_its_certificate),
         cmocka_unit_test(nobody_is_asked_for_a_certificate_otherwise),
         cmocka_unit_test(bindings_are_the_clients),

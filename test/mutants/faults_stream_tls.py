@@ -2,6 +2,7 @@
 from fault import Fault
 
 TLS, KEY, NAMES = "src/sys/tls.c", "src/sys/tls_key.c", "src/sys/tls_names.c"
+HELLO = "src/sys/tls_hello.c"
 STREAM, STEPS = "src/sys/stream.c", "src/sys/stream_tls.c"
 
 FAULTS = [
@@ -29,16 +30,28 @@ FAULTS = [
           NAMES, "ssize_t dot = str_index(host, '.');", "ssize_t dot = str_last_index(str_head(host, host.n - 5), '.');"),
     Fault("hello_of_any_size", "a client says that it will send 128 KB, and gets the room",
           "unit tls",
-          TLS, "> CLIENT_HELLO_MAX;", "> 8 * CLIENT_HELLO_MAX;"),
+          HELLO, "    return length <= TLS_HELLO_MAX &&", "    return length <= 3 * TLS_HELLO_MAX &&"),
     Fault("hello_is_one_less", "a hello of 16 KB is refused",
-          "unit tls",
-          TLS, "> CLIENT_HELLO_MAX;", ">= CLIENT_HELLO_MAX;"),
+          "unit tls_hello",
+          HELLO, "    return length <= TLS_HELLO_MAX &&", "    return length < TLS_HELLO_MAX &&"),
     Fault("hello_hides_its_size", "a hello whose length is cut in two may be of any size",
           "unit tls",
-          TLS, "(head[3] << 8 | head[4]) < MESSAGE_HEAD ||", "(head[3] << 8 | head[4]) < 1 ||"),
+          HELLO, "    return !hello->said && hello->record >= TLS_MESSAGE_HEAD;", "    hello->over = hello->record < TLS_MESSAGE_HEAD;\n    return !hello->said;"),
+    Fault("second_hello_of_any_size", "the hello behind a HelloRetryRequest may be of any size",
+          "unit tls",
+          TLS, "    tls_hello_answered(&session->hello);\n", "    session->hello.over = true;\n"),
+    Fault("no_second_hello", "a client that chose another group cannot come",
+          "unit tls",
+          TLS, "    tls_hello_answered(&session->hello);\n", ""),
+    Fault("hello_behind_hello", "a second hello that comes with the first may be of any size",
+          "unit tls_hello",
+          HELLO, "    return !hello->said && hello->record", "    hello->said = false;\n    return hello->record"),
+    Fault("hello_behind_an_alert", "what stands in front of a hello hides its size",
+          "unit tls_hello",
+          HELLO, "    if (!handshake)\n        return true;\n", "    if (!handshake) {\n        hello->over = true;\n        return true;\n    }\n"),
     Fault("handshake_is_one_more", "a client may say more than 64 KB before the handshake is over",
           "unit tls",
-          TLS, "session->received > TLS_HANDSHAKE_MAX)", "session->received > TLS_HANDSHAKE_MAX + 6)"),
+          TLS, "session->received > TLS_HANDSHAKE_MAX ||", "session->received > TLS_HANDSHAKE_MAX + 6 ||"),
     # --- Tickets ---
     Fault("tickets_of_1_2", "TLS 1.2 gets tickets",
           "unit tls",
