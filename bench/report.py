@@ -127,7 +127,7 @@ SECTIONS = (
      "Mailboxes of 1,000 messages of 10 KB, read whole, again and again.",
      {"messages /s": ("rate", 0), "MB/s": ("mb_s", 0), "CPU us": ("cpu_us", 0), "p50 ms": ("p50_ms", 3),
       "p99 ms": ("p99_ms", 3)}),
-    ("Idle connections", "idle ",
+    ("Idle connections", "idle connections",
      "After EHLO. Octets of each connection; kernel memory apart. As many connections as each server lets in.",
      {"connections": ("held", 0), "PSS": ("pss_each", 0), "RssAnon": ("anonymous_each", 0),
       "processes": ("processes", 0)}),

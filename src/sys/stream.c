@@ -329,6 +329,15 @@ static bool said_goodbye(struct stream *stream)
            tls_session_finish(stream_tls_session(stream)) != -EAGAIN;
 }
 
+/* False: what TLS has left over from its handshake could not be sent yet; or it broke. */
+static bool pushed(struct stream *stream)
+{
+    int e = stream->tls == STREAM_TLS_ON ? tls_session_push(stream_tls_session(stream)) : 0;
+    if (e < 0 && e != -EAGAIN)
+        stream_break_off(stream);
+    return e == 0;
+}
+
 /* As much as one call takes; how many bytes left, or -errno. In TLS a buffer is a record. */
 static ssize_t send_once(struct stream *stream)
 {
@@ -362,8 +371,11 @@ void stream_send_output(struct stream *stream)
         stream_break_off(stream);
         return;
     }
+    bool is_pushed = pushed(stream);
+    if (stream->ended == STREAM_BROKEN)
+        return;
     bool leaves = stream->closing && !stream->finished;
-    stream->out_blocked = stream->unsent > 0 || (leaves && !said_goodbye(stream));
+    stream->out_blocked = !is_pushed || stream->unsent > 0 || (leaves && !said_goodbye(stream));
     stream_want(stream, READY_WRITE, stream->out_blocked || stream->in_blocked);
     if (!stream->out_blocked && leaves)
         half_close(stream);

@@ -33,7 +33,7 @@ static void handshake_over(struct stream *stream)
     stream_want(stream, READY_WRITE, false);
     stream_want_input(stream);
     loop_soon(stream->loop, &stream->show);
-    if (stream->unsent > 0 && !stream->held)
+    if (!stream->held)
         loop_at_turn_end(stream->loop, &stream->flush);
 }
 

@@ -15,6 +15,9 @@
  * empty before each call, read at once behind it and emptied again; tls_key.c empties it where the
  * fiber comes back.
  *
+ * Nobody waits for a ticket, so it does not leave by itself: it goes out in front of what is said
+ * next, which is mostly a greeting. With nothing to say it is pushed by whoever drives the session.
+ *
  * TLS 1.2 gets no tickets, for there they open the past; in 1.3 each resumption gets a new one, for
  * a client that minds being recognised uses each once (RFC 8446 C.4). A ticket carries the hash of
  * the certificate of its first handshake: on a resumed connection it is the channel binding.
@@ -27,6 +30,7 @@
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 
+#include "base/buf.h"
 #include "base/must.h"
 #include "sys/loop.h"
 #include "sys/tls_hello.h"
@@ -39,6 +43,7 @@
 
 enum {
     TICKET_LIFE = 2 * 60 * 60,    /* seconds */
+    TICKET_MAX = 64 * 1024,       /* octets that are held; what a client showed is in them */
     CLIENT_CHAIN_MAX = 32 * 1024, /* octets of a client's certificates */
     STRENGTH = 2,                 /* OpenSSL's security level: 112 bits and more */
     EXPORTER_SIZE = 32,           /* RFC 9266 */
@@ -91,6 +96,7 @@ struct tls_session {
     unsigned waits;
     size_t received; /* in the handshake */
     struct tls_hello hello;
+    struct buf held; /* a ticket that has not left */
     bool ended, more, wipes;
     const char *failure;
 };
@@ -123,16 +129,44 @@ static int bio_read(BIO *bio, char *to, int room)
     return n < 0 ? -1 : (int)n;
 }
 
+static bool ticket_is_held(struct tls_session *session, struct str octets)
+{
+    return SSL_get_state(session->ssl) == TLS_ST_SW_SESSION_TICKET &&
+           SSL_version(session->ssl) >= TLS1_3_VERSION && buf_put(&session->held, octets);
+}
+
+/* How many of the octets left, with all that is held before them; or -errno. */
+static ssize_t send_behind_held(struct tls_session *session, struct str octets)
+{
+    struct str held = buf_str(&session->held);
+    const struct iovec parts[] = {{(void *)(uintptr_t)held.p, held.n},
+                                  {(void *)(uintptr_t)octets.p, octets.n}};
+    bool has_held = held.n > 0, has_octets = octets.n > 0;
+    ssize_t n = session->world->ops->send(session->world, session->handle, &parts[!has_held],
+                                          has_held + has_octets);
+    if (!has_held || n < 0)
+        return n;
+    if ((size_t)n < held.n) {
+        buf_drop_front(&session->held, (size_t)n);
+        return -EAGAIN;
+    }
+    buf_done(&session->held);
+    n -= (ssize_t)held.n;
+    return n == 0 && has_octets ? -EAGAIN : n;
+}
+
 static int bio_write(BIO *bio, const char *octets, int count)
 {
     struct tls_session *session = BIO_get_data(bio);
+    struct str all = str_make(octets, (size_t)count);
     must_be(session, SESSION_MAGIC);
     BIO_clear_retry_flags(bio);
     if (session->failed)
         return -1;
-    const struct iovec part = {(void *)(uintptr_t)octets, (size_t)count};
     tls_hello_answered(&session->hello);
-    ssize_t n = session->world->ops->send(session->world, session->handle, &part, 1);
+    if (ticket_is_held(session, all))
+        return count;
+    ssize_t n = send_behind_held(session, all);
     if (n == -EAGAIN)
         BIO_set_retry_write(bio);
     else if (n < 0)
@@ -554,8 +588,11 @@ struct tls_session *tls_session_new(struct tls_server *server, struct world *wor
     struct tls_session *session = calloc(1, sizeof(*session));
     if (!session)
         return NULL;
-    *session = (struct tls_session){
-        .magic = SESSION_MAGIC, .server = server, .world = world, .handle = handle};
+    *session = (struct tls_session){.magic = SESSION_MAGIC,
+                                    .server = server,
+                                    .world = world,
+                                    .handle = handle,
+                                    .held = BUF_INIT(TICKET_MAX)};
     session->waits = READY_READ;
     server->holds++;
     return session;
@@ -566,6 +603,7 @@ void tls_session_free(struct tls_session *session)
     must_be(session, SESSION_MAGIC);
     session->failed = -ECANCELED;
     SSL_free(session->ssl);
+    buf_done(&session->held);
     tls_server_release(session->server);
     session->magic = 0;
     free(session);
@@ -688,6 +726,17 @@ ssize_t tls_session_send(struct tls_session *session, struct str octets)
     if (result == 1)
         return (ssize_t)sent;
     return e == 0 || (e == -EAGAIN && session->waits == READY_READ) ? -EPROTO : e;
+}
+
+int tls_session_push(struct tls_session *session)
+{
+    must_be(session, SESSION_MAGIC);
+    if (session->held.n == 0)
+        return 0;
+    ssize_t n = session->failed ? session->failed : send_behind_held(session, STR(""));
+    if (n < 0 && n != -EAGAIN)
+        session->failed = (int)n;
+    return n < 0 ? (int)n : 0;
 }
 
 bool tls_session_more(const struct tls_session *session)

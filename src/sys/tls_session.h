@@ -38,6 +38,9 @@ struct str tls_session_failure(const struct tls_session *session);
  */
 ssize_t tls_session_recv(struct tls_session *session, void *to, size_t n, unsigned asks);
 ssize_t tls_session_send(struct tls_session *session, struct str octets);
+/* Sends what the handshake left to be sent with the first words: 0, or -EAGAIN until the handle is
+ * ready to write, or it cannot be sent. Whoever sends first has no need of it. */
+int tls_session_push(struct tls_session *session);
 /* There may be more to recv that no readiness will tell of. */
 bool tls_session_more(const struct tls_session *session);
 /* From now on what was received is zeroed behind the caller. */
