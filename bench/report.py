@@ -144,7 +144,7 @@ SECTIONS = (
      "are hashed as Veredus makes them (yescrypt, 16 MB). Cold: a hash is computed; warm: it was right within the last hour. "
      "Known network: the account logged in well from there before. Every address is in a network of its own. They come 3 s "
      "after the storm has begun: before each of its addresses has tried once, nobody can tell it from a good user. "
-     "Beyond the hash: p99 less the p50 of a cold log-in with nobody else. Refused: of all log-ins of a round.",
+     "Beyond the hash: p99, less the p50 of a cold log-in with nobody else where a hash is computed. Refused: of all log-ins of a round.",
      {"p50 ms": ("p50_ms", 1), "p99 ms": ("p99_ms", 1), "max ms": ("max_ms", 1), "beyond the hash ms": ("beyond_ms", 1),
       "refused": ("refused", 0), "of": ("begun", 0)}),
     ("", "storm: ", "What became of the guesses, and the processors that the server took.",

@@ -79,8 +79,9 @@ def weather(stage, server, name, storm, number, alone):
     found = {kind: end(process) for kind, process in coming.items()}
     alone = alone or found["cold, known network"]["p50_ms"]
     for kind, row in found.items():
+        beyond = row["p99_ms"] - (0 if kind == "warm" else alone)
         stage.add(f"log-in, {kind}: {name}", server, round=number, p50_ms=row["p50_ms"], p99_ms=row["p99_ms"],
-                  max_ms=row["max_ms"], beyond_ms=row["p99_ms"] - alone, refused=row["begun"] - row["in"], begun=row["begun"])
+                  max_ms=row["max_ms"], beyond_ms=beyond, refused=row["begun"] - row["in"], begun=row["begun"])
     if raging:
         guesses = end(raging)
         stage.add(f"storm: {name}", server, round=number, processors=(sum(server.group.cpu()) - before) /
