@@ -197,6 +197,20 @@ static void an_event_behind_the_end_is_seen(void **state)
     assert_true(verified(given, NULL).troubles >= 1);
 }
 
+/* Its link is right, too; only the head's row does not know of it. */
+static void a_linked_event_behind_the_end_is_seen(void **state)
+{
+    static const struct partition totals = {PARTITION_AUDIT, 0};
+    struct given *given = *state;
+    struct entry head;
+    record(given, NOW, 5);
+    assert_false(err_is(engine_get(given->engine, totals, STR("h"), &given->arena, &head)));
+    record(given, NOW, 1);
+    change(given, OP_PUT, totals, STR("h"), head.value);
+    verified(given, NULL);
+    assert_str(buf_str(&given->troubles), STR("event 6: is not where the chain ended\n"));
+}
+
 /* Nothing is lost where two write at once: the second is told. */
 static void a_head_that_moved_is_a_conflict(void **state)
 {
@@ -322,6 +336,7 @@ int main(void)
         TEST(a_removed_event_is_seen),
         TEST(a_missing_end_is_seen),
         TEST(an_event_behind_the_end_is_seen),
+        TEST(a_linked_event_behind_the_end_is_seen),
         TEST(what_is_added_while_it_is_walked_is_no_trouble),
         TEST(a_head_that_moved_is_a_conflict),
         TEST(scanning_keeps_to_its_times),

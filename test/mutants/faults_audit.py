@@ -36,7 +36,7 @@ FAULTS = [
           WAY_IN, "    if (audit->lost && enqueue(audit, &event))", "    if (audit->lost == SIZE_MAX && enqueue(audit, &event))"),
     Fault("audit_of_a_reload_says_nothing", "a reload is on record without what it changed",
           "pytest test_audit.py",
-          "src/core/core.c", "    conf_changes(before, now, TRACE_TEXT_MAX - how.n, &changes);\n", ""),
+          "src/core/core.c", "    conf_changes(before, now, TRACE_TEXT_MAX - how.n, &changes);", "    conf_changes(before, now, 0, &changes);"),
     Fault("audit_of_a_reload_sees_no_files", "what changed in a list's file is no change",
           "unit conf",
           "src/conf/print.c", "        if (before ? !same(setting, before, base, true)", "        if (before ? !same(setting, before, base, false)"),
