@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""The layer check: imports point down, roles do not know each other, and only src/sys makes system calls.
+"""The layer check: imports point down, roles do not know each other, only src/sys makes system calls, and secrets
+are compared by str_eq_secret alone.
 
     test/layers.py [BUILD]      BUILD: a build folder whose objects are looked at too
 
@@ -48,6 +49,13 @@ SYSTEM_CALLS = set("""
 # Where a library does its own input and output behind a narrow interface of ours.
 EXEMPT_OBJECTS = re.compile(r"(_test|_fuzz|_bench)\.c\.o$")
 
+# How a secret must not be compared: time would tell where the two differ. What is a secret is told by its name, the
+# last one of a path: "attempt->proof", "str_make(keys->stored, n)".
+COMPARISON = re.compile(r"\b(memcmp|bcmp|strcmp|strncmp|str_eq|str_eq_nocase|str_cmp|CRYPTO_memcmp)\(")
+SECRETS = set("""
+    binding cram_secret digest hash keys mac password proof secret server_key signature stored tag
+""".split())
+
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 
 
@@ -84,6 +92,35 @@ def include_offences(root):
                         yield f"src/{path}:{number}: {room} may not include from {target}"
 
 
+def arguments(text, at):
+    """Those of the call whose parenthesis was opened before `at`."""
+    found, depth, begun = [], 1, at
+    while depth:
+        depth += {"(": 1, ")": -1}.get(text[at], 0)
+        if depth == 0 or depth == 1 and text[at] == ",":
+            found.append(text[begun:at])
+            begun = at + 1
+        at += 1
+    return found
+
+
+def secret_offences(root):
+    for folder, _, names in os.walk(os.path.join(root, "src")):
+        for name in sorted(names):
+            if not name.endswith((".c", ".h")) or name.endswith(("_test.c", "_test.h", "_fuzz.c")):
+                continue
+            path = os.path.join(folder, name)
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+            for call in COMPARISON.finditer(text):
+                for argument in arguments(text, call.end()):
+                    inner = re.sub(r"^\s*str_make\(([^,]*),.*", r"\1", argument, flags=re.S)
+                    last = re.split(r"\.|->", re.sub(r"\[.*?\]|[\s&*()]", "", inner))[-1]
+                    if last in SECRETS:
+                        yield (f"{os.path.relpath(path, root)}:{text.count(chr(10), 0, call.start()) + 1}: "
+                               f"{call.group(1)} of {last}, a secret; str_eq_secret does not tell by time")
+
+
 def call_offences(build):
     for folder, _, names in os.walk(build):
         for name in sorted(names):
@@ -103,7 +140,7 @@ def call_offences(build):
 
 def main():
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    offences = list(include_offences(root))
+    offences = list(include_offences(root)) + list(secret_offences(root))
     if len(sys.argv) > 1:
         offences += call_offences(os.path.abspath(sys.argv[1]))
     for offence in offences:

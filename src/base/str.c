@@ -203,8 +203,10 @@ bool str_eq_secret(struct str a, struct str b)
     if (a.n != b.n)
         return false;
     unsigned char difference = 0;
-    for (size_t i = 0; i < a.n; i++)
+    for (size_t i = 0; i < a.n; i++) {
         difference |= (unsigned char)(a.p[i] ^ b.p[i]);
+        __asm__("" : "+r"(difference)); /* no compiler knows that it could stop here */
+    }
     return difference == 0;
 }
 

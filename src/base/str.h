@@ -86,7 +86,8 @@ bool str_is_utf8(struct str s);
  * the bytes. */
 uint64_t str_hash(struct str s);
 
-/* Equal without telling by time where two secrets differ; lengths are not secret. */
+/* Equal without telling by time where two secrets differ; lengths are not secret. Whatever is
+ * compared with a password, a hash, a key, a proof or a MAC is compared here (test/layers.py). */
 bool str_eq_secret(struct str a, struct str b);
 
 /* Zeroes the octets of a secret, for certain. They must be the caller's to change. */

@@ -1,7 +1,7 @@
 /*
  * Why places in groups and no lists: an entry is 32 octets, a look-up reads one group of eight, and
- * there is nothing that could leak or dangle. What stands in the table is compared in plain time:
- * it is an HMAC, and who does not know the key learns nothing from how many of its octets fit.
+ * there is nothing that could leak or dangle. What stands in the table is an HMAC, of which time
+ * would tell nothing to who does not know the key; it is compared as secrets are all the same.
  */
 #include "core/success.h"
 
@@ -69,7 +69,7 @@ static size_t group_of(const unsigned char digest[DIGEST])
 
 static bool is_tag(const struct success *success, const unsigned char digest[DIGEST])
 {
-    return success->at != 0 && memcmp(success->tag, digest, TAG) == 0;
+    return success->at != 0 && str_eq_secret(str_make(success->tag, TAG), str_make(digest, TAG));
 }
 
 bool success_known(const struct successes *successes, const struct success_of *of, int64_t since)

@@ -194,7 +194,12 @@ static const struct app_password *app_password_like(const struct credentials *am
 /* The password itself is another one: it gets another number, and was never used. */
 static bool is_another(const struct app_password *app, const struct app_password *old)
 {
-    return !old || !str_eq(app->hash, old->hash);
+    return !old || !str_eq_secret(app->hash, old->hash);
+}
+
+static bool same_keys(const struct password_keys *a, const struct password_keys *b)
+{
+    return str_eq_secret(str_make(a, sizeof(*a)), str_make(b, sizeof(*b)));
 }
 
 static struct err app_passwords_merge(struct draft *draft, uint64_t account,
@@ -209,8 +214,8 @@ static struct err app_passwords_merge(struct draft *draft, uint64_t account,
         struct app_password app = listed->app_passwords[i];
         const struct app_password *before = app_password_like(&old, app.name);
         bool another = is_another(&app, before);
-        *changed |= another || app.services != before->services ||
-                    memcmp(&app.keys, &before->keys, sizeof(app.keys)) != 0;
+        *changed |=
+            another || app.services != before->services || !same_keys(&app.keys, &before->keys);
         if (!another) {
             app.id = before->id;
             app.created = before->created;
@@ -300,10 +305,10 @@ static struct err access_merge(struct draft *draft, const struct wanted *wanted,
     if (!err_is(e))
         e = salt_merge(access, now);
     apply_differs(what,
-                  memcmp(&old.keys, &password->keys, sizeof(old.keys)) != 0 ||
+                  !same_keys(&old.keys, &password->keys) ||
                       (password_has_keys(&old.keys) && !password_is_salted_alike(&old, password)),
                   "SCRAM keys");
-    apply_differs(what, !str_eq(old.cram_secret, password->cram_secret), "CRAM-MD5 secret");
+    apply_differs(what, !str_eq_secret(old.cram_secret, password->cram_secret), "CRAM-MD5 secret");
     apply_differs(what, app_passwords, "application passwords");
     apply_differs(what, certificates, "certificates");
     return e;
@@ -389,7 +394,8 @@ static struct err account_change(struct draft *draft, const struct found *found,
     bool granted = false;
     unsigned fields = 0;
     struct err e = err_none();
-    if (apply_differs(what, wanted->has_password && !str_eq(old->password, account->password),
+    if (apply_differs(what,
+                      wanted->has_password && !str_eq_secret(old->password, account->password),
                       "password"))
         fields = FIELD_PASSWORD;
     fields |= fields_differ(old, account, what);

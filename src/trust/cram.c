@@ -63,7 +63,7 @@ bool cram_proves(struct str secret, struct str challenge, const unsigned char di
     bool computed = HMAC(EVP_md5(), secret.p, (int)secret.n, (const unsigned char *)challenge.p,
                          challenge.n, expected, &n) &&
                     n == DIGEST;
-    bool same = computed && CRYPTO_memcmp(expected, digest, DIGEST) == 0;
+    bool same = computed && str_eq_secret(str_make(expected, DIGEST), str_make(digest, DIGEST));
     OPENSSL_cleanse(expected, sizeof(expected));
     return same;
 }

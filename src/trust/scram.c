@@ -115,8 +115,8 @@ bool scram_proves(enum sasl_mechanism mechanism, const struct scram_keys *keys, 
         return false;
     for (size_t i = 0; i < length; i++)
         client[i] ^= (unsigned char)proof.p[i]; /* ClientSignature becomes ClientKey */
-    bool proves =
-        digest(mechanism, client, stored) && CRYPTO_memcmp(stored, keys->stored, length) == 0;
+    bool proves = digest(mechanism, client, stored) &&
+                  str_eq_secret(str_make(stored, length), str_make(keys->stored, length));
     OPENSSL_cleanse(client, sizeof(client));
     if (proves)
         *server_final_r = server_final(str_make(signature, length), arena);
