@@ -320,17 +320,31 @@ static struct err state_check(const struct login_try *try)
  * while the hash was computed ends it as it would have ended an older one. */
 static struct err enter(struct login_try *try)
 {
+/* Only mail that is sent asks for it (core/sending.h). */
+static struct err novelty_find(struct login_try *try, bool *new_r)
+{
+    struct core *core = try->core;
+    char text[NETWORK_TEXT];
+    if (!has_own_network(try) || service_of(try->protocol) != SERVICE_SMTP)
+        return err_none();
+    return directory_network_is_new(&core->directory, try->account.id, own_network(try, text),
+                                    day_of(world_wall(core->world)), new_r);
+}
+
     struct peer *peer = try->request->peer;
-    const struct login like = {.account = try->account.id,
-                               .inbox = try->account.inbox,
-                               .version = try->account.credential_version,
-                               .protocol = try->protocol,
-                               .mechanism = try->mechanism,
-                               .address = try->account.address,
-                               .client = try->client};
+    struct login like = {.account = try->account.id,
+                         .inbox = try->account.inbox,
+                         .version = try->account.credential_version,
+                         .protocol = try->protocol,
+                         .mechanism = try->mechanism,
+                         .address = try->account.address,
+                         .client = try->client};
     uint64_t version;
-    if (peer->gone)
-        return err_make(ERR_PEER_GONE);
+    struct err e = novelty_find(try, &like.from_new_network);
+    if (!err_is(e) && peer->gone)
+        e = err_make(ERR_PEER_GONE);
+    if (err_is(e))
+        return e;
     struct login *login;
     struct err e = login_add(peer, &like, &login);
     if (err_is(e))

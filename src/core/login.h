@@ -23,6 +23,7 @@ struct login {
     enum listen_protocol protocol;
     enum sasl_mechanism mechanism;
     struct str address, client;
+    bool from_new_network;  /* of the client, for the account: directory_network_is_new */
     struct uid_set expunge; /* of the pages so far */
     struct reading reading;
     struct arena arena; /* the texts */

@@ -76,6 +76,7 @@ static struct login *login_make(const struct login *like)
     login->version = like->version;
     login->protocol = like->protocol;
     login->mechanism = like->mechanism;
+    login->from_new_network = like->from_new_network;
     login->address = arena_str(&login->arena, like->address);
     login->client = arena_str(&login->arena, like->client);
     return login;

@@ -127,30 +127,35 @@ struct err sender_left(struct senders *senders, struct sender *sender, const str
     return err_make(sender->sending.held ? ERR_SENDING_HELD : ERR_NONE);
 }
 
+static bool is_above(const struct sending *sending, uint64_t hour, uint64_t least, uint64_t factor)
+{
+    return least > 0 && hour > least && hour > factor * sending_habit(sending);
+}
+
 static bool is_above_habit(const struct sending *sending, const struct conf *conf,
-                           uint32_t recipients, int64_t now)
+                           const struct sender_load *load, int64_t now)
 {
     if (sending->released && now < sending->released + RELEASED_FOR)
         return false;
-    uint64_t hour = sending_last_hour(sending, now) + recipients;
-    uint64_t least = conf->submission.brake_least;
-    return least > 0 && hour > least &&
-           hour > conf->submission.brake_factor * sending_habit(sending);
+    uint64_t hour = sending_last_hour(sending, now) + load->recipients;
+    return is_above(sending, hour, conf->submission.brake_least, conf->submission.brake_factor) ||
+           (load->from_new_network && is_above(sending, hour, conf->submission.brake_new_least,
+                                               conf->submission.brake_new_factor));
 }
 
 enum sender_verdict sender_add(struct senders *senders, struct sender *sender,
-                               const struct conf *conf, uint32_t recipients, int64_t now)
+                               const struct conf *conf, const struct sender_load *load, int64_t now)
 {
     struct sending *sending = &sender->sending;
     (void)senders;
     sending_move(sending, now);
     if (sending->held)
         return SENDER_IS_HELD;
-    if (is_above_habit(sending, conf, recipients, now))
+    if (is_above_habit(sending, conf, load, now))
         return SENDER_BRAKE;
-    if (recipients > left(sending, conf, now))
+    if (load->recipients > left(sending, conf, now))
         return SENDER_LIMIT;
-    sending_add(sending, recipients);
+    sending_add(sending, load->recipients);
     return SENDER_MAY;
 }
 
@@ -161,11 +166,14 @@ void sender_take_back(struct sender *sender, uint32_t recipients, int64_t then)
 
 /* --- The brake --- */
 
-static void why_print(const struct sending *sending, uint32_t recipients, int64_t now,
+static void why_print(const struct sending *sending, const struct sender_load *load, int64_t now,
                       struct buf *to)
 {
-    buf_put_u64(to, sending_last_hour(sending, now) + recipients);
-    buf_put(to, STR(" recipients within an hour; on the days on which it sends it has "));
+    buf_put_u64(to, sending_last_hour(sending, now) + load->recipients);
+    buf_put(to, STR(" recipients within an hour"));
+    if (load->from_new_network)
+        buf_put(to, STR(", sent from a network that is new to the account"));
+    buf_put(to, STR("; on the days on which it sends it has "));
     buf_put_u64(to, sending_habit(sending));
 }
 
@@ -236,14 +244,15 @@ static void held_tell(struct core *core, const struct sending *sending, struct s
               log_str("why", sending_why(sending)));
 }
 
-void sender_brake(struct core *core, struct sender *sender, struct str address, uint32_t recipients)
+void sender_brake(struct core *core, struct sender *sender, struct str address,
+                  const struct sender_load *load)
 {
     char room[WHY_MAX];
     struct buf why = {.p = room, .cap = sizeof(room), .max = sizeof(room)};
     int64_t now = world_wall(core->world);
     struct arena arena;
     struct delivery delivery;
-    why_print(&sender->sending, recipients, now, &why);
+    why_print(&sender->sending, load, now, &why);
     sending_hold(&sender->sending, now, buf_str(&why));
     held_tell(core, &sender->sending, address);
     arena_init_from(&arena, NOTICE_ARENA, &core->spares);

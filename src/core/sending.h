@@ -9,7 +9,9 @@
  * The brake: an account that would send to more recipients within an hour than
  * submission.brake_least, and than brake_factor times its habit, is held at once and until an
  * operator releases it. Its owner and the postmaster get a message. Who was released is not braked
- * for a day: the operator has looked, and the limits still hold.
+ * for a day: the operator has looked, and the limits still hold. What comes by a log-in from a
+ * network that is new to the account is held against brake_new_least and brake_new_factor instead,
+ * with all that the account sent in that hour from anywhere.
  */
 #ifndef CORE_SENDING_H
 #define CORE_SENDING_H
@@ -62,16 +64,23 @@ enum sender_verdict {
     SENDER_BRAKE, /* the caller is to hold it: sender_brake */
 };
 
-/* A message to so many; `now` is when, for sender_take_back. */
+/* A message that is to be sent. */
+struct sender_load {
+    uint32_t recipients;
+    bool from_new_network; /* by a log-in from one that is new to the account */
+};
+
+/* `now` is when, for sender_take_back. */
 enum sender_verdict sender_add(struct senders *senders, struct sender *sender,
-                               const struct conf *conf, uint32_t recipients, int64_t now);
+                               const struct conf *conf, const struct sender_load *load,
+                               int64_t now);
 /* It was not accepted after all. */
 void sender_take_back(struct sender *sender, uint32_t recipients, int64_t then);
 
 /* May yield. Held from now on, also where it cannot be made durable; tells the owner, the
  * postmaster, the log and the audit. `address`: of the account. */
 void sender_brake(struct core *core, struct sender *sender, struct str address,
-                  uint32_t recipients);
+                  const struct sender_load *load);
 
 /* May yield. By an operator, for this reason; why.p NULL releases. */
 struct err senders_hold(struct senders *senders, uint64_t account, struct str why,

@@ -35,6 +35,7 @@ struct err submission_enter(struct peer *peer, uint64_t handle, struct transacti
         return err_make(ERR_NO_MEMORY);
     transaction->login = handle;
     transaction->account = login->account;
+    transaction->from_new_network = login->from_new_network;
     return err_none();
 }
 
@@ -117,7 +118,8 @@ struct err submission_left(struct transaction *transaction, uint64_t *left_r)
 struct err submission_count(struct request *request, struct transaction *transaction)
 {
     struct core *core = request->peer->core;
-    uint32_t recipients = (uint32_t)request->msg.commit.recipients_count;
+    struct sender_load load = {.recipients = (uint32_t)request->msg.commit.recipients_count,
+                               .from_new_network = transaction->from_new_network};
     struct sender *sender;
     if (!transaction->login)
         return err_none();
@@ -125,12 +127,12 @@ struct err submission_count(struct request *request, struct transaction *transac
     if (err_is(e))
         return e;
     transaction->counted_at = world_wall(core->world);
-    switch (sender_add(&core->senders, sender, core->conf, recipients, transaction->counted_at)) {
+    switch (sender_add(&core->senders, sender, core->conf, &load, transaction->counted_at)) {
     case SENDER_MAY:
         transaction->sends = sender;
         return err_none();
     case SENDER_BRAKE:
-        sender_brake(core, sender, transaction->account_address, recipients);
+        sender_brake(core, sender, transaction->account_address, &load);
         e = err_make(ERR_SENDING_HELD);
         break;
     case SENDER_IS_HELD:

@@ -16,22 +16,35 @@
 static struct edge_end *sub;
 static uint64_t alice, tries, transactions;
 
-static struct msg login_of(const char *user, enum listen_protocol protocol)
+#define HOME "192.0.2.7"
+#define ABROAD "198.51.100.7"
+
+static struct msg login_from(const char *client, const char *user, enum listen_protocol protocol)
 {
     return (struct msg){.kind = MSG_login,
                         .login = {.protocol = (uint8_t)protocol,
                                   .encrypted = 1,
-                                  .client = STR("192.0.2.7"),
+                                  .client = str_from(client),
                                   .user = str_from(user),
                                   .password = STR("secret")}};
 }
 
-static uint64_t log_in(struct edge_end *edge, const char *user, enum listen_protocol protocol)
+static struct msg login_of(const char *user, enum listen_protocol protocol)
+{
+    return login_from(HOME, user, protocol);
+}
+
+static uint64_t logged_in_by(struct edge_end *edge, struct msg question)
 {
     struct msg answer;
-    assert_false(err_is(house_ask(edge, login_of(user, protocol), &answer)));
+    assert_false(err_is(house_ask(edge, question, &answer)));
     assert_int_equal(answer.logged_in.error, ERR_NONE);
     return answer.logged_in.handle;
+}
+
+static uint64_t log_in(struct edge_end *edge, const char *user, enum listen_protocol protocol)
+{
+    return logged_in_by(edge, login_of(user, protocol));
 }
 
 static void sub_up_with(const char *settings)
@@ -562,7 +575,121 @@ static void who_was_released_is_not_braked_for_a_day(void **state)
     assert_int_equal(sent(&letter), ERR_SENDING_HELD);
 }
 
+/* --- From a network that is new to the account --- */
+
+#define NEW_SETTINGS                                                                               \
+    "hostname = mx.example.test\n"                                                                 \
+    "postmaster = bob@example.test\n"                                                              \
+    "submission { recipients_per_hour = 500 brake_least = 20 brake_factor = 10\n"                  \
+    "             brake_new_least = 4 brake_new_factor = 2 }\n"
+
+/* Alice was at home, and somebody else now has her password. */
+static int new_up(void **state)
+{
+    (void)state;
+    sub_up_with(NEW_SETTINGS);
+    house_pass(&house, NS_PER_SECOND); /* it is noted */
+    return 0;
+}
+
+static struct letter from_abroad(void)
+{
+    struct letter letter = plain();
+    letter.login = logged_in_by(sub, login_from(ABROAD, "alice@example.test", LISTEN_SUBMISSION));
+    return letter;
+}
+
+static void who_logs_in_from_a_new_network_is_held_sooner(void **state)
+{
+    (void)state;
+    struct letter letter = from_abroad();
+    struct letter home = plain();
+    assert_int_equal(until(&letter, ERR_SENDING_HELD), 2);
+    assert_int_equal(sent(&letter), ERR_SENDING_HELD);
+    assert_int_equal(sent(&home), ERR_SENDING_HELD); /* nobody knows who of the two she is */
+    uint64_t bob = log_in(sub, "bob@example.test", LISTEN_SUBMISSION);
+    struct letter other = {.login = bob,
+                           .from = "bob@example.test",
+                           .to = {"alice@example.test"},
+                           .authors = {"bob@example.test"}};
+    assert_int_equal(sent(&other), ERR_NONE);
+    assert_int_equal(notices("alice@example.test"), 1);
+    assert_int_equal(notices("bob@example.test"), 1);
+    held_by_hand(NULL);
+    assert_int_equal(sent(&letter), ERR_NONE);
+}
+
+static void a_new_network_stays_new_for_the_next_log_in(void **state)
+{
+    (void)state;
+    (void)from_abroad();
+    house_pass(&house, NS_PER_SECOND);
+    struct letter letter = from_abroad(); /* it was noted meanwhile */
+    assert_int_equal(until(&letter, ERR_SENDING_HELD), 2);
+}
+
+static void a_network_is_new_no_more_on_the_third_day(void **state)
+{
+    (void)state;
+    (void)from_abroad();
+    house_pass(&house, 48 * HOUR);
+    struct letter letter = from_abroad();
+    assert_int_equal(until(&letter, ERR_SENDING_HELD), 10);
+}
+
+static void at_home_nothing_is_new(void **state)
+{
+    (void)state;
+    struct letter letter = plain();
+    (void)from_abroad();
+    house_pass(&house, NS_PER_SECOND);
+    letter.login = log_in(sub, "alice@example.test", LISTEN_SUBMISSION);
+    assert_int_equal(until(&letter, ERR_SENDING_HELD), 10);
+}
+
+/* What was sent from home in that hour counts for who comes from elsewhere. */
+static void an_hour_is_one_whoever_sends_in_it(void **state)
+{
+    (void)state;
+    struct letter home = plain(), letter = from_abroad();
+    home.to[1] = "alice@example.test";
+    assert_int_equal(sent(&home), ERR_NONE);
+    assert_int_equal(sent(&home), ERR_NONE);
+    assert_int_equal(sent(&letter), ERR_SENDING_HELD);
+}
+
+/* A burst of many messages at once: the one that is too many holds all behind it, and is told once.
+ */
+static void a_burst_is_one_hold_and_one_notice(void **state)
+{
+    enum {
+        BURST = 30
+    };
+    (void)state;
+    struct letter letter = from_abroad();
+    static struct offer offers[BURST];
+    static struct asking asking[BURST];
+    size_t accepted = 0, held = 0;
+    for (size_t i = 0; i < BURST; i++)
+        assert_int_equal(resolved(&letter, i + 1).error, ERR_NONE);
+    for (size_t i = 0; i < BURST; i++) {
+        commit_of(&letter, i + 1, &offers[i]);
+        house_ask_begin(&asking[i], sub, offers[i].msg);
+    }
+    house_pass(&house, 5 * NS_PER_SECOND);
+    for (size_t i = 0; i < BURST; i++) {
+        assert_true(asking[i].done);
+        accepted += asking[i].answer.committed.error == ERR_NONE;
+        held += asking[i].answer.committed.error == ERR_SENDING_HELD;
+    }
+    assert_int_equal(accepted, 4);
+    assert_int_equal(held, BURST - 4);
+    assert_int_equal(notices("alice@example.test"), 1);
+    assert_int_equal(notices("bob@example.test"), 1);
+}
+
 #define SUB_TEST(name) cmocka_unit_test_setup_teardown(name, sub_up, house_down)
+#define NEW_TEST(name) cmocka_unit_test_setup_teardown(name, new_up, house_down)
 #define BRAKE_TEST(name) cmocka_unit_test_setup_teardown(name, brake_up, house_down)
 
 int main(void)
@@ -588,6 +715,12 @@ int main(void)
         BRAKE_TEST(a_habit_allows_more),
         BRAKE_TEST(an_operator_holds_and_releases),
         BRAKE_TEST(who_was_released_is_not_braked_for_a_day),
+        NEW_TEST(who_logs_in_from_a_new_network_is_held_sooner),
+        NEW_TEST(a_new_network_stays_new_for_the_next_log_in),
+        NEW_TEST(a_network_is_new_no_more_on_the_third_day),
+        NEW_TEST(at_home_nothing_is_new),
+        NEW_TEST(an_hour_is_one_whoever_sends_in_it),
+        NEW_TEST(a_burst_is_one_hold_and_one_notice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

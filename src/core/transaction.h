@@ -35,7 +35,8 @@ struct transaction {
     uint64_t login; /* a submission (core/submission.h): by whom; else 0 */
     uint64_t account;
     struct str account_address;
-    struct sender *sends; /* while its COMMIT is counted */
+    bool from_new_network; /* the log-in's */
+    struct sender *sends;  /* while its COMMIT is counted */
     int64_t counted_at;
     struct accepted_recipient *recipients; /* token t is recipients[t - 1] */
     size_t recipient_count, recipient_room;

@@ -41,6 +41,7 @@ enum {
     DIRECTORY_NETWORKS_MAX = 64, /* it logged in from; the oldest go */
     DIRECTORY_LABEL_MAX = 100,   /* octets of the name of an application password or certificate */
     DIRECTORY_NETWORK_TEXT = 64, /* octets of a network as text */
+    DIRECTORY_NETWORK_NEW = 2,   /* days (of UTC) for which a network is new to an account */
 };
 
 #define DIRECTORY_MAGIC MAGIC('D', 'I', 'R', 'E')
@@ -299,6 +300,11 @@ struct err directory_app_password_used(struct directory *directory, uint64_t acc
  * `since` or later (days since 1970)? */
 struct err directory_network_known(struct directory *directory, uint64_t account,
                                    struct str network, uint32_t since, bool *known_r);
+/* Is it new to the account on that day? It logged in well from other networks before, and from this
+ * one never, or for the first time on that day or the one before it. Where an account logs in first
+ * of all is not new. */
+struct err directory_network_is_new(struct directory *directory, uint64_t account,
+                                    struct str network, uint32_t day, bool *new_r);
 /* It logged in well from there on that day. Writes at most once a day for a network; the
  * DIRECTORY_NETWORKS_MAX newest are kept. An account that was removed is no error. */
 struct err directory_network_note(struct directory *directory, uint64_t account, struct str network,

@@ -538,6 +538,33 @@ static void a_network_is_known_for_a_while(void **state)
     assert_true(known(given, BOB, network, DAY + 1));
 }
 
+static bool is_new(struct given *given, uint64_t account, struct str network, uint32_t day)
+{
+    bool new = false;
+    assert_int_equal(directory_network_is_new(&given->directory, account, network, day, &new).code,
+                     ERR_NONE);
+    return new;
+}
+
+static void a_network_is_new_for_two_days(void **state)
+{
+    struct given *given = village(state);
+    struct str home = STR("192.0.2.0/24"), abroad = STR("198.51.100.0/24");
+    assert_false(is_new(given, BOB, home, DAY)); /* he has no other */
+    note(given, BOB, home, DAY);
+    assert_false(is_new(given, BOB, home, DAY));
+    assert_true(is_new(given, BOB, abroad, DAY));
+    assert_false(is_new(given, ALICE, abroad, DAY));
+    note(given, BOB, abroad, DAY + 1);
+    assert_true(is_new(given, BOB, abroad, DAY + 1));
+    note(given, BOB, abroad, DAY + 2);
+    assert_true(is_new(given, BOB, abroad, DAY + 2));
+    assert_false(is_new(given, BOB, abroad, DAY + 3));
+    note(given, BOB, abroad, DAY + 100);
+    assert_false(is_new(given, BOB, abroad, DAY + 100));
+    assert_false(is_new(given, BOB, home, DAY + 100)); /* known no more, and not new */
+}
+
 static struct str network_of(char text[32], unsigned i)
 {
     snprintf(text, 32, "10.%u.%u.0/24", i / 256, i % 256);
@@ -754,6 +781,7 @@ int main(void)
         WITH_DIRECTORY(an_alias_of_one_account_is_a_log_in_name),
         WITH_DIRECTORY(a_name_in_chinese_logs_in),
         WITH_DIRECTORY(a_network_is_known_for_a_while),
+        WITH_DIRECTORY(a_network_is_new_for_two_days),
         WITH_DIRECTORY(the_oldest_network_makes_room),
         WITH_DIRECTORY(log_ins_do_not_change_the_directory),
         WITH_DIRECTORY(a_removed_account_leaves_no_credentials),

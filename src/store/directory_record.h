@@ -24,7 +24,7 @@
  * what:
  *
  *   'a' <application password>   -> day (u32)                last used
- *   'k' network                  -> day (u32)                last logged in well from
+ *   'k' network                  -> day, day (u32 each)      logged in well from: last, first
  *
  * Records are wire.h, versioned: FORMAT 1; of an account 2, since it has services_off (u8) and a
  * credential_version (u64) at its end. One of format 1 has all services on, and version 0.

@@ -5,7 +5,7 @@ LOGIN, PASSWORD, SCRAM = "src/core/login.c", "src/core/login_password.c", "src/c
 SESSION, KEPT, ADMIN_BAN = "src/core/login_session.c", "src/core/bans_kept.c", "src/core/admin_ban.c"
 GUARD, SUSPECTS, SUCCESS = "src/core/guard.c", "src/core/suspects.c", "src/core/success.c"
 SUBMISSION, SENDING, ACCEPT = "src/core/submission.c", "src/core/sending.c", "src/core/accept.c"
-GRANT, SALTS = "src/store/directory_grant.c", "src/store/directory_login.c"
+GRANT, SALTS = "src/store/directory_grant.c", "src/store/directory_nobody.c"
 DOOR, PACE, EDGE_ACCEPT = "src/edge/door.c", "src/edge/smtp/pace.c", "src/edge/accept.c"
 POP3 = "src/edge/pop3/commands.c"
 
@@ -63,7 +63,7 @@ FAULTS = [
           ACCEPT, "    sending_ops(sender->account, &sender->sending, delivery->arena, &delivery->ops);\n", ""),
     Fault("sim_limit_counts_messages", "an account's limit counts messages, not recipients",
           "unit sim",
-          SUBMISSION, "    uint32_t recipients = (uint32_t)request->msg.commit.recipients_count;\n    struct sender *sender;", "    uint32_t recipients = 1;\n    struct sender *sender;"),
+          SUBMISSION, "{.recipients = (uint32_t)request->msg.commit.recipients_count,", "{.recipients = 1,"),
     Fault("sim_anybody_is_the_author", "S22: From may name anybody",
           "unit sim",
           SUBMISSION, "    return err_is(e) ? e : authors_judge(request, transaction->account);", "    (void)authors_judge;\n    return e;"),
