@@ -4,7 +4,8 @@
  * says nothing to anybody; what costs (a hash), and what tells (its outcome), comes behind it.
  *
  * Unknown users, accounts without a password and wrong passwords take the same way, hash included,
- * so that neither words nor time tell them apart.
+ * so that neither words nor time tell them apart. Where the way reads what belongs to an account,
+ * it reads for whom there is not as well: NOBODY's, who has nothing.
  */
 #include "core/login_try.h"
 
@@ -21,6 +22,7 @@ enum {
     NETWORK_V4_BITS = 24, /* what is an account's own network */
     NETWORK_V6_BITS = 56,
 };
+#define NOBODY 0 /* no account has this number */
 #define DECIDED_WAIT (2 * NS_PER_SECOND)
 #define US_PER_DAY (INT64_C(86400) * US_PER_SECOND)
 
@@ -194,7 +196,12 @@ static struct str own_network(const struct login_try *try, char text[NETWORK_TEX
  * name that ever logged in there. */
 static bool has_own_network(const struct login_try *try)
 {
-    return try->exists && !try->unlimited && try->core->conf->login.known_network > 0;
+    return !try->unlimited && try->core->conf->login.known_network > 0;
+}
+
+static uint64_t account_of(const struct login_try *try)
+{
+    return try->exists ? try->account.id : NOBODY;
 }
 
 static struct err known_find(struct login_try *try)
@@ -204,7 +211,7 @@ static struct err known_find(struct login_try *try)
     int64_t since = world_wall(core->world) - core->conf->login.known_network / 1000;
     if (!has_own_network(try))
         return err_none();
-    return directory_network_known(&core->directory, try->account.id, own_network(try, text),
+    return directory_network_known(&core->directory, account_of(try), own_network(try, text),
                                    day_of(since), &try->known);
 }
 
@@ -279,10 +286,7 @@ struct err login_admit(struct login_try *try)
 
 struct err login_credentials(struct login_try *try, struct credentials *credentials_r)
 {
-    *credentials_r = (struct credentials){.app_password_count = 0};
-    if (!try->exists)
-        return err_none();
-    return directory_credentials(&try->core->directory, try->account.id, &try->request->arena,
+    return directory_credentials(&try->core->directory, account_of(try), &try->request->arena,
                                  credentials_r);
 }
 
@@ -316,10 +320,6 @@ static struct err state_check(const struct login_try *try)
     return err_none();
 }
 
-/* May yield. The version is asked for again once the log-in is in its table: a change that came
- * while the hash was computed ends it as it would have ended an older one. */
-static struct err enter(struct login_try *try)
-{
 /* Only mail that is sent asks for it (core/sending.h). */
 static struct err novelty_find(struct login_try *try, bool *new_r)
 {
@@ -331,6 +331,10 @@ static struct err novelty_find(struct login_try *try, bool *new_r)
                                     day_of(world_wall(core->world)), new_r);
 }
 
+/* May yield. The version is asked for again once the log-in is in its table: a change that came
+ * while the hash was computed ends it as it would have ended an older one. */
+static struct err enter(struct login_try *try)
+{
     struct peer *peer = try->request->peer;
     struct login like = {.account = try->account.id,
                          .inbox = try->account.inbox,
@@ -346,7 +350,7 @@ static struct err novelty_find(struct login_try *try, bool *new_r)
     if (err_is(e))
         return e;
     struct login *login;
-    struct err e = login_add(peer, &like, &login);
+    e = login_add(peer, &like, &login);
     if (err_is(e))
         return e;
     login_hold(login);

@@ -23,8 +23,9 @@ static bool was_right(const struct login_try *try, struct str password)
     const struct core *core = try->core;
     struct success_of success = success_of(try, password);
     int64_t remembered = core->conf->login.remembered;
-    return try->exists && remembered > 0 &&
-           success_known(core->desk.successes, &success, core->loop->now - remembered);
+    return remembered > 0 &&
+           success_known(core->desk.successes, &success, core->loop->now - remembered) &&
+           try->exists;
 }
 
 /* It may have been found right while this one waited: a program that opens ten connections at once

@@ -56,7 +56,8 @@ static struct err find_by_address(struct draft *draft, const struct addr *addr, 
     return alias_owner(draft, &alias, found);
 }
 
-/* The only account with this local part: the walk ends at the second. */
+/* The only account with this local part: the walk ends at the second. Where there is none, as much
+ * is read: no name is without a domain. */
 static struct err find_by_local(struct draft *draft, struct str text, struct found *found)
 {
     struct draft_walk walk;
@@ -77,7 +78,7 @@ static struct err find_by_local(struct draft *draft, struct str text, struct fou
     draft_walk_done(&walk);
     if (err_is(e) && e.code != ERR_NOT_FOUND)
         return e;
-    return count == 1 ? name_get(draft, name, found) : err_make(ERR_NOT_FOUND);
+    return name_get(draft, count == 1 ? name : local, found);
 }
 
 static struct err find_by_login(struct draft *draft, struct str user, struct found *found_r)
