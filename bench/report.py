@@ -150,6 +150,11 @@ SECTIONS = (
     ("", "storm: ", "What became of the guesses, and the processors that the server took.",
      {"guesses": ("begun", 0), "wrong": ("wrong", 0), "later": ("later", 0), "turned away": ("turned_away", 0),
       "processors": ("processors", 2)}),
+    ("What the time of a refused log-in tells", "log-in timing",
+     "10,000 of each kind, in turns of chance: a user who is there and one who is not (first, second); microseconds. The last "
+     "row is what it looks like where time tells.",
+     {"first us": ("first_us", 2), "second us": ("second_us", 2), "apart %": ("apart", 3), "Welch's t": ("t", 2),
+      "t below p99": ("t_cropped", 2)}),
     ("Dripping clients", "good clients",
      "200 clients at a quarter of the maximal rate, beside 10,000 that send one octet a second.",
      {"dripping": ("dripping", 0), "p99 alone ms": ("alone_p99_ms", 2), "p99 beside them ms": ("p99_ms", 2),
@@ -223,6 +228,10 @@ def targets(results):
         if "nobody else" not in case:
             at_most(f"{case}: p99 beyond the hash, ms", results.median(case, "veredus", "beyond_ms"), 250, number)
             at_most(f"{case}: refused", results.median(case, "veredus", "refused"), 0, number)
+    for case in results.cases("log-in timing"):
+        if "stops" not in case:
+            at_most(f"{case}: medians apart, %", results.median(case, "veredus", "apart"), 1, lambda value: number(value, 3))
+            at_most(f"{case}: Welch's t", results.median(case, "veredus", "t"), 4.5, lambda value: number(value, 2))
     for kind in GROWING:
         stored = [case for case in results.cases(kind) if results.of(case, "veredus")]
         if len(stored) > 1:

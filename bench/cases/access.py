@@ -1,5 +1,5 @@
 """What TLS costs: hand-shakes with the key behind SIGN, beside a server that has it in its own memory; and what a
-connection in TLS keeps while it only stands."""
+connection in TLS keeps while it only stands. What the time of a refused log-in tells of who there is."""
 import itertools
 import json
 import subprocess
@@ -7,15 +7,17 @@ import time
 
 import machine
 from peers.s_server import SServer
-from peers.veredus import VeredusTls
+from peers.veredus import VeredusTimed, VeredusTls
 
 PROGRAM = machine.ROOT / "build" / "bench" / "load" / "tls"
+TIMING = machine.ROOT / "build" / "bench" / "load" / "timing"
 KEYS = {"P-256": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "RSA 2048": ["rsa:2048"]}
 WAYS = {"whole, TLS 1.3": [], "whole, TLS 1.2": ["--suite", "1.2"], "resumed, TLS 1.3": ["--resume"]}
 AT_ONCE = (8, 1)  # clients: as many as a server at work has, and one alone, for whom it wakes up each time
 COUNT = 3200
 IDLE = 5000
 SETTLING = 2
+SAMPLES = 10000
 
 
 def pair(folder, kind):
@@ -80,3 +82,23 @@ def idle_tls(stage):
                       pss_each=(after["pss"] - before["pss"]) / max(1, stands),
                       anonymous_each=(after["anonymous"] - before["anonymous"]) / max(1, stands),
                       processes=after["processes"])
+
+
+def timed(stage, count, *more):
+    """The medians of two kinds of the same thing, in turns of chance, and Welch's t of the two."""
+    stage.wait_quiet()
+    done = subprocess.run([str(word) for word in (TIMING, "--count", count, *more)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def login_timing(stage):
+    """10 minutes: each wrong password costs a hash, for who there is and for who there is not."""
+    count = stage.scaled(SAMPLES, 20)
+    with VeredusTimed(stage.folder) as server:
+        for case, way in (("a wrong password", "pass"), ("a wrong proof of SCRAM-SHA-256", "scram")):
+            timed(stage, max(5, count // 100), way, server.pop3, server.user, server.nobody)
+            stage.add(f"log-in timing, {case}", server,
+                      **timed(stage, count, way, server.pop3, server.user, server.nobody))
+        for case, way in (("str_eq_secret, octet 0 or 31", "compare"), ("a loop that stops, octet 0 or 31", "control")):
+            stage.add(f"log-in timing, {case}", server, **timed(stage, count, way))

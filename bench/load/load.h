@@ -3,8 +3,9 @@
  * same program, the same settings, the same messages. Each process is one epoll loop; the processes
  * share nothing but their results, which the parent adds up and prints as one JSON object.
  *
- * Modes: smtp and lmtp send, pop3 reads, idle and drip hold connections open. bench/ is no part of
- * the product, so unlike everything under src/ it makes system calls where it needs them.
+ * Modes: smtp and lmtp send, pop3 reads, mixup logs in and out, idle and drip hold connections
+ * open. bench/ is no part of the product, so unlike everything under src/ it makes system calls
+ * where it needs them.
  *
  * Times are nanoseconds of the monotonic clock.
  */
@@ -26,6 +27,7 @@ enum load_mode {
     LOAD_SMTP,
     LOAD_LMTP,
     LOAD_POP3,
+    LOAD_MIXUP,
     LOAD_IDLE,
     LOAD_DRIP
 };
@@ -35,7 +37,7 @@ struct load {
     uint16_t port;
     uint64_t processes;
     uint64_t sessions;   /* connections at a time, in all processes together */
-    uint64_t messages;   /* to send; pop3: that were sent, numbered first, first + 1 ... */
+    uint64_t messages;   /* to send; mixup: log-ins; pop3: that were sent, from `first` on */
     uint64_t first;      /* the number of the first message */
     uint64_t size;       /* octets of a message, header included */
     uint64_t recipients; /* of one message */
@@ -77,6 +79,7 @@ struct load_share {
 /* Each does its share and returns true, or says on stderr why it cannot and returns false. */
 bool load_send(const struct load_share *share);
 bool load_read(const struct load_share *share);
+bool load_mix_up(const struct load_share *share);
 bool load_hold(const struct load_share *share); /* until it is killed */
 
 int64_t load_now(void);

@@ -37,8 +37,8 @@ uint64_t load_account(const struct load *load, uint64_t number, uint64_t copy)
 /* --- Arguments -------------------------------------------------------------------------------- */
 
 static const char *const mode_names[] = {
-    [LOAD_SMTP] = "smtp", [LOAD_LMTP] = "lmtp", [LOAD_POP3] = "pop3",
-    [LOAD_IDLE] = "idle", [LOAD_DRIP] = "drip",
+    [LOAD_SMTP] = "smtp",   [LOAD_LMTP] = "lmtp", [LOAD_POP3] = "pop3",
+    [LOAD_MIXUP] = "mixup", [LOAD_IDLE] = "idle", [LOAD_DRIP] = "drip",
 };
 enum {
     MODES = sizeof(mode_names) / sizeof(mode_names[0])
@@ -47,10 +47,10 @@ enum {
 static _Noreturn void usage(void)
 {
     fputs("usage: load [--OPTION VALUE ...] MODE PORT\n"
-          "MODE: smtp lmtp pop3 idle drip; on 127.0.0.1\n"
+          "MODE: smtp lmtp pop3 mixup idle drip; on 127.0.0.1\n"
           "  --processes N    of the generator (1)\n"
           "  --sessions N     connections at a time, in all processes together (10)\n"
-          "  --messages N     to send; pop3 --verify: that were sent (1000)\n"
+          "  --messages N     to send; pop3 --verify: that were sent; mixup: log-ins (1000)\n"
           "  --first N        number of the first message (0)\n"
           "  --size N         octets of a message (1024)\n"
           "  --recipients N   of a message (1)\n"
@@ -58,7 +58,7 @@ static _Noreturn void usage(void)
           "  --each N         messages for each connection, 0: all; pop3: times each is read (0)\n"
           "  --rate N         messages a second in all; 0: as fast as it goes (0)\n"
           "  --one-by-one     each command waits for its reply, even where PIPELINING is offered\n"
-          "  --password PW    pop3: of every account\n"
+          "  --password PW    pop3: of every account; mixup: with the account's name behind it\n"
           "  --window N       pop3: RETR commands under way (1); drip: seconds for each octet (1)\n"
           "  --verify         pop3: compare every octet with what was sent\n"
           "  --remove         pop3: delete what was read\n"
@@ -166,6 +166,8 @@ static bool run_share(const struct load_share *share)
         return load_send(share);
     case LOAD_POP3:
         return load_read(share);
+    case LOAD_MIXUP:
+        return load_mix_up(share);
     case LOAD_IDLE:
     case LOAD_DRIP:
         return load_hold(share);

@@ -99,6 +99,24 @@ class VeredusGrowing(Veredus):
     prefill = False
 
 
+class VeredusTimed(Veredus):
+    """With limits on wrong passwords that nobody reaches, and the user that is there with a hash and keys of ours."""
+    title, user, nobody = "Veredus, no back-off", f"there0@{DOMAIN}", f"nobody@{DOMAIN}"
+
+    def more(self):
+        return """login {
+    unlimited_from = {}
+    failures_per_address = 1000000
+    failures_per_network = 1000000
+    failures_per_account = 1000000
+}
+"""
+
+    def start(self):
+        super().start()
+        machine.run(PROGRAM, "account", "add", self.user, "--password-stdin", "--home", self.home, input=PASSWORD + "\n")
+
+
 class VeredusTls(Veredus):
     """With a certificate, and POP3 in TLS from the first octet."""
     title, pop3s = "Veredus, TLS", 31233

@@ -1,10 +1,11 @@
 """What accounts log in with, set by command while the server is up, and while it is down."""
+import base64
 import json
 import shutil
 
 import pytest
 
-from veredus import Pop3, Server
+from veredus import Pop3, Server, Smtp
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 
@@ -99,3 +100,64 @@ def test_all_of_it_works_on_a_store_that_nobody_serves(other):
     other.start()
     assert logs_in(other, "dora@example.test", "a long enough secret")
     assert shown(other, "dora@example.test")["app_passwords"][0]["last_used"] is None
+
+
+# --- I14: names ---
+
+SECRET = b"the first secret"
+
+
+def names(account):
+    """What would be a filter, a query, a variable or a path elsewhere."""
+    return [b"*)(uid=*", b"a' OR 1=1--", b"%{x}", b"%{x}" * 80, b"%{x}" * 10000, b"../u", b"../../" + account, b"u\0v",
+            account + b"\0", account + b" ", b"${HOME}", b"`id`", b"\xff\xfe", account.replace(b"o", b"\xd0\xbe", 1)]
+
+
+def encoded(octets):
+    return base64.b64encode(octets)
+
+
+def smtp_auth(server, *lines):
+    with Smtp(server.submission) as session:
+        for line in lines:
+            reply = session.command(line)
+            if reply.code != 334:
+                return reply.code
+    return 334
+
+
+def pop3_lines(server, *lines):
+    with Pop3(server.pop3) as session:
+        for line in lines:
+            session.send(line + b"\r\n")
+            answer = session.line()
+            if answer.startswith(b"-ERR"):
+                break
+    return answer[:4].decode()
+
+
+def test_I14_a_name_is_only_a_name(server, carol):
+    refused = (500, 501, 535, "-ERR")
+    begun = len(server.log())
+    for name in names(carol.encode()):
+        plain = encoded(b"\0" + name + b"\0" + SECRET)
+        first = encoded(b"n,,n=" + name.replace(b"=", b"=3D").replace(b",", b"=2C") + b",r=abcdefghijklmnop")
+        final = encoded(b"c=biws,r=abcdefghijklmnop,p=" + encoded(bytes(32)))
+        for auth in (smtp_auth, pop3_lines):
+            assert auth(server, b"AUTH PLAIN " + plain) in refused, name
+            assert auth(server, b"AUTH LOGIN", encoded(name), encoded(SECRET)) in refused, name
+            for mechanism in (b"AUTH SCRAM-SHA-1 ", b"AUTH SCRAM-SHA-256 "):
+                assert auth(server, mechanism + first, final) in refused, (name, mechanism)
+        assert pop3_lines(server, b"USER " + name, b"PASS " + SECRET) == "-ERR", name
+    log = server.log()[begun:]
+    assert log.count("%{x}") >= 5 and "`id`" in log and "${HOME}" in log
+
+
+def test_I14_twins_are_one(server, carol):
+    """By case, and by SASLprep's NFKC."""
+    for name in (carol.upper().encode(), carol.replace("c", "\uff43", 1).encode(), carol.replace("@", "\uff20").encode()):
+        assert smtp_auth(server, b"AUTH PLAIN " + encoded(b"\0" + name + b"\0" + SECRET)) == 235, name
+        assert pop3_lines(server, b"AUTH PLAIN " + encoded(b"\0" + name + b"\0" + SECRET)) == "+OK ", name
+    with Pop3(server.pop3) as session:
+        session.expect(f"USER {carol.upper()}", True)
+        session.expect(f"PASS {SECRET.decode()}", True)
