@@ -128,14 +128,14 @@ static struct err attempt_add(struct peer *peer, struct login_attempt **attempt_
 
 /* --- The challenge --------------------------------------------------------------------------- */
 
-static struct err salt_key(struct core *core, const unsigned char **key_r)
+/* And with it nobody's records (store/directory_nobody.c). */
+static struct err salt_key_get(struct core *core)
 {
     struct login_desk *desk = &core->desk;
     struct err e = err_none();
     if (!desk->has_salt_key)
         e = directory_salt_key(&core->directory, desk->salt_key);
     desk->has_salt_key = !err_is(e);
-    *key_r = desk->salt_key;
     return e;
 }
 
@@ -145,15 +145,12 @@ static struct err scram_challenge(struct login_try *try, const struct msg_login_
 {
     struct core *core = try->core;
     struct credentials credentials;
-    const unsigned char *key;
     unsigned char salt[SCRAM_SALT], random[SCRAM_NONCE];
     struct err e = login_credentials(try, &credentials);
-    if (!err_is(e))
-        e = salt_key(core, &key);
     if (err_is(e))
         return e;
     uint32_t rounds = credentials.password.rounds;
-    scram_salt_made_up(key, try->folded, salt);
+    scram_salt_made_up(core->desk.salt_key, try->folded, salt);
     if (rounds) {
         memcpy(salt, credentials.password.salt, sizeof(salt));
         attempt->account = try->account.id;
@@ -178,6 +175,8 @@ static struct err begin(struct login_try *try, struct login_attempt **attempt)
 {
     const struct msg_login_begin *asked = &try->request->msg.login_begin;
     struct err e = login_admit_begin(try);
+    if (!err_is(e))
+        e = salt_key_get(try->core);
     if (!err_is(e) && asked->mechanism == SASL_CRAM_MD5) {
         cram_challenge_make(try->core, *attempt);
     } else if (!err_is(e)) {

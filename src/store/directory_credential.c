@@ -30,7 +30,7 @@ struct err credentials_get(struct draft *draft, uint64_t account, struct credent
     return err_is(e) ? e : credentials_decode(value, draft->arena, credentials_r);
 }
 
-static bool says_nothing(const struct credentials *credentials)
+bool credentials_say_nothing(const struct credentials *credentials)
 {
     return credentials->password.rounds == 0 && credentials->password.cram_secret.n == 0 &&
            credentials->app_password_count == 0 && credentials->certificate_count == 0;
@@ -40,7 +40,7 @@ struct err credentials_stage(struct draft *draft, uint64_t account,
                              const struct credentials *credentials)
 {
     struct str key = key_number('c', account, str_null(), draft->arena), old;
-    if (says_nothing(credentials)) {
+    if (credentials_say_nothing(credentials)) {
         struct err e = draft_get(draft, key, &old);
         if (!err_is(e))
             draft_remove(draft, key);

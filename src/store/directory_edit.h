@@ -34,6 +34,13 @@ struct err name_unstage(struct draft *draft, const struct found *found);
 /* A display name: UTF-8, no controls, short enough. */
 struct err full_name_check(struct str full_name);
 
+/* --- Who there is not (directory_nobody.c) --- */
+
+/* The other half of a look for a log-in: nobody's record where none was found, and a miss where one
+ * was. True: there is one; a store that no salt was asked of has none. */
+bool nobody_name_get(struct draft *draft, bool found, struct found *nobody_r);
+void nobody_credentials_get(struct draft *draft, bool found);
+
 /* --- Accounts --- */
 struct err account_stage(struct draft *draft, const struct addr *addr, struct account *account);
 /* `credentials`: what the account is known by from now on, its certificates staged already. NULL:
@@ -51,6 +58,9 @@ struct err credentials_stage(struct draft *draft, uint64_t account,
                              const struct credentials *credentials);
 /* With the index of its certificates. */
 struct err credentials_unstage(struct draft *draft, uint64_t account);
+
+/* It has a record only where it says something. */
+bool credentials_say_nothing(const struct credentials *credentials);
 
 bool password_has_keys(const struct password_keys *keys);
 bool password_is_salted_alike(const struct password_kept *a, const struct password_kept *b);

@@ -11,8 +11,6 @@ enum {
     SMALL_MAX = 1024 * 1024,
 };
 
-static const struct partition DIRECTORY_PARTITION = {.kind = PARTITION_DIRECTORY};
-
 /* --- By name --- */
 
 static struct err account_take(const struct found *found, struct arena *arena,
@@ -93,12 +91,16 @@ struct err directory_login(struct directory *directory, struct str user, struct 
 {
     struct arena scratch;
     struct draft draft;
-    struct found found;
+    struct found found, nobody;
+    struct account nobodys;
     arena_init_from(&scratch, SCRATCH_MAX, directory->spares);
     draft_read(&draft, directory, &scratch);
     struct err e = find_by_login(&draft, user, &found);
+    bool as_well = nobody_name_get(&draft, !err_is(e), &nobody);
     if (!err_is(e))
         e = account_take(&found, arena, account_r);
+    else if (as_well)
+        (void)account_take(&nobody, arena, &nobodys).code;
     arena_done(&scratch);
     return e.code == ERR_NOT_FOUND ? err_make(ERR_LOGIN_FAILED) : e;
 }
@@ -140,7 +142,10 @@ struct err directory_credentials(struct directory *directory, uint64_t account, 
 {
     struct draft draft;
     draft_read(&draft, directory, arena);
-    return credentials_get(&draft, account, credentials_r);
+    struct err e = credentials_get(&draft, account, credentials_r);
+    if (!err_is(e))
+        nobody_credentials_get(&draft, !credentials_say_nothing(credentials_r));
+    return e;
 }
 
 /* --- By certificate --- */
@@ -195,48 +200,4 @@ struct err directory_login_certificate(struct directory *directory,
         e = account_take(&found, arena, account_r);
     arena_done(&scratch);
     return e.code == ERR_NOT_FOUND ? err_make(ERR_LOGIN_FAILED) : e;
-}
-
-/* --- Salts of nobody --- */
-
-/* Two who ask first at once: the second finds the first one's, as soon as it is durable. Commits
- * are durable in their order, so one that wants it to be there is behind it. */
-static struct err salt_key_await(struct directory *directory)
-{
-    struct op op = {.kind = OP_NEED_PRESENT, .partition = DIRECTORY_PARTITION, .key = STR("k")};
-    struct commit commit = {.ops = &op, .op_count = 1};
-    return engine_commit_wait(directory->engine, &commit);
-}
-
-static struct err salt_key_make(struct directory *directory, struct arena *scratch)
-{
-    unsigned char octets[DIRECTORY_SALT_KEY];
-    world_random(directory->world, octets, sizeof(octets));
-    struct op_list ops = op_list_take(scratch, 2);
-    op_list_add(&ops, OP_NEED_ABSENT, DIRECTORY_PARTITION, STR("k"), str_null());
-    op_list_add(&ops, OP_PUT, DIRECTORY_PARTITION, STR("k"), str_make(octets, sizeof(octets)));
-    if (ops.over)
-        return err_make(ERR_OVER_LIMIT);
-    struct commit commit = {.ops = ops.ops, .op_count = ops.count};
-    struct err e = engine_commit_wait(directory->engine, &commit);
-    return e.code == ERR_CONFLICT ? salt_key_await(directory) : e;
-}
-
-struct err directory_salt_key(struct directory *directory, unsigned char key_r[DIRECTORY_SALT_KEY])
-{
-    struct arena scratch;
-    struct entry entry;
-    arena_init_from(&scratch, SMALL_MAX, directory->spares);
-    struct err e = engine_get(directory->engine, DIRECTORY_PARTITION, STR("k"), &scratch, &entry);
-    if (e.code == ERR_NOT_FOUND) {
-        e = salt_key_make(directory, &scratch);
-        if (!err_is(e))
-            e = engine_get(directory->engine, DIRECTORY_PARTITION, STR("k"), &scratch, &entry);
-    }
-    if (!err_is(e) && entry.value.n != DIRECTORY_SALT_KEY)
-        e = err_detail(ERR_STORE_DAMAGED, STR("the key of the directory's salts is malformed"));
-    if (!err_is(e))
-        memcpy(key_r, entry.value.p, DIRECTORY_SALT_KEY);
-    arena_done(&scratch);
-    return e;
 }

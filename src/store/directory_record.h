@@ -16,6 +16,7 @@
  *   'f' fingerprint <account id> -> ''                       certificates, 32 octets of SHA-256
  *   'a' <account id> name        -> address                  what it may send as too
  *   'k'                          -> 32 octets                directory_salt_key
+ *   'k' 'n', 'k' 'c'             -> name, credentials record nobody's (directory_nobody.c)
  *   'g' <account id> <mailbox id> -> ''                      removed, but not swept yet
  *   'v'                          -> version (directory_draft.h)
  *   '#' counter                  -> next number
