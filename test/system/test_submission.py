@@ -282,6 +282,37 @@ def test_S21_a_stolen_account(directory):
         server.close()
 
 
+def test_S21_a_stolen_password(directory):
+    """From a network that is new to its account: held sooner, and told once, however often who stole it logs in."""
+    server = Server({"submission": {"brake_least": "50", "brake_new_least": "4"}, "login": {"unlimited_from": "{}"}}, directory)
+    try:
+        begun = len(server.log())
+        assert submit(server, text("Subject: at home")).code == 250
+        replies = []
+        for _ in range(4):
+            with Smtp(server.submission, source="127.9.9.9") as session:
+                assert log_in(session, ALICE).code == 235
+                for _ in range(2):
+                    reply = session.command(f"MAIL FROM:<{ALICE}>")
+                    if reply.code == 250:
+                        session.expect(f"RCPT TO:<{BOB}>", 250)
+                        reply = session.data(text("Subject: buy"))
+                    replies.append(reply.code)
+        assert replies == 3 * [250] + 5 * [450]
+        with submission(server) as session:  # who of the two she is nobody knows
+            session.expect(f"MAIL FROM:<{ALICE}>", 450, "4.7.1")
+        assert submit(server, text("Subject: mine"), user=BOB, recipients=ALICE).code == 250
+        assert server.logged("sending_held", begun) == 1
+        for user in (ALICE, BOB):
+            held = [body for body in Mailbox(server, user).bodies() if b"Subject: Sending from your account" in body]
+            assert len(held) == (1 if user == ALICE else 0)
+        assert "5 recipients within an hour, sent from a network that is new" in server.cli("account", "show", ALICE).stdout
+        server.cli("account", "release", ALICE)
+        assert submit(server, text("Subject: free")).code == 250
+    finally:
+        server.close()
+
+
 def test_S21_limits(directory):
     server = Server({"submission": {"brake_least": "0", "recipients": "3", "recipients_per_hour": "5"}}, directory)
     try:
