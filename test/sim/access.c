@@ -55,7 +55,7 @@ static const struct words words[] = {
      STR_INIT("-ERR Authentication cancelled")},
     {ACCESS_MALFORMED, STR_INIT("501 5.5.2 Cannot decode that"),
      STR_INIT("-ERR Cannot decode that")},
-    {ACCESS_TROUBLE, STR_INIT("45..."), STR_INIT("-ERR [SYS/TEMP]...")},
+    {ACCESS_TROUBLE, STR_INIT("45..."), STR_INIT("-ERR [AUTH] The log-in is over; log in again")},
     {ACCESS_TROUBLE, STR_INIT("421..."), STR_INIT("-ERR [SYS/TEMP]...")},
 };
 
@@ -403,7 +403,11 @@ static void judge_back_off(struct access *access, const struct access_attempt *a
 static void judge_trouble(struct access *access, const struct access_attempt *attempt)
 {
     bool too_slow = sim_now(access->sim) - attempt->begun_at > TIME_LIMIT;
-    bool troubled = (access->sim->plan.disk || too_slow) && !access->fair;
+    /* A log-in may be over before its last word was said. */
+    bool is_over =
+        attempt->auth->way == AUTH_SCRAM && attempt->said &&
+        keyring_changed(&access->sim->locksmith.keyring, attempt->user, attempt->begun_step);
+    bool troubled = (access->sim->plan.disk || too_slow || is_over) && !access->fair;
     for (int slot = 0; slot < HOUSE_SLOTS; slot++)
         troubled |= access->sim->house.roles[slot].deaths > 0 && !access->fair;
     if (!troubled)

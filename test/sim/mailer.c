@@ -57,6 +57,19 @@ void mailer_say(struct host *host)
     line_say(host, &line);
 }
 
+static void wait_a_while(struct host *host)
+{
+    host->pause = PAUSE_LEAST + (int64_t)sim_below(host->sim, PAUSE_SPAN);
+}
+
+void mailer_greeted(struct host *host, struct str line)
+{
+    if (host->user < 0 || str_starts(line, STR("220")))
+        return;
+    access_turned_away(&host->sim->access, HOME(host->user), line);
+    wait_a_while(host);
+}
+
 void mailer_heard(struct host *host, struct str line)
 {
     struct buf next = BUF_INIT(LINE_MOST);
@@ -72,7 +85,7 @@ void mailer_heard(struct host *host, struct str line)
         return;
     }
     host->saying = SAY_QUIT;
-    host->pause = PAUSE_LEAST + (int64_t)sim_below(host->sim, PAUSE_SPAN);
+    wait_a_while(host);
 }
 
 void mailer_over(struct host *host)

@@ -554,6 +554,7 @@ static void heard(struct host *host, struct asked asked, int code, struct str li
     case ASKED_GREETING:
         if (code != 220 && code / 100 != 4)
             wrong_reply(host, "connecting", line);
+        mailer_greeted(host, line);
         host_witness_greeted(host);
         host->saying = code == 220 ? SAY_HELLO : SAY_NOTHING;
         break;

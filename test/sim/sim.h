@@ -172,6 +172,7 @@ bool host_may_hear(const struct host *host, const struct people_address *address
 /* mailer.c: what a host of a user does beside that. All but the first two do nothing for others. */
 void mailer_say(struct host *host);
 void mailer_heard(struct host *host, struct str line);
+void mailer_greeted(struct host *host, struct str line);
 void mailer_over(struct host *host);
 /* A reply while so many recipients were named, or would be: is it about the account's limits? */
 void mailer_minds_limits(struct host *host, size_t recipients, struct str line);
