@@ -87,7 +87,7 @@ FAULTS = [
           "src/store/directory_nobody.c", "found ? NOT_THERE : NOBODYS_CREDENTIALS", "found || !draft ? NOBODYS_CREDENTIALS : NOT_THERE"),
     Fault("a_cheaper_hash_for_nobody", "S22: who does not exist costs less than a hash of ours",
           "unit login_work",
-          "src/trust/password.c", "    struct err e = password_hash(password, salt, scratch, &hash);\n    (void)e;", "    (void)salt;\n    hash = crypt_text(\"x\", \"$6$rounds=1000$salt\", scratch);\n    struct err e = err_make(password.n ? ERR_NONE : ERR_USAGE);\n    (void)e;"),
+          "src/trust/password.c", "    struct err e = password_hash(password, salt, scratch, &hash);\n    (void)e;", "    (void)salt;\n    hash = crypt_text(\"x\", \"$6$rounds=1000$salt\", scratch);\n    struct err e = err_make(password.n && hash.p ? ERR_NONE : ERR_USAGE);\n    (void)e;"),
     Fault("salts_of_nobody_change_with_core", "S22: SCRAM tells at a restart who does not exist",
           "unit login_scram",
           SCRAM, "        e = directory_salt_key(&core->directory, desk->salt_key);", "        world_random(core->world, desk->salt_key, sizeof(desk->salt_key));"),
