@@ -27,9 +27,23 @@ void hash_gate_init(struct hash_gate *gate, struct lane *lane)
         TAILQ_INIT(&gate->waiters[i]);
 }
 
-static size_t threads_of(const struct hash_gate *gate)
+/* How many of a turn may run at a time. */
+static size_t places_of(const struct hash_gate *gate, enum hash_turn turn)
 {
-    return (size_t)gate->lane->threads;
+    size_t threads = (size_t)gate->lane->threads;
+    return turn == HASH_USUAL && threads > 1 ? threads - 1 : threads;
+}
+
+static bool has_place(const struct hash_gate *gate, enum hash_turn turn)
+{
+    return gate->running < places_of(gate, HASH_FIRST) &&
+           (turn != HASH_USUAL || gate->running_usual < places_of(gate, turn));
+}
+
+static void place_take(struct hash_gate *gate, enum hash_turn turn)
+{
+    gate->running++;
+    gate->running_usual += turn == HASH_USUAL;
 }
 
 static void waiter_over(struct hash_waiter *waiter, bool goes)
@@ -53,14 +67,14 @@ static int64_t wait_expected(const struct hash_gate *gate, enum hash_turn turn)
     size_t before = 0;
     for (size_t i = 0; i <= (size_t)turn; i++)
         before += gate->waiting[i];
-    return (int64_t)before * gate->mean / (int64_t)threads_of(gate) + gate->mean / 2;
+    return (int64_t)before * gate->mean / (int64_t)places_of(gate, turn) + gate->mean / 2;
 }
 
 /* May yield. true: one of the places is the caller's. */
 static bool enter(struct hash_gate *gate, enum hash_turn turn)
 {
-    if (gate->running < threads_of(gate)) {
-        gate->running++;
+    if (has_place(gate, turn)) {
+        place_take(gate, turn);
         return true;
     }
     if (wait_expected(gate, turn) > HASH_WAIT)
@@ -74,17 +88,19 @@ static bool enter(struct hash_gate *gate, enum hash_turn turn)
     return waiter.goes;
 }
 
-/* The place goes to the next one, or is free. */
-static void leave(struct hash_gate *gate)
+/* The place goes to the next one who may have it, or is free. */
+static void leave(struct hash_gate *gate, enum hash_turn own)
 {
+    gate->running--;
+    gate->running_usual -= own == HASH_USUAL;
     for (size_t turn = 0; turn < HASH_TURNS; turn++) {
         struct hash_waiter *next = TAILQ_FIRST(&gate->waiters[turn]);
-        if (next) {
+        if (next && has_place(gate, (enum hash_turn)turn)) {
+            place_take(gate, (enum hash_turn)turn);
             waiter_over(next, true);
             return;
         }
     }
-    gate->running--;
 }
 
 struct err hash_gate_pass(struct hash_gate *gate, enum hash_turn turn, const struct hash_work *work)
@@ -99,6 +115,6 @@ struct err hash_gate_pass(struct hash_gate *gate, enum hash_turn turn, const str
         lane_call(gate->lane, work->run, work->arg);
         gate->mean += (gate->loop->now - began - gate->mean) / MEAN_OF;
     }
-    leave(gate);
+    leave(gate, turn);
     return err_none();
 }

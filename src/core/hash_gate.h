@@ -5,7 +5,8 @@
  * costs the machine what its processors can do, and everybody else a short answer.
  *
  * Those who are HASH_FIRST (an account's own network) do not wait behind the others, and who comes
- * from where nobody guessed lately (HASH_FRESH) only behind these.
+ * from where nobody guessed lately (HASH_FRESH) only behind these. Where there is more than one
+ * thread the others never take all of them, so that who comes before them finds one free.
  */
 #ifndef CORE_HASH_GATE_H
 #define CORE_HASH_GATE_H
@@ -33,7 +34,7 @@ struct hash_gate {
     struct lane *lane;
     struct hash_waiters waiters[HASH_TURNS];
     size_t waiting[HASH_TURNS];
-    size_t running;
+    size_t running, running_usual;
     int64_t mean;    /* nanoseconds that one took lately */
     uint64_t hashes; /* computed; for status and tests */
     uint64_t late;   /* told so */

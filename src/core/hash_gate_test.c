@@ -100,7 +100,7 @@ static void no_more_run_than_there_are_threads(void **state)
 {
     (void)state;
     for (size_t i = 0; i < 10; i++)
-        come(&comers[i], HASH_USUAL);
+        come(&comers[i], HASH_FRESH);
     assert_int_equal(lane.waiting, 2);
     assert_int_equal(gate.running, 2);
     all_done(10);
@@ -115,7 +115,7 @@ static void who_would_wait_too_long_is_told_at_once(void **state)
     (void)state;
     size_t later = 0;
     for (size_t i = 0; i < MANY; i++) {
-        come(&comers[i], HASH_USUAL);
+        come(&comers[i], HASH_FRESH);
         later += comers[i].done;
     }
     assert_in_range(later, MANY - 90, MANY - 70); /* 50 ms each, two at a time, two seconds */
@@ -131,7 +131,7 @@ static void who_is_first_does_not_wait_behind_the_others(void **state)
 {
     (void)state;
     for (size_t i = 0; i < 60; i++)
-        come(&comers[i], HASH_USUAL);
+        come(&comers[i], HASH_FRESH);
     come(&comers[60], HASH_FIRST);
     all_done(61);
     assert_in_range(comers[60].place, 3, 6);
@@ -140,24 +140,54 @@ static void who_is_first_does_not_wait_behind_the_others(void **state)
 static void who_is_fresh_waits_behind_the_first_alone(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < 70; i++)
+    for (size_t i = 0; i < 30; i++)
         come(&comers[i], HASH_USUAL);
-    come(&comers[70], HASH_FRESH);
-    come(&comers[71], HASH_FIRST);
-    for (size_t i = 72; i < MANY - 1; i++)
+    come(&comers[30], HASH_FRESH); /* one thread was kept */
+    assert_int_equal(comers[30].turn_came, 2);
+    come(&comers[31], HASH_FRESH);
+    come(&comers[32], HASH_FIRST);
+    for (size_t i = 33; i < MANY - 1; i++)
         come(&comers[i], HASH_FRESH); /* as many as may wait do not keep the first out */
     come(&comers[MANY - 1], HASH_FIRST);
     all_done(MANY);
-    assert_int_equal(comers[71].turn_came, 3);
+    assert_int_equal(comers[32].turn_came, 3);
     assert_int_equal(comers[MANY - 1].turn_came, 4);
-    assert_int_equal(comers[70].turn_came, 5);
+    assert_int_equal(comers[31].turn_came, 5);
+}
+
+static void the_others_leave_a_thread(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 20; i++)
+        come(&comers[i], HASH_USUAL);
+    assert_int_equal(gate.running, 1);
+    come(&comers[20], HASH_FRESH);
+    assert_int_equal(gate.running, 2);
+    come(&comers[21], HASH_FIRST);
+    assert_int_equal(gate.running, 2);
+    all_done(22);
+    assert_int_equal(computed, 22);
+    assert_int_equal(gate.running, 0);
+    assert_int_equal(gate.running_usual, 0);
+}
+
+/* On a machine with one processor there is none to be kept. */
+static void one_thread_is_everybodys(void **state)
+{
+    (void)state;
+    lane.threads = 1;
+    for (size_t i = 0; i < 10; i++)
+        come(&comers[i], HASH_USUAL);
+    assert_int_equal(gate.running, 1);
+    all_done(10);
+    assert_int_equal(computed, 10);
 }
 
 static void what_nobody_wants_any_more_is_not_computed(void **state)
 {
     (void)state;
     for (size_t i = 0; i < 20; i++)
-        come(&comers[i], HASH_USUAL);
+        come(&comers[i], HASH_FRESH);
     for (size_t i = 2; i < 19; i++)
         comers[i].unwanted = true;
     all_done(20);
@@ -174,6 +204,8 @@ int main(void)
         TEST(who_would_wait_too_long_is_told_at_once),
         TEST(who_is_first_does_not_wait_behind_the_others),
         TEST(who_is_fresh_waits_behind_the_first_alone),
+        TEST(the_others_leave_a_thread),
+        TEST(one_thread_is_everybodys),
         TEST(what_nobody_wants_any_more_is_not_computed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
