@@ -63,7 +63,7 @@ class Clock(threading.Thread):
         parent = self.table["serve"]
         while not self.ending.wait(0.002):
             if any(row.away() for row in self.table.rows.values()):
-                parent.skew += SECOND // 20
+                parent.advance(SECOND // 20)
 
     def end(self):
         self.ending.set()
@@ -122,7 +122,7 @@ class House:
         """From outside."""
         row = self.table[role]
         row.others += 1
-        self.table["serve"].skew += SETTLED
+        self.table["serve"].advance(SETTLED)
         os.kill(row.pid, signal.SIGKILL)
 
     def now(self):

@@ -109,7 +109,7 @@ class Applying(Delivery):
         super().do()
         core = self.house.table["core"]
         syncs, began = core.counts()["fdatasync"], core.begun
-        core.skew += 11 * SECOND
+        core.advance(11 * SECOND)
         try:
             with veredus.Smtp(self.house.server.smtp) as session:  # core looks at its clock when it is asked something
                 session.command(f"MAIL FROM:<{ALICE}>")

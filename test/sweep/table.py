@@ -2,6 +2,7 @@
 import mmap
 import os
 import struct
+import threading
 
 import veredus
 
@@ -14,7 +15,7 @@ CALLS = ("read write writev pread preadv2 pwrite pwritev "
          "mmap munmap sendmsg recvmsg recv accept4 "
          "epoll_wait epoll_ctl eventfd socketpair pipe2 fork pthread_create "
          "malloc calloc realloc posix_memalign").split()
-FIELDS = "begun pid skew wall hurry armed mask nth times error seen hits hit".split()
+FIELDS = "begun pid skew wall hurry jumped armed mask nth times error seen hits hit".split()
 ROLES = ("serve", "core", "mx", "box", "fsck")
 ROWS, NAME_SIZE = 8, 16
 ROW_SIZE = NAME_SIZE + 8 * (len(FIELDS) + len(CALLS))
@@ -41,8 +42,14 @@ class Row:
 
     def __init__(self, memory, at, role):
         self.memory, self.at, self.role = memory, at, role
+        self.advancing = threading.Lock()
         self.base = self.others = 0  # processes begun when it was armed; deaths since then that were not here
         memory[at:at + NAME_SIZE] = role.encode().ljust(NAME_SIZE, b"\0")
+
+    def advance(self, nanoseconds):
+        """Its clock; also while another thread does so."""
+        with self.advancing:
+            self.skew += nanoseconds
 
     def arm(self, nth, calls, error=0, times=1):
         """The n-th call (from 1) of these functions from now on fails with the error, or ends the process (0)."""

@@ -471,7 +471,7 @@ def test_no_descriptors_in_the_parent(house, role):
     with fault:
         os.kill(house.table[role].pid, signal.SIGKILL)
         for _ in range(120 * 5):
-            parent.skew += SECOND // 5
+            parent.advance(SECOND // 5)
             time.sleep(0.008)
         tries = house.server.logged("role_not_started", fault.log_from)
         assert tries >= 120 // PROMISED, f"{tries} tries in two minutes"
@@ -518,7 +518,7 @@ def pause(house, pid):
     time.sleep(0.5)
     for row in house.table.rows.values():
         row.hurry = 20
-        row.skew += LONG * SECOND
+        row.advance(LONG * SECOND)
     time.sleep(0.5)
 
 
