@@ -63,10 +63,11 @@ def handshakes(stage):
 
 
 def idle_tls(stage):
+    """Each round in a server of its own: what one round's sessions leave serves the next one's."""
     count = stage.scaled(IDLE, 20)
     files = pair(stage.folder / "certificates", "P-256")
-    with VeredusTls(stage.folder, files) as server:
-        for number in range(stage.rounds):
+    for number in range(stage.rounds):
+        with VeredusTls(stage.folder, files) as server:
             shake(stage, server, server.pop3s, 100)
             time.sleep(stage.scaled(SETTLING, 0.2))
             before = server.group.memory()
