@@ -56,13 +56,19 @@ void house_text_release(struct house_text *text)
 
 /* --- Parcels --------------------------------------------------------------------------------- */
 
-static void parcel_free(struct child *child, struct parcel *parcel)
+/* What it holds. */
+static void parcel_drop(struct child *child, const struct parcel *parcel)
 {
     struct world *world = child->house->world;
     if (parcel->kind == PARCEL_HANDLE && parcel->own)
         world->ops->close(world, parcel->handle);
     house_text_release(parcel->text);
     certificates_free(parcel->certificates);
+}
+
+static void parcel_free(struct child *child, struct parcel *parcel)
+{
+    parcel_drop(child, parcel);
     free(parcel);
 }
 
@@ -161,6 +167,7 @@ static void put(struct child *child, const struct parcel *draft)
 {
     struct parcel *parcel = malloc(sizeof(*parcel));
     if (!parcel) {
+        parcel_drop(child, draft);
         link_cut(&child->link, err_make(ERR_NO_MEMORY));
         return;
     }

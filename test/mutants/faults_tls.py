@@ -80,4 +80,7 @@ FAULTS = [
     Fault("parent_leaves_key_files", "O04: the parent's copy of a key's file is freed and not wiped",
           "pytest test_keys.py",
           "src/parent/certificates.c", "        buf_wipe(&certificates->list[i].key);\n    }\n    buf_wipe", "        buf_done(&certificates->list[i].key);\n    }\n    buf_wipe"),
+    Fault("what_has_no_place_stays_open", "a handle for a role stays open where there is no memory to keep it in line",
+          "sweep renew",
+          "src/parent/outbox.c", "        parcel_drop(child, draft);\n        link_cut", "        link_cut"),
 ]
