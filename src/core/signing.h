@@ -1,0 +1,50 @@
+/*
+ * Signatures on what we send (DKIM): the keys of all domains, in core's memory alone. No message of
+ * the bus carries one; what leaves is a finished field.
+ *
+ * Keys are loaded when core opens, and anew for a domain when a command or the schedule changed
+ * them (store/dkim.h says which states a key has, and which of them sign). Once in a while new keys
+ * are made and old ones end (`dkim.rotate_every`, `dkim.keep_old`): signing_duty.
+ *
+ * RSA is computed on a lane of its own, so that neither handshakes nor log-ins wait for it.
+ */
+#ifndef CORE_SIGNING_H
+#define CORE_SIGNING_H
+
+#include "core/core.h"
+#include "trust/dkim.h"
+
+enum {
+    SIGNING_THREADS = 2,
+    SIGNING_WAITING_MAX = 10000, /* signatures that wait; then ERR_TRY_LATER */
+};
+
+/* Of core_open and core_close. On a fiber; may yield. */
+struct err signing_open(struct core *core);
+void signing_close(struct core *core);
+
+/*
+ * The fields to be put in front of a message, each with its CR LF: one for each kind of key that
+ * signs for this very domain. Empty where there is none, and where dkim.sign is off.
+ *
+ *   from_domain  of the From field (header_from_check's author): the d= that DMARC looks at
+ *   headers      as they will be sent, from the first field on, to the empty line or the end
+ *   body_hash    dkim_hash_end's
+ *   now          wall, microseconds since 1970
+ *   arena        takes the fields, and DKIM_SIGN_ARENA_MORE and twice the header for each on the
+ * way
+ *
+ * May yield; all that is given must live as long. ERR_OVER_LIMIT (dkim_sign); ERR_TRY_LATER: too
+ * many wait; ERR_NO_MEMORY.
+ */
+struct err signing_fields(struct core *core, struct str from_domain, struct str headers,
+                          const unsigned char body_hash[DKIM_HASH], int64_t now,
+                          struct arena *arena, struct str *fields_r);
+
+/* A TXT record was seen in the DNS at a name of dkim_record_name: where it publishes a key that
+ * waits for that, this key signs from now on and the one before it retires. May yield. ERR_CONFIG
+ * with a literal detail: what is wrong with the record. ERR_NOT_FOUND: no such key. */
+struct err signing_published(struct core *core, struct str domain, struct str selector,
+                             struct str txt);
+
+#endif
