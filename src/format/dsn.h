@@ -26,6 +26,8 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "format/language.h"
+#include "format/mail_options.h"
+#include "format/reply.h"
 #include "format/words.h"
 
 /* The gravest first: a report that says several things is named after the first of them. */
@@ -47,12 +49,11 @@ enum dsn_cause {
 
 /*
  * The cause as a reply tells it. `code` is the reply code, 0 where there was none; `status` the
- * enhanced code ("5.2.2"), empty where there was none; `text` the words behind them, or the whole
- * reply. What a code says for certain counts before words; words count before what a code only
- * hints at, since most servers say 5.7.1 to everything. DSN_CAUSE_UNKNOWN: nothing is known; then
- * no advice is better than a wrong one.
+ * enhanced code, of class 0 where there was none; `text` the words. What a code says for certain
+ * counts before words; words count before what a code only hints at, since most servers say 5.7.1
+ * to everything. DSN_CAUSE_UNKNOWN: nothing is known; then no advice is better than a wrong one.
  */
-enum dsn_cause dsn_cause(unsigned code, struct str status, struct str text);
+enum dsn_cause dsn_cause(unsigned code, struct status_code status, struct str text);
 /* "mailbox-full": for traces and lists; and the one of such a word (false: none). */
 struct str dsn_cause_word(enum dsn_cause cause);
 bool dsn_cause_parse(struct str word, enum dsn_cause *cause_r);
@@ -64,22 +65,17 @@ struct str dsn_cause_advice(enum dsn_cause cause, enum language language);
 
 struct dsn_recipient {
     enum dsn_action action;
-    struct str original; /* ORCPT as it came on RCPT, type and xtext; p == NULL: none came */
-    struct str final;    /* to whom we were to send it, in addr_print form */
-    struct str status;   /* "5.1.1"; one that is none, or of another class, becomes X.0.0 */
-    struct str remote;   /* name of the server that said it; p == NULL: no other server had part */
-    /* Its reply with the code, lines divided by LF; or, where none came, what befell us in English
-     * words. Empty: nothing to say. DSN_DIAGNOSTIC_MAX octets are shown. */
-    struct str diagnostic;
-    enum dsn_cause cause; /* DSN_CAUSE_UNKNOWN: found from status and diagnostic */
+    struct str original;       /* ORCPT as in struct rcpt_options; p == NULL: none came */
+    struct str final;          /* to whom we were to send it, in addr_print form */
+    struct status_code status; /* one of a class that does not go with the action becomes X.0.0 */
+    struct str remote; /* name of the server that said it; p == NULL: no other server had part */
+    /* The reply: its code, and its text as in struct reply. Where none came the code is 0, and the
+     * text is what befell us, in English words, or empty. DSN_TEXT_MAX octets are shown. */
+    unsigned code;
+    struct str text;
+    enum dsn_cause cause; /* DSN_CAUSE_UNKNOWN: found by dsn_cause */
     int64_t last_attempt; /* seconds since 1970, 0: none */
     int64_t retry_until;  /* DSN_DELAYED only; 0: not known */
-};
-
-enum dsn_return {
-    DSN_RETURN_UNSAID, /* no RET came */
-    DSN_RETURN_HEADERS,
-    DSN_RETURN_FULL,
 };
 
 struct dsn_original {
@@ -90,15 +86,15 @@ struct dsn_original {
 
 struct dsn {
     enum language language;
-    struct str host;        /* our name, A-labels */
-    struct str postmaster;  /* whom people may ask, addr_print form; p == NULL: postmaster@host */
-    struct str to;          /* the reverse-path of the message: who gets this */
-    struct str message_id;  /* of the report, without angle brackets; never used before */
-    int64_t time;           /* now, seconds since 1970 */
-    int zone;               /* minutes east of UTC in which times are told */
-    struct str queue_id;    /* of the message, as the operator can look it up; may be empty */
-    struct str envelope_id; /* ENVID as it came, xtext; p == NULL: none came */
-    int64_t arrival;        /* of the message, seconds since 1970; 0: not known */
+    struct str host;       /* our name, A-labels */
+    struct str postmaster; /* whom people may ask, addr_print form; p == NULL: postmaster@host */
+    struct str to;         /* the reverse-path of the message: who gets this */
+    struct str message_id; /* of the report, without angle brackets; never used before */
+    int64_t time;          /* now, seconds since 1970 */
+    int zone;              /* minutes east of UTC in which times are told */
+    struct str queue_id;   /* of the message, as the operator can look it up; may be empty */
+    struct str envid;      /* as in struct mail_options; p == NULL: none came */
+    int64_t arrival;       /* of the message, seconds since 1970; 0: not known */
     const struct dsn_recipient *recipients;
     size_t recipient_count; /* at least 1 */
     struct dsn_original original;
@@ -108,10 +104,10 @@ struct dsn {
 };
 
 enum {
-    DSN_RETURN_MAX = 64 << 10,    /* octets of a message returned whole without RET */
-    DSN_HEADER_MAX = 64 << 10,    /* octets of a header; cut behind the last field that fits */
-    DSN_DIAGNOSTIC_MAX = 4 << 10, /* octets of a reply; "..." stands for the rest */
-    DSN_RECIPIENTS_TOLD = 100,    /* the text for people names so many; part 2 names all */
+    DSN_RETURN_MAX = 64 << 10, /* octets of a message returned whole without RET */
+    DSN_HEADER_MAX = 64 << 10, /* octets of a header; cut behind the last field that fits */
+    DSN_TEXT_MAX = 4 << 10,    /* octets of a reply; "..." stands for the rest */
+    DSN_RECIPIENTS_TOLD = 100, /* the text for people names so many; part 2 names all */
 };
 
 /* Whether the body belongs into the report: a failure, RET does not forbid it, and the message has
