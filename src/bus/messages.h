@@ -20,6 +20,7 @@ enum bus_role {
     ROLE_SUB,
     ROLE_BOX,
     ROLE_CLI,
+    ROLE_COURIER,
     ROLE_COUNT
 };
 
@@ -30,6 +31,7 @@ enum bus_sender {
     FROM_SUB = 1 << ROLE_SUB,
     FROM_BOX = 1 << ROLE_BOX,
     FROM_CLI = 1 << ROLE_CLI,
+    FROM_COURIER = 1 << ROLE_COURIER,
 };
 
 /* What the client of a try did behind our 250. */
@@ -38,6 +40,27 @@ enum try_end {
     TRY_SEEN,   /* it went on */
     TRY_UNSEEN, /* its connection ended before it said anything */
     TRY_ENDS
+};
+
+/* What a job brought for one recipient. */
+enum job_verdict {
+    JOB_NOT_TRIED, /* it did not come to him */
+    JOB_SENT,      /* the other side has promised it */
+    JOB_LATER,     /* 4yz, or what may be better next time */
+    JOB_FAILED,    /* 5yz, or what will never be better */
+    JOB_VERDICTS
+};
+
+/* Why others for the same destination need not be tried now either. */
+enum job_trouble {
+    JOB_NO_TROUBLE,
+    JOB_TROUBLE_DNS,      /* no answer, or none that can be believed */
+    JOB_TROUBLE_CONNECT,  /* no host could be connected */
+    JOB_TROUBLE_GREETING, /* connected, and no service: 421, 554, silence */
+    JOB_TROUBLE_TLS,      /* policy demands what it does not have */
+    JOB_TROUBLE_LOGIN,    /* the smart host does not take our name and password */
+    JOB_TROUBLE_BUSY,     /* it takes no more at present: 421, 450 to all, connection cut */
+    JOB_TROUBLES
 };
 
 enum {

@@ -55,6 +55,12 @@ enum conf_verify {
     CONF_VERIFY_OFF
 };
 
+/* What becomes of a report that cannot be delivered. */
+enum conf_bounce {
+    CONF_BOUNCE_POSTMASTER,
+    CONF_BOUNCE_DROP
+};
+
 /* Of a certificate: who may show it. */
 enum conf_listener {
     CONF_LISTENER_SMTP,
@@ -120,6 +126,7 @@ struct conf_texts {
 #define CONF_C_CHOICE_log enum conf_log
 #define CONF_C_CHOICE_word enum conf_word
 #define CONF_C_CHOICE_verify enum conf_verify
+#define CONF_C_CHOICE_bounce enum conf_bounce
 #define CONF_C_CHOICES_listener unsigned
 #define CONF_C_CHOICES_mechanism unsigned
 

@@ -7,7 +7,7 @@ enum {
 };
 
 /* In the order of conf.def. */
-#define BLOCKS "smtp, lmtp, submission, pop3, login, tls, store, certificate, list, domain"
+#define BLOCKS "smtp, lmtp, submission, sending, pop3, login, tls, store, certificate, list, domain"
 
 struct given {
     struct arena arena;

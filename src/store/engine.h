@@ -40,7 +40,7 @@ enum partition_kind {
     PARTITION_DIRECTORY = 1, /* one, id 0 */
     PARTITION_ACCOUNT = 2,   /* by account id */
     PARTITION_MAILBOX = 3,   /* by mailbox id */
-    PARTITION_QUEUE = 4,     /* by shard */
+    PARTITION_QUEUE = 4,     /* store/queue.h; one, id 0 */
     PARTITION_TRACE = 5,     /* by day since 1970 << 8 | shard */
     PARTITION_RESENT = 6,    /* endings of sessions that a client may repeat; one, id 0 */
     PARTITION_AUDIT = 7,     /* by day since 1970 << 8; store/audit.h */
