@@ -22,11 +22,16 @@
  * the turn, in one call. Output does not wait for a buffer: what bounds it is STREAM_OUT_HARD.
  * stream_put never yields and never fails: bytes for a broken connection are dropped and `ended` is
  * set. A handler that writes much calls stream_drain, which yields until the peer has taken it.
+ *
+ * A connection that we made is driven by a fiber from top to bottom: stream_connect gives it
+ * paused, and the fiber calls stream_await whenever it wants to hear more. While nobody has use for
+ * it, it is resumed: `input` then tells what no fiber waits for, mostly that the peer has gone.
  */
 #ifndef SYS_STREAM_H
 #define SYS_STREAM_H
 
 #include "base/buf.h"
+#include "base/destination.h"
 #include "sys/fiber.h"
 #include "sys/loop.h"
 #include "sys/tls.h"
@@ -80,6 +85,8 @@ struct stream {
     uint32_t unsent;
     uint32_t drain_to; /* `draining` waits until no more than this is unsent */
     struct wait *draining;
+    struct wait *awaiting; /* until more than `await_above` octets are pending */
+    uint32_t await_above;
     struct secured *secured; /* NULL: plain */
     enum stream_tls tls;
     bool *gone; /* set by stream_done while input runs */
@@ -104,9 +111,32 @@ struct stream {
  * caller's). */
 int stream_init(struct stream *stream, struct loop *loop, struct stream_pool *pool, int handle,
                 void (*input)(struct stream *), void *arg);
-/* Closes at once, unsent output is lost. No fiber may be waiting in stream_drain or stream_flush.
- */
+/* Closes at once, unsent output is lost. No fiber may be waiting in a call on it. */
 void stream_done(struct stream *stream);
+
+struct stream_call {
+    struct loop *loop;
+    struct stream_pool *pool;
+    struct connect_to to;                  /* without may_be_ours, which `rules` tell */
+    const struct destination_rules *rules; /* where we may connect to */
+    int64_t deadline;                      /* mono, INT64_MAX: none */
+};
+
+/*
+ * May yield until the connection is there, failed, or was not there by the deadline. 0: the stream
+ * is as after stream_init, but paused, and *ends_r is both ends of it. Else there is none: -EPERM:
+ * the rules forbid it (destination_judge has the reason), or -ELOOP: the address is this machine's
+ * own, nothing was sent in either case; -ETIMEDOUT, -ECONNREFUSED, or what the world says.
+ */
+int stream_connect(struct stream *stream, const struct stream_call *call,
+                   void (*input)(struct stream *), void *arg, struct peer_address *ends_r);
+/*
+ * May yield until octets are pending beyond those that are now, and gives 0; a fiber's way to read
+ * a stream that is paused, before and afterwards. -EPIPE: the peer has ended; -ECONNRESET: the
+ * connection broke; -ETIMEDOUT: `deadline` passed; -ENOBUFS: STREAM_READ_SIZE octets pend already.
+ * Octets that came before an end are told before it. Output leaves meanwhile.
+ */
+int stream_await(struct stream *stream, int64_t deadline);
 
 /* Bytes that arrived and were not taken; valid until the next call on the stream or yield. */
 struct str stream_pending(const struct stream *stream);
@@ -166,6 +196,19 @@ void stream_finish(struct stream *stream);
  * the session judges before). -EPIPE: the connection has ended. -ENOMEM. At 0 the stream has a hold
  * on `server` until it is done. From the loop or a fiber; never yields. */
 int stream_tls_begin(struct stream *stream, struct tls_server *server, struct fiber_pool *fibers);
+/*
+ * TLS as client, behind the 220 of STARTTLS or at once: may yield until the handshake is over. 0:
+ * STREAM_TLS_ON, and `peer` has proved what it had to. Else the stream is broken and -EPROTO:
+ * octets had come in the clear, of which nothing is used (catalogue S08), or the handshake failed;
+ * -ETIMEDOUT; -ECONNRESET: the connection ended; -EINVAL: a certificate of ours that cannot be
+ * read; -ENOMEM. stream_tls_verdict tells more in each case. The stream is paused, before and
+ * afterwards, and what was put before has left in the clear (stream_flush).
+ */
+int stream_tls_connect(struct stream *stream, struct tls_client *client,
+                       const struct tls_peer *peer, int64_t deadline);
+/* Behind stream_tls_connect, until the stream is done: what the peer proved or why it failed. */
+void stream_tls_verdict(const struct stream *stream, struct tls_verdict *verdict_r);
+
 enum stream_tls stream_tls_state(const struct stream *stream);
 /* STREAM_TLS_FAILED: why, for the log ("no shared cipher"); a literal. */
 struct str stream_tls_failure(const struct stream *stream);

@@ -1,14 +1,16 @@
 /*
- * TLS for streams, server side: the only place that knows OpenSSL's SSL. Certificates are shown,
- * private keys are not here: what a handshake wants signed goes to a struct tls_signer, which may
- * yield (core signs). TLS 1.2 and 1.3, forward-secret AEAD suites, no renegotiation, compression or
- * early data; tickets in 1.3 only (doc/access.md, 2).
+ * TLS for streams: the only place that knows OpenSSL's SSL. TLS 1.2 and 1.3, no renegotiation,
+ * compression or early data. What a stream does with it is in sys/stream.h.
  *
- * A struct tls_server is what an edge shows on its listeners: a set of identities, one ALPN name.
- * It does not change but for its ticket keys; a new set of certificates is a new server, and
- * sessions of the old one go on with it until they end.
+ * As server: certificates are shown, private keys are not here: what a handshake wants signed goes
+ * to a struct tls_signer, which may yield (core signs). Forward-secret AEAD suites; tickets in 1.3
+ * only (doc/access.md, 2). A struct tls_server is what an edge shows on its listeners: a set of
+ * identities, one ALPN name. It does not change but for its ticket keys; a new set of certificates
+ * is a new server, and sessions of the old one go on with it until they end.
  *
- * What a stream does with it is in sys/stream.h.
+ * As client: a struct tls_client is what all connections of a process share: the authorities it
+ * knows, and the sessions that it may resume. What a server has to prove is said by connection, in
+ * a struct tls_peer.
  */
 #ifndef SYS_TLS_H
 #define SYS_TLS_H
@@ -16,6 +18,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "base/tls_result.h"
 
 enum {
     TLS_CHAIN_MAX = 10,  /* certificates of a chain */
@@ -28,6 +31,9 @@ enum {
     TLS_TICKET_KEYS_MAX = 3,
     TLS_BINDING_MAX = 64, /* octets of a channel binding */
     TLS_ALPN_MAX = 32,
+    TLS_PEER_NAMES_MAX = 16, /* names of which a server's certificate has to have one */
+    TLS_TLSA_MAX = 64,       /* records looked at; RFC 7672 has two for each server in mind */
+    TLS_RESUMABLE = 1024,    /* sessions that a client keeps */
 };
 
 /* What is to be signed, in parts that cannot be mistaken for anything else. */
@@ -89,6 +95,77 @@ void tls_server_tickets(struct tls_server *server, const struct tls_ticket_key *
  * holds goes with the process. */
 bool tls_prepare(void);
 
+/* --- As client --- */
+
+struct tls_client;
+
+/* NULL: no memory. */
+struct tls_client *tls_client_new(void);
+/* The caller's hold; streams have their own. NULL is allowed. */
+void tls_client_release(struct tls_client *client);
+/* Certificates of authorities, PEM, added to those there are; how many, or -ENOMEM. What is not a
+ * certificate is passed over. Before the sandbox closes: a second's hundredth for Debian's list. */
+int tls_client_authorities(struct tls_client *client, struct str pem);
+
+/* Whose certificate is accepted. */
+enum tls_verify {
+    TLS_VERIFY_NONE, /* anybody's (RFC 7435); the verdict tells what PKIX would have said */
+    TLS_VERIFY_PKIX, /* of one of the names, and an authority vouches for it (RFC 8461 4.1) */
+    TLS_VERIFY_DANE, /* as the TLSA records say (RFC 7672 3) */
+};
+
+enum tls_least {
+    TLS_LEAST_1_2, /* RFC 8996 knows no older one */
+    TLS_LEAST_1_3,
+};
+
+/* A TLSA record (RFC 6698 2.1). */
+struct tls_tlsa {
+    uint8_t usage, selector, matching;
+    struct str data;
+};
+
+/* Of those that can be used for SMTP: DANE-TA and DANE-EE, of which we know selector, matching type
+ * and length (RFC 7672 3.1). Where there are records and none of them is that, TLS is a must and
+ * the certificate anybody's (RFC 7672 2.2): the caller asks for TLS_VERIFY_NONE then. */
+bool tls_tlsa_is_usable(const struct tls_tlsa *record);
+
+/* Texts and arrays are borrowed for the call. */
+struct tls_peer {
+    enum tls_verify verify;
+    enum tls_least least;
+    struct str name;         /* for SNI: an A-label host name; the TLSA base domain with DANE (RFC
+                              * 7672 8.1).         Empty, or an IP address: none is said */
+    const struct str *names; /* any of them is to be in the certificate: host names, or at most one
+                              * IP address. With DANE for usage 2 only. None: `name` is */
+    size_t name_count;
+    const struct tls_tlsa *tlsa;
+    size_t tlsa_count;
+    /* A session is resumed where this and all else in here is the same: host name, address and port
+     * in one. Empty: never. */
+    struct str destination;
+    /* PEM: a certificate of ours with its chain, if the server asks, and its key. Empty: none. Of
+     * the key no copy outlives the stream. */
+    struct str certificate, key;
+};
+
+enum tls_proof {
+    TLS_PROOF_NONE,
+    TLS_PROOF_PKIX,
+    TLS_PROOF_DANE_EE,
+    TLS_PROOF_DANE_TA,
+};
+
+/* What a server proved, and what it did not. */
+struct tls_verdict {
+    enum tls_proof proof;   /* with TLS_VERIFY_NONE also where nothing was asked for */
+    enum tls_result result; /* TLS_RESULT_OK, or why it failed. With TLS_VERIFY_NONE of a connection
+                             * that is in TLS: why it has no proof */
+    struct str words;       /* the same for the log; a literal; empty: OK */
+    /* The record that fitted, with a proof by DANE. */
+    uint8_t usage, selector, matching;
+};
+
 /* What was agreed on; texts are literals or the stream's, until it is done. */
 struct tls_facts {
     struct str version; /* "TLSv1.3" */
@@ -96,7 +173,7 @@ struct tls_facts {
     unsigned bits;      /* of the cipher's key */
     struct str name;    /* SNI; may be empty */
     bool resumed;
-    bool has_certificate;          /* the client's, proved to be its own */
+    bool has_certificate;          /* the other side's, proved to be its own */
     unsigned char certificate[32]; /* SHA-256 of its DER */
 };
 

@@ -36,10 +36,18 @@ enum {
 struct peer_address {
     char text[IP_TEXT];
     uint16_t port;
-    char server[IP_TEXT]; /* our own address that it connected to, in the same form */
+    char server[IP_TEXT]; /* our own address at this end of it, in the same form */
     /* Unix sockets: who is there; -1 elsewhere. */
     int64_t uid;
     int64_t pid;
+};
+
+/* A TCP connection that we make. Addresses are IP addresses as text. */
+struct connect_to {
+    struct str address;
+    uint16_t port;
+    struct str from;  /* our own address at our end; empty: the system's choice */
+    bool may_be_ours; /* the address may be one of this machine's */
 };
 
 enum file_open {
@@ -65,6 +73,12 @@ struct world_ops {
      * before it was taken is passed over. -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM leave it queued: the
      * caller backs off for a while (see watch_begin in sys/loop.h). */
     int (*accept)(struct world *, int handle, struct peer_address *peer_r);
+    /* Begins a connection: its handle, ready to write when it is over, or -errno of what is known
+     * at once. -EINVAL: no address; -EADDRNOTAVAIL: `from` is not ours; -ELOOP: the address is. */
+    int (*connect)(struct world *, const struct connect_to *to);
+    /* How it went: 0 and both ends, now and as long as it lasts; -EAGAIN: it is not over; else why
+     * there is none (-ECONNREFUSED, -EHOSTUNREACH ...), told once. */
+    int (*connected)(struct world *, int handle, struct peer_address *ends_r);
     /* Half-close: nothing more will be sent; reading goes on. */
     int (*finish)(struct world *, int handle);
     int (*close)(struct world *, int handle);
