@@ -22,7 +22,7 @@ ROOMS = {
     "conf": ["base", "sys", "format"],
     "store": ["base", "sys", "format", "trust"],
     "store/local": ["base", "sys", "store"],
-    "role": ["base", "sys", "bus", "conf"],
+    "role": ["base", "sys", "format", "bus", "conf"],
     "core": ["base", "sys", "format", "trust", "bus", "conf", "store", "store/local", "role"],
     "edge": ["base", "sys", "format", "trust", "bus", "conf", "role"],
     "edge/smtp": ["base", "sys", "format", "trust", "bus", "conf", "role", "edge"],

@@ -21,6 +21,7 @@ enum bus_role {
     ROLE_BOX,
     ROLE_CLI,
     ROLE_COURIER,
+    ROLE_RESOLVER,
     ROLE_COUNT
 };
 
@@ -32,6 +33,7 @@ enum bus_sender {
     FROM_BOX = 1 << ROLE_BOX,
     FROM_CLI = 1 << ROLE_CLI,
     FROM_COURIER = 1 << ROLE_COURIER,
+    FROM_RESOLVER = 1 << ROLE_RESOLVER,
 };
 
 /* What the client of a try did behind our 250. */

@@ -24,7 +24,7 @@ static void alone(struct edge *edge)
 static void still_alone(struct timer *timer)
 {
     struct edge_role *own = timer->arg;
-    struct msg msg = {.kind = MSG_unlinked};
+    struct msg msg = {.kind = MSG_unlinked, .unlinked = {.role = ROLE_CORE}};
     if (own->edge.core || own->role->state != ROLE_SERVES || own->role->parent_gone)
         return;
     (void)link_send(&own->role->parent, &msg); /* or the next time */

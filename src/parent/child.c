@@ -73,7 +73,7 @@ void child_kill(struct child *child)
         process_kill(child->pid);
 }
 
-static void peer_relink(struct child *edge);
+static void peer_relink(struct child *child, enum bus_role role);
 
 static void got(struct link *link, const struct msg *msg, int passed)
 {
@@ -83,7 +83,7 @@ static void got(struct link *link, const struct msg *msg, int passed)
         child->state = CHILD_SERVES;
         house_ready(child->house, child, msg->ready.unenforced);
     } else if (msg->kind == MSG_unlinked) {
-        peer_relink(child);
+        peer_relink(child, (enum bus_role)msg->unlinked.role);
     } else if (child->state != CHILD_STOPS) {
         link_cut(link, err_detail(ERR_BUS_BROKEN, STR("out of turn")));
     }
@@ -137,27 +137,50 @@ static void pair_link(struct child *one, struct child *two)
     peer_give(two, one, pair[1]);
 }
 
-/* Core with every edge; edges have nothing to say to each other. */
+/* Which roles talk with each other; all others have nothing to say. */
+static const struct talk {
+    enum bus_role one, two;
+} talks[] = {
+    {ROLE_CORE, ROLE_MX},          {ROLE_CORE, ROLE_SUB},    {ROLE_CORE, ROLE_BOX},
+    {ROLE_RESOLVER, ROLE_CORE},    {ROLE_RESOLVER, ROLE_MX}, {ROLE_CORE, ROLE_COURIER},
+    {ROLE_RESOLVER, ROLE_COURIER},
+};
+
+static bool talk(enum bus_role one, enum bus_role two)
+{
+    for (size_t i = 0; i < sizeof(talks) / sizeof(talks[0]); i++)
+        if ((talks[i].one == one && talks[i].two == two) ||
+            (talks[i].one == two && talks[i].two == one))
+            return true;
+    return false;
+}
+
 static void peers_link(struct child *child)
 {
     struct house *house = child->house;
     for (size_t i = 0; i < house->child_count; i++) {
         struct child *other = &house->children[i];
-        if (other->linked && (other->role == ROLE_CORE) != (child->role == ROLE_CORE))
+        if (other->linked && talk(other->role, child->role))
             pair_link(other, child);
     }
 }
 
-/* A link may end though both its ends live: one of them had no memory for a message, say. Core that
- * died, or begins, is linked when it starts. */
-static void peer_relink(struct child *edge)
+/* A link may end though both its ends live: one of them had no memory for a message, say. Who died,
+ * or begins, is linked when it starts. Nobody is linked anew with a role of which there are
+ * several: they are the ones that ask for it. */
+static void peer_relink(struct child *child, enum bus_role role)
 {
-    struct child *core = &edge->house->children[0];
-    if (core->state != CHILD_SERVES || edge->state == CHILD_STOPS)
+    struct house *house = child->house;
+    struct child *other = NULL;
+    for (size_t i = 0; i < house->child_count && !other; i++)
+        if (house->children[i].role == role && (role == ROLE_CORE || role == ROLE_RESOLVER))
+            other = &house->children[i];
+    if (!other || !talk(role, child->role) || other->state != CHILD_SERVES ||
+        child->state == CHILD_STOPS)
         return;
-    log_event(&edge->house->log, LOG_WARN, "role_linked_anew",
-              log_str("name", str_from(edge->name)), log_u64("instance", edge->instance));
-    pair_link(core, edge);
+    log_event(&house->log, LOG_WARN, "role_linked_anew", log_str("name", str_from(child->name)),
+              log_u64("instance", child->instance), log_str("with", str_from(other->name)));
+    pair_link(other, child);
 }
 
 static void listeners_give(struct child *child)

@@ -150,7 +150,7 @@ static void edge_core_ended(struct link *link, struct err why)
 {
     struct small_edge *edge = link->arg;
     (void)why;
-    struct msg unlinked = {.kind = MSG_unlinked};
+    struct msg unlinked = {.kind = MSG_unlinked, .unlinked = {.role = ROLE_CORE}};
     edge->linked = false;
     link_done(link);
     link_send(&edge->role->parent, &unlinked);
