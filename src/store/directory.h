@@ -11,6 +11,11 @@
  * the server's postmaster, also at the name or address of the host itself; then as the domain's
  * catch-all.
  *
+ * What an address leads to may be elsewhere: an alias, a list, a moved user and an account that
+ * forwards may name addresses whose domain is not ours, and neither is the host itself. Which
+ * domains are ours is asked when mail comes, so a domain that is added takes over what was sent to
+ * it elsewhere.
+ *
  * All calls with a struct directory may yield, but directory_init. Results live in the arena that
  * was given. A change is one commit (an `apply` of more than 8,192 entries is several, each sound)
  * that fails unless the directory is as it was when the change was checked; it is tried again up to
@@ -21,6 +26,7 @@
 
 #include "base/sha256.h"
 #include "format/addr.h"
+#include "format/language.h"
 #include "store/engine.h"
 #include "store/mailbox.h"
 #include "sys/world.h"
@@ -28,7 +34,8 @@
 
 enum {
     DIRECTORY_DEPTH_MAX = 16,       /* aliases and lists inside each other */
-    DIRECTORY_MEMBERS_MAX = 10000,  /* accounts that one address leads to; members of a list */
+    DIRECTORY_MEMBERS_MAX = 10000,  /* accounts and addresses elsewhere that one address leads to;
+                                       members of a list */
     DIRECTORY_TARGETS_MAX = 100,    /* of an alias */
     DIRECTORY_CANDIDATES_MAX = 20,  /* of an ambiguous VRFY */
     DIRECTORY_EXPAND_MAX = 1000,    /* lines of an EXPN */
@@ -38,6 +45,7 @@ enum {
     DIRECTORY_APP_PASSWORDS_MAX = 50,
     DIRECTORY_CERTIFICATES_MAX = 20,
     DIRECTORY_GRANTS_MAX = 100,
+    DIRECTORY_FORWARDS_MAX = 10, /* addresses that its mail goes on to */
     DIRECTORY_NETWORKS_MAX = 64, /* it logged in from; the oldest go */
     DIRECTORY_LABEL_MAX = 100,   /* octets of the name of an application password or certificate */
     DIRECTORY_NETWORK_TEXT = 64, /* octets of a network as text */
@@ -48,10 +56,11 @@ enum {
 
 /* From the configuration; texts are the caller's. */
 struct directory_settings {
-    char plus;             /* begins a tag in a local part; '\0': no tags */
-    uint64_t quota;        /* octets, of accounts without one of their own; 0: no limit */
-    struct str postmaster; /* an address; empty: the first account that was made */
-    struct str hostname;   /* postmaster@ of it is the postmaster, though it is no domain here */
+    char plus;              /* begins a tag in a local part; '\0': no tags */
+    uint64_t quota;         /* octets, of accounts without one of their own; 0: no limit */
+    struct str postmaster;  /* an address; empty: the first account that was made */
+    struct str hostname;    /* postmaster@ of it is the postmaster, though it is no domain here */
+    enum language language; /* of accounts without one of their own */
 };
 
 struct directory {
@@ -89,6 +98,13 @@ enum directory_service {
     SERVICES_ALL = SERVICE_SMTP | SERVICE_POP3 | SERVICE_IMAP,
 };
 
+/* An account's language, where it has one of its own. Stored. */
+enum account_language {
+    ACCOUNT_LANGUAGE_DEFAULT, /* the server's */
+    ACCOUNT_LANGUAGE_ENGLISH,
+    ACCOUNT_LANGUAGE_CHINESE,
+};
+
 struct account {
     uint64_t id;
     uint64_t inbox; /* mailbox id of INBOX */
@@ -99,9 +115,15 @@ struct account {
     /* Another one after each change of what decides about log-ins: password, application passwords,
      * certificates, services, disabled. A session, and a cached success, is good for one. */
     uint64_t credential_version;
-    struct str address;  /* addr_print form */
-    struct str name;     /* display name; may be empty */
-    struct str password; /* hash (trust/password.h); empty: it has no password */
+    struct str address;             /* addr_print form */
+    struct str name;                /* display name; may be empty */
+    struct str password;            /* hash (trust/password.h); empty: it has no password */
+    enum account_language language; /* of reports to it */
+    /* Where its mail goes on to, in addr_print form, here or elsewhere. Not given by the look-ups
+     * of log-ins, and not used by add and set: see directory_forward_add. */
+    struct str *forwards;
+    size_t forward_count;
+    bool forwards_only; /* and it gets no copy of what goes on; false where nothing does */
     /* To add and set only, with the password: what else is to be kept of it; NULL: nothing, and
      * what was kept of the old one goes. */
     const struct password_kept *kept;
@@ -175,10 +197,10 @@ struct moved {
 /* --- Looking up ------------------------------------------------------------------------------ */
 
 enum resolved_kind {
-    RESOLVED_ACCOUNTS, /* one or more copies */
-    RESOLVED_MOVED,    /* moved_to: 551 */
-    RESOLVED_UNKNOWN,  /* our domain or address, nobody there */
-    RESOLVED_RELAY,    /* not our domain */
+    RESOLVED_FOUND,   /* one or more copies, or addresses elsewhere */
+    RESOLVED_MOVED,   /* moved_to: 551 */
+    RESOLVED_UNKNOWN, /* our domain or address, nobody there */
+    RESOLVED_RELAY,   /* not our domain */
 };
 
 /* One copy for one account; each account occurs once. */
@@ -191,8 +213,21 @@ struct copy {
     struct str list_owner;
     uint64_t quota; /* octets; 0: no limit */
     uint64_t used;
+    enum language language; /* of reports to the account */
     bool disabled;
     bool over_quota; /* it has no room for the message */
+};
+
+/* An address elsewhere that the mail goes on to; each occurs once, by the name rule of addresses
+ * here (Bob@ and bob@ are one, written as it was met first). */
+struct outside {
+    struct addr addr;
+    struct str text;  /* addr_print form */
+    struct str given; /* the last address here before it, whose name led there: of the alias, list
+                         or moved user, or of the account that forwards; as it was written (tags) */
+    struct str list;  /* as of a copy */
+    struct str list_owner;
+    bool forward; /* it came through no list: it is sent on in the name of its sender */
 };
 
 /* Has a mailbox room for a message of `size` octets (0: not known)? NONE; QUOTA_FULL_LATER: not
@@ -202,11 +237,15 @@ enum err_code copy_room(const struct copy *copy, uint64_t size);
 struct resolved {
     enum resolved_kind kind;
     /* What RCPT should answer: NONE, MAILBOX_UNKNOWN, MAILBOX_MOVED, RELAY_DENIED, ALIAS_LOOP;
-     * MAILBOX_DISABLED where every copy is; QUOTA_FULL_LATER or QUOTA_FULL where a copy that came
-     * from no list has no room (the sender keeps the mail; a list refuses for no member). */
+     * MAILBOX_DISABLED where every copy is, and nothing goes elsewhere; QUOTA_FULL_LATER or
+     * QUOTA_FULL where a copy that came from no list has no room (the sender keeps the mail; a list
+     * refuses for no member). */
     struct err refusal;
     struct copy *copies; /* in a fixed order, disabled ones too */
     size_t count;
+    struct outside *outside; /* in a fixed order; of RESOLVED_FOUND only: what is to become of
+                                RESOLVED_RELAY the caller decides */
+    size_t outside_count;
     struct str moved_to; /* RESOLVED_MOVED; also where a 251 forward was followed directly */
     bool forwarded;      /* the address itself is a moved user whose mail we forward: 251 */
 };
@@ -228,7 +267,8 @@ struct directory_lines {
 /*
  * VRFY: by mailbox ("<a@b>" or "a@b"), local part, or full name. NONE with one line;
  * MAILBOX_AMBIGUOUS with the candidates; MAILBOX_MOVED with the new path as the line;
- * LIST_NOT_USER; MAILBOX_UNKNOWN. An alias to one account is that account.
+ * LIST_NOT_USER; MAILBOX_UNKNOWN. An alias to one account is that account, one to one address
+ * elsewhere is a mailbox; what an account forwards is not looked at.
  */
 struct err directory_verify(struct directory *directory, struct str text, struct arena *arena,
                             struct directory_lines *lines_r);
@@ -244,6 +284,9 @@ struct err directory_expand(struct directory *directory, struct str text, struct
  * the password), and so is one whose services are off. */
 struct err directory_login(struct directory *directory, struct str user, struct arena *arena,
                            struct account *account_r);
+
+/* In what language it is written to. */
+enum language directory_language(const struct directory *directory, const struct account *account);
 
 /* Octets that the account may hold as things are set; 0: no limit. */
 uint64_t directory_quota(const struct directory *directory, const struct account *account);
@@ -315,8 +358,9 @@ struct err directory_network_note(struct directory *directory, uint64_t account,
 /*
  * May the account send as this address? Where mail to it comes to the account and to nobody else,
  * by the rules of directory_resolve and through no list (its own address, its tags, an alias or a
- * catch-all that leads to it alone), or where the address or its domain was granted. A disabled
- * account may not; nobody may as the null path. False is no error; NOT_FOUND: no such account.
+ * catch-all that leads to it alone; where the account forwards it to does not count), or where the
+ * address or its domain was granted. A disabled account may not; nobody may as the null path. False
+ * is no error; NOT_FOUND: no such account.
  */
 struct err directory_may_send(struct directory *directory, uint64_t account,
                               const struct addr *addr, struct arena *arena, bool *may_r);
@@ -330,8 +374,9 @@ void directory_name_print(struct buf *to, const struct addr *addr);
 /* Errors of all: EXISTS, NOT_FOUND, DOMAIN_UNKNOWN (it is not ours), NAME_REFUSED (S29, O02:
  * look-alike of an existing name, mixed scripts, invisible characters, names that are paths or
  * commands elsewhere), IN_USE (something else leads there), ALIAS_LOOP, USAGE, OVER_LIMIT. `domain`
- * as host_parse gives it. Targets, owners, members and forwards must be addresses here (else
- * NOT_ALLOWED: sending is not part of the server yet). */
+ * as host_parse gives it. Targets, members and forwards at domains of ours must have somebody there
+ * (NOT_FOUND); elsewhere they may be any address. The owner of a list is an address here (else
+ * NOT_ALLOWED). */
 struct err directory_domain_add(struct directory *directory, struct str domain,
                                 struct arena *arena);
 struct err directory_domain_show(struct directory *directory, struct str domain,
@@ -350,11 +395,12 @@ enum directory_field {
     FIELD_SMTP = 64, /* its bit in services_off; the next two likewise */
     FIELD_POP3 = 128,
     FIELD_IMAP = 256,
+    FIELD_LANGUAGE = 512,
     FIELD_SERVICES = FIELD_SMTP | FIELD_POP3 | FIELD_IMAP,
 };
 
-/* Name, password with `kept`, quota, disabled, services_off of `account` are used, and id and inbox
- * given back in it. */
+/* Name, password with `kept`, quota, disabled, services_off, language of `account` are used, and id
+ * and inbox given back in it. */
 struct err directory_account_add(struct directory *directory, const struct addr *addr,
                                  struct account *account, struct arena *arena);
 struct err directory_account_set(struct directory *directory, const struct addr *addr,
@@ -391,6 +437,26 @@ struct err directory_certificate_remove(struct directory *directory, const struc
  * not; printed in lower case and bare. */
 bool directory_fingerprint_parse(struct str text, unsigned char fingerprint_r[SHA256_SIZE]);
 void directory_fingerprint_print(struct buf *to, const unsigned char fingerprint[SHA256_SIZE]);
+
+/* Does an account that forwards get a copy of its own? */
+enum forward_keep {
+    FORWARD_KEEP_AS_IS, /* as before; one that did not forward keeps one */
+    FORWARD_KEEP,
+    FORWARD_KEEP_NONE,
+};
+
+/* Its mail goes on to `target` too: an operator's word is taken as it is, nobody at the other end
+ * is asked. A disabled account forwards nothing, since it gets nothing. EXISTS, OVER_LIMIT, and as
+ * for aliases NOT_FOUND and ALIAS_LOOP; with the last that goes the account keeps its mail again.
+ */
+struct err directory_forward_add(struct directory *directory, const struct addr *addr,
+                                 const struct addr *target, enum forward_keep keep,
+                                 struct arena *arena);
+struct err directory_forward_remove(struct directory *directory, const struct addr *addr,
+                                    const struct addr *target, struct arena *arena);
+/* USAGE: none where it forwards nothing. */
+struct err directory_forward_keep(struct directory *directory, const struct addr *addr,
+                                  enum forward_keep keep, struct arena *arena);
 
 /* `other`: an address, or a whole domain ("@domain"), here or elsewhere, that the account may send
  * as too. EXISTS, OVER_LIMIT, NOT_FOUND. */
@@ -437,7 +503,7 @@ struct err directory_list_remove(struct directory *directory, const struct addr 
 struct err directory_members(struct directory *directory, const struct mailing_list *list,
                              struct arena *arena, struct str **members_r, size_t *count_r);
 
-/* forward: `to` must be an address here; otherwise it may be any. */
+/* forward: to an address here (with somebody there) or elsewhere; otherwise `to` may be any. */
 struct err directory_moved_add(struct directory *directory, const struct addr *addr,
                                const struct addr *to, bool forward, struct arena *arena);
 struct err directory_moved_set(struct directory *directory, const struct addr *addr,

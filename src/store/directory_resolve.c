@@ -124,7 +124,7 @@ static struct err resolve_found(struct draft *draft, const struct found *found, 
     }
     if (expansion.count == 0)
         return err_none();
-    resolved->kind = RESOLVED_ACCOUNTS;
+    resolved->kind = RESOLVED_FOUND;
     e = copies_fill(draft, &expansion, asked, resolved);
     resolved->refusal = refusal_of(resolved, asked->size);
     return e;

@@ -17,7 +17,7 @@ static void an_address_leads_to_its_account(void **state)
 {
     struct given *given = village(state);
     struct resolved resolved = resolved_of(given, STR("BOB@Example.Test"));
-    assert_int_equal(resolved.kind, RESOLVED_ACCOUNTS);
+    assert_int_equal(resolved.kind, RESOLVED_FOUND);
     assert_int_equal(resolved.refusal.code, ERR_NONE);
     assert_int_equal(resolved.count, 1);
     assert_int_equal(resolved.copies[0].account, 2);
