@@ -25,6 +25,7 @@ enum {
     QUEUE_WHY_MAX = 200,        /* octets of why it is held */
     QUEUE_FIELDS_MAX = 2048,    /* octets of header fields put in front */
     QUEUE_RECORD_MAX = 60 * 1024,
+    QUEUE_PAUSES_MAX = 10000,
 };
 
 /* Why an entry waits. Stored: add at the end. */
@@ -67,7 +68,7 @@ struct queue_recipient {
     struct str address; /* addr_print form; where it goes */
     struct str given;   /* what the client named, where that is another (alias, list, forward), or
                            empty */
-    struct str asked;   /* format/delivery_words.h, encoded; empty: nothing */
+    struct str asked;   /* rcpt_options_encode (format/mail_options.h); empty: nothing */
     struct queue_words last; /* of this recipient, where it is not the entry's; else all empty */
 };
 
@@ -75,7 +76,6 @@ struct queue_entry {
     uint64_t message; /* message id: with `number` its name */
     uint32_t number;
     blob_id blob;
-    uint64_t version; /* of the record; as read */
     int64_t accepted, next, expires;
     int64_t warn; /* when its sender is to be told that it waits; 0: never */
     enum queue_wait wait;
@@ -92,7 +92,7 @@ struct queue_entry {
                         */
     struct str fields; /* header fields for this entry alone, put in front of everything; each ends
                           in CR LF */
-    struct str asked;  /* as for a recipient: of the message */
+    struct str asked;  /* mail_options_encode; empty: nothing */
     struct str why;    /* it is held: in words */
     struct queue_words last;
     struct queue_recipient *recipients; /* that still wait */
@@ -108,10 +108,10 @@ enum {
 };
 
 /* A new entry, in the commit that puts its blob, or where another entry of that commit or of the
- * store refers to it. Its version becomes 1. Memory is the arena's. ERR_OVER_LIMIT: its record
+ * store refers to it. Memory is the arena's. ERR_OVER_LIMIT: its record
  * would be too long: make two of it. Never yields, as the next two. */
 struct err queue_put_ops(const struct queue_entry *entry, struct arena *arena, struct op_list *ops);
-/* It is as `entry` says now; entry->version is the one that was read. */
+/* It is as `entry` says now. */
 struct err queue_change_ops(const struct queue_entry *entry, struct arena *arena,
                             struct op_list *ops);
 /* It is over. */

@@ -1,0 +1,562 @@
+/*
+ * Why trees and no heaps: an operator holds, moves and removes any entry at any time, and a million
+ * of them must not make that slow. Why entries of a destination in trouble stay in its line: they
+ * would otherwise be moved, and their records written, once for each time it is tried in vain.
+ */
+#include "core/schedule.h"
+
+#include "base/hash.h"
+
+enum {
+    NAME_MAX_OCTETS = 300,
+    DOUBTFUL_SHARE = 4, /* one place in so many is for destinations in trouble */
+    QUIET_DOUBLINGS = 16,
+    JITTER_PARTS = 10, /* a tenth more or less */
+    CHANCES = 1000,
+};
+
+/* Of a destination: somebody with something of one priority in its line. */
+struct schedule_sender {
+    RB_ENTRY(schedule_sender) link;
+    uint32_t sender;
+    int8_t priority;
+    uint32_t count;
+    int64_t turn; /* of the last one in the line */
+};
+
+/* --- Orders --- */
+
+static int compare(int64_t a, int64_t b)
+{
+    return a < b ? -1 : a > b;
+}
+
+static int name_order(const struct scheduled *a, const struct scheduled *b)
+{
+    if (a->message != b->message)
+        return a->message < b->message ? -1 : 1;
+    return a->number < b->number ? -1 : a->number > b->number;
+}
+
+static int time_order(const struct scheduled *a, const struct scheduled *b)
+{
+    int order = compare(a->key, b->key);
+    return order ? order : name_order(a, b);
+}
+
+static int line_order(const struct scheduled *a, const struct scheduled *b)
+{
+    if (a->priority != b->priority)
+        return a->priority > b->priority ? -1 : 1;
+    return time_order(a, b);
+}
+
+static int sender_order(const struct schedule_sender *a, const struct schedule_sender *b)
+{
+    if (a->priority != b->priority)
+        return a->priority < b->priority ? -1 : 1;
+    return a->sender < b->sender ? -1 : a->sender > b->sender;
+}
+
+static int destination_order(const struct destination *a, const struct destination *b)
+{
+    if (a->name_length != b->name_length)
+        return a->name_length < b->name_length ? -1 : 1;
+    return a->name_length ? memcmp(a->name, b->name, a->name_length) : 0;
+}
+
+static int quiet_order(const struct destination *a, const struct destination *b)
+{
+    int order = compare(a->quiet_until, b->quiet_until);
+    return order ? order : destination_order(a, b);
+}
+
+/* Not RB_GENERATE_STATIC: its __unused is a word only BSD's libc knows. */
+RB_GENERATE_INTERNAL(scheduled_names, scheduled, by_name, name_order,
+                     __attribute__((unused)) static)
+RB_GENERATE_INTERNAL(scheduled_times, scheduled, by_turn, time_order,
+                     __attribute__((unused)) static)
+RB_GENERATE_INTERNAL(scheduled_line, scheduled, by_turn, line_order, __attribute__((unused)) static)
+RB_GENERATE_INTERNAL(schedule_senders, schedule_sender, link, sender_order,
+                     __attribute__((unused)) static)
+RB_GENERATE_INTERNAL(destinations, destination, by_name, destination_order,
+                     __attribute__((unused)) static)
+RB_GENERATE_INTERNAL(quiet_destinations, destination, by_time, quiet_order,
+                     __attribute__((unused)) static)
+
+/* --- Destinations ---------------------------------------------------------------------------- */
+
+static bool is_doubtful(const struct destination *destination)
+{
+    return destination->troubles > 0;
+}
+
+static struct destination_list *ready_list(struct schedule *schedule,
+                                           const struct destination *destination)
+{
+    return is_doubtful(destination) ? &schedule->doubtful : &schedule->ready;
+}
+
+/* Out of whatever list it is in. Must run before `troubles` or `quiet_until` change. */
+static void place_leave(struct schedule *schedule, struct destination *destination)
+{
+    if (destination->place == DESTINATION_READY)
+        TAILQ_REMOVE(ready_list(schedule, destination), destination, link);
+    if (destination->place == DESTINATION_QUIET)
+        RB_REMOVE(quiet_destinations, &schedule->quiet, destination);
+    if (destination->place == DESTINATION_IDLE) {
+        TAILQ_REMOVE(&schedule->idle, destination, link);
+        schedule->idle_count--;
+    }
+    destination->place = DESTINATION_RESTS;
+}
+
+static void destination_free(struct schedule *schedule, struct destination *destination)
+{
+    place_leave(schedule, destination);
+    must(destination->entries == 0 && RB_EMPTY(&destination->senders));
+    RB_REMOVE(destinations, &schedule->destinations, destination);
+    free(destination);
+}
+
+static bool may_send(const struct destination *destination)
+{
+    uint32_t window = is_doubtful(destination) ? 1 : destination->window;
+    return destination->due > 0 && !destination->paused && destination->under_way < window;
+}
+
+/* Where it belongs now. */
+static void place(struct schedule *schedule, struct destination *destination)
+{
+    bool quiet = is_doubtful(destination) && destination->quiet_until > schedule->mono;
+    bool idle = destination->entries == 0 && !destination->paused;
+    enum destination_place wanted = idle                     ? DESTINATION_IDLE
+                                    : !may_send(destination) ? DESTINATION_RESTS
+                                    : quiet                  ? DESTINATION_QUIET
+                                                             : DESTINATION_READY;
+    if (destination->place == wanted)
+        return;
+    place_leave(schedule, destination);
+    destination->place = wanted;
+    if (wanted == DESTINATION_READY)
+        TAILQ_INSERT_TAIL(ready_list(schedule, destination), destination, link);
+    if (wanted == DESTINATION_QUIET)
+        RB_INSERT(quiet_destinations, &schedule->quiet, destination);
+    if (wanted == DESTINATION_IDLE) {
+        TAILQ_INSERT_TAIL(&schedule->idle, destination, link);
+        schedule->idle_count++;
+    }
+    if (schedule->idle_count > SCHEDULE_IDLE_KEPT)
+        destination_free(schedule, TAILQ_FIRST(&schedule->idle));
+}
+
+struct destination *schedule_destination(struct schedule *schedule, struct str name)
+{
+    struct destination *found = RB_ROOT(&schedule->destinations);
+    while (found) {
+        int order = name.n != found->name_length ? (name.n < found->name_length ? -1 : 1)
+                    : name.n                     ? memcmp(name.p, found->name, name.n)
+                                                 : 0;
+        if (order == 0)
+            return found;
+        found = order < 0 ? RB_LEFT(found, by_name) : RB_RIGHT(found, by_name);
+    }
+    return NULL;
+}
+
+static struct destination *destination_take(struct schedule *schedule, struct str name)
+{
+    struct destination *destination = schedule_destination(schedule, name);
+    if (destination)
+        return destination;
+    must(name.n <= NAME_MAX_OCTETS);
+    destination = calloc(1, sizeof(*destination) + name.n);
+    if (!destination)
+        return NULL;
+    destination->window = SCHEDULE_WINDOW_FIRST < schedule->window_most ? SCHEDULE_WINDOW_FIRST
+                                                                        : schedule->window_most;
+    destination->name_length = (uint16_t)name.n;
+    if (name.n)
+        memcpy(destination->name, name.p, name.n);
+    RB_INIT(&destination->line);
+    RB_INIT(&destination->senders);
+    RB_INSERT(destinations, &schedule->destinations, destination);
+    return destination;
+}
+
+/* --- Lines ------------------------------------------------------------------------------------ */
+
+static int64_t *turn_of(const struct scheduled *one)
+{
+    return &one->destination->turns[one->priority + SCHEDULE_PRIORITIES / 2];
+}
+
+static struct schedule_sender *sender_find(const struct scheduled *one)
+{
+    struct schedule_sender like = {.sender = one->sender, .priority = one->priority};
+    return RB_FIND(schedule_senders, &one->destination->senders, &like);
+}
+
+static struct schedule_sender *sender_take(const struct scheduled *one)
+{
+    struct schedule_sender *sender = sender_find(one);
+    if (sender)
+        return sender;
+    sender = calloc(1, sizeof(*sender));
+    if (!sender)
+        return NULL;
+    sender->sender = one->sender;
+    sender->priority = one->priority;
+    RB_INSERT(schedule_senders, &one->destination->senders, sender);
+    return sender;
+}
+
+/* Where there is no memory for whose turn it is, it is its turn at once, which harms nobody much.
+ */
+static void turn_give(struct scheduled *one)
+{
+    int64_t served = *turn_of(one);
+    struct schedule_sender *sender = sender_take(one);
+    one->key = served + 1;
+    if (!sender)
+        return;
+    if (sender->turn < served)
+        sender->turn = served;
+    one->key = ++sender->turn;
+    sender->count++;
+}
+
+static void turn_end(const struct scheduled *one)
+{
+    struct schedule_sender *sender = sender_find(one);
+    if (!sender || --sender->count > 0)
+        return;
+    RB_REMOVE(schedule_senders, &one->destination->senders, sender);
+    free(sender);
+}
+
+/* --- States ----------------------------------------------------------------------------------- */
+
+/* Out of its state, into none; a state must be entered next, or it goes. */
+static void leave(struct schedule *schedule, struct scheduled *one)
+{
+    struct destination *destination = one->destination;
+    switch (one->state) {
+    case SCHEDULED_WAITS:
+        RB_REMOVE(scheduled_times, &schedule->times, one);
+        break;
+    case SCHEDULED_DUE:
+        RB_REMOVE(scheduled_line, &destination->line, one);
+        turn_end(one);
+        destination->due--;
+        schedule->due--;
+        break;
+    case SCHEDULED_UNDER_WAY:
+        destination->under_way--;
+        schedule->under_way--;
+        if (one->doubtful)
+            schedule->doubtful_under_way--;
+        one->doubtful = false;
+        break;
+    case SCHEDULED_HELD:
+        schedule->held--;
+        break;
+    }
+}
+
+static void wait_enter(struct schedule *schedule, struct scheduled *one, int64_t next)
+{
+    one->state = SCHEDULED_WAITS;
+    one->key = next;
+    RB_INSERT(scheduled_times, &schedule->times, one);
+}
+
+static void due_enter(struct schedule *schedule, struct scheduled *one)
+{
+    struct destination *destination = one->destination;
+    one->state = SCHEDULED_DUE;
+    turn_give(one);
+    RB_INSERT(scheduled_line, &destination->line, one);
+    destination->due++;
+    schedule->due++;
+}
+
+static void under_way_enter(struct schedule *schedule, struct scheduled *one)
+{
+    struct destination *destination = one->destination;
+    one->state = SCHEDULED_UNDER_WAY;
+    destination->under_way++;
+    schedule->under_way++;
+    one->doubtful = is_doubtful(destination);
+    if (one->doubtful)
+        schedule->doubtful_under_way++;
+}
+
+/* Q1 or Q4, as its holds say. */
+static void rest_enter(struct schedule *schedule, struct scheduled *one, int64_t next)
+{
+    if (!one->holds) {
+        wait_enter(schedule, one, next);
+        return;
+    }
+    one->state = SCHEDULED_HELD;
+    schedule->held++;
+}
+
+/* --- Entries ---------------------------------------------------------------------------------- */
+
+void schedule_init(struct schedule *schedule, uint32_t window_most)
+{
+    *schedule = (struct schedule){.magic = SCHEDULE_MAGIC, .window_most = window_most};
+    RB_INIT(&schedule->names);
+    RB_INIT(&schedule->times);
+    RB_INIT(&schedule->destinations);
+    RB_INIT(&schedule->quiet);
+    TAILQ_INIT(&schedule->ready);
+    TAILQ_INIT(&schedule->doubtful);
+    TAILQ_INIT(&schedule->idle);
+}
+
+void schedule_done(struct schedule *schedule)
+{
+    must_be(schedule, SCHEDULE_MAGIC);
+    struct scheduled *one;
+    while ((one = RB_ROOT(&schedule->names)))
+        schedule_remove(schedule, one);
+    struct destination *destination;
+    while ((destination = RB_ROOT(&schedule->destinations)))
+        destination_free(schedule, destination);
+    schedule->magic = 0;
+}
+
+struct scheduled *schedule_find(struct schedule *schedule, uint64_t message, uint32_t number)
+{
+    struct scheduled like = {.message = message, .number = number};
+    return RB_FIND(scheduled_names, &schedule->names, &like);
+}
+
+struct scheduled *schedule_add(struct schedule *schedule, const struct schedule_facts *facts)
+{
+    struct scheduled *one = schedule_find(schedule, facts->message, facts->number);
+    if (one)
+        return one;
+    must(facts->priority >= -9 && facts->priority <= 9);
+    struct destination *destination = destination_take(schedule, facts->destination);
+    one = destination ? calloc(1, sizeof(*one)) : NULL;
+    if (!one) {
+        if (destination)
+            place(schedule, destination);
+        return NULL;
+    }
+    *one = (struct scheduled){.message = facts->message,
+                              .number = facts->number,
+                              .sender = hash_of(facts->sender),
+                              .destination = destination,
+                              .priority = facts->priority,
+                              .holds = facts->holds};
+    RB_INSERT(scheduled_names, &schedule->names, one);
+    schedule->entries++;
+    destination->entries++;
+    rest_enter(schedule, one, facts->next);
+    place(schedule, destination);
+    return one;
+}
+
+void schedule_remove(struct schedule *schedule, struct scheduled *one)
+{
+    struct destination *destination = one->destination;
+    leave(schedule, one);
+    RB_REMOVE(scheduled_names, &schedule->names, one);
+    schedule->entries--;
+    destination->entries--;
+    free(one);
+    place(schedule, destination);
+}
+
+/* What has come due moves into the lines; destinations that were quiet for long enough are ready.
+ */
+static void clock_apply(struct schedule *schedule, int64_t wall, int64_t mono)
+{
+    struct scheduled *one;
+    struct destination *destination;
+    schedule->mono = mono;
+    while ((one = RB_MIN(scheduled_times, &schedule->times)) && one->key <= wall) {
+        leave(schedule, one);
+        due_enter(schedule, one);
+        place(schedule, one->destination);
+    }
+    while ((destination = RB_MIN(quiet_destinations, &schedule->quiet)) &&
+           destination->quiet_until <= mono)
+        place(schedule, destination);
+}
+
+static struct destination *destination_next(struct schedule *schedule, size_t places)
+{
+    struct destination *doubtful = TAILQ_FIRST(&schedule->doubtful);
+    size_t share = places / DOUBTFUL_SHARE ? places / DOUBTFUL_SHARE : 1;
+    if (doubtful && schedule->doubtful_under_way < share)
+        return doubtful;
+    return TAILQ_FIRST(&schedule->ready);
+}
+
+struct scheduled *schedule_take(struct schedule *schedule, int64_t wall, int64_t mono,
+                                size_t places)
+{
+    must_be(schedule, SCHEDULE_MAGIC);
+    clock_apply(schedule, wall, mono);
+    if (schedule->paused || schedule->under_way >= places)
+        return NULL;
+    struct destination *destination = destination_next(schedule, places);
+    if (!destination)
+        return NULL;
+    struct scheduled *one = RB_MIN(scheduled_line, &destination->line);
+    *turn_of(one) = one->key;
+    leave(schedule, one);
+    under_way_enter(schedule, one);
+    place_leave(schedule, destination); /* to the end of its list */
+    place(schedule, destination);
+    return one;
+}
+
+void schedule_back(struct schedule *schedule, struct scheduled *one, int64_t next)
+{
+    must(one->state == SCHEDULED_UNDER_WAY);
+    leave(schedule, one);
+    rest_enter(schedule, one, next);
+    place(schedule, one->destination);
+}
+
+void schedule_move(struct schedule *schedule, struct scheduled *one, int64_t next)
+{
+    if (one->state != SCHEDULED_WAITS && one->state != SCHEDULED_DUE)
+        return;
+    leave(schedule, one);
+    wait_enter(schedule, one, next);
+    place(schedule, one->destination);
+}
+
+void schedule_hold(struct schedule *schedule, struct scheduled *one, uint8_t holds, int64_t next)
+{
+    bool was = one->holds;
+    one->holds = holds;
+    if (one->state == SCHEDULED_UNDER_WAY || was == (holds != 0))
+        return;
+    leave(schedule, one);
+    rest_enter(schedule, one, next);
+    place(schedule, one->destination);
+}
+
+bool schedule_reroute(struct schedule *schedule, struct scheduled *one, struct str name)
+{
+    struct destination *before = one->destination;
+    struct destination *destination = destination_take(schedule, name);
+    if (!destination)
+        return false;
+    must(one->state != SCHEDULED_UNDER_WAY);
+    int64_t next = one->state == SCHEDULED_WAITS ? one->key : 0;
+    leave(schedule, one);
+    before->entries--;
+    destination->entries++;
+    one->destination = destination;
+    rest_enter(schedule, one, next);
+    place(schedule, before);
+    place(schedule, destination);
+    return true;
+}
+
+/* --- How destinations fare -------------------------------------------------------------------- */
+
+void schedule_succeeded(struct schedule *schedule, struct destination *destination)
+{
+    place_leave(schedule, destination);
+    destination->troubles = 0;
+    destination->trouble = 0;
+    destination->sent++;
+    if (destination->window < schedule->window_most)
+        destination->window++;
+    place(schedule, destination);
+}
+
+void schedule_troubled(struct schedule *schedule, struct destination *destination, uint16_t trouble,
+                       int64_t mono, unsigned chance)
+{
+    uint32_t doublings =
+        destination->troubles < QUIET_DOUBLINGS ? destination->troubles : QUIET_DOUBLINGS;
+    int64_t quiet = SCHEDULE_QUIET_FIRST << doublings;
+    schedule->mono = mono;
+    place_leave(schedule, destination);
+    destination->failed++;
+    destination->trouble = trouble;
+    /* Others that were under way when it began say nothing new. */
+    if (destination->troubles > 0 && destination->quiet_until > mono) {
+        place(schedule, destination);
+        return;
+    }
+    if (quiet > SCHEDULE_QUIET_MOST)
+        quiet = SCHEDULE_QUIET_MOST;
+    quiet += quiet / JITTER_PARTS * ((int64_t)chance * 2 - CHANCES) / CHANCES;
+    destination->troubles++;
+    destination->quiet_until = mono + quiet;
+    destination->window = destination->window > 1 ? destination->window / 2 : 1;
+    place(schedule, destination);
+}
+
+void schedule_calm(struct schedule *schedule, struct destination *destination)
+{
+    place_leave(schedule, destination);
+    destination->troubles = 0;
+    place(schedule, destination);
+}
+
+bool schedule_pause(struct schedule *schedule, struct str name, bool paused)
+{
+    if (name.n == 0) {
+        schedule->paused = paused;
+        return true;
+    }
+    struct destination *destination = destination_take(schedule, name);
+    if (!destination)
+        return false;
+    destination->paused = paused;
+    place(schedule, destination);
+    return true;
+}
+
+struct destination *schedule_next_destination(struct schedule *schedule, struct destination *before)
+{
+    return before ? RB_NEXT(destinations, &schedule->destinations, before)
+                  : RB_MIN(destinations, &schedule->destinations);
+}
+
+struct scheduled *schedule_next(struct schedule *schedule, struct scheduled *before)
+{
+    return before ? RB_NEXT(scheduled_names, &schedule->names, before)
+                  : RB_MIN(scheduled_names, &schedule->names);
+}
+
+void schedule_set_window(struct schedule *schedule, uint32_t window_most)
+{
+    struct destination *destination;
+    schedule->window_most = window_most;
+    RB_FOREACH (destination, destinations, &schedule->destinations) {
+        if (destination->window > window_most)
+            destination->window = window_most;
+    }
+}
+
+int64_t schedule_until(const struct schedule *schedule, int64_t wall, int64_t mono)
+{
+    /* RB_MIN takes no const. */
+    struct scheduled_times times = schedule->times;
+    struct quiet_destinations quiet = schedule->quiet;
+    const struct scheduled *one = RB_MIN(scheduled_times, &times);
+    const struct destination *destination = RB_MIN(quiet_destinations, &quiet);
+    int64_t until = INT64_MAX, calm = INT64_MAX;
+    if (!schedule->paused && (!TAILQ_EMPTY(&schedule->ready) || !TAILQ_EMPTY(&schedule->doubtful)))
+        return 0;
+    if (one)
+        until = one->key > wall ? one->key - wall : 0;
+    if (destination)
+        calm = destination->quiet_until > mono ? (destination->quiet_until - mono) / 1000 + 1 : 0;
+    return calm < until ? calm : until;
+}

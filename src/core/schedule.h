@@ -1,0 +1,180 @@
+/*
+ * The schedule: which entry of the queue is to go next. In memory, made anew from the entries at
+ * each start (doc/sending.md, 2: states Q1 to Q4). It knows names, times and destinations, and
+ * nothing of messages; it does no I/O and asks no clock, so `now` is always the caller's: `wall`
+ * microseconds since 1970 for what is kept (when an entry is to go), `mono` nanoseconds for what is
+ * not (how long a destination stays quiet).
+ *
+ * Fairness. Each destination has a line; within it priorities come first, then senders take turns:
+ * an entry's turn is one behind the last one of its sender, and not before the turn that is being
+ * served at its priority. Destinations with something due take turns, too, one entry each; those in
+ * trouble get at most a quarter of all places.
+ *
+ * A destination's window is how many entries may be under way to it. Success opens it by one,
+ * trouble halves it and keeps the destination quiet for a time that doubles; then one entry is
+ * tried, and success ends the trouble.
+ *
+ * Nothing yields. Memory: about 130 octets an entry, 400 a destination.
+ */
+#ifndef CORE_SCHEDULE_H
+#define CORE_SCHEDULE_H
+
+#include <sys/queue.h>
+
+#include <bsd/sys/tree.h>
+
+#include "base/must.h"
+#include "base/str.h"
+
+enum {
+    SCHEDULE_WINDOW_FIRST = 2,
+    SCHEDULE_IDLE_KEPT = 10000, /* destinations that nothing is queued for, and are remembered */
+    SCHEDULE_PRIORITIES = 19,   /* -9 to 9 */
+};
+
+#define SCHEDULE_QUIET_FIRST (INT64_C(30) * 1000000000) /* ns */
+#define SCHEDULE_QUIET_MOST (INT64_C(1800) * 1000000000)
+
+enum scheduled_state {
+    SCHEDULED_WAITS,     /* Q1 */
+    SCHEDULED_DUE,       /* Q2 */
+    SCHEDULED_UNDER_WAY, /* Q3 */
+    SCHEDULED_HELD,      /* Q4 */
+};
+
+struct destination;
+
+struct scheduled {
+    RB_ENTRY(scheduled) by_name;
+    RB_ENTRY(scheduled) by_turn; /* in the times (Q1) or in the line of its destination (Q2) */
+    uint64_t message;
+    uint32_t number;
+    uint32_t sender; /* a hash of who sends: whose turn it is */
+    int64_t key;     /* Q1: when, wall; Q2: its turn */
+    struct destination *destination;
+    enum scheduled_state state : 8;
+    int8_t priority;
+    uint8_t holds; /* enum queue_hold (store/queue.h) */
+    bool busy;     /* somebody changes it: a commit is under way */
+    bool doubtful; /* Q3: to a destination that was in trouble when it left */
+};
+
+RB_HEAD(scheduled_names, scheduled);
+/* One link, two orders: an entry is in the times or in a line, never in both. */
+RB_HEAD(scheduled_times, scheduled);
+RB_HEAD(scheduled_line, scheduled);
+
+/* Which list a destination is in. */
+enum destination_place {
+    DESTINATION_RESTS, /* nothing is due, or all it may have is under way, or it is paused */
+    DESTINATION_READY,
+    DESTINATION_QUIET, /* in trouble, until `quiet_until` */
+    DESTINATION_IDLE,  /* it has no entry at all */
+};
+
+struct schedule_sender;
+RB_HEAD(schedule_senders, schedule_sender);
+
+struct destination {
+    RB_ENTRY(destination) by_name;
+    TAILQ_ENTRY(destination) link;      /* ready (one of two lists) or idle */
+    RB_ENTRY(destination) by_time;      /* quiet */
+    struct scheduled_line line;         /* Q2 */
+    struct schedule_senders senders;    /* that have something in the line */
+    int64_t turns[SCHEDULE_PRIORITIES]; /* the one of each priority that was served last */
+    size_t entries, due, under_way;
+    uint32_t window;
+    uint32_t troubles;   /* in a row */
+    int64_t quiet_until; /* mono; while troubles > 0 */
+    enum destination_place place;
+    bool paused;
+    uint64_t sent, failed; /* since the start */
+    uint16_t trouble;      /* enum job_trouble, the last */
+    uint16_t name_length;
+    char name[];
+};
+
+TAILQ_HEAD(destination_list, destination);
+RB_HEAD(quiet_destinations, destination);
+RB_HEAD(destinations, destination);
+
+#define SCHEDULE_MAGIC MAGIC('S', 'C', 'H', 'D')
+
+struct schedule {
+    uint32_t magic;
+    struct scheduled_names names;
+    struct scheduled_times times;            /* Q1 */
+    struct destinations destinations;        /* by name */
+    struct destination_list ready, doubtful; /* doubtful: ready, and in trouble */
+    struct destination_list idle;            /* the longest idle first */
+    size_t idle_count;
+    struct quiet_destinations quiet;
+    size_t entries, due, under_way, doubtful_under_way, held;
+    uint32_t window_most;
+    bool paused;  /* all of it */
+    int64_t mono; /* as it was told last */
+};
+
+void schedule_init(struct schedule *schedule, uint32_t window_most);
+void schedule_done(struct schedule *schedule);
+
+/* What is to be known of an entry. */
+struct schedule_facts {
+    uint64_t message;
+    uint32_t number;
+    struct str destination; /* its domain, or the name of its route; at most 300 octets */
+    struct str sender;      /* who takes turns: an account's id or a reverse-path, any octets */
+    int64_t next;           /* wall */
+    int8_t priority;
+    uint8_t holds;
+};
+
+/* In Q1 or Q4. One of that name that is there already stays as it is, and is given back. NULL: no
+ * memory. */
+struct scheduled *schedule_add(struct schedule *schedule, const struct schedule_facts *facts);
+struct scheduled *schedule_find(struct schedule *schedule, uint64_t message, uint32_t number);
+/* In any state; it is freed. */
+void schedule_remove(struct schedule *schedule, struct scheduled *one);
+
+/* The next one to go, now under way (Q3); NULL: none may go now. `places`: how many may be under
+ * way in all. */
+struct scheduled *schedule_take(struct schedule *schedule, int64_t wall, int64_t mono,
+                                size_t places);
+/* Q3 -> Q1 (or Q4, where it is held), to go at `next`. */
+void schedule_back(struct schedule *schedule, struct scheduled *one, int64_t next);
+/* Q1, Q2 -> Q1 at another time (an operator's retry). In other states nothing happens. */
+void schedule_move(struct schedule *schedule, struct scheduled *one, int64_t next);
+/* Who holds it from now on; none: -> Q1 at `next`. One that is under way is held when it is back.
+ */
+void schedule_hold(struct schedule *schedule, struct scheduled *one, uint8_t holds, int64_t next);
+/* Q1, Q2 or Q4: it goes elsewhere. False: no memory, nothing changed. */
+bool schedule_reroute(struct schedule *schedule, struct scheduled *one, struct str destination);
+
+/* What an entry that was under way to the destination brought. */
+void schedule_succeeded(struct schedule *schedule, struct destination *destination);
+/* chance: 0 to 999, for the jitter of its time. */
+void schedule_troubled(struct schedule *schedule, struct destination *destination, uint16_t trouble,
+                       int64_t mono, unsigned chance);
+/* An operator: it may be tried at once. */
+void schedule_calm(struct schedule *schedule, struct destination *destination);
+
+/* Empty name: all. A destination that is paused is remembered though it has no entries. */
+bool schedule_pause(struct schedule *schedule, struct str name, bool paused);
+/* NULL: nothing was ever queued for it, or it was forgotten. */
+struct destination *schedule_destination(struct schedule *schedule, struct str name);
+/* The next one by name; NULL begins, and ends. */
+struct destination *schedule_next_destination(struct schedule *schedule,
+                                              struct destination *before);
+struct scheduled *schedule_next(struct schedule *schedule, struct scheduled *before);
+void schedule_set_window(struct schedule *schedule, uint32_t window_most);
+
+/* How many microseconds from now something becomes due by itself; 0: something may go now if there
+ * are places; INT64_MAX: nothing ever does. */
+int64_t schedule_until(const struct schedule *schedule, int64_t wall, int64_t mono);
+
+static inline struct str destination_name(const struct destination *destination)
+{
+    return str_make(destination->name, destination->name_length);
+}
+
+#endif

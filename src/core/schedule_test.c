@@ -1,0 +1,371 @@
+#include "core/schedule.h"
+
+#include "base/test.h"
+
+static const int64_t second = 1000000000;
+
+static struct scheduled *add(struct schedule *schedule, uint64_t message, const char *destination,
+                             const char *sender, int64_t next, int8_t priority)
+{
+    const struct schedule_facts facts = {.message = message,
+                                         .destination = str_from(destination),
+                                         .sender = str_from(sender),
+                                         .next = next,
+                                         .priority = priority};
+    struct scheduled *one = schedule_add(schedule, &facts);
+    assert_non_null(one);
+    return one;
+}
+
+/* The names of what may go now, in order; each is under way afterwards. */
+static const char *taken(struct schedule *schedule, int64_t wall, int64_t mono, size_t places)
+{
+    static char text[512];
+    size_t n = 0;
+    struct scheduled *one;
+    while ((one = schedule_take(schedule, wall, mono, places)))
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%u", n ? " " : "",
+                              (unsigned)one->message);
+    text[n] = '\0';
+    return text;
+}
+
+static void an_entry_goes_when_its_time_has_come(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    assert_int_equal(schedule_until(&schedule, 0, 0), INT64_MAX);
+    add(&schedule, 1, "a.test", "x", 100, 0);
+    add(&schedule, 2, "b.test", "x", 50, 0);
+    assert_string_equal(taken(&schedule, 49, 0, 10), "");
+    assert_int_equal(schedule_until(&schedule, 49, 0), 1);
+    assert_string_equal(taken(&schedule, 50, 0, 10), "2");
+    assert_string_equal(taken(&schedule, 100, 0, 10), "1");
+    assert_int_equal(schedule.under_way, 2);
+    schedule_back(&schedule, schedule_find(&schedule, 1, 0), 300);
+    assert_string_equal(taken(&schedule, 299, 0, 10), "");
+    assert_string_equal(taken(&schedule, 300, 0, 10), "1");
+    schedule_done(&schedule);
+}
+
+static void one_name_is_one_entry(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    struct scheduled *one = add(&schedule, 1, "a.test", "x", 0, 0);
+    assert_ptr_equal(add(&schedule, 1, "b.test", "x", 0, 0), one);
+    assert_int_equal(schedule.entries, 1);
+    schedule_done(&schedule);
+}
+
+static void senders_take_turns_and_priorities_come_first(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    struct destination *destination = add(&schedule, 1, "a.test", "many", 0, 0)->destination;
+    destination->window = 20;
+    for (uint64_t i = 2; i <= 5; i++)
+        add(&schedule, i, "a.test", "many", 0, 0);
+    add(&schedule, 6, "a.test", "one", 0, 0);
+    add(&schedule, 7, "a.test", "two", 0, 0);
+    add(&schedule, 8, "a.test", "many", 0, 3);
+    add(&schedule, 9, "a.test", "two", 0, -1);
+    assert_string_equal(taken(&schedule, 0, 0, 5), "8 1 6 7 2");
+    /* What came before by its priority has not moved the turns of the others. */
+    add(&schedule, 10, "a.test", "three", 0, 0);
+    assert_string_equal(taken(&schedule, 0, 0, 100), "3 10 4 5 9");
+    schedule_done(&schedule);
+}
+
+static void who_comes_later_does_not_wait_behind_all(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    for (uint64_t i = 1; i <= 9; i++)
+        add(&schedule, i, "a.test", "many", 0, 0);
+    assert_string_equal(taken(&schedule, 0, 0, 100), "1 2");
+    add(&schedule, 10, "a.test", "late", 0, 0);
+    schedule_remove(&schedule, schedule_find(&schedule, 1, 0));
+    schedule_remove(&schedule, schedule_find(&schedule, 2, 0));
+    /* Its turn is the one being served, as the third's of the others is. */
+    assert_string_equal(taken(&schedule, 0, 0, 100), "3 10");
+    schedule_done(&schedule);
+}
+
+static void destinations_take_turns(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    for (uint64_t i = 1; i <= 4; i++)
+        add(&schedule, i, "a.test", "x", 0, 0)->destination->window = 20;
+    add(&schedule, 5, "b.test", "x", 0, 0);
+    add(&schedule, 6, "c.test", "x", 0, 0);
+    assert_string_equal(taken(&schedule, 0, 0, 4), "1 5 6 2");
+    schedule_done(&schedule);
+}
+
+static void the_window_opens_with_success_and_halves_with_trouble(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 3);
+    for (uint64_t i = 1; i <= 9; i++)
+        add(&schedule, i, "a.test", "x", 0, 0);
+    struct destination *destination = schedule_destination(&schedule, STR("a.test"));
+    assert_string_equal(taken(&schedule, 0, 0, 100), "1 2");
+    schedule_remove(&schedule, schedule_find(&schedule, 1, 0));
+    schedule_succeeded(&schedule, destination);
+    assert_int_equal(destination->window, 3);
+    assert_string_equal(taken(&schedule, 0, 0, 100), "3 4");
+    schedule_succeeded(&schedule, destination);
+    assert_int_equal(destination->window, 3); /* the most */
+    schedule_troubled(&schedule, destination, 1, 0, 500);
+    assert_int_equal(destination->window, 1);
+    schedule_done(&schedule);
+}
+
+static void a_destination_in_trouble_is_tried_with_one_after_a_while(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    for (uint64_t i = 1; i <= 5; i++)
+        add(&schedule, i, "a.test", "x", 0, 0);
+    struct destination *destination = schedule_destination(&schedule, STR("a.test"));
+    assert_string_equal(taken(&schedule, 0, 0, 100), "1 2");
+    schedule_troubled(&schedule, destination, 1, 0, 500);
+    schedule_back(&schedule, schedule_find(&schedule, 1, 0), 1000);
+    /* The second one says the same of the same trouble. */
+    schedule_troubled(&schedule, destination, 1, second, 500);
+    schedule_back(&schedule, schedule_find(&schedule, 2, 0), 1000);
+    assert_int_equal(destination->troubles, 1);
+    assert_string_equal(taken(&schedule, 0, 29 * second, 100), "");
+    assert_int_equal(schedule_until(&schedule, 0, 29 * second), 1000 /* 1 is due */);
+    assert_string_equal(taken(&schedule, 0, 30 * second, 100), "3");
+    schedule_troubled(&schedule, destination, 1, 31 * second, 500);
+    schedule_back(&schedule, schedule_find(&schedule, 3, 0), 9000);
+    assert_string_equal(taken(&schedule, 0, 90 * second, 100), "");
+    assert_string_equal(taken(&schedule, 0, 91 * second, 100), "4");
+    schedule_succeeded(&schedule, destination);
+    schedule_remove(&schedule, schedule_find(&schedule, 4, 0));
+    assert_string_equal(taken(&schedule, 1000, 91 * second, 100), "5 1");
+    schedule_done(&schedule);
+}
+
+static void quiet_times_have_an_end_and_jitter(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    add(&schedule, 1, "a.test", "x", 0, 0);
+    struct destination *destination = schedule_destination(&schedule, STR("a.test"));
+    int64_t mono = 0, least = SCHEDULE_QUIET_MOST - SCHEDULE_QUIET_MOST / 10;
+    for (unsigned i = 0; i < 40; i++) {
+        schedule_troubled(&schedule, destination, 1, mono, i % 2 ? 999 : 0);
+        assert_true(destination->quiet_until - mono <=
+                    SCHEDULE_QUIET_MOST + SCHEDULE_QUIET_MOST / 10);
+        if (i > 10)
+            assert_true(destination->quiet_until - mono >= least);
+        mono = destination->quiet_until;
+    }
+    schedule_done(&schedule);
+}
+
+static void those_in_trouble_have_a_quarter_of_the_places(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    for (uint64_t i = 1; i <= 20; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "dead%u.test", (unsigned)i);
+        struct scheduled *one = add(&schedule, i, name, "x", 0, 0);
+        assert_ptr_equal(schedule_take(&schedule, 0, 0, 1), one);
+        schedule_troubled(&schedule, one->destination, 1, 0, 500);
+        schedule_back(&schedule, one, 0);
+    }
+    add(&schedule, 21, "live.test", "x", 0, 0);
+    add(&schedule, 22, "live.test", "x", 0, 0);
+    assert_string_equal(taken(&schedule, 0, 60 * second, 8), "20 1 21 22");
+    assert_int_equal(schedule.doubtful_under_way, 2);
+    schedule_back(&schedule, schedule_find(&schedule, 1, 0), 5000);
+    assert_string_equal(taken(&schedule, 0, 60 * second, 8), "2");
+    schedule_done(&schedule);
+}
+
+static void what_is_held_stays_until_it_is_released(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    struct scheduled *waits = add(&schedule, 1, "a.test", "x", 100, 0);
+    struct scheduled *flies = add(&schedule, 2, "a.test", "x", 0, 0);
+    assert_string_equal(taken(&schedule, 0, 0, 100), "2");
+    schedule_hold(&schedule, waits, 1, 0);
+    schedule_hold(&schedule, flies, 1, 0);
+    assert_int_equal(flies->state, SCHEDULED_UNDER_WAY);
+    schedule_back(&schedule, flies, 0);
+    assert_int_equal(schedule.held, 2);
+    assert_string_equal(taken(&schedule, 1000, 0, 100), "");
+    schedule_hold(&schedule, waits, 3, 0);
+    schedule_hold(&schedule, waits, 2, 0);
+    assert_string_equal(taken(&schedule, 1000, 0, 100), "");
+    schedule_hold(&schedule, waits, 0, 100);
+    schedule_hold(&schedule, flies, 0, 2000);
+    assert_string_equal(taken(&schedule, 1000, 0, 100), "1");
+    assert_string_equal(taken(&schedule, 2000, 0, 100), "2");
+    schedule_done(&schedule);
+}
+
+static void what_is_paused_rests(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    assert_true(schedule_pause(&schedule, STR("a.test"), true)); /* before there is any */
+    add(&schedule, 1, "a.test", "x", 0, 0);
+    add(&schedule, 2, "b.test", "x", 0, 0);
+    assert_string_equal(taken(&schedule, 0, 0, 100), "2");
+    assert_true(schedule_pause(&schedule, STR(""), true));
+    assert_true(schedule_pause(&schedule, STR("a.test"), false));
+    assert_string_equal(taken(&schedule, 0, 0, 100), "");
+    assert_true(schedule_pause(&schedule, STR(""), false));
+    assert_string_equal(taken(&schedule, 0, 0, 100), "1");
+    schedule_done(&schedule);
+}
+
+static void an_entry_goes_elsewhere(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    struct scheduled *one = add(&schedule, 1, "a.test", "x", 0, 0);
+    assert_true(schedule_pause(&schedule, STR("a.test"), true));
+    assert_string_equal(taken(&schedule, 0, 0, 100), "");
+    assert_int_equal(one->state, SCHEDULED_DUE);
+    assert_true(schedule_reroute(&schedule, one, STR("relay")));
+    assert_string_equal(taken(&schedule, 0, 0, 100), "1");
+    assert_true(str_eq(destination_name(one->destination), STR("relay")));
+    schedule_done(&schedule);
+}
+
+static void destinations_of_nothing_are_forgotten_in_the_end(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    for (uint64_t i = 0; i < SCHEDULE_IDLE_KEPT + 1; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "d%u.test", (unsigned)i);
+        schedule_remove(&schedule, add(&schedule, i, name, "x", 0, 0));
+    }
+    assert_int_equal(schedule.idle_count, SCHEDULE_IDLE_KEPT);
+    assert_null(schedule_destination(&schedule, STR("d0.test")));
+    assert_non_null(schedule_destination(&schedule, STR("d1.test")));
+    schedule_done(&schedule);
+}
+
+/* What must hold between any two calls. */
+static void check(struct schedule *schedule)
+{
+    size_t entries = 0, due = 0, under_way = 0, held = 0;
+    struct scheduled *one = NULL;
+    while ((one = schedule_next(schedule, one))) {
+        entries++;
+        due += one->state == SCHEDULED_DUE;
+        under_way += one->state == SCHEDULED_UNDER_WAY;
+        held += one->state == SCHEDULED_HELD;
+        assert_true(one->state != SCHEDULED_WAITS || one->holds == 0);
+    }
+    assert_int_equal(schedule->entries, entries);
+    assert_int_equal(schedule->due, due);
+    assert_int_equal(schedule->under_way, under_way);
+    assert_int_equal(schedule->held, held);
+    struct destination *destination = NULL;
+    while ((destination = schedule_next_destination(schedule, destination))) {
+        assert_true(destination->place == DESTINATION_IDLE || destination->entries > 0 ||
+                    destination->paused);
+        due -= destination->due;
+        under_way -= destination->under_way;
+    }
+    assert_int_equal(due, 0);
+    assert_int_equal(under_way, 0);
+}
+
+static void act(struct schedule *schedule, unsigned what, struct scheduled *one, int64_t now)
+{
+    switch (what) {
+    case 0:
+        schedule_remove(schedule, one);
+        break;
+    case 1:
+        schedule_hold(schedule, one, one->holds ? 0 : 1, now + 5);
+        break;
+    case 2:
+        schedule_move(schedule, one, now);
+        break;
+    case 3:
+        schedule_pause(schedule, destination_name(one->destination), !one->destination->paused);
+        break;
+    case 4:
+        if (one->state != SCHEDULED_UNDER_WAY)
+            assert_true(schedule_reroute(schedule, one, STR("d1")));
+        break;
+    default:
+        if (one->state != SCHEDULED_UNDER_WAY)
+            break;
+        if (what % 2)
+            schedule_succeeded(schedule, one->destination);
+        else
+            schedule_troubled(schedule, one->destination, 1, now * 1000, what * 50);
+        schedule_back(schedule, one, now + 10);
+    }
+}
+
+static void any_order_of_calls_keeps_the_books(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 4);
+    unsigned seed = 1;
+    for (int64_t now = 1; now < 20000; now++) {
+        char name[8];
+        seed = seed * 1103515245 + 12345;
+        unsigned chance = seed >> 8;
+        snprintf(name, sizeof(name), "d%u", chance % 5);
+        add(&schedule, chance % 97, name, chance % 3 ? "x" : "y", now + chance % 20,
+            (int8_t)(chance % 3));
+        schedule_take(&schedule, now, now * second, 6);
+        struct scheduled *one = schedule_find(&schedule, (chance >> 4) % 97, 0);
+        if (one)
+            act(&schedule, (chance >> 7) % 14, one, now);
+        check(&schedule);
+    }
+    schedule_done(&schedule);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_entry_goes_when_its_time_has_come),
+        cmocka_unit_test(one_name_is_one_entry),
+        cmocka_unit_test(senders_take_turns_and_priorities_come_first),
+        cmocka_unit_test(who_comes_later_does_not_wait_behind_all),
+        cmocka_unit_test(destinations_take_turns),
+        cmocka_unit_test(the_window_opens_with_success_and_halves_with_trouble),
+        cmocka_unit_test(a_destination_in_trouble_is_tried_with_one_after_a_while),
+        cmocka_unit_test(quiet_times_have_an_end_and_jitter),
+        cmocka_unit_test(those_in_trouble_have_a_quarter_of_the_places),
+        cmocka_unit_test(what_is_held_stays_until_it_is_released),
+        cmocka_unit_test(what_is_paused_rests),
+        cmocka_unit_test(an_entry_goes_elsewhere),
+        cmocka_unit_test(destinations_of_nothing_are_forgotten_in_the_end),
+        cmocka_unit_test(any_order_of_calls_keeps_the_books),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
