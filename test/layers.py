@@ -27,9 +27,10 @@ ROOMS = {
     "edge": ["base", "sys", "format", "trust", "bus", "conf", "role"],
     "edge/smtp": ["base", "sys", "format", "trust", "bus", "conf", "role", "edge"],
     "edge/pop3": ["base", "sys", "format", "trust", "bus", "conf", "role", "edge"],
+    "courier": ["base", "sys", "format", "trust", "bus", "conf", "role"],
     "parent": ["base", "sys", "trust", "bus", "conf", "role"],
     "cli": ["base", "sys", "format", "trust", "bus", "conf", "store", "store/local", "role", "core",
-            "edge", "edge/smtp", "edge/pop3", "parent"],
+            "courier", "edge", "edge/smtp", "edge/pop3", "parent"],
 }
 # Tests may also use the fake world.
 TEST_EXTRA = ["sys", "sys/fake", "store/local", "format", "bus", "conf"]

@@ -2,6 +2,7 @@
 
 #include "core/admin.h"
 #include "core/core.h"
+#include "courier/role.h"
 #include "edge/pop3/role.h"
 #include "edge/smtp/role.h"
 #include "parent/certificates.h"
@@ -203,6 +204,7 @@ static const struct {
     {"mx", edge_mx_main},
     {"sub", edge_sub_main},
     {"box", edge_box_main},
+    {"courier", courier_main},
 };
 
 static int role_main(const char *name)

@@ -228,6 +228,8 @@ static struct err peer_serve(struct peer *peer, const struct msg *msg)
 {
     if (msg->kind == MSG_hello)
         return pool_make(peer, msg);
+    if (msg->kind == MSG_jobs) /* what it has under way: nothing, for this core gives out none */
+        return err_none();
     if (!serves[msg->kind])
         return err_detail(ERR_BUS_BROKEN, STR("a message core does not serve"));
     if (!peer->slabs && peer->role != ROLE_CLI)

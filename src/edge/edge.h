@@ -16,7 +16,7 @@
 #include "bus/link.h"
 #include "conf/held.h"
 #include "edge/door.h"
-#include "edge/slabs.h"
+#include "role/slabs.h"
 #include "sys/log.h"
 #include "sys/stream.h"
 #include "trust/bans.h"

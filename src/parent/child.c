@@ -46,6 +46,7 @@ void children_plan(struct house *house)
         plan(house, ROLE_SUB, "sub", conf->submission.processes);
     if (listeners_any(house, ROLE_BOX))
         plan(house, ROLE_BOX, "box", conf->pop3.processes);
+    plan(house, ROLE_COURIER, "courier", conf->sending.processes);
 }
 
 bool children_any(const struct house *house, bool core)

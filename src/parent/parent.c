@@ -39,7 +39,7 @@ void house_say(struct house *house, const char *format, ...)
 bool parent_changes_users(void)
 {
     return process_is_root() && process_has_user(PARENT_CORE_USER) &&
-           process_has_user(PARENT_EDGE_USER);
+           process_has_user(PARENT_EDGE_USER) && process_has_user(PARENT_COURIER_USER);
 }
 
 /* --- The end --------------------------------------------------------------------------------- */
@@ -129,7 +129,8 @@ static void users_print(struct buf *to)
     if (!process_is_root())
         buf_printf(to, "all as the caller, uid %lld", (long long)process_own_uid());
     else if (parent_changes_users())
-        buf_put(to, STR("parent as root, core as veredus-core, edges as veredus-edge"));
+        buf_put(to, STR("parent as root, core as veredus-core, edges as veredus-edge, "
+                        "couriers as veredus-courier"));
     else
         buf_put(to, STR("all as root"));
 }
@@ -273,8 +274,8 @@ static bool sandbox_begin(struct house *house)
     struct sandbox sandbox = {.role = "parent", .rights = SANDBOX_PROGRAMS};
     struct err e = sandbox_enter(&sandbox, &house->unenforced);
     if (process_is_root() && !parent_changes_users())
-        buf_put(&house->unenforced, STR("parent: all roles run as root: the users veredus-core and "
-                                        "veredus-edge are missing\n"));
+        buf_put(&house->unenforced, STR("parent: all roles run as root: the users veredus-core, "
+                                        "veredus-edge and veredus-courier are missing\n"));
     if (err_is(e))
         house_say(house, "cannot give up rights: %.*s: %s", STR_FMT(e.detail),
                   e.os ? strerrordesc_np(e.os) : err_row(e.code)->text);

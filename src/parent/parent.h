@@ -30,6 +30,7 @@
 /* The system users of the roles, where the parent is root. */
 #define PARENT_CORE_USER STR("veredus-core")
 #define PARENT_EDGE_USER STR("veredus-edge")
+#define PARENT_COURIER_USER STR("veredus-courier")
 
 struct parent_options {
     struct str config; /* absolute path of the configuration file; relative ones in it begin at its

@@ -288,7 +288,8 @@ static void config_write(struct server *server, const char *more)
                "data = data\ncontrol = control\npid_file = pid\nlog_least = info\n"
                "smtp {\n    listen = 127.0.0.1:%u\n    processes = 1\n    %s\n}\n"
                "pop3 { listen = {} listen_tls = {} }\n"
-               "submission { listen = {} listen_tls = {} }\n",
+               "submission { listen = {} listen_tls = {} }\n"
+               "sending { processes = 0 }\n",
                server->port, more);
     file_write(server, "conf", buf_str(&text));
     buf_done(&text);

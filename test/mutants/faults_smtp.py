@@ -7,7 +7,7 @@ MAIL, RCPT = "src/edge/smtp/cmd_mail.c", "src/edge/smtp/cmd_rcpt.c"
 BDAT, MESSAGE = "src/edge/smtp/cmd_bdat.c", "src/edge/smtp/message.c"
 RESOLVE, KNOWN = "src/edge/smtp/resolve.c", "src/edge/smtp/known.c"
 ENVELOPE = "src/core/envelope.c"
-PARKING, SLABS = "src/edge/smtp/parking.c", "src/edge/slabs.c"
+PARKING, SLABS = "src/edge/smtp/parking.c", "src/role/slabs.c"
 
 FAULTS = [
     Fault("bare_newline_is_taken", "S01: a bare LF within a message is a line end like any other",

@@ -79,7 +79,7 @@ class House:
         self.table = Table(self.file.name)
         self.table["serve"].hurry = 4
         self.patience = BACK_MOST
-        own = {"smtp": {"processes": "1"}, "submission": {"listen": "{}"}, "store": {"prefill": "no"}}
+        own = {"smtp": {"processes": "1"}, "submission": {"listen": "{}"}, "sending": {"processes": "0"}, "store": {"prefill": "no"}}
         for section, values in (settings or {}).items():
             own.setdefault(section, {}).update(values)
         self.kept = {ALICE: {}, BOB: {}, CAROL: {}}  # {account: {message name: octets}}

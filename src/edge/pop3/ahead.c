@@ -8,7 +8,7 @@
 #include "edge/pop3/ahead.h"
 
 #include "base/must.h"
-#include "edge/slabs.h"
+#include "role/slabs.h"
 
 struct ahead_message {
     uint32_t row; /* place in the session's rows */

@@ -2,7 +2,7 @@
 
 #include "base/must.h"
 #include "edge/pop3/ahead.h"
-#include "edge/slabs.h"
+#include "role/slabs.h"
 #include "format/encodings.h"
 #include "format/reencode.h"
 #include "format/summary.h"

@@ -6,7 +6,7 @@
  * to core and are filled again when it has taken them, so that a message of any size holds at most
  * SMTP_BODY_SLABS.
  *
- * Where slabs are short (edge/slabs.h), the octets are parked in memory of their own instead
+ * Where slabs are short (role/slabs.h), the octets are parked in memory of their own instead
  * (parking.h): when the session has to wait for more of them, or when no slab is free. What is
  * parked stays so, and grows as it comes, until the message is whole or has 256 KB; then as many
  * slabs as it fills are waited for, all at once. A body is in slabs or parked, never both, and

@@ -1,6 +1,6 @@
 /*
  * struct smtp_parking: memory of an edge for messages that come so slowly that their slabs are
- * better used by others (edge/slabs.h says when). A parked message has memory of its own, of about
+ * better used by others (role/slabs.h says when). A parked message has memory of its own, of about
  * its size; one has at most SMTP_PARKED_MAX, all together SMTP_PARKING_MAX.
  *
  * Who is parked and waits for its client stands in `waiting`. When the memory is short, the slowest

@@ -2,7 +2,7 @@
  * A stack of free indexes and a bit for each slab that is out. A ring was weighed: it would touch
  * every page of the pool in turn, and shared memory once touched stays.
  */
-#include "edge/slabs.h"
+#include "role/slabs.h"
 
 enum {
     SLABS_MOST = 1 << 20 /* 16 GB: a larger pool is a mistake */

@@ -1,7 +1,7 @@
 /*
  * struct slabs: the pieces of shared memory (SLAB_SIZE octets each) in which bodies pass between an
- * edge and core. Core makes the pool and hands it over with `welcome`; the edge gives the slabs
- * out, the last one given back first, so that a quiet edge touches few pages.
+ * edge, or a courier, and core. Core makes the pool and hands it over with `welcome`; the edge
+ * gives the slabs out, the last one given back first, so that a quiet edge touches few pages.
  *
  * Core reads what a message names and copies it at once; until the answer came the slab belongs to
  * the question and may not be given back.
@@ -17,8 +17,8 @@
  * short: who waits for a client then gives back what it holds, so that clients who send nothing
  * never take more than the other half, and those who are served wait for core alone.
  */
-#ifndef EDGE_SLABS_H
-#define EDGE_SLABS_H
+#ifndef ROLE_SLABS_H
+#define ROLE_SLABS_H
 
 #include "bus/messages.h"
 #include "sys/fiber.h"

@@ -1,4 +1,4 @@
-#include "edge/slabs.h"
+#include "role/slabs.h"
 
 #include "base/test.h"
 #include "sys/fake/fake.h"

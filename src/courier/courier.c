@@ -1,0 +1,63 @@
+/*
+ * Opening, stopping, closing. At the end a courier begins nothing new and lets run what it has: a
+ * job without a result would be done again, and behind the dot perhaps twice.
+ */
+#include "courier/courier.h"
+
+#include "courier/job.h"
+
+struct err courier_open(struct courier *courier, struct loop *loop, struct fiber_pool *fibers,
+                        struct log *log, uint32_t instance, const struct conf *conf)
+{
+    *courier = (struct courier){.magic = COURIER_MAGIC,
+                                .world = loop->world,
+                                .loop = loop,
+                                .log = log,
+                                .fibers = fibers,
+                                .instance = instance,
+                                .conf = conf_hold(conf)};
+    RB_INIT(&courier->jobs);
+    TAILQ_INIT(&courier->waiters);
+    courier->streams = stream_pool_open(loop, COURIER_READ_BUFFERS);
+    return err_make(courier->streams ? ERR_NONE : ERR_NO_MEMORY);
+}
+
+void courier_configure(struct courier *courier, const struct conf *conf)
+{
+    const struct conf *before = courier->conf;
+    courier->conf = conf_hold(conf);
+    conf_let_go(before);
+}
+
+static void waited_enough(struct timer *timer)
+{
+    wait_over(timer->arg);
+}
+
+bool courier_stop(struct courier *courier)
+{
+    struct wait wait = {.fiber = NULL};
+    struct timer late = {.run = waited_enough, .arg = &wait};
+    courier->stops = true;
+    if (courier->job_count == 0)
+        return true;
+    courier->stopping = &wait;
+    timer_set(courier->loop, &late, courier->loop->now + COURIER_STOP_WAIT);
+    wait_for(&wait);
+    courier->stopping = NULL;
+    timer_clear(courier->loop, &late);
+    if (courier->job_count > 0)
+        log_event(courier->log, LOG_WARN, "stop_unfinished", log_u64("jobs", courier->job_count));
+    return courier->job_count == 0;
+}
+
+void courier_close(struct courier *courier)
+{
+    must_be(courier, COURIER_MAGIC);
+    must(courier->job_count == 0);
+    courier_core_detach(courier);
+    must(TAILQ_EMPTY(&courier->waiters));
+    stream_pool_close(courier->streams);
+    conf_let_go(courier->conf);
+    courier->magic = 0;
+}

@@ -1,0 +1,97 @@
+/*
+ * struct job: one message to recipients of one destination, from the day core orders it until core
+ * has recorded what became of it (doc/sending.md, 4).
+ *
+ *   J1 routing         which hosts
+ *   J2 connecting      one of them after the other
+ *   J3 in transaction  MAIL, RCPT, the content but for its end
+ *   J4 dotted          its end is on its way, or lost
+ *   J5 over            there is a result for each recipient; core has not recorded it
+ *
+ * J1 -> J2 -> J3 -> J4 -> J5; from J2 and J3 back to J2 with the next host; from each to J5. A job
+ * that core no longer knows ends without a result, from anywhere.
+ *
+ * Whatever befalls core, a job goes on: the next core is told of it behind `hello`, gives the rest
+ * of its content, and gets its results.
+ */
+#ifndef COURIER_JOB_H
+#define COURIER_JOB_H
+
+#include "courier/courier.h"
+
+enum {
+    JOB_ARENA = 1024 * 1024, /* octets of one job: its order, hosts, results */
+    JOB_TEXT_MAX = 512,      /* octets of what was said to one recipient */
+    JOB_FACTS_MAX = 2048,    /* octets */
+    JOB_STATUS_MAX = 12,     /* "5.123.456" */
+};
+
+enum job_state {
+    JOB_ROUTING,
+    JOB_CONNECTING,
+    JOB_IN_TRANSACTION,
+    JOB_DOTTED,
+    JOB_OVER
+};
+
+/* What takes time; for facts and log. */
+enum job_phase {
+    PHASE_DNS,
+    PHASE_CONNECT,
+    PHASE_TLS,
+    PHASE_HELLO,
+    PHASE_ENVELOPE,
+    PHASE_CONTENT,
+    PHASE_DOT, /* from the dot to its answer */
+    JOB_PHASES
+};
+
+#define JOB_MAGIC MAGIC('J', 'O', 'B', ' ')
+
+struct job {
+    uint32_t magic;
+    RB_ENTRY(job) by_number;
+    struct courier *courier;
+    const struct conf *conf; /* of its begin; held */
+    struct arena arena;
+    struct msg message; /* core's order; it borrows from the arena */
+    const struct msg_job *order;
+    enum job_state state;
+    bool dropped; /* core does not want it begun */
+    bool unknown; /* core does not know it any more */
+    bool told;    /* J5: the link has its results */
+    struct fiber_start start;
+
+    /* What job_over will say. */
+    struct msg_job_result *results; /* one for each recipient, in their order */
+    enum job_trouble trouble;
+    bool dotted;  /* it ended in J4 */
+    bool reports; /* the other side reports what was asked for */
+    struct str host;
+    struct str facts;
+
+    int64_t began;             /* mono */
+    int64_t spent[JOB_PHASES]; /* ns */
+};
+
+/* An order of core's: begins it on a fiber. ERR_BUS_BROKEN: core breaks the rules. */
+struct err job_begin(struct courier *courier, const struct msg *message);
+/* NULL: there is none. */
+struct job *job_find(struct courier *courier, uint64_t number);
+
+/* The whole of it, until its results are there; on its fiber. */
+void job_send(struct job *job);
+
+/* Says what became of it, where core is there to hear. */
+void job_tell(struct job *job);
+/* Core has recorded the results, or needs none. */
+void job_recorded(struct job *job);
+/* What is under way, and then the results, to a new core. ERR_NO_MEMORY: nothing was said. */
+struct err jobs_tell(struct courier *courier);
+/* The results that a full link did not take. */
+void jobs_tell_rest(struct courier *courier);
+
+/* The state, in a place that checks that it may be entered. */
+void job_moves(struct job *job, enum job_state to);
+
+#endif
