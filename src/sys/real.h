@@ -31,6 +31,8 @@ void real_wait(struct world *world, struct loop *loop, int64_t deadline);
 ssize_t real_recv(struct world *world, int handle, void *to, size_t n);
 ssize_t real_send(struct world *world, int handle, const struct iovec *parts, int count);
 int real_accept(struct world *world, int handle, struct peer_address *peer_r);
+int real_connect(struct world *world, const struct connect_to *to);
+int real_connected(struct world *world, int handle, struct peer_address *ends_r);
 int real_finish(struct world *world, int handle);
 int real_close(struct world *world, int handle);
 

@@ -125,6 +125,138 @@ int real_accept(struct world *world, int handle, struct peer_address *peer_r)
     return -EAGAIN;
 }
 
+/* --- Connections that we make --- */
+
+static void seconds_set(int handle, int option, int seconds)
+{
+    setsockopt(handle, IPPROTO_TCP, option, &seconds, sizeof(seconds));
+}
+
+/* A peer that vanished is noticed in three minutes, whether it owes us an answer or we have octets
+ * for it: whoever waits for it waits for long. */
+static void watch_over(int handle)
+{
+    enum {
+        IDLE = 60,
+        APART = 30,
+        PROBES = 4,
+        UNANSWERED = 180
+    };
+    int yes = 1;
+    int unanswered = UNANSWERED * 1000;
+    setsockopt(handle, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof(yes));
+    seconds_set(handle, TCP_KEEPIDLE, IDLE);
+    seconds_set(handle, TCP_KEEPINTVL, APART);
+    seconds_set(handle, TCP_KEEPCNT, PROBES);
+    setsockopt(handle, IPPROTO_TCP, TCP_USER_TIMEOUT, &unanswered, sizeof(unanswered));
+}
+
+/* 0: it is none. */
+static socklen_t ip_address(struct str text, uint16_t port, struct sockaddr_storage *to)
+{
+    char cstring[IP_TEXT] = {0};
+    struct sockaddr_in *ip = (struct sockaddr_in *)to;
+    struct sockaddr_in6 *ip6 = (struct sockaddr_in6 *)to;
+    *to = (struct sockaddr_storage){.ss_family = AF_UNSPEC};
+    if (text.n >= sizeof(cstring))
+        return 0;
+    memcpy(cstring, text.p, text.n);
+    if (inet_pton(AF_INET, cstring, &ip->sin_addr) == 1) {
+        ip->sin_family = AF_INET;
+        ip->sin_port = htons(port);
+        return sizeof(*ip);
+    }
+    if (inet_pton(AF_INET6, cstring, &ip6->sin6_addr) != 1)
+        return 0;
+    ip6->sin6_family = AF_INET6;
+    ip6->sin6_port = htons(port);
+    return sizeof(*ip6);
+}
+
+static bool same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+    char texts[2][IP_TEXT] = {{0}};
+    ip_text(a, texts[0]);
+    ip_text(b, texts[1]);
+    return strcmp(texts[0], texts[1]) == 0;
+}
+
+/* From one's own address one comes to it: the system says so without sending anything. 0, or why
+ * it cannot be asked. */
+static int asks_if_ours(const struct sockaddr_storage *there, socklen_t size, bool *ours_r)
+{
+    struct sockaddr_storage here = {.ss_family = AF_UNSPEC};
+    socklen_t n = sizeof(here);
+    int handle = socket(there->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (handle < 0)
+        return -errno;
+    *ours_r = connect(handle, (const struct sockaddr *)there, size) == 0 &&
+              getsockname(handle, (struct sockaddr *)&here, &n) == 0 && same_address(&here, there);
+    close(handle);
+    return 0;
+}
+
+static int bind_to(int handle, int family, struct str from)
+{
+    struct sockaddr_storage here;
+    int yes = 1;
+    socklen_t size = ip_address(from, 0, &here);
+    if (size == 0 || here.ss_family != family)
+        return -EADDRNOTAVAIL;
+    /* The port is chosen when it is known where to: 28,000 for each peer, not for all together. */
+    setsockopt(handle, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof(yes));
+    return bind(handle, (struct sockaddr *)&here, size) < 0 ? -errno : 0;
+}
+
+static int connect_begin(int handle, const struct sockaddr_storage *there, socklen_t size)
+{
+    no_delay(handle);
+    watch_over(handle);
+    bool begun = connect(handle, (const struct sockaddr *)there, size) == 0 ||
+                 errno == EINPROGRESS || errno == EINTR;
+    return begun ? 0 : -errno;
+}
+
+int real_connect(struct world *world, const struct connect_to *to)
+{
+    (void)world;
+    struct sockaddr_storage there;
+    socklen_t size = ip_address(to->address, to->port, &there);
+    bool ours = false;
+    if (size == 0)
+        return -EINVAL;
+    int e = to->may_be_ours ? 0 : asks_if_ours(&there, size, &ours);
+    if (e < 0 || ours)
+        return ours ? -ELOOP : e;
+    int handle = socket(there.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (handle < 0)
+        return -errno;
+    if (to->from.n > 0)
+        e = bind_to(handle, there.ss_family, to->from);
+    if (e == 0)
+        e = connect_begin(handle, &there, size);
+    if (e < 0)
+        close(handle);
+    return e < 0 ? e : handle;
+}
+
+int real_connected(struct world *world, int handle, struct peer_address *ends_r)
+{
+    (void)world;
+    int error = 0;
+    socklen_t n = sizeof(error);
+    struct sockaddr_storage there = {.ss_family = AF_UNSPEC};
+    if (getsockopt(handle, SOL_SOCKET, SO_ERROR, &error, &n) < 0 || error)
+        return -(error ? error : errno);
+    n = sizeof(there);
+    if (getpeername(handle, (struct sockaddr *)&there, &n) < 0)
+        return errno == ENOTCONN ? -EAGAIN : -errno;
+    *ends_r = (struct peer_address){.uid = -1, .pid = -1};
+    ends_r->port = ip_text(&there, ends_r->text);
+    peer_server(ends_r, handle);
+    return 0;
+}
+
 int real_finish(struct world *world, int handle)
 {
     (void)world;

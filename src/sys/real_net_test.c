@@ -3,7 +3,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -398,6 +401,120 @@ static void a_watch_may_end_in_its_own_call(void **state)
     close(pair[0]);
 }
 
+static uint16_t port_of(int socket)
+{
+    struct sockaddr_in ip;
+    socklen_t n = sizeof(ip);
+    assert_int_equal(getsockname(socket, (struct sockaddr *)&ip, &n), 0);
+    return ntohs(ip.sin_port);
+}
+
+/* What connected says when it is over. */
+static int outcome_of(int handle, struct peer_address *ends)
+{
+    struct pollfd ready = {.fd = handle, .events = POLLOUT};
+    assert_int_equal(poll(&ready, 1, 1000), 1);
+    return ops->connected(world, handle, ends);
+}
+
+static int option(int handle, int level, int name)
+{
+    int value = -1;
+    socklen_t n = sizeof(value);
+    assert_int_equal(getsockopt(handle, level, name, &value, &n), 0);
+    return value;
+}
+
+static void a_connection_is_made_from_where_one_says(void **state)
+{
+    (void)state;
+    struct sockaddr_in ip = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int listener = listen_at((struct sockaddr *)&ip, sizeof(ip));
+    struct connect_to to = {.address = STR("127.0.0.1"),
+                            .port = port_of(listener),
+                            .from = STR("127.0.0.9"),
+                            .may_be_ours = true};
+    struct peer_address ends, peer;
+    int handle = ops->connect(world, &to);
+    assert_true(handle >= 0);
+    assert_int_equal(outcome_of(handle, &ends), 0);
+    assert_int_equal(ops->connected(world, handle, &ends), 0);
+    assert_str(str_from(ends.text), STR("127.0.0.1"));
+    assert_int_equal(ends.port, to.port);
+    assert_str(str_from(ends.server), STR("127.0.0.9"));
+    assert_true(fcntl(handle, F_GETFL) & O_NONBLOCK);
+    assert_true(fcntl(handle, F_GETFD) & FD_CLOEXEC);
+    assert_true(option(handle, IPPROTO_TCP, TCP_NODELAY) > 0);
+    assert_true(option(handle, SOL_SOCKET, SO_KEEPALIVE) > 0);
+    assert_int_equal(option(handle, IPPROTO_TCP, TCP_USER_TIMEOUT), 180000);
+    int taken = ops->accept(world, listener, &peer);
+    assert_str(str_from(peer.text), STR("127.0.0.9"));
+    close(taken);
+    close(handle);
+    close(listener);
+}
+
+static void who_does_not_listen_refuses(void **state)
+{
+    (void)state;
+    struct sockaddr_in ip = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int listener = listen_at((struct sockaddr *)&ip, sizeof(ip));
+    struct connect_to to = {
+        .address = STR("127.0.0.1"), .port = port_of(listener), .may_be_ours = true};
+    struct peer_address ends;
+    close(listener);
+    int handle = ops->connect(world, &to);
+    assert_true(handle >= 0 || handle == -ECONNREFUSED);
+    if (handle >= 0) {
+        assert_int_equal(outcome_of(handle, &ends), -ECONNREFUSED);
+        close(handle);
+    }
+}
+
+static void what_is_no_address_is_not_called(void **state)
+{
+    (void)state;
+    static const struct str none[] = {STR_INIT(""), STR_INIT("localhost"), STR_INIT("127.1"),
+                                      STR_INIT("fe80::1%lo"),
+                                      STR_INIT("1111:2222:3333:4444:5555:6666:7777:8888:9999:0")};
+    struct connect_to to = {.port = 25};
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+        to.address = none[i];
+        assert_int_equal(ops->connect(world, &to), -EINVAL);
+    }
+    to.may_be_ours = true;
+    to.address = STR("127.0.0.1");
+    to.from = STR("::1");
+    assert_int_equal(ops->connect(world, &to), -EADDRNOTAVAIL);
+    to.from = STR("192.0.2.1");
+    assert_int_equal(ops->connect(world, &to), -EADDRNOTAVAIL);
+}
+
+/* Every address of this machine, whatever interface has it (catalogue N02). */
+static void our_own_addresses_are_known_as_ours(void **state)
+{
+    (void)state;
+    struct ifaddrs *all;
+    int seen = 0;
+    assert_int_equal(getifaddrs(&all), 0);
+    for (const struct ifaddrs *one = all; one; one = one->ifa_next) {
+        char text[IP_TEXT];
+        struct connect_to to = {.port = 9};
+        int family = one->ifa_addr ? one->ifa_addr->sa_family : AF_UNSPEC;
+        const void *at = family == AF_INET
+                             ? (void *)&((struct sockaddr_in *)(void *)one->ifa_addr)->sin_addr
+                             : (void *)&((struct sockaddr_in6 *)(void *)one->ifa_addr)->sin6_addr;
+        if ((family != AF_INET && family != AF_INET6) ||
+            !inet_ntop(family, at, text, sizeof(text)) || strncmp(text, "fe80:", 5) == 0)
+            continue;
+        to.address = str_from(text);
+        assert_int_equal(ops->connect(world, &to), -ELOOP);
+        seen++;
+    }
+    freeifaddrs(all);
+    assert_true(seen > 0);
+}
+
 static void stop_loop(struct timer *timer)
 {
     loop_stop(timer->arg);
@@ -425,6 +542,10 @@ int main(void)
         cmocka_unit_test(a_mapped_address_is_shown_as_ipv4),
         cmocka_unit_test(accept_names_the_user_of_a_unix_socket),
         cmocka_unit_test(accept_without_descriptors_keeps_the_connection),
+        cmocka_unit_test(a_connection_is_made_from_where_one_says),
+        cmocka_unit_test(who_does_not_listen_refuses),
+        cmocka_unit_test(what_is_no_address_is_not_called),
+        cmocka_unit_test(our_own_addresses_are_known_as_ours),
         cmocka_unit_test(packets_are_whole_or_lost),
         cmocka_unit_test(a_packet_carries_one_handle),
         cmocka_unit_test(stray_handles_are_closed),

@@ -286,11 +286,32 @@ static bool end_is_due(const struct stream *stream)
     return !stream->closing || stream->finished || stream->seen == STREAM_BROKEN;
 }
 
+/* What a fiber waits for: TLS, where its handshake goes on; else octets. Either may end instead. */
+static bool is_awaited(const struct stream *stream)
+{
+    return stream->tls != STREAM_TLS_HANDSHAKE &&
+           (stream->seen != STREAM_OPEN || pending(stream) > stream->await_above);
+}
+
+static void show_fiber(struct stream *stream)
+{
+    if (is_awaited(stream)) {
+        wait_over(stream->awaiting);
+    } else {
+        in_settle(stream);
+        stream_want_input(stream);
+    }
+}
+
 /* Shows what is new: bytes first, then the end. */
 static void show(struct stream *stream)
 {
     if (has_more(stream) && can_read(stream))
         read_input(stream, 0);
+    if (stream->awaiting) {
+        show_fiber(stream);
+        return;
+    }
     if (stream->unshown && !stream->paused && stream->ended == STREAM_OPEN) {
         stream->unshown = false;
         if (!call_input(stream))
@@ -429,7 +450,7 @@ int stream_init(struct stream *stream, struct loop *loop, struct stream_pool *po
 
 void stream_done(struct stream *stream)
 {
-    must(!stream->draining);
+    must(!stream->draining && !stream->awaiting);
     task_cancel(stream->loop, &stream->flush);
     task_cancel(stream->loop, &stream->show);
     timer_clear(stream->loop, &stream->linger);
@@ -550,6 +571,50 @@ bool stream_drain(struct stream *stream, int64_t deadline)
 bool stream_flush(struct stream *stream, int64_t deadline)
 {
     return drain_to(stream, 0, deadline);
+}
+
+static void await_late(struct timer *timer)
+{
+    wait_over(timer->arg);
+}
+
+bool stream_wait(struct stream *stream, int64_t deadline)
+{
+    must(!stream->awaiting);
+    struct wait wait = {.fiber = NULL};
+    struct timer late = {.run = await_late, .arg = &wait};
+    if (deadline != INT64_MAX)
+        timer_set(stream->loop, &late, deadline);
+    stream->awaiting = &wait;
+    stream_want_input(stream);
+    wait_for(&wait);
+    stream->awaiting = NULL;
+    timer_clear(stream->loop, &late);
+    return is_awaited(stream);
+}
+
+/* What an awaited end is to the fiber; it is told then. */
+static int end_told(struct stream *stream)
+{
+    stream->end_told = true;
+    stream->ended = stream->seen;
+    return stream->ended == STREAM_BROKEN ? -ECONNRESET : -EPIPE;
+}
+
+int stream_await(struct stream *stream, int64_t deadline)
+{
+    size_t before = pending(stream);
+    must(stream->paused && !stream->closing && stream->tls != STREAM_TLS_HANDSHAKE);
+    if (before == STREAM_READ_SIZE)
+        return -ENOBUFS;
+    stream->await_above = (uint32_t)before;
+    stream->paused = false;
+    bool came = is_awaited(stream) || stream_wait(stream, deadline);
+    stream->paused = true;
+    stream->unshown = false;
+    if (pending(stream) > before)
+        return 0;
+    return came ? end_told(stream) : -ETIMEDOUT;
 }
 
 void stream_finish(struct stream *stream)

@@ -114,22 +114,33 @@ int stream_init(struct stream *stream, struct loop *loop, struct stream_pool *po
 /* Closes at once, unsent output is lost. No fiber may be waiting in a call on it. */
 void stream_done(struct stream *stream);
 
+enum {
+    STREAM_CALLS = 16,       /* addresses of a stream_connect at most */
+    STREAM_CALLS_AT_ONCE = 2 /* of which so many are tried beside each other */
+};
+
 struct stream_call {
     struct loop *loop;
     struct stream_pool *pool;
-    struct connect_to to;                  /* without may_be_ours, which `rules` tell */
+    const struct connect_to *to; /* 1 to STREAM_CALLS, tried in this order; without may_be_ours */
+    size_t count;
     const struct destination_rules *rules; /* where we may connect to */
-    int64_t deadline;                      /* mono, INT64_MAX: none */
+    int64_t apart; /* ns after which the next is tried beside one that does not answer (RFC 8305) */
+    int64_t each;  /* ns that one may take */
+    int64_t deadline; /* mono, INT64_MAX: none */
 };
 
 /*
- * May yield until the connection is there, failed, or was not there by the deadline. 0: the stream
- * is as after stream_init, but paused, and *ends_r is both ends of it. Else there is none: -EPERM:
- * the rules forbid it (destination_judge has the reason), or -ELOOP: the address is this machine's
- * own, nothing was sent in either case; -ETIMEDOUT, -ECONNREFUSED, or what the world says.
+ * May yield until one of the addresses has answered, all failed, or the deadline passed. 0: the
+ * stream is as after stream_init, but paused, and *ends_r is both ends of it. Else there is none,
+ * and it is why the last one failed: -EPERM: the rules forbid it (destination_judge has the
+ * reason), or -ELOOP: the address is this machine's own, nothing was sent in either case;
+ * -ETIMEDOUT, -ECONNREFUSED, or what the world says. failures_r has `count` numbers that say so of
+ * each; 0: it was not tried, or not to its end, or it is the one. NULL is allowed.
  */
 int stream_connect(struct stream *stream, const struct stream_call *call,
-                   void (*input)(struct stream *), void *arg, struct peer_address *ends_r);
+                   void (*input)(struct stream *), void *arg, struct peer_address *ends_r,
+                   int *failures_r);
 /*
  * May yield until octets are pending beyond those that are now, and gives 0; a fiber's way to read
  * a stream that is paused, before and afterwards. -EPIPE: the peer has ended; -ECONNRESET: the

@@ -19,5 +19,8 @@ void stream_tls_wipe(struct stream *stream);
 void stream_want(struct stream *stream, unsigned what, bool on);
 void stream_send_output(struct stream *stream);
 void stream_break_off(struct stream *stream);
+/* May yield until the handshake is over, more than `await_above` octets are pending, or the stream
+ * ended; false: `deadline` passed before. */
+bool stream_wait(struct stream *stream, int64_t deadline);
 
 #endif

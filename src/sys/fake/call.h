@@ -16,6 +16,8 @@ enum fake_call_kind {
     FAKE_RECV,
     FAKE_SEND,
     FAKE_ACCEPT,
+    FAKE_CONNECT,
+    FAKE_CONNECTED,
     FAKE_FINISH,
     FAKE_CLOSE,
     FAKE_PACKET_RECV,
@@ -55,7 +57,7 @@ struct fake_call {
     int handle;
     int passed;                /* packet_send, packet_recv; -1: none */
     uint64_t node;             /* of a file or folder call: the file's number on its disk */
-    struct str name, to;       /* file_open ...; rename: from and to */
+    struct str name, to;       /* file_open ...; rename: from and to; connect: address, from */
     const struct iovec *parts; /* bytes that are sent or written */
     int count;
     uint64_t at, n;

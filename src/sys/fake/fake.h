@@ -195,10 +195,42 @@ enum fake_client_state {
     FAKE_CLIENT_RESET
 };
 enum fake_client_state fake_client_state(const struct fake_client *client);
-/* The role that accepted it; 0: none yet, or the driver. */
+/* The role at the other end; 0: none yet, or the driver. */
 int fake_client_role(const struct fake_client *client);
 /* Closes what is open, in the orderly way, and frees the client. */
 void fake_client_done(struct fake_client *client);
+
+/* ---- The internet: hosts that roles connect to, driver ---- */
+
+/* What a call there comes to, `delay` later. */
+enum fake_host_way {
+    FAKE_HOST_ANSWERS,
+    FAKE_HOST_REFUSES,
+    FAKE_HOST_UNREACHABLE, /* as an address that nobody has */
+    FAKE_HOST_SILENT,      /* nothing, ever */
+};
+
+/* The caller's memory, linked in until it is removed; all but `address` and `port` may be changed
+ * while it is. An answer is what the host is at that time. */
+struct fake_host {
+    LIST_ENTRY(fake_host) link;
+    const char *address;
+    uint16_t port; /* 0: each */
+    enum fake_host_way way;
+    int64_t delay; /* ns, beside that of the network */
+    /* A stranger is called: his end, as from fake_connect, and who calls. */
+    void (*called)(struct fake_host *, struct fake_client *, const struct peer_address *caller);
+    void *arg;
+    const char *listener; /* instead: a role that listens by this name */
+    uint64_t calls;       /* that it answered */
+};
+
+void fake_host_add(struct fake_world *fake, struct fake_host *host);
+void fake_host_remove(struct fake_host *host);
+
+/* Every role's own addresses, where it does not say another one. */
+#define FAKE_OWN_V4 "198.51.100.1"
+#define FAKE_OWN_V6 "2001:db8:ffff::1"
 
 /* ---- Log ---- */
 

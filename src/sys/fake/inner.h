@@ -109,6 +109,7 @@ TAILQ_HEAD(fake_hooks, fake_hook);
 TAILQ_HEAD(fake_faults, fake_fault);
 LIST_HEAD(fake_listeners, fake_listener);
 LIST_HEAD(fake_clients, fake_client);
+LIST_HEAD(fake_hosts, fake_host);
 
 struct fake_inner {
     struct fake_world shown; /* first: a struct world * is one of these */
@@ -130,6 +131,8 @@ struct fake_inner {
     struct fake_maps maps;
     struct fake_listeners listeners;
     struct fake_clients clients;
+    struct fake_hosts hosts;
+    uint64_t calls; /* that roles made to them */
     struct fake_hooks hooks;
     struct fake_faults faults;
 
@@ -195,6 +198,8 @@ void fake_loops_end(struct fake_inner *w, int role);
 ssize_t fake_op_recv(struct world *world, int handle, void *to, size_t n);
 ssize_t fake_op_send(struct world *world, int handle, const struct iovec *parts, int count);
 int fake_op_accept(struct world *world, int handle, struct peer_address *peer_r);
+int fake_op_connect(struct world *world, const struct connect_to *to);
+int fake_op_connected(struct world *world, int handle, struct peer_address *ends_r);
 int fake_op_finish(struct world *world, int handle);
 ssize_t fake_op_packet_recv(struct world *world, int handle, void *to, size_t cap, int *passed_r);
 ssize_t fake_op_packet_send(struct world *world, int handle, struct str packet, int pass);

@@ -376,6 +376,181 @@ static void the_backlog_is_bounded(void **state)
     fake_world_close(fake);
 }
 
+/* ---- Calls of a role ---- */
+
+static struct fake_client *called;
+static struct peer_address caller;
+
+static void is_called(struct fake_host *host, struct fake_client *client,
+                      const struct peer_address *from)
+{
+    assert_ptr_equal(host->arg, &caller);
+    called = client;
+    caller = *from;
+}
+
+static struct pair call_open(struct fake_host *host, int64_t delay)
+{
+    struct pair p = {.fake = fake_world_open(1, NULL)};
+    p.world = &p.fake->world;
+    p.ops = p.world->ops;
+    *host = (struct fake_host){
+        .address = "192.0.2.25", .port = 25, .delay = delay, .called = is_called, .arg = &caller};
+    fake_host_add(p.fake, host);
+    return p;
+}
+
+static int call_to(struct pair *p, const char *address, uint16_t port)
+{
+    struct connect_to to = {.address = str_from(address), .port = port};
+    p->handle = p->ops->connect(p->world, &to);
+    return p->handle;
+}
+
+static void a_host_is_called_and_answers(void **state)
+{
+    (void)state;
+    struct fake_host host;
+    struct pair p = call_open(&host, 3 * NS_PER_SECOND);
+    struct peer_address ends;
+    char c[8];
+    int64_t before = world_mono(p.world);
+    assert_true(call_to(&p, "192.0.2.25", 25) >= 0);
+    assert_int_equal(p.ops->connected(p.world, p.handle, &ends), -EAGAIN);
+    assert_int_equal(p.ops->recv(p.world, p.handle, c, sizeof(c)), -EAGAIN);
+    assert_int_equal(send_text(&p, STR("early")), -EAGAIN);
+    assert_int_equal(p.ops->finish(p.world, p.handle), -ENOTCONN);
+    go_on(&p);
+    assert_true(world_mono(p.world) == before + 3 * NS_PER_SECOND);
+    assert_int_equal(p.ops->connected(p.world, p.handle, &ends), 0);
+    assert_str(str_from(ends.text), STR("192.0.2.25"));
+    assert_str(str_from(ends.server), STR(FAKE_OWN_V4));
+    assert_int_equal(ends.port, 25);
+    assert_str(str_from(caller.text), STR(FAKE_OWN_V4));
+    assert_str(str_from(caller.server), STR("192.0.2.25"));
+    assert_int_equal(host.calls, 1);
+    assert_int_equal(send_text(&p, STR("EHLO")), 4);
+    assert_int_equal(fake_client_send(called, STR("220")), 3);
+    go_on(&p);
+    assert_int_equal(fake_client_recv(called, c, sizeof(c)), 4);
+    assert_int_equal(p.ops->recv(p.world, p.handle, c, sizeof(c)), 3);
+    fake_client_reset(called);
+    assert_int_equal(p.ops->connected(p.world, p.handle, &ends), -ECONNRESET);
+    p.ops->close(p.world, p.handle);
+    pair_close(&p);
+}
+
+static void what_does_not_answer_says_why(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *address;
+        uint16_t port;
+        enum fake_host_way way;
+        int at_once, later;
+    } rows[] = {
+        {"192.0.2.25", 25, FAKE_HOST_REFUSES, 0, -ECONNREFUSED},
+        {"192.0.2.25", 25, FAKE_HOST_UNREACHABLE, 0, -EHOSTUNREACH},
+        {"192.0.2.25", 25, FAKE_HOST_SILENT, 0, -EAGAIN},
+        {"192.0.2.25", 26, FAKE_HOST_ANSWERS, 0, -EHOSTUNREACH},
+        {"192.0.2.26", 25, FAKE_HOST_ANSWERS, 0, -EHOSTUNREACH},
+        {"mail.test", 25, FAKE_HOST_ANSWERS, -EINVAL, 0},
+        {FAKE_OWN_V4, 25, FAKE_HOST_ANSWERS, -ELOOP, 0},
+        {FAKE_OWN_V6, 25, FAKE_HOST_ANSWERS, -ELOOP, 0},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct fake_host host;
+        struct pair p = call_open(&host, 0);
+        struct peer_address ends;
+        host.way = rows[i].way;
+        int handle = call_to(&p, rows[i].address, rows[i].port);
+        assert_int_equal(handle < 0 ? handle : 0, rows[i].at_once);
+        go_on(&p);
+        if (handle >= 0)
+            assert_int_equal(p.ops->connected(p.world, handle, &ends), rows[i].later);
+        assert_int_equal(host.calls, 0);
+        pair_close(&p);
+    }
+}
+
+static void who_calls_may_say_where_from(void **state)
+{
+    (void)state;
+    struct fake_host host;
+    struct pair p = call_open(&host, 0);
+    struct connect_to to = {.address = STR("192.0.2.25"), .port = 25, .from = STR("198.51.100.7")};
+    p.handle = p.ops->connect(p.world, &to);
+    assert_true(p.handle >= 0);
+    go_on(&p);
+    assert_str(str_from(caller.text), STR("198.51.100.7"));
+    to.from = STR("2001:db8::7");
+    assert_int_equal(p.ops->connect(p.world, &to), -EADDRNOTAVAIL);
+    to.from = STR("198.51.100.7");
+    to.address = STR("198.51.100.7");
+    assert_int_equal(p.ops->connect(p.world, &to), -ELOOP);
+    to.may_be_ours = true;
+    assert_true(p.ops->connect(p.world, &to) >= 0);
+    fake_client_done(called);
+    fake_host_remove(&host);
+    pair_close(&p);
+}
+
+/* One role calls another one, or itself. */
+static void a_call_may_lead_to_a_listener(void **state)
+{
+    (void)state;
+    struct fake_host host;
+    struct pair p = call_open(&host, 0);
+    struct peer_address from;
+    char c[8];
+    int listener = fake_listen(p.fake, 0, "smtp");
+    host.listener = "smtp";
+    assert_true(call_to(&p, "192.0.2.25", 25) >= 0);
+    assert_int_equal(p.ops->accept(p.world, listener, &from), -EAGAIN);
+    go_on(&p);
+    int other = p.ops->accept(p.world, listener, &from);
+    assert_true(other >= 0);
+    assert_str(str_from(from.text), STR(FAKE_OWN_V4));
+    assert_str(str_from(from.server), STR("192.0.2.25"));
+    assert_int_equal(send_text(&p, STR("there")), 5);
+    go_on(&p);
+    assert_int_equal(p.ops->recv(p.world, other, c, sizeof(c)), 5);
+    p.ops->close(p.world, other);
+    go_on(&p);
+    assert_int_equal(p.ops->recv(p.world, p.handle, c, sizeof(c)), 0);
+    pair_close(&p);
+}
+
+static void a_listener_that_is_full_refuses_calls(void **state)
+{
+    (void)state;
+    struct fake_host host;
+    struct pair p = call_open(&host, 0);
+    struct peer_address ends;
+    fake_world_settings(p.fake)->backlog = 1;
+    fake_listen(p.fake, 0, "smtp");
+    host.listener = "smtp";
+    int first = call_to(&p, "192.0.2.25", 25), second = call_to(&p, "192.0.2.25", 25);
+    go_on(&p);
+    assert_int_equal(p.ops->connected(p.world, first, &ends) +
+                         p.ops->connected(p.world, second, &ends),
+                     -ECONNREFUSED);
+    pair_close(&p);
+}
+
+/* Whoever hangs up before there is an answer is not heard of. */
+static void a_call_may_be_given_up(void **state)
+{
+    (void)state;
+    struct fake_host host;
+    struct pair p = call_open(&host, NS_PER_SECOND);
+    assert_true(call_to(&p, "192.0.2.25", 25) >= 0);
+    p.ops->close(p.world, p.handle);
+    go_on(&p);
+    assert_int_equal(host.calls, 0);
+    pair_close(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -390,6 +565,12 @@ int main(void)
         cmocka_unit_test(a_client_that_left_resets_what_is_sent_to_it),
         cmocka_unit_test(a_vanished_client_says_nothing),
         cmocka_unit_test(the_backlog_is_bounded),
+        cmocka_unit_test(a_host_is_called_and_answers),
+        cmocka_unit_test(what_does_not_answer_says_why),
+        cmocka_unit_test(who_calls_may_say_where_from),
+        cmocka_unit_test(a_call_may_lead_to_a_listener),
+        cmocka_unit_test(a_listener_that_is_full_refuses_calls),
+        cmocka_unit_test(a_call_may_be_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

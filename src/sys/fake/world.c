@@ -85,6 +85,8 @@ static const struct world_ops fake_ops = {
     .recv = fake_op_recv,
     .send = fake_op_send,
     .accept = fake_op_accept,
+    .connect = fake_op_connect,
+    .connected = fake_op_connected,
     .finish = fake_op_finish,
     .close = op_close,
     .packet_recv = fake_op_packet_recv,
@@ -142,6 +144,7 @@ struct fake_world *fake_world_open(uint64_t seed, const struct fake_settings *se
     TAILQ_INIT(&w->faults);
     LIST_INIT(&w->listeners);
     LIST_INIT(&w->clients);
+    LIST_INIT(&w->hosts);
     buf_init(&w->log, w->settings.log_most ? w->settings.log_most : DEFAULT_LOG);
     return &w->shown;
 }
