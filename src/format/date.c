@@ -185,6 +185,14 @@ static bool zone_take(struct str *rest, struct date *date)
     return true;
 }
 
+/* A leap second counts as the one before it. */
+static bool time_is_real(struct civil *c)
+{
+    if (c->second == 60)
+        c->second = 59;
+    return c->hour < 24 && c->minute < 60 && c->second < 60;
+}
+
 static bool time_take(struct str *rest, struct civil *c)
 {
     c->second = 0;
@@ -193,9 +201,7 @@ static bool time_take(struct str *rest, struct civil *c)
         return false;
     if (char_take(rest, ':') && !number_take(rest, 2, &c->second))
         return false;
-    if (c->second == 60)
-        c->second = 59;
-    return c->hour < 24 && c->minute < 60 && c->second < 60;
+    return time_is_real(c);
 }
 
 static bool is_day_of_month(const struct civil *c)
@@ -204,6 +210,19 @@ static bool is_day_of_month(const struct civil *c)
     bool leap = (c->year % 4 == 0 && c->year % 100 != 0) || c->year % 400 == 0;
     int length = c->month == 2 && !leap ? 28 : lengths[c->month - 1];
     return c->day >= 1 && c->day <= length;
+}
+
+/* `date` has the zone. */
+static bool date_make(const struct civil *c, struct date *date, struct date *date_r)
+{
+    if (!is_day_of_month(c))
+        return false;
+    date->time = days_of(c->year, c->month, c->day) * DAY + c->hour * 3600 + c->minute * 60 +
+                 c->second - (int64_t)date->zone * 60;
+    if (date->time < 0 || date->time > DATE_MAX)
+        return false;
+    *date_r = *date;
+    return true;
 }
 
 static void weekday_skip(struct str *rest)
@@ -223,12 +242,67 @@ bool date_parse(struct str text, struct date *date_r)
         !year_take(&rest, &c.year) || !time_take(&rest, &c) || !zone_take(&rest, &date))
         return false;
     cfws_skip(&rest);
-    if (rest.n || !is_day_of_month(&c))
+    return rest.n == 0 && date_make(&c, &date, date_r);
+}
+
+/* --- RFC 3339 5.6: no blank, no comment, every number of its own width --- */
+
+static bool mark_take(struct str *rest, char mark)
+{
+    bool there = rest->n > 0 && ascii_lower(rest->p[0]) == mark;
+    *rest = str_from_index(*rest, there);
+    return there;
+}
+
+static bool width_take(struct str *rest, size_t width, int *value_r)
+{
+    size_t n;
+    return digits_take(rest, width, width, value_r, &n);
+}
+
+/* Two numbers of two digits, a colon between them. */
+static bool pair_take(struct str *rest, int *one_r, int *two_r)
+{
+    return width_take(rest, 2, one_r) && mark_take(rest, ':') && width_take(rest, 2, two_r);
+}
+
+static bool second_take(struct str *rest, struct civil *c)
+{
+    size_t n = 0;
+    if (!mark_take(rest, ':') || !width_take(rest, 2, &c->second))
         return false;
-    date.time = days_of(c.year, c.month, c.day) * DAY + c.hour * 3600 + c.minute * 60 + c.second -
-                (int64_t)date.zone * 60;
-    if (date.time < 0 || date.time > DATE_MAX)
+    if (!mark_take(rest, '.'))
+        return true;
+    while (n < rest->n && ascii_is_digit(rest->p[n]))
+        n++;
+    *rest = str_from_index(*rest, n);
+    return n > 0;
+}
+
+static bool offset_take(struct str *rest, struct date *date)
+{
+    int hours, minutes;
+    *date = (struct date){.zone = 0};
+    if (mark_take(rest, 'z'))
+        return true;
+    bool west = mark_take(rest, '-');
+    if ((!west && !mark_take(rest, '+')) || !pair_take(rest, &hours, &minutes) || hours > 23 ||
+        minutes > 59)
         return false;
-    *date_r = date;
+    date->zone = (west ? -1 : 1) * (hours * 60 + minutes);
+    date->zone_unknown = west && date->zone == 0;
     return true;
+}
+
+bool date_parse_rfc3339(struct str text, struct date *date_r)
+{
+    struct civil c;
+    struct date date;
+    struct str rest = text;
+    return width_take(&rest, 4, &c.year) && mark_take(&rest, '-') &&
+           width_take(&rest, 2, &c.month) && mark_take(&rest, '-') &&
+           width_take(&rest, 2, &c.day) && mark_take(&rest, 't') &&
+           pair_take(&rest, &c.hour, &c.minute) && second_take(&rest, &c) &&
+           offset_take(&rest, &date) && rest.n == 0 && c.year >= YEAR_MIN && c.month >= 1 &&
+           c.month <= 12 && time_is_real(&c) && date_make(&c, &date, date_r);
 }

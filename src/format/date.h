@@ -33,4 +33,7 @@ void date_print_rfc3339(struct buf *buf, int64_t time);
  */
 bool date_parse(struct str text, struct date *date_r);
 
+/* "2026-11-21T05:57:03Z", with any offset and a fraction, which is dropped; nothing around it. */
+bool date_parse_rfc3339(struct str text, struct date *date_r);
+
 #endif

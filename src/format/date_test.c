@@ -37,6 +37,67 @@ static void rfc3339_is_printed(void **state)
     buf_done(&b);
 }
 
+static void rfc3339_is_read(void **state)
+{
+    static const struct {
+        struct str text;
+        int64_t time;
+        int zone;
+        bool unknown;
+    } rows[] = {
+        {STR_INIT("2001-09-09T01:46:40Z"), 1000000000, 0, false},
+        {STR_INIT("2001-09-09t01:46:40.25z"), 1000000000, 0, false},
+        {STR_INIT("2001-09-09T09:46:40+08:00"), 1000000000, 480, false},
+        {STR_INIT("2001-09-08T20:16:40-05:30"), 1000000000, -330, false},
+        {STR_INIT("2001-09-09T01:46:40-00:00"), 1000000000, 0, true},
+        {STR_INIT("1998-12-31T23:59:60Z"), 915148799, 0, false},
+        {STR_INIT("1970-01-01T00:00:00Z"), 0, 0, false},
+        {STR_INIT("9999-12-31T23:59:59Z"), DATE_MAX, 0, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct date d = {0};
+        assert_true(date_parse_rfc3339(rows[i].text, &d));
+        assert_int_equal(d.time, rows[i].time);
+        assert_int_equal(d.zone, rows[i].zone);
+        assert_int_equal(d.zone_unknown, rows[i].unknown);
+    }
+}
+
+static void what_is_no_rfc3339_is_refused(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "2001-09-09",
+        "2001-09-09T01:46Z",
+        "2001-09-09T01:46:40",
+        "2001-09-09 01:46:40Z",
+        "2001-09-09T01:46:40.Z",
+        "2001-9-09T01:46:40Z",
+        "2001-09-09T01:46:40+8:00",
+        "2001-09-09T01:46:40+0800",
+        "2001-09-09T01:46:40+24:00",
+        "2001-09-09T01:46:40+08:60",
+        "2001-09-09T24:00:00Z",
+        "2001-09-09T00:60:00Z",
+        "2001-09-09T00:00:61Z",
+        "2001-13-09T00:00:00Z",
+        "2001-00-09T00:00:00Z",
+        "2001-02-29T00:00:00Z",
+        "1969-12-31T23:59:59Z",
+        "1970-01-01T00:00:00+00:01",
+        "9999-12-31T23:59:59-00:01",
+        "02001-09-09T01:46:40Z",
+        "2001-09-09T01:46:40Z ",
+        " 2001-09-09T01:46:40Z",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct date d;
+        assert_false(date_parse_rfc3339(str_from(texts[i]), &d));
+    }
+}
+
 static void dates_are_read(void **state)
 {
     static const struct {
@@ -117,6 +178,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dates_are_printed),    cmocka_unit_test(rfc3339_is_printed),
+        cmocka_unit_test(rfc3339_is_read),      cmocka_unit_test(what_is_no_rfc3339_is_refused),
         cmocka_unit_test(dates_are_read),       cmocka_unit_test(what_is_no_date_is_refused),
         cmocka_unit_test(every_day_reads_back),
     };

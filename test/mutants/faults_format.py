@@ -54,7 +54,7 @@ FAULTS = [
           "src/store/lookalike.c", "USPOOF_HIGHLY_RESTRICTIVE", "USPOOF_UNRESTRICTIVE"),
     Fault("year_2038_ends_time", "S32: dates are 32 bits wide",
           "unit date",
-          "src/format/date.c", "    if (date.time < 0 || date.time > DATE_MAX)", "    if (date.time < 0 || date.time > INT32_MAX)"),
+          "src/format/date.c", "    if (date->time < 0 || date->time > DATE_MAX)", "    if (date->time < 0 || date->time > INT32_MAX)"),
     Fault("header_fields_are_one_more", "M01: one field more than the limit",
           "unit summary",
           SUMMARY, "summary->field_count == summary->limits.fields)", "summary->field_count == summary->limits.fields + 1)"),
