@@ -23,11 +23,11 @@
 
 enum {
     DKIM_HASH = SHA256_SIZE,
-    DKIM_SIGNATURE_MAX = 512,         /* octets: RSA of 4096 bits */
-    DKIM_FIELDS_MAX = 1000,           /* fields of a message that are signed; names in h= */
-    DKIM_FIELD_MAX = 64 * 1024,       /* octets of a signature's field */
-    DKIM_DOMAIN_MAX = 253,            /* octets of d=, of s= */
-    DKIM_SIGN_ARENA_MORE = 96 * 1024, /* beside twice the header: what dkim_sign takes */
+    DKIM_SIGNATURE_MAX = 512,          /* octets: RSA of 4096 bits */
+    DKIM_FIELDS_MAX = 1000,            /* fields of a message that are signed; names in h= */
+    DKIM_FIELD_MAX = 64 * 1024,        /* octets of a signature's field */
+    DKIM_DOMAIN_MAX = 253,             /* octets of d=, of s= */
+    DKIM_SIGN_ARENA_MORE = 256 * 1024, /* beside twice the header: what dkim_sign takes */
 };
 
 enum dkim_algorithm { /* values are stored */
