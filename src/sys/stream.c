@@ -290,7 +290,7 @@ static bool end_is_due(const struct stream *stream)
 static bool is_awaited(const struct stream *stream)
 {
     return stream->tls != STREAM_TLS_HANDSHAKE &&
-           (stream->seen != STREAM_OPEN || pending(stream) > stream->await_above);
+           (stream->seen != STREAM_OPEN || (ssize_t)pending(stream) > stream->await_above);
 }
 
 static void show_fiber(struct stream *stream)
@@ -607,7 +607,7 @@ int stream_await(struct stream *stream, int64_t deadline)
     must(stream->paused && !stream->closing && stream->tls != STREAM_TLS_HANDSHAKE);
     if (before == STREAM_READ_SIZE)
         return -ENOBUFS;
-    stream->await_above = (uint32_t)before;
+    stream->await_above = (int32_t)before;
     stream->paused = false;
     bool came = is_awaited(stream) || stream_wait(stream, deadline);
     stream->paused = true;

@@ -85,8 +85,8 @@ struct stream {
     uint32_t unsent;
     uint32_t drain_to; /* `draining` waits until no more than this is unsent */
     struct wait *draining;
-    struct wait *awaiting; /* until more than `await_above` octets are pending */
-    uint32_t await_above;
+    struct wait *awaiting;   /* until more than `await_above` octets are pending */
+    int32_t await_above;     /* -1: until a handshake is over */
     struct secured *secured; /* NULL: plain */
     enum stream_tls tls;
     bool *gone; /* set by stream_done while input runs */

@@ -1,7 +1,7 @@
 /*
  * Sorted once, searched by halves: a stranger's name costs the same few comparisons whatever it is.
- * Pairs are few, as certificates are; each gets an SSL_CTX of its own in sys/tls.c, made ahead, so
- * that a handshake builds nothing.
+ * Pairs are few, as certificates are; each gets an SSL_CTX of its own in sys/tls_server.c, made
+ * ahead, so that a handshake builds nothing.
  */
 #include "sys/tls_names.h"
 

@@ -12,24 +12,31 @@
 #include "sys/world.h"
 
 enum {
-    TLS_HANDSHAKE_MAX = 64 * 1024, /* octets a client may send before the handshake is over */
+    TLS_HANDSHAKE_MAX = 64 * 1024, /* octets the other side may send before the handshake is over */
 };
 
 struct tls_session;
 
 /* Takes a hold on the server. NULL: no memory. */
 struct tls_session *tls_session_new(struct tls_server *server, struct world *world, int handle);
+/* As client: takes a hold on it. What cannot be begun (a certificate of ours that is none, TLSA
+ * records of no use) fails in the handshake. NULL: no memory. */
+struct tls_session *tls_session_call(struct tls_client *client, const struct tls_peer *peer,
+                                     struct world *world, int handle);
 void tls_session_free(struct tls_session *session);
 /* The handle is another's from now on: what is in the middle of something fails. */
 void tls_session_cut(struct tls_session *session);
 
-/* May yield (the signer's). 0: done. -EAGAIN: go on when the handle is ready for
+/* A server's may yield (the signer's). 0: done. -EAGAIN: go on when the handle is ready for
  * tls_session_waits. Else it failed. */
 int tls_session_handshake(struct tls_session *session);
 /* READY_*: what the last -EAGAIN of a call waits for. */
 unsigned tls_session_waits(const struct tls_session *session);
 /* A literal. */
 struct str tls_session_failure(const struct tls_session *session);
+/* A client's: its caller has a reason of his own why there is no TLS; a literal. */
+void tls_session_refuse(struct tls_session *session, const char *why);
+void tls_session_verdict(const struct tls_session *session, struct tls_verdict *verdict_r);
 
 /*
  * As the world's recv and send, but that -EAGAIN of either may wait for the other direction. recv:

@@ -1,6 +1,6 @@
 /*
  * SMTP in TLS: STARTTLS and what must not come with it, listeners in TLS, the log-ins that need
- * TLS. What OpenSSL and sys/tls.c agree on is their tests'.
+ * TLS. What OpenSSL and sys/tls_server.c agree on is their tests'.
  */
 #include "base/must.h"
 #include "base/test.h"
