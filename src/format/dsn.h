@@ -65,10 +65,10 @@ struct str dsn_cause_advice(enum dsn_cause cause, enum language language);
 
 struct dsn_recipient {
     enum dsn_action action;
-    struct str original;       /* ORCPT as in struct rcpt_options; p == NULL: none came */
+    struct str original;       /* ORCPT as in struct rcpt_options; empty: none came */
     struct str final;          /* to whom we were to send it, in addr_print form */
     struct status_code status; /* one of a class that does not go with the action becomes X.0.0 */
-    struct str remote; /* name of the server that said it; p == NULL: no other server had part */
+    struct str remote; /* name of the server that said it; empty: no other server had part */
     /* The reply: its code, and its text as in struct reply. Where none came the code is 0, and the
      * text is what befell us, in English words, or empty. DSN_TEXT_MAX octets are shown. */
     unsigned code;
@@ -87,13 +87,13 @@ struct dsn_original {
 struct dsn {
     enum language language;
     struct str host;       /* our name, A-labels */
-    struct str postmaster; /* whom people may ask, addr_print form; p == NULL: postmaster@host */
+    struct str postmaster; /* whom people may ask, addr_print form; empty: postmaster@host */
     struct str to;         /* the reverse-path of the message: who gets this */
     struct str message_id; /* of the report, without angle brackets; never used before */
     int64_t time;          /* now, seconds since 1970 */
     int zone;              /* minutes east of UTC in which times are told */
     struct str queue_id;   /* of the message, as the operator can look it up; may be empty */
-    struct str envid;      /* as in struct mail_options; p == NULL: none came */
+    struct str envid;      /* as in struct mail_options; empty: none came */
     int64_t arrival;       /* of the message, seconds since 1970; 0: not known */
     const struct dsn_recipient *recipients;
     size_t recipient_count; /* at least 1 */
