@@ -56,6 +56,7 @@ static int command_run(struct offline *offline)
         .quota = conf->store.quota,
         .postmaster = conf->server.postmaster,
         .hostname = conf->server.hostname,
+        .language = conf->server.language,
     };
     directory_init(&offline->directory, offline->engine, offline->loop.world, &settings);
     struct arena arena;

@@ -22,6 +22,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/network.h"
+#include "format/language.h"
 
 enum listen_protocol {
     LISTEN_SMTP,
@@ -127,6 +128,7 @@ struct conf_texts {
 #define CONF_C_CHOICE_word enum conf_word
 #define CONF_C_CHOICE_verify enum conf_verify
 #define CONF_C_CHOICE_bounce enum conf_bounce
+#define CONF_C_CHOICE_language enum language
 #define CONF_C_CHOICES_listener unsigned
 #define CONF_C_CHOICES_mechanism unsigned
 

@@ -65,6 +65,7 @@ static void an_empty_file_is_all_defaults(void **state)
     assert_str(conf->server.data, STR("/var/lib/veredus"));
     assert_str(conf->server.hostname, STR(""));
     assert_str(conf->server.plus, STR("+"));
+    assert_int_equal(conf->server.language, LANGUAGE_ENGLISH);
     assert_int_equal(conf->smtp.message_size, 50 << 20);
     assert_int_equal(conf->smtp.command_timeout, INT64_C(300000000000));
     assert_int_equal(conf->smtp.listen.count, 1);
@@ -81,7 +82,7 @@ static void a_file_reads_as_an_administrator_writes_it(void **state)
                                                 "hostname = Mail.Example.Test # unquoted\r\n"
                                                 "data = \"data\"\n"
                                                 "control = '/run/\"v\\v'\n"
-                                                "log = journal plus = \"\"\n"
+                                                "log = journal plus = \"\" language = zh\n"
                                                 "postmaster = alice@example.test\n"
                                                 "smtp { listen = {\"*:2525\" [::1]:2526,\n"
                                                 "127.0.0.1:2527}  message_size = 10k }\n"
@@ -94,6 +95,7 @@ static void a_file_reads_as_an_administrator_writes_it(void **state)
     assert_str(conf->server.control, STR("/run/\"v\\v"));
     assert_int_equal(conf->server.log, CONF_LOG_JOURNAL);
     assert_str(conf->server.plus, STR(""));
+    assert_int_equal(conf->server.language, LANGUAGE_CHINESE);
     assert_str(conf->server.postmaster, STR("alice@example.test"));
     assert_int_equal(conf->smtp.listen.count, 3);
     assert_str(conf->smtp.listen.addresses[1], STR("[::1]:2526"));
@@ -217,6 +219,7 @@ static void values_are_checked(void **state)
         STR_INIT("data = \"\""),
         STR_INIT("postmaster = alice"),
         STR_INIT("plus = ++"),
+        STR_INIT("language = fr"),
         STR_INIT("plus = a"),
         STR_INIT("plus = @"),
         STR_INIT("log = \"\""),

@@ -25,6 +25,7 @@ enum setting_type {
     TYPE_CHOICE_word,
     TYPE_CHOICE_verify,
     TYPE_CHOICE_bounce,
+    TYPE_CHOICE_language,
     TYPE_CHOICES_listener,
     TYPE_CHOICES_mechanism,
     TYPE_COUNT_

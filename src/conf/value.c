@@ -35,6 +35,8 @@ static const char *const word_names[] = {
     [CONF_WORD_INFO] = "info", [CONF_WORD_WARN] = "warn", [CONF_WORD_FAIL] = "fail", NULL};
 static const char *const bounce_names[] = {
     [CONF_BOUNCE_POSTMASTER] = "postmaster", [CONF_BOUNCE_DROP] = "drop", NULL};
+static const char *const language_names[] = {
+    [LANGUAGE_ENGLISH] = "en", [LANGUAGE_CHINESE] = "zh", NULL};
 static const char *const verify_names[] = {[CONF_VERIFY_AMBIGUOUS] = "ambiguous",
                                            [CONF_VERIFY_OPEN] = "open",
                                            [CONF_VERIFY_OFF] = "off",
@@ -66,6 +68,7 @@ static const struct {
     [TYPE_CHOICE_word] = {word_names, false},
     [TYPE_CHOICE_verify] = {verify_names, false},
     [TYPE_CHOICE_bounce] = {bounce_names, false},
+    [TYPE_CHOICE_language] = {language_names, false},
     [TYPE_CHOICES_listener] = {listener_names, true},
     [TYPE_CHOICES_mechanism] = {mechanism_names, true},
 };

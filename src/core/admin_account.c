@@ -1,9 +1,10 @@
 /*
- * account add|set|password|show|list|remove|hold|release, mailbox list. What accounts log in with
- * is in admin_password.c and admin_access.c.
+ * account add|set|password|show|list|remove|hold|release|forward, mailbox list. What accounts log
+ * in with is in admin_password.c and admin_access.c.
  */
 #include "core/admin_command.h"
 #include "core/sending.h"
+#include "store/directory_text.h"
 #include "store/mailbox.h"
 
 /* --- Commands --- */
@@ -28,6 +29,15 @@ static void limit_put(json_t *object, uint64_t octets)
         json_put_text(object, "limit", STR("none"));
 }
 
+/* null: the server's. */
+static void language_put(json_t *object, enum account_language language)
+{
+    if (language == ACCOUNT_LANGUAGE_DEFAULT)
+        json_put(object, "language", json_null());
+    else
+        json_put_text(object, "language", text_of_language(language));
+}
+
 static json_t *account_object(struct admin_call *call, const struct account *account)
 {
     json_t *object = json_object();
@@ -36,6 +46,8 @@ static json_t *account_object(struct admin_call *call, const struct account *acc
     quota_put(object, account->quota);
     json_put_flag(object, "disabled", account->disabled);
     json_put_flag(object, "no_password", account->password.n == 0);
+    json_put(object, "forward", admin_addresses(call, account->forwards, account->forward_count));
+    json_put_flag(object, "keeps_none", account->forwards_only);
     return object;
 }
 
@@ -92,9 +104,22 @@ static int services_take(struct admin_call *call, struct account *account, unsig
     return code;
 }
 
+static int language_take(struct admin_call *call, struct account *account, unsigned *fields)
+{
+    struct str text = admin_value(call, "--language");
+    if (!text.p)
+        return ADMIN_OK;
+    if (!text_to_language(text, &account->language))
+        return admin_refuse(call, ADMIN_USAGE, "expected en, zh or default, not", text);
+    *fields |= FIELD_LANGUAGE;
+    return ADMIN_OK;
+}
+
 static int fields_take(struct admin_call *call, struct account *account, unsigned *fields)
 {
     int code = services_take(call, account, fields);
+    if (!code)
+        code = language_take(call, account, fields);
     if (code)
         return code;
     if (admin_has(call, "--name")) {
@@ -209,6 +234,7 @@ int admin_account_show(struct admin_call *call)
     json_put_number(object, "id", account.id);
     json_put_time(object, "created", account.created);
     json_put(object, "services", admin_services((uint8_t)(SERVICES_ALL & ~account.services_off)));
+    language_put(object, account.language);
     code = admin_access_put(call, object, &account);
     if (code) {
         json_decref(object);
@@ -268,6 +294,78 @@ int admin_account_remove(struct admin_call *call)
     if (!code)
         code = admin_fail(call, directory_account_remove(admin->directory, &addr, admin->arena));
     return code ? code : admin_done(call, "removed", "account", admin_stored(call, &addr));
+}
+
+/* --- Where its mail goes on to --- */
+
+static int keep_take(struct admin_call *call, enum forward_keep *keep_r)
+{
+    bool keep = admin_has(call, "--keep"), none = admin_has(call, "--no-keep");
+    *keep_r = keep ? FORWARD_KEEP : none ? FORWARD_KEEP_NONE : FORWARD_KEEP_AS_IS;
+    return keep && none ? admin_refuse(call, ADMIN_USAGE, "one of --keep and --no-keep is enough",
+                                       str_null())
+                        : ADMIN_OK;
+}
+
+int admin_forward_add(struct admin_call *call)
+{
+    struct admin *admin = call->admin;
+    struct addr addr, target;
+    enum forward_keep keep;
+    int code = keep_take(call, &keep);
+    if (!code)
+        code = admin_addr(call, call->words[0], &addr);
+    if (!code)
+        code = admin_addr(call, call->words[1], &target);
+    if (!code)
+        code = admin_fail(
+            call, directory_forward_add(admin->directory, &addr, &target, keep, admin->arena));
+    return code ? code : admin_done(call, "added", "forward", admin_stored(call, &target));
+}
+
+int admin_forward_remove(struct admin_call *call)
+{
+    struct admin *admin = call->admin;
+    struct addr addr, target;
+    int code = admin_addr(call, call->words[0], &addr);
+    if (!code)
+        code = admin_addr(call, call->words[1], &target);
+    if (!code)
+        code = admin_fail(call,
+                          directory_forward_remove(admin->directory, &addr, &target, admin->arena));
+    return code ? code : admin_done(call, "removed", "forward", admin_stored(call, &target));
+}
+
+int admin_forward_set(struct admin_call *call)
+{
+    struct admin *admin = call->admin;
+    struct addr addr;
+    enum forward_keep keep;
+    int code = keep_take(call, &keep);
+    if (!code && keep == FORWARD_KEEP_AS_IS)
+        return admin_refuse(call, ADMIN_USAGE, "say --keep or --no-keep", str_null());
+    if (!code)
+        code = admin_addr(call, call->words[0], &addr);
+    if (!code)
+        code =
+            admin_fail(call, directory_forward_keep(admin->directory, &addr, keep, admin->arena));
+    return code ? code : admin_done(call, "changed", "account", admin_stored(call, &addr));
+}
+
+int admin_forward_list(struct admin_call *call)
+{
+    struct addr addr;
+    struct account account;
+    int code = admin_account(call, &addr, &account);
+    if (code)
+        return code;
+    struct admin_list list = admin_list_open(call);
+    for (size_t i = 0; i < account.forward_count; i++) {
+        json_t *object = json_object();
+        admin_put_name(call, object, "forward", account.forwards[i]);
+        admin_list_item(&list, object);
+    }
+    return admin_list_close(&list, err_none());
 }
 
 int admin_mailbox_list(struct admin_call *call)

@@ -154,6 +154,10 @@ int admin_app_password_remove(struct admin_call *call);
 int admin_certificate_add(struct admin_call *call);
 int admin_certificate_list(struct admin_call *call);
 int admin_certificate_remove(struct admin_call *call);
+int admin_forward_add(struct admin_call *call);
+int admin_forward_list(struct admin_call *call);
+int admin_forward_set(struct admin_call *call);
+int admin_forward_remove(struct admin_call *call);
 int admin_grant_add(struct admin_call *call);
 int admin_grant_list(struct admin_call *call);
 int admin_grant_remove(struct admin_call *call);
@@ -203,6 +207,8 @@ int admin_password(struct admin_call *call, uint64_t id, bool make_up, struct ac
 /* "changed account x", and the password that was made up, if there is one. */
 int admin_account_done(struct admin_call *call, const char *done, struct str address,
                        struct str made);
+/* ["bob@example.test", ...], each by admin_address. */
+json_t *admin_addresses(const struct admin_call *call, const struct str *addresses, size_t count);
 /* ["smtp", ...] */
 json_t *admin_services(uint8_t services);
 /* What `show` says of log-ins and sending, added to the account's object. */

@@ -39,8 +39,7 @@ int admin_names(struct admin_call *call, enum name_kind kind,
     return admin_list_close(&naming.list, e);
 }
 
-static json_t *addresses_array(const struct admin_call *call, const struct str *addresses,
-                               size_t count)
+json_t *admin_addresses(const struct admin_call *call, const struct str *addresses, size_t count)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < count; i++)
@@ -66,7 +65,7 @@ static json_t *alias_object(const struct admin_call *call, const struct alias *a
 {
     json_t *object = json_object();
     admin_put_name(call, object, "alias", alias->address);
-    json_put(object, "to", addresses_array(call, alias->targets, alias->target_count));
+    json_put(object, "to", admin_addresses(call, alias->targets, alias->target_count));
     return object;
 }
 
@@ -239,7 +238,7 @@ int admin_list_show(struct admin_call *call)
         return code;
     json_t *object = list_object(call, &list);
     json_put_time(object, "created", list.created);
-    json_put(object, "members", addresses_array(call, members, count));
+    json_put(object, "members", admin_addresses(call, members, count));
     return admin_show(call, object);
 }
 

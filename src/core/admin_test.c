@@ -220,8 +220,10 @@ static void groups_are_changed_and_shown(void **state)
     assert_str(complaint(given, "alias set two@example.test two@example.test"),
                STR("veredus: the address would lead back to itself\n"));
     assert_int_equal(given->code, ADMIN_DATA);
-    assert_str(complaint(given, "alias add x@example.test bob@else.test"),
-               STR("veredus: the server does not send mail to other places yet: bob@else.test\n"));
+    assert_str(answer(given, "alias set two@example.test bob@example.test bob@else.test"),
+               STR("changed alias two@example.test\n"));
+    assert_str(complaint(given, "list add l@example.test --owner bob@else.test"),
+               STR("veredus: the owner of a list has an address here: bob@else.test\n"));
     assert_int_equal(given->code, ADMIN_NOT_ALLOWED);
     assert_str(answer(given, "list add l@example.test --owner bob@example.test --expandable "
                              "--member bob@example.test --member two@example.test"),
@@ -239,6 +241,54 @@ static void groups_are_changed_and_shown(void **state)
     assert_str(answer(given, "moved list"), STR("old@example.test  refer: old@else.test\n"));
     assert_str(answer(given, "list remove l@example.test"), STR("removed list l@example.test\n"));
     assert_str(answer(given, "list list"), STR(""));
+}
+
+static void forwards_are_changed_and_shown(void **state)
+{
+    struct given *given = *state;
+    village(given);
+    assert_str(answer(given, "account forward list bob@example.test"), STR(""));
+    assert_str(answer(given, "account forward add bob@example.test Bob@Else.test"),
+               STR("added forward Bob@else.test\n"));
+    assert_str(complaint(given, "account forward add bob@example.test bob@else.test"),
+               STR("veredus: it forwards there already: Bob@else.test\n"));
+    assert_str(complaint(given, "account forward add alice@example.test x@else.test --keep "
+                                "--no-keep"),
+               STR("veredus: one of --keep and --no-keep is enough\n"));
+    assert_int_equal(given->code, ADMIN_USAGE);
+    assert_str(answer(given, "account forward add bob@example.test alice@example.test --no-keep"),
+               STR("added forward alice@example.test\n"));
+    assert_str(answer(given, "account forward list bob@example.test"),
+               STR("Bob@else.test\nalice@example.test\n"));
+    assert_int_equal(typed(given, "account show bob@example.test"), 0);
+    assert_true(str_find(buf_str(&given->out), STR("forward          Bob@else.test\n"
+                                                   "                 alice@example.test\n"
+                                                   "keeps_none       yes\n")) > 0);
+    assert_str(answer(given, "account forward set bob@example.test --keep"),
+               STR("changed account bob@example.test\n"));
+    assert_int_equal(typed(given, "account forward set bob@example.test"), ADMIN_USAGE);
+    assert_int_equal(typed(given, "account forward set alice@example.test --no-keep"), ADMIN_USAGE);
+    assert_str(answer(given, "account forward remove bob@example.test alice@example.test"),
+               STR("removed forward alice@example.test\n"));
+    assert_int_equal(typed(given, "account show bob@example.test"), 0);
+    assert_true(str_find(buf_str(&given->out), STR("forward          Bob@else.test\n")) > 0);
+    assert_true(str_find(buf_str(&given->out), STR("keeps_none")) < 0);
+}
+
+static void a_language_is_set_and_shown(void **state)
+{
+    struct given *given = *state;
+    village(given);
+    assert_int_equal(typed(given, "account show bob@example.test"), 0);
+    assert_true(str_find(buf_str(&given->out), STR("language")) < 0);
+    assert_int_equal(typed(given, "account set bob@example.test --language zh"), 0);
+    assert_int_equal(typed(given, "account show bob@example.test"), 0);
+    assert_true(str_find(buf_str(&given->out), STR("language         zh\n")) > 0);
+    assert_str(complaint(given, "account set bob@example.test --language fr"),
+               STR("veredus: expected en, zh or default, not \"fr\"\n"));
+    assert_int_equal(typed(given, "account set bob@example.test --language default"), 0);
+    assert_int_equal(typed(given, "account show bob@example.test"), 0);
+    assert_true(str_find(buf_str(&given->out), STR("language")) < 0);
 }
 
 /* The list was stored, without the member that could not be: an error, and yet a change. */
@@ -379,6 +429,8 @@ static void everything_speaks_json(void **state)
         "account show x@a.test",
         "account list",
         "mailbox list x@a.test",
+        "account forward add x@a.test x@b.test",
+        "account forward list x@a.test",
         "alias add y@a.test x@a.test",
         "alias show y@a.test",
         "alias list",
@@ -802,6 +854,8 @@ int main(void)
         WITH_STORE(passwords_are_kept_or_made_up),
         WITH_STORE(a_domain_may_end_in_the_dot_of_the_root),
         WITH_STORE(groups_are_changed_and_shown),
+        WITH_STORE(forwards_are_changed_and_shown),
+        WITH_STORE(a_language_is_set_and_shown),
         WITH_STORE(a_list_and_its_members_are_one_change),
         WITH_STORE(people_are_shown_u_labels),
         WITH_STORE(programs_are_told_what_is_stored),

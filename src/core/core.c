@@ -91,6 +91,7 @@ static void directory_configure(struct core *core)
         .quota = core->conf->store.quota,
         .postmaster = core->conf->server.postmaster,
         .hostname = core->conf->server.hostname,
+        .language = core->conf->server.language,
     };
 }
 

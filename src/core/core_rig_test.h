@@ -5,7 +5,8 @@
  * their way.
  *
  * The people: alice, bob, and carol with a quota of 1 KB; dave is disabled; "two" is an alias to
- * alice and bob, "team" a list of alice, bob and carol that alice owns; "old" has moved elsewhere.
+ * alice and bob, "team" a list of alice, bob and carol that alice owns; "old" has moved elsewhere,
+ * and "away" is an alias to carol and somebody elsewhere.
  */
 #ifndef CORE_CORE_RIG_TEST_H
 #define CORE_CORE_RIG_TEST_H
@@ -171,6 +172,9 @@ static inline void house_people(struct rig *rig, void *arg)
     struct addr old = house_addr(house, "old@example.test");
     struct addr elsewhere = house_addr(house, "new@else.example");
     assert_false(err_is(directory_moved_add(directory, &old, &elsewhere, false, arena)));
+    struct addr away = house_addr(house, "away@example.test"),
+                here_and_there[] = {carol, elsewhere};
+    assert_false(err_is(directory_alias_add(directory, &away, here_and_there, 2, arena)));
 }
 
 static inline void house_open(struct house *house, const char *conf, uint64_t seed)

@@ -230,11 +230,12 @@ static void resolve_one(struct core *core, struct transaction *transaction,
         e = directory_resolve(&core->directory, &addr, question->size, question->server, arena,
                               &resolved);
     if (!err_is(e))
-        e = resolved.refusal;
+        e = resolved.outside_count ? err_make(ERR_RELAY_DENIED) : resolved.refusal;
     if (!err_is(e))
         e = recipient_add(transaction, &addr, text, &resolved, &answer->token);
     if (err_is(e)) {
-        refuse_recipient(answer, e, &resolved, policy_relays(core->conf, &policy));
+        refuse_recipient(answer, e, &resolved,
+                         resolved.outside_count || policy_relays(core->conf, &policy));
         return;
     }
     answer->error = ERR_NONE;

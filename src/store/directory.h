@@ -103,6 +103,7 @@ enum account_language {
     ACCOUNT_LANGUAGE_DEFAULT, /* the server's */
     ACCOUNT_LANGUAGE_ENGLISH,
     ACCOUNT_LANGUAGE_CHINESE,
+    ACCOUNT_LANGUAGES
 };
 
 struct account {
@@ -456,7 +457,7 @@ struct err directory_forward_remove(struct directory *directory, const struct ad
                                     const struct addr *target, struct arena *arena);
 /* USAGE: none where it forwards nothing. */
 struct err directory_forward_keep(struct directory *directory, const struct addr *addr,
-                                  enum forward_keep keep, struct arena *arena);
+                                  enum forward_keep which, struct arena *arena);
 
 /* `other`: an address, or a whole domain ("@domain"), here or elsewhere, that the account may send
  * as too. EXISTS, OVER_LIMIT, NOT_FOUND. */

@@ -678,7 +678,7 @@ static void an_old_record_has_all_services_on(void **state)
                                     .name = STR_INIT("Bob"),
                                     .password = HASH};
     struct str now = name_encode(&name, &given->arena);
-    struct str old = arena_str(&given->arena, str_head(now, now.n - 9));
+    struct str old = arena_str(&given->arena, str_head(now, now.n - 15));
     ((char *)(uintptr_t)old.p)[0] = 1;
     assert_int_equal(name_decode(old, &given->arena, &read).code, ERR_NONE);
     assert_str(read.account.password, HASH);
@@ -690,7 +690,7 @@ static void an_old_record_has_all_services_on(void **state)
     assert_int_equal(read.account.credential_version, 5);
     ((char *)(uintptr_t)old.p)[0] = 2;
     assert_int_equal(name_decode(old, &given->arena, &read).code, ERR_STORE_DAMAGED);
-    ((char *)(uintptr_t)now.p)[0] = 3;
+    ((char *)(uintptr_t)now.p)[0] = 4;
     assert_int_equal(name_decode(now, &given->arena, &read).code, ERR_STORE_DAMAGED);
 }
 

@@ -26,7 +26,7 @@ static struct err account_check(const struct account *account)
         e = err_detail(ERR_USAGE, STR("the password is no hash of a known form"));
     if (!err_is(e) && account->quota > INT64_MAX && account->quota != QUOTA_NONE)
         e = err_detail(ERR_USAGE, STR("the quota is too large"));
-    must(account->services_off <= SERVICES_ALL);
+    must(account->services_off <= SERVICES_ALL && account->language < ACCOUNT_LANGUAGES);
     return e;
 }
 
@@ -68,6 +68,8 @@ struct err account_stage(struct draft *draft, const struct addr *addr, struct ac
         return e;
     account->created = world_wall(draft->directory->world);
     account->address = address_of(draft, addr);
+    account->forward_count = 0;
+    account->forwards_only = false;
     account->credential_version = 1;
     e = inbox_stage(draft, account);
     if (!err_is(e) && account->kept)
@@ -130,6 +132,8 @@ struct err account_restage(struct draft *draft, const struct found *found,
         to->password = account->password;
     if (fields & FIELD_QUOTA)
         to->quota = account->quota;
+    if (fields & FIELD_LANGUAGE)
+        to->language = account->language;
     if (switches_restage(to, account, fields) || fields & FIELD_PASSWORD || credentials)
         to->credential_version++;
     return name_restage(draft, found->name, &record);

@@ -23,8 +23,8 @@ struct err apply_trouble(struct apply *apply, unsigned line, const char *words, 
     return err_detail(ERR_CONFIG, text_trouble(&apply->parsed, line, words, about));
 }
 
-static struct err read_addr(struct reading *reading, const struct text_field *field,
-                            struct addr *addr_r)
+struct err apply_read_addr(struct reading *reading, const struct text_field *field,
+                           struct addr *addr_r)
 {
     struct err e = addr_parse(field->value, &reading->apply->parsed, addr_r);
     return e.code == ERR_ADDRESS_SYNTAX ? apply_trouble(reading->apply, field->line,
@@ -54,7 +54,7 @@ static struct err read_expandable(struct reading *reading, const struct text_fie
 static struct err read_owner(struct reading *reading, const struct text_field *field)
 {
     reading->wanted->has_owner = true;
-    return read_addr(reading, field, &reading->wanted->owner);
+    return apply_read_addr(reading, field, &reading->wanted->owner);
 }
 
 static struct err read_other(struct reading *reading, const struct text_field *field)
@@ -65,7 +65,7 @@ static struct err read_other(struct reading *reading, const struct text_field *f
             arena_take_array(&reading->apply->parsed, reading->block->count, sizeof(struct addr));
     if (!wanted->others)
         return err_make(ERR_OVER_LIMIT);
-    return read_addr(reading, field, &wanted->others[wanted->other_count++]);
+    return apply_read_addr(reading, field, &wanted->others[wanted->other_count++]);
 }
 
 static struct err read_forward(struct reading *reading, const struct text_field *field)
@@ -91,6 +91,9 @@ static const struct {
     {WANT_ACCOUNT, STR_INIT("services"), false, apply_read_services},
     {WANT_ACCOUNT, STR_INIT("disabled"), false, apply_read_disabled},
     {WANT_ACCOUNT, STR_INIT("send_as"), true, apply_read_grant},
+    {WANT_ACCOUNT, STR_INIT("language"), false, apply_read_language},
+    {WANT_ACCOUNT, STR_INIT("forward"), true, apply_read_forward},
+    {WANT_ACCOUNT, STR_INIT("keep"), false, apply_read_keep},
     {WANT_ALIAS, STR_INIT("to"), true, read_other},
     {WANT_LIST, STR_INIT("name"), false, read_name},
     {WANT_LIST, STR_INIT("owner"), false, read_owner},
@@ -147,6 +150,9 @@ static struct err title_read(struct apply *apply, const struct text_block *block
 /* What a block of this kind cannot do without. */
 static struct err whole_check(struct apply *apply, const struct wanted *wanted)
 {
+    if (wanted->forwards_only && wanted->forward_count == 0)
+        return apply_trouble(apply, wanted->line,
+                             "an account that keeps no mail needs a setting \"forward\"", STR(""));
     if (wanted->kind == WANT_ALIAS && wanted->other_count == 0)
         return apply_trouble(apply, wanted->line, "an alias needs a setting \"to\"", STR(""));
     if (wanted->kind == WANT_LIST && !wanted->has_owner)

@@ -38,6 +38,10 @@ struct wanted {
     bool has_password, disabled, expandable, has_owner, forward;
     uint8_t services_off;
     uint64_t quota;
+    enum account_language language;
+    struct addr *forwards; /* of an account */
+    size_t forward_count;
+    bool forwards_only;
     struct wanted_access *access; /* NULL: nothing of it is given */
     struct addr owner;
     struct addr *others; /* targets, members, where somebody moved, what one may send as */
@@ -73,6 +77,8 @@ struct reading {
 /* ERR_CONFIG: "line N: words", and the text in quotes where it is not empty. */
 struct err apply_trouble(struct apply *apply, unsigned line, const char *words, struct str about);
 struct err apply_read_flag(struct reading *reading, const struct text_field *field, bool *flag_r);
+struct err apply_read_addr(struct reading *reading, const struct text_field *field,
+                           struct addr *addr_r);
 
 /* Settings of accounts. */
 struct err apply_read_password(struct reading *reading, const struct text_field *field);
@@ -84,6 +90,9 @@ struct err apply_read_quota(struct reading *reading, const struct text_field *fi
 struct err apply_read_services(struct reading *reading, const struct text_field *field);
 struct err apply_read_disabled(struct reading *reading, const struct text_field *field);
 struct err apply_read_grant(struct reading *reading, const struct text_field *field);
+struct err apply_read_language(struct reading *reading, const struct text_field *field);
+struct err apply_read_forward(struct reading *reading, const struct text_field *field);
+struct err apply_read_keep(struct reading *reading, const struct text_field *field);
 
 /* --- Telling --- */
 

@@ -180,6 +180,35 @@ struct err apply_read_grant(struct reading *reading, const struct text_field *fi
                : e;
 }
 
+struct err apply_read_language(struct reading *reading, const struct text_field *field)
+{
+    return text_to_language(field->value, &reading->wanted->language)
+               ? err_none()
+               : apply_trouble(reading->apply, field->line, "expected en, zh or default, not",
+                               field->value);
+}
+
+struct err apply_read_forward(struct reading *reading, const struct text_field *field)
+{
+    struct wanted *wanted = reading->wanted;
+    if (!wanted->forwards)
+        wanted->forwards = arena_take_array(&reading->apply->parsed, DIRECTORY_FORWARDS_MAX,
+                                            sizeof(*wanted->forwards));
+    if (!wanted->forwards)
+        return err_make(ERR_OVER_LIMIT);
+    if (wanted->forward_count == DIRECTORY_FORWARDS_MAX)
+        return read_trouble(reading, field, "an account forwards to at most 10 addresses");
+    return apply_read_addr(reading, field, &wanted->forwards[wanted->forward_count++]);
+}
+
+struct err apply_read_keep(struct reading *reading, const struct text_field *field)
+{
+    bool keep;
+    struct err e = apply_read_flag(reading, field, &keep);
+    reading->wanted->forwards_only = !keep;
+    return e;
+}
+
 /* --- What it is known by --- */
 
 static const struct app_password *app_password_like(const struct credentials *among,
@@ -351,6 +380,41 @@ static struct err grants_merge(struct draft *draft, uint64_t account, const stru
     return e;
 }
 
+/* --- Where its mail goes on to --- */
+
+/* In the record, which is staged by whoever asks. */
+static struct err forwards_merge(struct draft *draft, struct wanted *wanted, struct found *found,
+                                 bool *changed_r)
+{
+    const struct account *account = &found->record.account;
+    struct str *texts;
+    size_t count;
+    struct err e = addresses_print(draft, wanted->forwards, wanted->forward_count, &texts, &count);
+    if (err_is(e))
+        return e;
+    bool same = count == account->forward_count && wanted->forwards_only == account->forwards_only;
+    for (size_t i = 0; same && i < count; i++)
+        same = str_eq(texts[i], account->forwards[i]);
+    *changed_r = !same;
+    wanted->staged = !same;
+    if (!same)
+        forwards_put(draft, found, texts, count, wanted->forwards_only);
+    return err_none();
+}
+
+/* Of an account that was staged a moment ago. */
+static struct err forwards_make(struct draft *draft, struct wanted *wanted)
+{
+    struct found found;
+    bool changed;
+    if (wanted->forward_count == 0)
+        return err_none();
+    struct err e = name_get(draft, wanted->name, &found);
+    if (!err_is(e))
+        e = forwards_merge(draft, wanted, &found, &changed);
+    return err_is(e) ? e : name_restage(draft, found.name, &found.record);
+}
+
 /* --- Staging --- */
 
 static struct err account_make(struct apply *apply, struct draft *draft, struct wanted *wanted,
@@ -366,7 +430,9 @@ static struct err account_make(struct apply *apply, struct draft *draft, struct 
     buf_done(&what);
     if (!err_is(e) && wanted->access)
         e = credentials_stage(draft, account->id, &now);
-    return err_is(e) ? e : grants_merge(draft, account->id, wanted, &changed);
+    if (!err_is(e))
+        e = grants_merge(draft, account->id, wanted, &changed);
+    return err_is(e) ? e : forwards_make(draft, wanted);
 }
 
 static unsigned fields_differ(const struct account *old, const struct account *account,
@@ -381,17 +447,18 @@ static unsigned fields_differ(const struct account *old, const struct account *a
         fields |= FIELD_SERVICES;
     if (apply_differs(what, old->disabled != account->disabled, "disabled"))
         fields |= FIELD_DISABLED;
+    if (apply_differs(what, old->language != account->language, "language"))
+        fields |= FIELD_LANGUAGE;
     return fields;
 }
 
 /* `what` gets what is to be changed. */
-static struct err account_change(struct draft *draft, const struct found *found,
-                                 const struct wanted *wanted, const struct account *account,
-                                 struct buf *what)
+static struct err account_change(struct draft *draft, struct found *found, struct wanted *wanted,
+                                 const struct account *account, struct buf *what)
 {
     const struct account *old = &found->record.account;
     struct credentials now;
-    bool granted = false;
+    bool granted = false, forwards = false;
     unsigned fields = 0;
     struct err e = err_none();
     if (apply_differs(what,
@@ -409,7 +476,10 @@ static struct err account_change(struct draft *draft, const struct found *found,
     if (!err_is(e))
         e = grants_merge(draft, old->id, wanted, &granted);
     apply_differs(what, granted, "send_as");
-    if (err_is(e) || (!fields && !known_otherwise))
+    if (!err_is(e))
+        e = forwards_merge(draft, wanted, found, &forwards);
+    apply_differs(what, forwards, "forward");
+    if (err_is(e) || (!fields && !known_otherwise && !forwards))
         return e;
     return account_restage(draft, found, account, fields, known_otherwise ? &now : NULL);
 }
@@ -421,6 +491,7 @@ struct err apply_account(struct apply *apply, struct draft *draft, struct wanted
                               .password = wanted->password,
                               .quota = wanted->quota,
                               .services_off = wanted->services_off,
+                              .language = wanted->language,
                               .disabled = wanted->disabled};
     struct err e = apply_there(draft, wanted, NAME_ACCOUNT, &found);
     if (e.code == ERR_NOT_FOUND)

@@ -37,7 +37,9 @@ static const struct str VILLAGE = STR_INIT(
     "    password = \"$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\"\n"
     "}\n"
     "account \"用户@例子.测试\" { quota = 1000 }\n"
-    "account \"dora@example.test\" { quota = none }\n"
+    "account \"dora@example.test\" { quota = none language = zh keep = no\n"
+    "    forward = \"Dora@Else.test\" forward = \"sales@example.test\" }\n"
+    "alias \"both@example.test\" { to = \"Bob@example.test\" to = \"bob@else.test\" }\n"
     "list \"team@example.test\" {\n"
     "    owner = \"alice@example.test\"\n"
     "    name = \"The team\"\n"
@@ -86,16 +88,16 @@ static void a_text_makes_a_directory_once(void **state)
     struct given *given = *state;
     struct told told;
     assert_int_equal(apply(given, VILLAGE, true, &told).code, ERR_NONE);
-    assert_int_equal(told.applied.added, 11);
+    assert_int_equal(told.applied.added, 12);
     assert_true(str_find(buf_str(&told.text), STR("add account Bob@example.test\n")) >= 0);
     buf_done(&told.text);
     assert_str(copies_of(given, STR("bob@example.test")), STR("RELAY_DENIED"));
     assert_int_equal(apply(given, VILLAGE, false, &told).code, ERR_NONE);
-    assert_int_equal(told.applied.added, 11);
+    assert_int_equal(told.applied.added, 12);
     buf_done(&told.text);
     unsigned commits = given->store.commits;
     assert_int_equal(apply(given, VILLAGE, false, &told).code, ERR_NONE);
-    assert_int_equal(told.applied.unchanged, 11);
+    assert_int_equal(told.applied.unchanged, 12);
     assert_int_equal(told.text.n, 0);
     assert_int_equal(given->store.commits, commits);
     buf_done(&told.text);
@@ -103,6 +105,9 @@ static void a_text_makes_a_directory_once(void **state)
                STR("Bob+s@example.test alice@example.test 用户@xn--fsqu00a.xn--0zwm56d"));
     assert_str(copies_of(given, STR("old@example.test")), STR("alice@example.test"));
     assert_str(copies_of(given, STR("gone@example.test")), STR("MAILBOX_MOVED"));
+    assert_str(outside_of(given, STR("both@example.test")), STR("bob@else.test"));
+    assert_str(outside_of(given, STR("dora@example.test")), STR("Dora@else.test"));
+    assert_true(str_starts(copies_of(given, STR("dora@example.test")), STR("Bob+s@")));
 }
 
 /* What is exported of one store and what another exports that was made of it. */
@@ -119,10 +124,15 @@ static void village_is_exported(void **state)
     assert_true(str_find(first, STR("name = \"Bob \\\"the \\\\ builder\\\"\"\n")) >= 0);
     assert_true(str_find(first, STR("quota = 2G\n")) >= 0);
     assert_true(str_find(first, STR("quota = none\n")) >= 0);
+    assert_true(str_find(first, STR("    quota = none\n"
+                                    "    language = \"zh\"\n"
+                                    "    forward = \"Dora@else.test\"\n"
+                                    "    forward = \"sales@example.test\"\n"
+                                    "    keep = no\n}\n")) >= 0);
     assert_true(str_find(first, STR("domain \"例子.测试\" {\n")) >= 0);
     assert_true(str_find(first, STR("$2b$05$")) >= 0);
     assert_int_equal(apply(given, first, false, &told).code, ERR_NONE);
-    assert_int_equal(told.applied.unchanged, 11);
+    assert_int_equal(told.applied.unchanged, 12);
     buf_done(&told.text);
     buf_put(&first_text, first);
 }
@@ -188,22 +198,35 @@ static void what_differs_is_changed_and_told(void **state)
                STR("alice@example.test bob@example.test"));
 }
 
-/* Bob as the village has him, with these settings instead: what was told, without its beginning. */
-static struct str bob_becomes(struct given *given, const char *settings)
+/* An account with these settings: what was told, without its beginning. */
+static struct str becomes(struct given *given, const char *address, const char *settings)
 {
     struct told told;
-    struct buf text = BUF_INIT(TEXT_MAX);
-    buf_printf(&text,
-               "account \"bob@example.test\" { name = \"Bob \\\"the \\\\ builder\\\"\" quota = 2G "
-               "disabled = yes services = \"smtp,imap\" send_as = \"team@example.test\" "
-               "send_as = \"@else.test\" %s }",
-               settings);
+    struct buf text = BUF_INIT(TEXT_MAX), head = BUF_INIT(TEXT_MAX);
+    buf_printf(&text, "account \"%s\" { %s }", address, settings);
+    buf_printf(&head, "change account %s: ", address);
     struct err e = apply(given, buf_str(&text), false, &told);
-    struct str head = STR("change account bob@example.test: ");
     struct str said = arena_str(&given->arena, err_is(e) ? e.detail : buf_str(&told.text));
+    if (str_starts(said, buf_str(&head)))
+        said = str_make(said.p + head.n, said.n - head.n - 1);
     buf_done(&text);
+    buf_done(&head);
     buf_done(&told.text);
-    return str_starts(said, head) ? str_make(said.p + head.n, said.n - head.n - 1) : said;
+    return said;
+}
+
+/* Bob as the village has him, with these settings instead. */
+static struct str bob_becomes(struct given *given, const char *settings)
+{
+    struct buf all = BUF_INIT(TEXT_MAX);
+    buf_printf(&all,
+               "name = \"Bob \\\"the \\\\ builder\\\"\" quota = 2G disabled = yes "
+               "services = \"smtp,imap\" send_as = \"team@example.test\" "
+               "send_as = \"@else.test\" %s%c",
+               settings, '\0');
+    struct str said = becomes(given, "bob@example.test", all.p);
+    buf_done(&all);
+    return said;
 }
 
 static struct credentials credentials_of_bob(struct given *given)
@@ -261,6 +284,38 @@ static void what_an_account_is_known_by_is_applied(void **state)
                STR("password, SCRAM keys, CRAM-MD5 secret"));
     assert_int_equal(credentials_of_bob(given).password.rounds, 0);
     assert_str(bob_becomes(given, "scram = \"" SCRAM_256 "\""), STR("SCRAM keys"));
+}
+
+static struct str dora_becomes(struct given *given, const char *settings)
+{
+    return becomes(given, "dora@example.test", settings);
+}
+
+#define TWO "forward = \"dora@else.test\" forward = \"alice@example.test\""
+
+static void where_an_account_forwards_is_applied(void **state)
+{
+    struct given *given = *state;
+    struct told told;
+    struct str dora = STR("dora@example.test");
+    assert_int_equal(apply(given, VILLAGE, false, &told).code, ERR_NONE);
+    buf_done(&told.text);
+    assert_str(dora_becomes(given, ""), STR("quota, language, forward"));
+    assert_str(copies_of(given, dora), dora);
+    assert_str(outside_of(given, dora), STR(""));
+    assert_str(dora_becomes(given, TWO), STR("forward"));
+    assert_str(dora_becomes(given, TWO " forward = \"DORA@else.test\""), STR(""));
+    assert_str(copies_of(given, dora), STR("dora@example.test alice@example.test"));
+    assert_str(dora_becomes(given, TWO " keep = no language = en"), STR("language, forward"));
+    assert_str(copies_of(given, dora), STR("alice@example.test"));
+    assert_str(dora_becomes(given, TWO " keep = no"), STR("language"));
+    assert_str(dora_becomes(given, TWO " keep = yes name = \"Dora\""), STR("name, forward"));
+    assert_str(outside_of(given, dora), STR("dora@else.test"));
+    assert_str(dora_becomes(given, "forward = \"dora+x@example.test\""),
+               STR("line 1: the address would lead back to itself"));
+    assert_str(dora_becomes(given, "forward = \"nobody@example.testing\" "
+                                   "forward = \"@example.test\""),
+               STR("line 1: expected an address, not \"@example.test\""));
 }
 
 static uint64_t version_of_bob(struct given *given)
@@ -394,6 +449,22 @@ static const struct {
     {STR_INIT("account \"x@a.test\" { certificate = \"" FINGERPRINT " x\"\n"
               "certificate = \"" FINGERPRINT " y\" }"),
      STR_INIT("line 2: a certificate is given twice, or two of one name: \"y\"")},
+    {STR_INIT("account \"x@a.test\" { language = \"fr\" }"),
+     STR_INIT("line 1: expected en, zh or default, not \"fr\"")},
+    {STR_INIT("account \"x@a.test\" {\nkeep = no }"),
+     STR_INIT("line 1: an account that keeps no mail needs a setting \"forward\"")},
+    {STR_INIT("account \"x@a.test\" { forward = \"1@b.test\" forward = \"2@b.test\"\n"
+              "forward = \"3@b.test\" forward = \"4@b.test\" forward = \"5@b.test\"\n"
+              "forward = \"6@b.test\" forward = \"7@b.test\" forward = \"8@b.test\"\n"
+              "forward = \"9@b.test\" forward = \"a@b.test\"\nforward = \"b@b.test\" }"),
+     STR_INIT("line 5: an account forwards to at most 10 addresses")},
+    {STR_INIT("domain \"a.test\" {}\naccount \"x@a.test\" { forward = \"y@a.test\" }\n"
+              "account \"y@a.test\" { forward = \"z@a.test\" }\n"
+              "alias \"z@a.test\" { to = \"y@b.test\" to = \"x@a.test\" }"),
+     STR_INIT("line 2: the address would lead back to itself")},
+    {STR_INIT("domain \"a.test\" {}\naccount \"x@a.test\" { }\n"
+              "list \"l@a.test\" { owner = \"x@b.test\" }"),
+     STR_INIT("line 3: the owner of a list has an address here: x@b.test")},
     {STR_INIT("account \"x@a.test\" { send_as = \"else\" }"),
      STR_INIT("line 1: expected an address or @domain, not \"else\"")},
     {STR_INIT("domain \"a.test\" {}\naccount \"\u0430dmin@a.test\" { }"),
@@ -522,6 +593,8 @@ static void a_list_has_a_limit(void **state)
     assert_int_equal(member_add(given, STR("all@a.test"), STR("p10000@a.test")), ERR_OVER_LIMIT);
     assert_int_equal(alias_add(given, STR("more@a.test"), STR("all@a.test p10000@a.test")),
                      ERR_OVER_LIMIT);
+    assert_int_equal(alias_add(given, STR("more@a.test"), STR("all@a.test x@b.test")),
+                     ERR_OVER_LIMIT);
 }
 
 int main(void)
@@ -531,6 +604,7 @@ int main(void)
         cmocka_unit_test(an_export_makes_the_same_directory_elsewhere),
         WITH_DIRECTORY(what_differs_is_changed_and_told),
         WITH_DIRECTORY(what_an_account_is_known_by_is_applied),
+        WITH_DIRECTORY(where_an_account_forwards_is_applied),
         WITH_DIRECTORY(a_text_changes_the_credential_version_with_the_credentials),
         WITH_DIRECTORY(keys_of_a_text_have_one_salt),
         WITH_DIRECTORY(errors_name_the_line_and_change_nothing),

@@ -159,19 +159,22 @@ static struct err names_by_text(struct draft *draft, struct str text, struct nam
 
 /* --- VRFY --- */
 
-/* An alias or a forward that leads to one account is verified as that account. */
+/* An alias that leads to one account is verified as that account; whose mailbox it is elsewhere is
+ * not told. */
 static struct err verify_group(struct draft *draft, struct str address, struct arena *arena,
                                struct directory_lines *lines)
 {
     struct expansion expansion;
-    struct err e = directory_follow(draft, &address, 1, 0, str_null(), &expansion);
+    const struct follow how = {.ends_at_accounts = true};
+    struct err e = directory_follow(draft, &address, 1, &how, &expansion);
     if (err_is(e))
         return e;
-    if (expansion.too_deep || expansion.count == 0)
+    if (expansion.too_deep || expansion_count(&expansion) == 0)
         return err_make(ERR_MAILBOX_UNKNOWN);
-    if (expansion.count > 1)
+    if (expansion_count(&expansion) > 1)
         return err_make(ERR_LIST_NOT_USER);
-    return line_add(lines, TAILQ_FIRST(&expansion.reached)->account.name, address, arena);
+    struct reached *reached = TAILQ_FIRST(&expansion.reached);
+    return line_add(lines, reached ? reached->account.name : STR(""), address, arena);
 }
 
 static struct err verify_found(struct draft *draft, const struct found *found, struct str address,

@@ -89,18 +89,23 @@ struct err grant_stage(struct draft *draft, uint64_t account, const struct addr 
 struct str grant_key(struct draft *draft, uint64_t account, const struct addr *other);
 struct err grants_unstage(struct draft *draft, uint64_t account);
 
-/* --- Aliases, lists, moved users: staged first, then checked, since they may lead to each other
- * --- */
+/* --- Aliases, lists, moved users, accounts that forward: staged first, then checked, since they
+ * may lead to each other --- */
 
-/* Is each an address here with somebody behind it, and does none lead back to `name`? NOT_ALLOWED
- * (elsewhere), NOT_FOUND (nobody), ALIAS_LOOP, OVER_LIMIT. */
-struct err targets_check(struct draft *draft, struct str name, const struct str *targets,
-                         size_t count);
-/* All that a staged record leads to; its owner too. */
+/* All that a staged record leads to; its owner too. Is each an address here with somebody behind
+ * it, or elsewhere, and does none lead back to it? NOT_FOUND (nobody), NOT_ALLOWED (an owner
+ * elsewhere), ALIAS_LOOP, OVER_LIMIT. */
 struct err group_check(struct draft *draft, const struct found *found);
-/* Texts of the addresses, in the draft's arena, each once, in order. USAGE: none, or too many. */
+/* Texts of the addresses, in the draft's arena, each once, in order. */
+struct err addresses_print(struct draft *draft, const struct addr *addrs, size_t count,
+                           struct str **texts_r, size_t *count_r);
+/* An alias' targets. USAGE: none, or too many. */
 struct err targets_print(struct draft *draft, const struct addr *addrs, size_t count,
                          struct alias *alias);
+/* An account's forwards, in the record (to be restaged) and in the index of names that lead on.
+ * `texts` lie in the draft's arena. */
+void forwards_put(struct draft *draft, struct found *found, struct str *texts, size_t count,
+                  bool only);
 struct err member_stage(struct draft *draft, uint64_t list, const struct addr *member);
 struct str member_key(struct draft *draft, uint64_t list, const struct addr *member);
 

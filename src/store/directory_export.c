@@ -124,6 +124,16 @@ static void switches_put(struct buf *to, const struct account *account)
     }
     if (account->disabled)
         buf_put(to, STR("    disabled = yes\n"));
+    if (account->language != ACCOUNT_LANGUAGE_DEFAULT)
+        text_put(to, "language", text_of_language(account->language));
+}
+
+static void onward_put(struct buf *to, const struct account *account)
+{
+    for (size_t i = 0; i < account->forward_count; i++)
+        address_put(to, "forward", account->forwards[i]);
+    if (account->forwards_only)
+        buf_put(to, STR("    keep = no\n"));
 }
 
 static struct err account_put(struct export *export, struct buf *to, const struct account *account)
@@ -144,6 +154,7 @@ static struct err account_put(struct export *export, struct buf *to, const struc
     switches_put(to, account);
     for (size_t i = 0; i < count; i++)
         address_put(to, "send_as", grants[i]);
+    onward_put(to, account);
     return err_none();
 }
 

@@ -27,6 +27,7 @@ struct node {
     TAILQ_ENTRY(node) link;
     struct str address;
     unsigned depth;
+    struct str given; /* the address that led here; str_null: the first */
     struct str list, list_owner;
 };
 
@@ -37,7 +38,7 @@ struct following {
     struct node_list queue;
     struct seen_tree seen;
     size_t seen_count;
-    struct str forbidden;
+    const struct follow *how;
     struct expansion *expansion;
 };
 
@@ -148,6 +149,17 @@ static bool is_host(const struct draft *draft, const struct addr *addr)
     return (hostname.n && str_eq_nocase(addr->domain, hostname)) || is_at_server(draft, addr);
 }
 
+struct err is_elsewhere(struct draft *draft, const struct addr *addr, bool *elsewhere_r)
+{
+    struct domain domain;
+    *elsewhere_r = false;
+    if ((addr->kind != ADDR_DOMAIN && addr->kind != ADDR_LITERAL) || addr->local.n == 0)
+        return err_none();
+    struct err e = domain_get(draft, addr->domain, &domain);
+    *elsewhere_r = e.code == ERR_NOT_FOUND && !is_host(draft, addr);
+    return e.code == ERR_NOT_FOUND ? err_none() : e;
+}
+
 static struct err find_catch_all(struct draft *draft, const struct addr *addr,
                                  struct found *found_r)
 {
@@ -189,6 +201,7 @@ static struct err enqueue(struct following *following, struct str address, const
         return err_make(ERR_OVER_LIMIT);
     *node = (struct node){.address = address,
                           .depth = from->depth + 1,
+                          .given = from->address,
                           .list = list.p ? list : from->list,
                           .list_owner = list.p ? list_owner : from->list_owner};
     TAILQ_INSERT_TAIL(&following->queue, node, link);
@@ -223,12 +236,23 @@ static struct err follow_targets(struct following *following, const struct node 
     return e;
 }
 
+size_t expansion_count(const struct expansion *expansion)
+{
+    return expansion->count + expansion->outside_count;
+}
+
+static struct err too_many(void)
+{
+    return err_detail(ERR_OVER_LIMIT, STR("the address leads to too many accounts"));
+}
+
 static struct err reach(struct following *following, const struct node *from,
                         const struct account *account)
 {
     struct reached *reached = arena_new(following->draft->arena, struct reached);
-    if (!reached || ++following->expansion->count > DIRECTORY_MEMBERS_MAX)
-        return err_detail(ERR_OVER_LIMIT, STR("the address leads to too many accounts"));
+    if (!reached || expansion_count(following->expansion) == DIRECTORY_MEMBERS_MAX)
+        return too_many();
+    following->expansion->count++;
     *reached = (struct reached){.account = *account,
                                 .delivered_to = from->address,
                                 .list = from->list,
@@ -249,12 +273,27 @@ static struct err see(struct following *following, struct str name, bool *first_
     return err_none();
 }
 
+/* A disabled account gets nothing and forwards nothing. Who looks for loops goes on all the same:
+ * it may be enabled tomorrow. */
+static struct err follow_account(struct following *following, const struct node *node,
+                                 const struct account *account)
+{
+    const struct follow *how = following->how;
+    bool on = !how->ends_at_accounts && (!account->disabled || how->forbidden.p);
+    struct err e = err_none();
+    if (!on || !account->forwards_only)
+        e = reach(following, node, account);
+    for (size_t i = 0; on && i < account->forward_count && !err_is(e); i++)
+        e = enqueue(following, account->forwards[i], node, str_null(), str_null());
+    return e;
+}
+
 static struct err follow_record(struct following *following, const struct node *node,
                                 const struct name *record)
 {
     switch (record->kind) {
     case NAME_ACCOUNT:
-        return reach(following, node, &record->account);
+        return follow_account(following, node, &record->account);
     case NAME_ALIAS:
         return follow_targets(following, node, &record->alias);
     case NAME_LIST:
@@ -265,6 +304,32 @@ static struct err follow_record(struct following *following, const struct node *
     if (!record->moved.forward)
         return err_none();
     return enqueue(following, record->moved.to, node, str_null(), str_null());
+}
+
+/* Nobody here answers for it. */
+static struct err follow_away(struct following *following, const struct node *node,
+                              const struct addr *addr)
+{
+    struct arena *arena = following->draft->arena;
+    bool elsewhere, first = false;
+    struct err e = is_elsewhere(following->draft, addr, &elsewhere);
+    if (err_is(e) || !elsewhere)
+        return e;
+    struct str name = name_of_addr(addr, arena);
+    e = name.p ? see(following, name, &first) : err_make(ERR_OVER_LIMIT);
+    if (err_is(e) || !first)
+        return e;
+    struct reached_outside *outside = arena_new(arena, struct reached_outside);
+    if (!outside || expansion_count(following->expansion) == DIRECTORY_MEMBERS_MAX)
+        return too_many();
+    *outside = (struct reached_outside){.addr = *addr,
+                                        .text = node->address,
+                                        .given = node->given,
+                                        .list = node->list,
+                                        .list_owner = node->list_owner};
+    TAILQ_INSERT_TAIL(&following->expansion->outside, outside, link);
+    following->expansion->outside_count++;
+    return err_none();
 }
 
 static struct err follow_node(struct following *following, const struct node *node)
@@ -281,10 +346,10 @@ static struct err follow_node(struct following *following, const struct node *no
     if (!err_is(e))
         e = name_find(draft, &addr, &found);
     if (e.code == ERR_NOT_FOUND)
-        return err_none();
+        return follow_away(following, node, &addr);
     if (err_is(e))
         return e;
-    if (following->forbidden.p && str_eq(found.name, following->forbidden))
+    if (following->how->forbidden.p && str_eq(found.name, following->how->forbidden))
         return err_make(ERR_ALIAS_LOOP);
     e = see(following, found.name, &first);
     if (err_is(e))
@@ -294,14 +359,15 @@ static struct err follow_node(struct following *following, const struct node *no
 }
 
 struct err directory_follow(struct draft *draft, const struct str *addresses, size_t count,
-                            unsigned depth, struct str forbidden, struct expansion *expansion_r)
+                            const struct follow *how, struct expansion *expansion_r)
 {
     *expansion_r = (struct expansion){0};
     TAILQ_INIT(&expansion_r->reached);
-    struct following following = {.draft = draft, .forbidden = forbidden, .expansion = expansion_r};
+    TAILQ_INIT(&expansion_r->outside);
+    struct following following = {.draft = draft, .how = how, .expansion = expansion_r};
     TAILQ_INIT(&following.queue);
     RB_INIT(&following.seen);
-    const struct node before = {.depth = depth - 1};
+    const struct node before = {.depth = how->depth - 1};
     struct err e = err_none();
     for (size_t i = 0; i < count && !err_is(e); i++)
         e = enqueue(&following, addresses[i], &before, str_null(), str_null());

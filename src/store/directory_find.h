@@ -30,6 +30,10 @@ bool is_at_server(const struct draft *draft, const struct addr *addr);
 /* The name that answers for an address, by the order in directory.h. ERR_NOT_FOUND. */
 struct err name_find(struct draft *draft, const struct addr *addr, struct found *found_r);
 
+/* Nobody answers for an address: is that so because it is elsewhere? Not at a domain of ours, nor
+ * at the host. */
+struct err is_elsewhere(struct draft *draft, const struct addr *addr, bool *elsewhere_r);
+
 /* Text of the directory's own making back into an address; "@domain" too. */
 struct err stored_addr(struct str text, struct arena *arena, struct addr *addr_r);
 
@@ -44,22 +48,43 @@ struct reached {
 
 TAILQ_HEAD(reached_list, reached);
 
+/* One address elsewhere; the rest is as in struct outside. */
+struct reached_outside {
+    TAILQ_ENTRY(reached_outside) link;
+    struct addr addr;
+    struct str text, given;
+    struct str list, list_owner;
+};
+
+TAILQ_HEAD(reached_outside_list, reached_outside);
+
+/* How addresses are followed. */
+struct follow {
+    unsigned depth;        /* 0: somebody writes to them; 1: they are targets of a name */
+    struct str forbidden;  /* a name that must not be reached; p == NULL: any may */
+    bool ends_at_accounts; /* an account is the end of its way, whatever it forwards */
+};
+
 /*
- * Everything that addresses lead to, breadth first. Each name is followed once, so loops end;
- * whoever asks may name one that must not be reached.
+ * Everything that addresses lead to, breadth first. Each name is followed once, so loops end.
  */
 struct expansion {
     struct reached_list reached;
     size_t count;
+    struct reached_outside_list outside;
+    size_t outside_count;
     bool looped;   /* a name was met again */
     bool by_list;  /* a list was followed */
     bool too_deep; /* more than DIRECTORY_DEPTH_MAX names inside each other */
 };
 
-/* From these addresses, at `depth` (0: somebody writes to them; 1: they are targets of a name).
- * `forbidden` (p == NULL: none): ERR_ALIAS_LOOP if it is reached. ERR_OVER_LIMIT: more than
- * DIRECTORY_MEMBERS_MAX names or accounts. Addresses nobody answers for are passed over. */
+/* ERR_ALIAS_LOOP: what is forbidden was reached. ERR_OVER_LIMIT: more than DIRECTORY_MEMBERS_MAX
+ * accounts and addresses elsewhere, or twice as many names. Addresses here that nobody answers for
+ * are passed over. A disabled account forwards nothing, but when loops are looked for. */
 struct err directory_follow(struct draft *draft, const struct str *addresses, size_t count,
-                            unsigned depth, struct str forbidden, struct expansion *expansion_r);
+                            const struct follow *how, struct expansion *expansion_r);
+
+/* How many it leads to in all. */
+size_t expansion_count(const struct expansion *expansion);
 
 #endif

@@ -185,6 +185,38 @@ __attribute__((unused)) static enum err_code grant_add(struct given *given, stru
                      : directory_grant_add(&given->directory, &addr, &to, &given->arena).code;
 }
 
+__attribute__((unused)) static enum err_code forward_add(struct given *given, struct str address,
+                                                         struct str target, enum forward_keep keep)
+{
+    struct addr addr, to;
+    struct err e = addr_of(given, address, &addr);
+    if (!err_is(e))
+        e = addr_of(given, target, &to);
+    return err_is(e)
+               ? e.code
+               : directory_forward_add(&given->directory, &addr, &to, keep, &given->arena).code;
+}
+
+__attribute__((unused)) static enum err_code forward_remove(struct given *given, struct str address,
+                                                            struct str target)
+{
+    struct addr addr, to;
+    struct err e = addr_of(given, address, &addr);
+    if (!err_is(e))
+        e = addr_of(given, target, &to);
+    return err_is(e) ? e.code
+                     : directory_forward_remove(&given->directory, &addr, &to, &given->arena).code;
+}
+
+__attribute__((unused)) static enum err_code forward_keep(struct given *given, struct str address,
+                                                          enum forward_keep keep)
+{
+    struct addr addr;
+    struct err e = addr_of(given, address, &addr);
+    return err_is(e) ? e.code
+                     : directory_forward_keep(&given->directory, &addr, keep, &given->arena).code;
+}
+
 typedef struct err (*remove_call)(struct directory *, const struct addr *, struct arena *);
 
 __attribute__((unused)) static enum err_code remove_by(struct given *given, remove_call call,
@@ -220,6 +252,22 @@ __attribute__((unused)) static struct str copies_of(struct given *given, struct 
     for (size_t i = 0; i < resolved.count; i++) {
         buf_put(&buf, i ? STR(" ") : STR(""));
         buf_put(&buf, resolved.copies[i].delivered_to);
+    }
+    struct str text = buf_copy(&buf, &given->arena);
+    buf_done(&buf);
+    return text;
+}
+
+/* The addresses elsewhere that it leads to, likewise. */
+__attribute__((unused)) static struct str outside_of(struct given *given, struct str address)
+{
+    struct resolved resolved = resolved_of(given, address);
+    if (err_is(resolved.refusal))
+        return str_from(err_row(resolved.refusal.code)->name);
+    struct buf buf = BUF_INIT(1 << 20);
+    for (size_t i = 0; i < resolved.outside_count; i++) {
+        buf_put(&buf, i ? STR(" ") : STR(""));
+        buf_put(&buf, resolved.outside[i].text);
     }
     struct str text = buf_copy(&buf, &given->arena);
     buf_done(&buf);

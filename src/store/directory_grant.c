@@ -156,9 +156,11 @@ static struct err is_own(struct draft *draft, uint64_t account, const struct add
     struct str address = address_of(draft, addr);
     if (!address.p)
         return err_make(ERR_OVER_LIMIT);
-    struct err e = directory_follow(draft, &address, 1, 0, str_null(), &expansion);
+    const struct follow how = {.ends_at_accounts = true};
+    struct err e = directory_follow(draft, &address, 1, &how, &expansion);
     /* Beyond DIRECTORY_MEMBERS_MAX it is not one person's. */
-    *may_r = !err_is(e) && expansion.count == 1 && !expansion.by_list && !expansion.too_deep &&
+    *may_r = !err_is(e) && expansion.count == 1 && expansion.outside_count == 0 &&
+             !expansion.by_list && !expansion.too_deep &&
              TAILQ_FIRST(&expansion.reached)->account.id == account;
     return e.code == ERR_OVER_LIMIT && !arena_over(draft->arena) ? err_none() : e;
 }

@@ -1,7 +1,7 @@
 /*
- * Aliases, lists and moved users: names that lead to other names. A change stages the new record
- * first and then follows where it leads, so a loop is found by walking the directory as it would
- * be.
+ * Aliases, lists and moved users: names that lead to others, here or elsewhere. A change stages the
+ * new record first and then follows where it leads, so a loop is found by walking the directory as
+ * it would be.
  */
 #include "base/must.h"
 #include "store/directory_edit.h"
@@ -13,35 +13,40 @@ enum {
 
 /* --- Checking --- */
 
-static struct err target_check(struct draft *draft, struct str target)
+/* Nobody here answers for it; only a target may be elsewhere. */
+static struct err away_check(struct draft *draft, const struct addr *addr, struct str text,
+                             bool is_owner)
+{
+    bool elsewhere;
+    struct err e = is_elsewhere(draft, addr, &elsewhere);
+    if (err_is(e) || (elsewhere && !is_owner))
+        return e;
+    if (elsewhere)
+        return err_detail(ERR_NOT_ALLOWED,
+                          detail_of(draft, "the owner of a list has an address here: ", text));
+    return err_detail(ERR_NOT_FOUND, detail_of(draft, "nobody here has this address: ", text));
+}
+
+static struct err target_check(struct draft *draft, struct str target, bool is_owner)
 {
     struct addr addr;
     struct found found;
-    struct domain domain;
     struct err e = stored_addr(target, draft->arena, &addr);
     if (!err_is(e))
-        e = domain_get(draft, addr.domain, &domain);
-    if (e.code == ERR_NOT_FOUND)
-        return err_detail(
-            ERR_NOT_ALLOWED,
-            detail_of(draft, "the server does not send mail to other places yet: ", target));
-    if (!err_is(e))
         e = name_find(draft, &addr, &found);
-    if (e.code == ERR_NOT_FOUND)
-        return err_detail(ERR_NOT_FOUND,
-                          detail_of(draft, "nobody here has this address: ", target));
-    return e;
+    return e.code == ERR_NOT_FOUND ? away_check(draft, &addr, target, is_owner) : e;
 }
 
-struct err targets_check(struct draft *draft, struct str name, const struct str *targets,
-                         size_t count)
+static struct err targets_check(struct draft *draft, struct str name, const struct str *targets,
+                                size_t count, bool are_owners)
 {
     struct expansion expansion;
+    const struct follow how = {.depth = 1, .forbidden = name};
     struct err e = err_none();
     for (size_t i = 0; !err_is(e) && i < count; i++)
-        e = target_check(draft, targets[i]);
+        e = target_check(draft, targets[i], are_owners);
     if (!err_is(e))
-        e = directory_follow(draft, targets, count, 1, name, &expansion);
+        e = directory_follow(draft, targets, count, &how, &expansion);
     if (e.code == ERR_ALIAS_LOOP)
         return err_detail(ERR_ALIAS_LOOP, STR("the address would lead back to itself"));
     if (!err_is(e) && expansion.too_deep)
@@ -90,10 +95,10 @@ static struct err members_read(struct draft *draft, uint64_t list, struct member
 static struct err list_check(struct draft *draft, const struct found *found)
 {
     struct member_texts members;
-    struct err e = targets_check(draft, found->name, &found->record.list.owner, 1);
+    struct err e = targets_check(draft, found->name, &found->record.list.owner, 1, true);
     if (!err_is(e))
         e = members_read(draft, found->record.list.id, &members);
-    return err_is(e) ? e : targets_check(draft, found->name, members.texts, members.count);
+    return err_is(e) ? e : targets_check(draft, found->name, members.texts, members.count, false);
 }
 
 struct err group_check(struct draft *draft, const struct found *found)
@@ -101,15 +106,17 @@ struct err group_check(struct draft *draft, const struct found *found)
     const struct name *record = &found->record;
     switch (record->kind) {
     case NAME_ACCOUNT:
-        return err_none();
+        return targets_check(draft, found->name, record->account.forwards,
+                             record->account.forward_count, false);
     case NAME_ALIAS:
-        return targets_check(draft, found->name, record->alias.targets, record->alias.target_count);
+        return targets_check(draft, found->name, record->alias.targets, record->alias.target_count,
+                             false);
     case NAME_LIST:
         return list_check(draft, found);
     case NAME_MOVED:
         break;
     }
-    return record->moved.forward ? targets_check(draft, found->name, &record->moved.to, 1)
+    return record->moved.forward ? targets_check(draft, found->name, &record->moved.to, 1, false)
                                  : err_none();
 }
 
@@ -128,6 +135,31 @@ static struct err restage_and_check(struct draft *draft, const struct found *fou
 
 /* --- Aliases --- */
 
+/* Bob@ and bob@ are one: names tell, the texts do not. */
+struct err addresses_print(struct draft *draft, const struct addr *addrs, size_t count,
+                           struct str **texts_r, size_t *count_r)
+{
+    struct str *names = arena_take_array(draft->arena, count, sizeof(*names));
+    struct str *texts = arena_take_array(draft->arena, count, sizeof(*texts));
+    size_t printed = 0;
+    if (!texts || !names)
+        return err_make(ERR_OVER_LIMIT);
+    for (size_t i = 0; i < count; i++) {
+        struct str text = address_of(draft, &addrs[i]);
+        struct str name = name_of_addr(&addrs[i], draft->arena);
+        bool there = !text.p || !name.p;
+        for (size_t k = 0; !there && k < printed; k++)
+            there = str_eq(names[k], name);
+        if (there)
+            continue;
+        names[printed] = name;
+        texts[printed++] = text;
+    }
+    *texts_r = texts;
+    *count_r = printed;
+    return err_none();
+}
+
 struct err targets_print(struct draft *draft, const struct addr *addrs, size_t count,
                          struct alias *alias)
 {
@@ -136,24 +168,7 @@ struct err targets_print(struct draft *draft, const struct addr *addrs, size_t c
     if (count > DIRECTORY_TARGETS_MAX)
         return err_detail(ERR_OVER_LIMIT,
                           STR("an alias leads to at most 100 addresses; make it a list"));
-    /* Bob@ and bob@ are one: names tell, the texts do not. */
-    struct str *names = arena_take_array(draft->arena, count, sizeof(struct str));
-    alias->targets = arena_take_array(draft->arena, count, sizeof(struct str));
-    alias->target_count = 0;
-    if (!alias->targets || !names)
-        return err_make(ERR_OVER_LIMIT);
-    for (size_t i = 0; i < count; i++) {
-        struct str text = address_of(draft, &addrs[i]);
-        struct str name = name_of_addr(&addrs[i], draft->arena);
-        bool there = !text.p || !name.p;
-        for (size_t k = 0; !there && k < alias->target_count; k++)
-            there = str_eq(names[k], name);
-        if (there)
-            continue;
-        names[alias->target_count] = name;
-        alias->targets[alias->target_count++] = text;
-    }
-    return err_none();
+    return addresses_print(draft, addrs, count, &alias->targets, &alias->target_count);
 }
 
 struct alias_change {

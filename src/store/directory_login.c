@@ -22,22 +22,26 @@ static struct err account_take(const struct found *found, struct arena *arena,
     account.address = arena_str(arena, account.address);
     account.name = arena_str(arena, account.name);
     account.password = arena_str(arena, account.password);
+    account.forwards = NULL; /* they lie in the draft's */
+    account.forward_count = 0;
+    account.forwards_only = false;
     if (arena_over(arena))
         return err_make(ERR_OVER_LIMIT);
     *account_r = account;
     return err_none();
 }
 
-/* An alias is somebody's name where it leads to one account and through no list: then nobody else
- * reads what is sent to it, and nobody becomes a user by joining a list. */
+/* An alias is somebody's name where it leads to one account, nowhere else and through no list: then
+ * nobody else reads what is sent to it, and nobody becomes a user by joining a list. */
 static struct err alias_owner(struct draft *draft, const struct alias *alias, struct found *found)
 {
     struct expansion expansion;
-    struct err e =
-        directory_follow(draft, alias->targets, alias->target_count, 1, str_null(), &expansion);
+    const struct follow how = {.depth = 1, .ends_at_accounts = true};
+    struct err e = directory_follow(draft, alias->targets, alias->target_count, &how, &expansion);
     if (err_is(e))
         return e;
-    if (expansion.count != 1 || expansion.by_list || expansion.too_deep)
+    if (expansion.count != 1 || expansion.outside_count > 0 || expansion.by_list ||
+        expansion.too_deep)
         return err_make(ERR_NOT_FOUND);
     return account_get(draft, TAILQ_FIRST(&expansion.reached)->account.id, found);
 }

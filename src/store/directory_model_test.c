@@ -1,8 +1,8 @@
 /*
  * The directory against a model that is simple enough to be right: a table of names, each an
- * account, an alias, a list, a forward or nothing, and a resolver that walks the table. A seed
- * makes random changes and questions; both must agree on every answer and on every error. Names are
- * few, so that loops, twins and names in use come up all the time.
+ * account, an alias, a list, a forward, elsewhere or nothing, and a resolver that walks the table.
+ * A seed makes random changes and questions; both must agree on every answer and on every error.
+ * Names are few, so that loops, twins and names in use come up all the time.
  */
 #include "base/test.h"
 
@@ -10,7 +10,8 @@
 #include "sys/fake/random.h"
 
 enum {
-    NAMES = 12,
+    HERE = 12,
+    NAMES = HERE + 3, /* the last ones are elsewhere, and stay that */
     LINKS_MAX = 4,
     STEPS = 1500,
     SEEDS = 6,
@@ -22,6 +23,7 @@ enum model_kind {
     ALIAS,
     LIST,
     FORWARD,
+    ELSEWHERE,
 };
 
 struct model_name {
@@ -29,6 +31,7 @@ struct model_name {
     size_t links[NAMES];
     size_t count;
     size_t owner; /* of a list */
+    bool only;    /* an account that keeps none of what it forwards */
 };
 
 struct model {
@@ -45,7 +48,7 @@ static size_t pick(struct model *model, size_t below)
 static struct str address(struct model *model, size_t name)
 {
     char text[32];
-    int n = snprintf(text, sizeof(text), "n%02zu@a.test", name);
+    int n = snprintf(text, sizeof(text), "n%02zu@%s.test", name, name < HERE ? "a" : "else");
     return arena_str(&model->given->arena, str_make(text, (size_t)n));
 }
 
@@ -81,6 +84,12 @@ static enum err_code links_check(const struct model *model, size_t name, const s
     for (size_t i = 0; i < count; i++)
         reach(model, links[i], seen);
     return seen[name] ? ERR_ALIAS_LOOP : ERR_NONE;
+}
+
+static enum err_code owner_check(const struct model *model, size_t name, size_t owner)
+{
+    return model->names[owner].kind == ELSEWHERE ? ERR_NOT_ALLOWED
+                                                 : links_check(model, name, &owner, 1);
 }
 
 static bool is_used(const struct model *model, size_t name)
@@ -169,7 +178,7 @@ static void add_list(struct model *model, size_t name)
     struct model_name wanted = {.kind = LIST, .owner = pick(model, NAMES)};
     enum err_code expected = model->names[name].kind == NOTHING ? ERR_NONE : ERR_EXISTS;
     if (!expected)
-        expected = links_check(model, name, &wanted.owner, 1);
+        expected = owner_check(model, name, wanted.owner);
     assert_int_equal(
         list_add(model->given, address(model, name), address(model, wanted.owner), true), expected);
     if (!expected)
@@ -191,7 +200,7 @@ static void add_member(struct model *model, size_t name)
             wanted.links[at] = wanted.links[at - 1];
         wanted.links[at] = member;
         /* The owner is looked at again with every change of a list. */
-        expected = links_check(model, name, &wanted.owner, 1);
+        expected = owner_check(model, name, wanted.owner);
         if (!expected)
             expected = links_check(model, name, wanted.links, wanted.count);
     }
@@ -199,6 +208,51 @@ static void add_member(struct model *model, size_t name)
                      expected);
     if (!expected)
         model->names[name] = wanted;
+}
+
+static enum err_code on_add(const struct model *model, size_t name, size_t target,
+                            struct model_name *wanted)
+{
+    for (size_t i = 0; i < wanted->count; i++)
+        if (wanted->links[i] == target)
+            return ERR_EXISTS;
+    if (wanted->count == DIRECTORY_FORWARDS_MAX)
+        return ERR_OVER_LIMIT;
+    wanted->links[wanted->count++] = target;
+    return links_check(model, name, wanted->links, wanted->count);
+}
+
+static void add_on(struct model *model, size_t name)
+{
+    struct model_name wanted = model->names[name];
+    size_t target = pick(model, NAMES);
+    enum forward_keep keep = (enum forward_keep)pick(model, 3);
+    enum err_code expected =
+        wanted.kind == ACCOUNT ? on_add(model, name, target, &wanted) : ERR_NOT_FOUND;
+    if (keep != FORWARD_KEEP_AS_IS)
+        wanted.only = keep == FORWARD_KEEP_NONE;
+    assert_int_equal(forward_add(model->given, address(model, name), address(model, target), keep),
+                     expected);
+    if (!expected)
+        model->names[name] = wanted;
+}
+
+static void remove_on(struct model *model, size_t name)
+{
+    struct model_name wanted = model->names[name];
+    size_t target = pick(model, NAMES), at = 0;
+    while (at < wanted.count && wanted.links[at] != target)
+        at++;
+    bool there = wanted.kind == ACCOUNT && at < wanted.count;
+    assert_int_equal(forward_remove(model->given, address(model, name), address(model, target)),
+                     there ? ERR_NONE : ERR_NOT_FOUND);
+    if (!there)
+        return;
+    wanted.count--;
+    for (; at < wanted.count; at++)
+        wanted.links[at] = wanted.links[at + 1];
+    wanted.only &= wanted.count > 0;
+    model->names[name] = wanted;
 }
 
 static void remove_name(struct model *model, size_t name)
@@ -219,16 +273,19 @@ static void remove_name(struct model *model, size_t name)
 
 /* --- Questions, to both --- */
 
-/* Accounts in the order in which they are met, breadth first. */
-static struct str model_copies(struct model *model, size_t name)
+/* Accounts, or who is elsewhere, in the order in which they are met, breadth first. */
+static struct str model_copies(struct model *model, size_t name, enum model_kind kind)
 {
     size_t queue[NAMES], found[NAMES], head = 0, tail = 0, count = 0;
-    bool seen[NAMES] = {false};
+    bool seen[NAMES] = {false}, any = false;
     queue[tail++] = name;
     seen[name] = true;
     while (head < tail) {
         size_t at = queue[head++];
-        if (model->names[at].kind == ACCOUNT)
+        const struct model_name *met = &model->names[at];
+        bool gets = met->kind == ELSEWHERE || (met->kind == ACCOUNT && !met->only);
+        any |= gets;
+        if (gets && met->kind == kind)
             found[count++] = at;
         for (size_t i = 0; i < model->names[at].count; i++) {
             size_t link = model->names[at].links[i];
@@ -237,23 +294,25 @@ static struct str model_copies(struct model *model, size_t name)
             seen[link] = true;
         }
     }
-    return count ? joined(model, found, count) : STR("MAILBOX_UNKNOWN");
+    return any ? joined(model, found, count) : STR("MAILBOX_UNKNOWN");
 }
 
 /* Two ways to one empty list are answered like a loop that ends nowhere; here there are no loops.
  */
 static void ask(struct model *model, size_t name)
 {
-    struct str got = copies_of(model->given, address(model, name));
-    if (str_eq(got, STR("ALIAS_LOOP")))
-        got = STR("MAILBOX_UNKNOWN");
-    assert_str(got, model_copies(model, name));
+    struct str copies = copies_of(model->given, address(model, name));
+    struct str outside = outside_of(model->given, address(model, name));
+    if (str_eq(copies, STR("ALIAS_LOOP")))
+        copies = outside = STR("MAILBOX_UNKNOWN");
+    assert_str(copies, model_copies(model, name, ACCOUNT));
+    assert_str(outside, model_copies(model, name, ELSEWHERE));
 }
 
 static void step(struct model *model)
 {
-    size_t name = pick(model, NAMES);
-    switch (pick(model, 12)) {
+    size_t name = pick(model, HERE);
+    switch (pick(model, 15)) {
     case 0:
     case 1:
         add_account(model, name);
@@ -279,8 +338,15 @@ static void step(struct model *model)
     case 10:
         remove_name(model, name);
         break;
+    case 11:
+    case 12:
+        add_on(model, name);
+        break;
+    case 13:
+        remove_on(model, name);
+        break;
     default:
-        for (size_t i = 0; i < NAMES; i++)
+        for (size_t i = 0; i < HERE; i++)
             ask(model, i);
     }
 }
@@ -290,6 +356,8 @@ static void the_directory_agrees_with_the_model(void **state)
     struct given *given = *state;
     assert_int_equal(domain_add(given, STR("a.test")), ERR_NONE);
     struct model model = {.given = given};
+    for (size_t i = HERE; i < NAMES; i++)
+        model.names[i].kind = ELSEWHERE;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         fake_random_init(&model.random, seed, "directory");
         for (size_t i = 0; i < STEPS; i++) {

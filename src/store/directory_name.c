@@ -244,11 +244,20 @@ static struct err record_lets_go(struct draft *draft, const struct name *record,
 {
     if (record->kind == NAME_LIST)
         return list_lets_go(draft, record, name);
-    if (record->kind == NAME_MOVED && record->moved.forward &&
-        leads_to(draft, record->moved.to, name))
-        return used_by(draft, record);
-    for (size_t i = 0; record->kind == NAME_ALIAS && i < record->alias.target_count; i++)
-        if (leads_to(draft, record->alias.targets[i], name))
+    const struct str *targets = NULL;
+    size_t count = 0;
+    if (record->kind == NAME_ACCOUNT) {
+        targets = record->account.forwards;
+        count = record->account.forward_count;
+    } else if (record->kind == NAME_ALIAS) {
+        targets = record->alias.targets;
+        count = record->alias.target_count;
+    } else if (record->moved.forward) {
+        targets = &record->moved.to;
+        count = 1;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (leads_to(draft, targets[i], name))
             return used_by(draft, record);
     return err_none();
 }
@@ -279,7 +288,7 @@ struct err name_unstage(struct draft *draft, const struct found *found)
     if (err_is(e))
         return e;
     draft_remove(draft, key_name(name, draft->arena));
-    if (found->record.kind != NAME_ACCOUNT)
+    if (found->record.kind != NAME_ACCOUNT || found->record.account.forward_count)
         draft_remove(draft, key_of('x', name, draft->arena));
     if (local.n == 0)
         return err_none();

@@ -12,7 +12,9 @@
 
 enum {
     FORMAT = 1,
-    FORMAT_ACCOUNT = 2, /* 1 had neither services nor a version of credentials */
+    FORMAT_ACCOUNT = 3,
+    FORMAT_SERVICES = 2, /* of an account: the first with services and a version of credentials */
+    FORMAT_FORWARDS = 3, /* the first with a language and forwards */
     NUMBER_OCTETS = 8,
     SHA_1_OCTETS = 20,
     SHA_256_OCTETS = 32,
@@ -45,6 +47,31 @@ struct err domain_decode(struct str name, struct str value, struct domain *domai
     return err_none();
 }
 
+static void texts_encode(const struct str *texts, size_t count, struct buf *to)
+{
+    wire_put_u32(to, (uint32_t)count);
+    for (size_t i = 0; i < count; i++)
+        wire_put_str(to, texts[i]);
+}
+
+static struct err texts_decode(struct wire_in *in, size_t most, struct arena *arena,
+                               struct str **texts_r, size_t *count_r)
+{
+    uint32_t count = wire_get_u32(in);
+    if (in->bad || count > most)
+        return damaged();
+    if (count == 0)
+        return err_none();
+    struct str *texts = arena_take_array(arena, count, sizeof(*texts));
+    if (!texts)
+        return err_make(ERR_OVER_LIMIT);
+    for (size_t i = 0; i < count; i++)
+        texts[i] = wire_get_str(in);
+    *texts_r = texts;
+    *count_r = count;
+    return err_none();
+}
+
 static void account_encode(const struct account *account, struct buf *to)
 {
     wire_put_u64(to, (uint64_t)account->created);
@@ -57,9 +84,13 @@ static void account_encode(const struct account *account, struct buf *to)
     wire_put_str(to, account->password);
     wire_put_u8(to, account->services_off);
     wire_put_u64(to, account->credential_version);
+    wire_put_u8(to, (uint8_t)account->language);
+    wire_put_u8(to, account->forwards_only);
+    texts_encode(account->forwards, account->forward_count, to);
 }
 
-static void account_decode(struct wire_in *in, uint8_t format, struct account *account)
+static struct err account_decode(struct wire_in *in, uint8_t format, struct arena *arena,
+                                 struct account *account)
 {
     account->created = (int64_t)wire_get_u64(in);
     account->address = wire_get_str(in);
@@ -69,36 +100,37 @@ static void account_decode(struct wire_in *in, uint8_t format, struct account *a
     account->disabled = wire_get_u8(in) != 0;
     account->name = wire_get_str(in);
     account->password = wire_get_str(in);
-    if (format < FORMAT_ACCOUNT)
-        return;
+    if (format < FORMAT_SERVICES)
+        return err_none();
     account->services_off = wire_get_u8(in);
     account->credential_version = wire_get_u64(in);
     in->bad |= account->services_off > SERVICES_ALL;
+    if (format < FORMAT_FORWARDS)
+        return err_none();
+    uint8_t language = wire_get_u8(in);
+    account->forwards_only = wire_get_u8(in) != 0;
+    struct err e = texts_decode(in, DIRECTORY_FORWARDS_MAX, arena, &account->forwards,
+                                &account->forward_count);
+    if (err_is(e))
+        return e;
+    in->bad |= language >= ACCOUNT_LANGUAGES;
+    in->bad |= account->forwards_only && account->forward_count == 0;
+    account->language = (enum account_language)language;
+    return err_none();
 }
 
 static void alias_encode(const struct alias *alias, struct buf *to)
 {
     wire_put_u64(to, (uint64_t)alias->created);
     wire_put_str(to, alias->address);
-    wire_put_u32(to, (uint32_t)alias->target_count);
-    for (size_t i = 0; i < alias->target_count; i++)
-        wire_put_str(to, alias->targets[i]);
+    texts_encode(alias->targets, alias->target_count, to);
 }
 
 static struct err alias_decode(struct wire_in *in, struct arena *arena, struct alias *alias)
 {
     alias->created = (int64_t)wire_get_u64(in);
     alias->address = wire_get_str(in);
-    uint32_t count = wire_get_u32(in);
-    if (in->bad || count > DIRECTORY_TARGETS_MAX)
-        return damaged();
-    alias->targets = arena_take_array(arena, count, sizeof(struct str));
-    if (!alias->targets)
-        return err_make(ERR_OVER_LIMIT);
-    alias->target_count = count;
-    for (size_t i = 0; i < count; i++)
-        alias->targets[i] = wire_get_str(in);
-    return err_none();
+    return texts_decode(in, DIRECTORY_TARGETS_MAX, arena, &alias->targets, &alias->target_count);
 }
 
 static void list_encode(const struct mailing_list *list, struct buf *to)
@@ -176,7 +208,7 @@ struct err name_decode(struct str value, struct arena *arena, struct name *name_
         return damaged();
     name.kind = (enum name_kind)kind;
     if (kind == NAME_ACCOUNT)
-        account_decode(&in, format, &name.account);
+        e = account_decode(&in, format, arena, &name.account);
     else if (kind == NAME_ALIAS)
         e = alias_decode(&in, arena, &name.alias);
     else if (kind == NAME_LIST)

@@ -10,7 +10,8 @@
  *   'l' local '\0' domain        -> kind, name               names by local part (VRFY, log-in)
  *   'w' <h:display name> <account id>     -> name            accounts by folded display name
  *   's' <h:domain @ skeleton> <h:name>    -> name            look-alikes
- *   'x' name                     -> ''                       names that are no accounts
+ *   'x' name                     -> ''                       names that lead on: all but accounts
+ *                                                            that forward nothing
  *   'm' <list id> name           -> member's address         members of a list
  *   'c' <account id>             -> credentials record       not read for a recipient
  *   'f' fingerprint <account id> -> ''                       certificates, 32 octets of SHA-256
@@ -27,10 +28,11 @@
  *   'a' <application password>   -> day (u32)                last used
  *   'k' network                  -> day, day (u32 each)      logged in well from: last, first
  *
- * Records are wire.h, versioned: FORMAT 1; of an account 2, since it has services_off (u8) and a
- * credential_version (u64) at its end. One of format 1 has all services on, and version 0.
- * Decoding: ERR_STORE_DAMAGED; texts borrow from the value, arrays are the arena's
- * (ERR_OVER_LIMIT).
+ * Records are wire.h, versioned: FORMAT 1; of an account 3. Format 2 of it added services_off (u8)
+ * and credential_version (u64) at its end, format 3 language (u8), forwards_only (u8) and forwards
+ * (u32, then texts). One of format 1 has all services on, and version 0; one of format 2 the
+ * server's language, and forwards nothing. Decoding: ERR_STORE_DAMAGED; texts borrow from the
+ * value, arrays are the arena's (ERR_OVER_LIMIT).
  */
 #ifndef STORE_DIRECTORY_RECORD_H
 #define STORE_DIRECTORY_RECORD_H

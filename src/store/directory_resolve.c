@@ -1,6 +1,7 @@
 /*
  * The question of RCPT. Everything is read in a scratch arena, since following a list of 10,000
- * reads megabytes of which the caller wants a few; only the copies go into the caller's.
+ * reads megabytes of which the caller wants a few; only the copies, and what is elsewhere, go into
+ * the caller's.
  *
  * A copy without room refuses the recipient where it came by no list: then nobody gets it and the
  * sender keeps it, which is better than some getting it and one losing it. A list refuses
@@ -35,6 +36,16 @@ uint64_t directory_quota(const struct directory *directory, const struct account
     return account->quota ? account->quota : directory->settings.quota;
 }
 
+enum language directory_language(const struct directory *directory, const struct account *account)
+{
+    static const enum language own[ACCOUNT_LANGUAGES] = {
+        [ACCOUNT_LANGUAGE_ENGLISH] = LANGUAGE_ENGLISH,
+        [ACCOUNT_LANGUAGE_CHINESE] = LANGUAGE_CHINESE,
+    };
+    return account->language == ACCOUNT_LANGUAGE_DEFAULT ? directory->settings.language
+                                                         : own[account->language];
+}
+
 enum err_code copy_room(const struct copy *copy, uint64_t size)
 {
     if (copy->quota == 0)
@@ -63,6 +74,7 @@ static struct err copy_fill(struct draft *draft, const struct reached *reached,
         .list_owner = reached->list.p ? arena_str(arena, reached->list_owner) : str_null(),
         .quota = directory_quota(draft->directory, account),
         .used = usage.octets,
+        .language = directory_language(draft->directory, account),
         .disabled = account->disabled,
     };
     copy->over_quota = copy_room(copy, asked->size) != ERR_NONE;
@@ -85,9 +97,34 @@ static struct err copies_fill(struct draft *draft, const struct expansion *expan
     return arena_over(asked->arena) ? err_make(ERR_OVER_LIMIT) : err_none();
 }
 
+static struct err outside_fill(const struct expansion *expansion, struct arena *arena,
+                               struct resolved *resolved)
+{
+    if (expansion->outside_count == 0)
+        return err_none();
+    resolved->outside = arena_take_array(arena, expansion->outside_count, sizeof(struct outside));
+    if (!resolved->outside)
+        return err_make(ERR_OVER_LIMIT);
+    struct reached_outside *reached;
+    TAILQ_FOREACH (reached, &expansion->outside, link) {
+        struct outside *outside = &resolved->outside[resolved->outside_count++];
+        *outside = (struct outside){
+            .addr = reached->addr,
+            .text = arena_str(arena, reached->text),
+            .given = arena_str(arena, reached->given),
+            .list = reached->list.p ? arena_str(arena, reached->list) : str_null(),
+            .list_owner = reached->list.p ? arena_str(arena, reached->list_owner) : str_null(),
+            .forward = !reached->list.p,
+        };
+        outside->addr.local = arena_str(arena, reached->addr.local);
+        outside->addr.domain = arena_str(arena, reached->addr.domain);
+    }
+    return arena_over(arena) ? err_make(ERR_OVER_LIMIT) : err_none();
+}
+
 static struct err refusal_of(const struct resolved *resolved, uint64_t size)
 {
-    bool all_disabled = true;
+    bool all_disabled = resolved->outside_count == 0;
     for (size_t i = 0; i < resolved->count; i++)
         all_disabled &= resolved->copies[i].disabled;
     if (all_disabled)
@@ -115,17 +152,21 @@ static struct err resolve_found(struct draft *draft, const struct found *found, 
         }
     }
     struct expansion expansion;
-    struct err e = directory_follow(draft, &written, 1, 0, str_null(), &expansion);
+    const struct follow how = {.depth = 0};
+    struct err e = directory_follow(draft, &written, 1, &how, &expansion);
     if (err_is(e))
         return e;
-    if (expansion.too_deep || (expansion.count == 0 && expansion.looped)) {
+    bool nobody = expansion_count(&expansion) == 0;
+    if (expansion.too_deep || (nobody && expansion.looped)) {
         resolved->refusal = err_make(ERR_ALIAS_LOOP);
         return err_none();
     }
-    if (expansion.count == 0)
+    if (nobody)
         return err_none();
     resolved->kind = RESOLVED_FOUND;
     e = copies_fill(draft, &expansion, asked, resolved);
+    if (!err_is(e))
+        e = outside_fill(&expansion, asked->arena, resolved);
     resolved->refusal = refusal_of(resolved, asked->size);
     return e;
 }

@@ -261,23 +261,6 @@ static void moved_users_are_forwarded_or_told(void **state)
     assert_str(resolved.moved_to, STR("gone@else.test"));
 }
 
-static void targets_elsewhere_are_refused_until_we_send(void **state)
-{
-    struct given *given = village(state);
-    assert_int_equal(alias_add(given, STR("x@example.test"), STR("bob@else.test")),
-                     ERR_NOT_ALLOWED);
-    assert_int_equal(moved_add(given, STR("x@example.test"), STR("bob@else.test"), true),
-                     ERR_NOT_ALLOWED);
-    assert_int_equal(list_add(given, STR("x@example.test"), STR("bob@else.test"), true),
-                     ERR_NOT_ALLOWED);
-    assert_int_equal(list_add(given, STR("x@example.test"), STR("bob@example.test"), true),
-                     ERR_NONE);
-    assert_int_equal(member_add(given, STR("x@example.test"), STR("bob@else.test")),
-                     ERR_NOT_ALLOWED);
-    assert_int_equal(alias_add(given, STR("y@example.test"), STR("nobody@example.test")),
-                     ERR_NOT_FOUND);
-}
-
 static void postmaster_is_always_somebody(void **state)
 {
     struct given *given = village(state);
@@ -780,7 +763,6 @@ int main(void)
         WITH_DIRECTORY(two_lists_have_their_own_members),
         WITH_DIRECTORY(a_list_delivers_to_each_member_once),
         WITH_DIRECTORY(moved_users_are_forwarded_or_told),
-        WITH_DIRECTORY(targets_elsewhere_are_refused_until_we_send),
         WITH_DIRECTORY(postmaster_is_always_somebody),
         WITH_DIRECTORY(a_catch_all_catches_the_rest),
         WITH_DIRECTORY(the_host_has_a_postmaster),

@@ -6,7 +6,6 @@
 #include "store/directory_text.h"
 
 #include "base/must.h"
-#include "store/directory.h"
 
 enum {
     WORD_MAX = 64,
@@ -315,4 +314,25 @@ void text_put_services(struct buf *to, uint8_t services)
         }
     if (!any)
         buf_put(to, STR("none"));
+}
+
+static const struct str LANGUAGE_NAMES[ACCOUNT_LANGUAGES] = {
+    [ACCOUNT_LANGUAGE_DEFAULT] = STR_INIT("default"),
+    [ACCOUNT_LANGUAGE_ENGLISH] = STR_INIT("en"),
+    [ACCOUNT_LANGUAGE_CHINESE] = STR_INIT("zh"),
+};
+
+bool text_to_language(struct str text, enum account_language *language_r)
+{
+    for (enum account_language language = 0; language < ACCOUNT_LANGUAGES; language++)
+        if (str_eq(text, LANGUAGE_NAMES[language])) {
+            *language_r = language;
+            return true;
+        }
+    return false;
+}
+
+struct str text_of_language(enum account_language language)
+{
+    return LANGUAGE_NAMES[language];
 }

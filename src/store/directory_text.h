@@ -18,6 +18,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "store/directory.h"
 
 enum {
     TEXT_FIELDS_MAX = 10100, /* settings of one block: a list with all its members */
@@ -63,6 +64,10 @@ void text_put_quota(struct buf *to, uint64_t quota);
 /* "smtp,pop3,imap" in any order, "all" or "none", and back: enum directory_service. */
 bool text_to_services(struct str text, uint8_t *services_r);
 void text_put_services(struct buf *to, uint8_t services);
+
+/* "en", "zh" or "default", and back. */
+bool text_to_language(struct str text, enum account_language *language_r);
+struct str text_of_language(enum account_language language);
 
 /* "line N: words", in the arena. */
 struct str text_trouble(struct arena *arena, unsigned line, const char *words, struct str about);

@@ -9,10 +9,10 @@ FAULTS = [
     # --- Who may send as whom ---
     Fault("member_sends_as_the_list", "O03: whoever is a list's only member may send as the list",
           "unit directory_send",
-          GRANT, "expansion.count == 1 && !expansion.by_list && ", "expansion.count == 1 && "),
+          GRANT, "             !expansion.by_list && !expansion.too_deep", "             !expansion.too_deep"),
     Fault("alias_of_two_is_anybodys", "O03: an address that leads to two may be sent as by one of them",
           "unit directory_send",
-          GRANT, "expansion.count == 1 && !", "expansion.count >= 1 && !"),
+          GRANT, "expansion.count == 1 && ", "expansion.count >= 1 && "),
     Fault("anybody_sends_as_anybody", "O03: an address that leads to somebody else may be sent as",
           "unit directory_send",
           GRANT, "TAILQ_FIRST(&expansion.reached)->account.id == account;",
@@ -34,7 +34,7 @@ FAULTS = [
     # --- Who is called that ---
     Fault("list_is_a_log_in_name", "an alias that leads to one account through a list logs in as it",
           "unit directory_access",
-          LOGIN, "expansion.count != 1 || expansion.by_list || ", "expansion.count != 1 || "),
+          LOGIN, "expansion.outside_count > 0 || expansion.by_list ||", "expansion.outside_count > 0 ||"),
     Fault("alias_of_two_logs_in", "an alias that leads to two accounts logs in as the first",
           "unit directory_access",
           LOGIN, "    if (expansion.count != 1 || ", "    if (expansion.count == 0 || "),
