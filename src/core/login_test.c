@@ -41,7 +41,8 @@ static void a_wrong_password_and_nobody_are_one(void **state)
             waiting = house.core.hashes.waiting;
         }
         assert_int_equal(asking.answer.logged_in.error, rows[i].error);
-        assert_int_equal(jobs, 1);
+        /* Who is let in may hear of it when a better hash of his is being made already. */
+        assert_in_range(jobs, 1, rows[i].error == ERR_NONE ? 2 : 1);
         assert_true((asking.answer.logged_in.handle != 0) == (rows[i].error == ERR_NONE));
     }
 }
