@@ -41,9 +41,10 @@ struct mta_sts_policy {
 };
 
 /*
- * The body of https://mta-sts.DOMAIN/.well-known/mta-sts.txt. Lines may end in LF or CR LF; unknown
- * keys are skipped; of a key that comes twice the first counts. False: no policy, and *wrong_r is a
- * literal that says what is wrong; *policy_r is not touched. Its strings live in the arena.
+ * The body of https://mta-sts.DOMAIN/.well-known/mta-sts.txt. Lines may end in LF or CR LF; empty
+ * ones and unknown keys are skipped; of a key that comes twice the first counts. False: no policy,
+ * and *wrong_r is a literal that says what is wrong; *policy_r is not touched. Its strings live in
+ * the arena.
  */
 bool mta_sts_policy_parse(struct str text, struct arena *arena, struct mta_sts_policy *policy_r,
                           struct str *wrong_r);
