@@ -5,9 +5,9 @@
  */
 #include "base/must.h"
 #include "format/dsn.h"
+#include "key_lines.h"
 
 enum {
-    LINE_MOST = 4 << 20,
     ARENA = 256 << 20,
     RECIPIENTS_MOST = 5000,
 };
@@ -17,27 +17,6 @@ struct reading {
     struct dsn_recipient recipients[RECIPIENTS_MOST];
     struct arena arena;
 };
-
-static int digit(char c)
-{
-    return ascii_is_digit(c) ? c - '0' : c - 'a' + 10;
-}
-
-static struct str plain(struct reading *reading, struct str hex)
-{
-    char *to = arena_take(&reading->arena, hex.n / 2);
-    must(to);
-    for (size_t i = 0; i + 1 < hex.n; i += 2)
-        to[i / 2] = (char)(digit(hex.p[i]) * 16 + digit(hex.p[i + 1]));
-    return str_make(to, hex.n / 2);
-}
-
-static uint64_t number(struct str value)
-{
-    uint64_t n;
-    must(str_to_u64(value, &n));
-    return n;
-}
 
 static bool text_take(struct reading *reading, struct str key, struct str value)
 {
@@ -104,31 +83,27 @@ static void number_take(struct reading *reading, struct str key, uint64_t n)
         must(!"a key");
 }
 
-static void line_take(struct reading *reading, struct str line)
+static void line_take(struct reading *reading, struct str key, struct str value)
 {
-    struct str value = line, key = str_cut(&value, ' ');
     if (str_eq(key, STR("recipient"))) {
         must(reading->dsn.recipient_count < RECIPIENTS_MOST);
         reading->dsn.recipient_count++;
-    } else if (!value.p || !text_take(reading, key, plain(reading, value))) {
-        number_take(reading, key, number(value));
+    } else if (!text_take(reading, key, key_line_text(&reading->arena, value))) {
+        number_take(reading, key, key_line_number(value));
     }
 }
 
 int main(void)
 {
-    static char line[LINE_MOST];
+    static char line[KEY_LINE_MOST];
     static struct reading reading = {.dsn = {.time = 1795320000}};
     struct buf out = BUF_INIT(ARENA);
     struct dsn_made made;
+    struct str key, value;
     reading.dsn.recipients = reading.recipients;
     arena_init(&reading.arena, ARENA);
-    while (fgets(line, sizeof(line), stdin)) {
-        struct str text = str_from(line);
-        if (text.n && text.p[text.n - 1] == '\n')
-            text.n--;
-        line_take(&reading, text);
-    }
+    while (key_line_next(line, &key, &value))
+        line_take(&reading, key, value);
     must(!err_is(dsn_print(&reading.dsn, &reading.arena, &out, &made)));
     printf("%d %d\n", made.eight_bit, made.utf8);
     must(fwrite(out.p, 1, out.n, stdout) == out.n);

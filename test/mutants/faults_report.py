@@ -5,6 +5,7 @@ CLEAN, HEADER, BOUNDARY = "src/format/clean.c", "src/format/header_print.c", "sr
 TRANSFER = "src/format/transfer.c"
 DSN, CAUSE, ORIGINAL = "src/format/dsn.c", "src/format/dsn_cause.c", "src/format/dsn_original.c"
 STATUS, PEOPLE = "src/format/dsn_status.c", "src/format/dsn_people.c"
+COMPOSE = "src/format/compose.c"
 STS, RECORD = "src/format/mta_sts.c", "src/format/policy_record.c"
 TLS, PLACES = "src/format/tls_report.c", "src/format/tls_report_record.c"
 
@@ -143,4 +144,25 @@ FAULTS = [
     Fault("report_json_is_raw", "a HELO that is not UTF-8 makes no report at all",
           "unit tls_report",
           TLS, "    clean_put_some(&clean, text, STRING_MAX, CLEAN_UTF8);", "    buf_put(&clean, text);"),
+    Fault("one_click_without_a_url", "RFC 8058: one click, and nothing to click",
+          "unit compose",
+          COMPOSE, "    if (head->unsubscribe_url.n)\n        header_put", "    if (value.n)\n        header_put"),
+    Fault("unsubscribe_is_injected", "a URL ends its angle brackets",
+          "unit compose",
+          COMPOSE, "    if (head->unsubscribe_url.n && !is_url(head->unsubscribe_url))", "    if (false && !is_url(head->unsubscribe_url))"),
+    Fault("charset_is_injected", "a charset brings a parameter of its own",
+          "unit compose",
+          COMPOSE, "!is_token(head->charset) ||", ""),
+    Fault("attachment_keeps_its_folders", "the name of a file tells where it lay",
+          "unit compose",
+          COMPOSE, "    name = str_from_index(name, (size_t)(str_last_index(name, '/') + 1));\n", ""),
+    Fault("attachment_is_kept_in_memory", "a large attachment is built before it is given out",
+          "unit compose",
+          COMPOSE, "&compose->out);\n        flush(compose);\n    }\n}", "&compose->out);\n    }\n}"),
+    Fault("full_sink_is_written_on", "octets go on to a sink that took no more",
+          "unit compose",
+          COMPOSE, "rest.n && !compose->refused; rest", "rest.n; rest"),
+    Fault("text_hides_the_attachment", "a text that holds the boundary",
+          "unit compose",
+          COMPOSE, "    boundary_put(&boundary, head->message_id, &encoded, 1);", "    boundary_put(&boundary, head->message_id, &encoded, 0);"),
 ]
