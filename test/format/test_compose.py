@@ -9,7 +9,7 @@ import pytest
 
 PRINT = os.environ["COMPOSE_PRINT"]
 FIRST = int(os.environ.get("MESSAGE_SEED", "1"))
-MADE = 120
+MADE = 50
 
 PIECES = ["word ", "你好", "Ünï", "\r\n", "\n", "=?utf-8?Q?x?=", '"', "\\", ",", "<", ">", "@", ";", "x" * 90, " ", "\t", "😀", "--=_",
           "X-Evil: 1", "\r\nX-Evil: 1\r\n\r\n", ".", "'", "*", "%", "(", "/", "\0", "\x1b"]

@@ -15,7 +15,7 @@ import pytest
 
 PRINT = os.environ["REPORT_PRINT"]
 FIRST = int(os.environ.get("MESSAGE_SEED", "1"))
-MADE = 150
+MADE = 60
 TEXTS = pathlib.Path(__file__).parent / "reports"
 LANGUAGES = {"en": 0, "zh": 1}
 ACTIONS = ["failed", "delayed", "expanded", "relayed", "delivered"]
