@@ -263,6 +263,15 @@ static void test_text_adds_nothing(void **state)
     assert_true(says(given, "\\x{202E}") && says(given, "\\x{1B}") && says(given, "\\x{00}"));
 }
 
+/* An escape sequence alone needs no encoding, so nothing else would hide it. */
+static void test_text_is_clean_for_people(void **state)
+{
+    struct given *given = *state;
+    given->recipients[0].text = STR("\x1b[31mred");
+    assert_false(says(given, "\x1b"));
+    assert_int_equal(times(buf_str(&given->out), STR("\\x{1B}[31mred")), 2);
+}
+
 static void test_addresses_add_nothing(void **state)
 {
     struct given *given = *state;
@@ -293,8 +302,10 @@ static void test_text_is_bounded(void **state)
     static char words[DSN_TEXT_MAX + 1];
     memset(words, 'x', sizeof(words));
     given->recipients[0].text = str_make(words, DSN_TEXT_MAX);
-    assert_false(says(given, "x..."));
+    size_t shown = times(report(given), STR("x"));
+    assert_true(shown >= 2 * (size_t)DSN_TEXT_MAX && !says(given, "x..."));
     given->recipients[0].text = str_make(words, DSN_TEXT_MAX + 1);
+    assert_int_equal(times(report(given), STR("x")), shown);
     assert_true(says(given, "x...\r\n"));
     /* No line is too long, though no word ends. */
     struct str rest = buf_str(&given->out);
@@ -464,6 +475,7 @@ int main(void)
         TEST(test_many_recipients),
         TEST(test_double_bounce),
         TEST(test_text_adds_nothing),
+        TEST(test_text_is_clean_for_people),
         TEST(test_addresses_add_nothing),
         TEST(test_message_id_of_the_original),
         TEST(test_text_is_bounded),
