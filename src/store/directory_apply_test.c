@@ -593,7 +593,10 @@ static void a_list_has_a_limit(void **state)
     assert_int_equal(member_add(given, STR("all@a.test"), STR("p10000@a.test")), ERR_OVER_LIMIT);
     assert_int_equal(alias_add(given, STR("more@a.test"), STR("all@a.test p10000@a.test")),
                      ERR_OVER_LIMIT);
-    assert_int_equal(alias_add(given, STR("more@a.test"), STR("all@a.test x@b.test")),
+    assert_int_equal(alias_add(given, STR("more@a.test"), STR("x@b.test all@a.test")),
+                     ERR_OVER_LIMIT);
+    assert_int_equal(alias_add(given, STR("away@a.test"), STR("x@b.test")), ERR_NONE);
+    assert_int_equal(alias_add(given, STR("more@a.test"), STR("all@a.test away@a.test")),
                      ERR_OVER_LIMIT);
 }
 

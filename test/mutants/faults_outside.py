@@ -29,7 +29,7 @@ FAULTS = [
           RESOLVE, "            .forward = !reached->list.p,", "            .forward = true,"),
     Fault("owner_is_elsewhere", "a list is owned by an address elsewhere",
           "unit directory_outside",
-          GROUP, "    if (err_is(e) || (elsewhere && !is_owner))", "    if (err_is(e) || elsewhere)"),
+          GROUP, "    if (err_is(e) || (elsewhere && !is_owner))", "    if (err_is(e) || (elsewhere && (!is_owner || text.n)))"),
 
     # --- Whose is an address that others share elsewhere? ---
     Fault("shared_alias_is_sent_as", "O03: an address that leads to somebody elsewhere, too, may be sent as",
