@@ -2,11 +2,10 @@
  * DNS as octets and as text (RFC 1034, 1035): the answer to one question, its records as typed
  * values, names for asking backwards, and all of it printed for people. Pure; nothing yields.
  *
- * Names are text without the dot of the root, in lower case, labels of letters, digits and what
- * else is printable; the root itself is the empty str. A name with any other octet in it (control
- * octets, spaces, quotes, backslashes, dots inside a label) is no name here: no answer can put such
- * octets into a header, a log or a command (catalogue S28). Everything parsed borrows from the
- * arena.
+ * Names are text without the dot of the root, in lower case; the root itself is the empty str. A
+ * label is of printable ASCII without space, backslash and what is special in a header (RFC 5322
+ * 3.2.3). A name with any other octet in it is no name here: no answer can put such octets into a
+ * header, a log or a command (catalogue S28). Everything parsed lives in the arena.
  *
  * A message is a stranger's: each step is bounded (catalogue N01), and what breaks a rule of the
  * format makes the whole of it ERR_DNS_FAILED, never a part of an answer.
@@ -51,7 +50,7 @@ enum {
 
 /* --- Names ----------------------------------------------------------------------------------- */
 
-/* Is it a name as above? */
+/* Is it a name as above, in any case? */
 bool dns_name_ok(struct str name);
 /* Is it one of letters, digits, '-' and '_' alone, and not the root: a host's, also a bad one's? */
 bool dns_host_ok(struct str name);
@@ -63,6 +62,9 @@ bool dns_host_ok(struct str name);
  * no address, or the name would be too long.
  */
 bool dns_reverse(struct str address, struct str zone, struct buf *to);
+
+/* Is there a record of this type to be asked for? The others mean a transfer, or many types. */
+bool dns_type_ok(uint16_t type);
 
 /* --- An answer ------------------------------------------------------------------------------- */
 
@@ -123,7 +125,7 @@ bool dns_type_parse(struct str text, uint16_t *type_r);
 /* "NXDOMAIN"; "RCODE9" for one without a name here. */
 void dns_rcode_print(unsigned rcode, struct buf *to);
 /* As in a zone file: `10 mx.example.`, `"v=spf1 -all"`; what is not of its type, and types unknown
- * here, as `\# 4 c0000201` (RFC 3597 5). Printable ASCII only. */
-void dns_rdata_print(uint16_t type, struct str rdata, struct buf *to);
+ * here, as `\# 4 c0000201` (RFC 3597 5). Printable ASCII only. The arena is for scratch. */
+void dns_rdata_print(uint16_t type, struct str rdata, struct arena *arena, struct buf *to);
 
 #endif
