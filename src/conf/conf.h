@@ -122,6 +122,7 @@ struct conf_texts {
 #define CONF_C_DURATION int64_t
 #define CONF_C_LISTEN struct conf_listen
 #define CONF_C_HOSTS struct conf_texts
+#define CONF_C_SERVERS struct conf_texts
 #define CONF_C_NETWORKS struct conf_networks
 #define CONF_C_FILES struct conf_files
 #define CONF_C_CHOICE_log enum conf_log
@@ -167,7 +168,7 @@ enum {
     CONF_LISTEN_MOST = 64,                /* addresses of a listener */
     CONF_NETWORKS_MOST = 250000,          /* networks of a value, and of a list's files */
     CONF_LISTS_MOST = 256,                /* lists, and names of them in a value */
-    CONF_TEXTS_MOST = 100,                /* host names or files of a value */
+    CONF_TEXTS_MOST = 100,                /* host names, servers or files of a value */
     CONF_FREE_TEXT_MOST = 200,
     CONF_NAME_MOST = 64,     /* octets of a block's name */
     CONF_TROUBLE_MOST = 100, /* mistakes that are told one by one */

@@ -7,7 +7,9 @@ enum {
 };
 
 /* In the order of conf.def. */
-#define BLOCKS "smtp, lmtp, submission, sending, pop3, login, tls, store, certificate, list, domain"
+#define BLOCKS                                                                                     \
+    "smtp, lmtp, submission, sending, pop3, login, tls, store, dns, certificate, zone, list, "     \
+    "domain"
 
 struct given {
     struct arena arena;
@@ -239,6 +241,18 @@ static void values_are_checked(void **state)
         STR_INIT("smtp { listen = ::1:25 }"),
         STR_INIT("smtp { listen = [127.0.0.1]:25 }"),
         STR_INIT("smtp { listen = [::1:25 }"),
+        STR_INIT("dns { forwarders = dns.example }"),
+        STR_INIT("dns { forwarders = 192.0.2.53:0 }"),
+        STR_INIT("dns { forwarders = 192.0.2.53:65536 }"),
+        STR_INIT("dns { forwarders = 192.0.2.53: }"),
+        STR_INIT("dns { forwarders = 192.0.2.0/24 }"),
+        STR_INIT("dns { forwarders = [192.0.2.53]:53 }"),
+        STR_INIT("dns { forwarders = [::1:53 }"),
+        STR_INIT("dns { forwarders = ::1@53 }"),
+        STR_INIT("dns { forwarders = * }"),
+        STR_INIT("dns { questions = 1 }"),
+        STR_INIT("zone example.test { }"),
+        STR_INIT("zone a..b { servers = 192.0.2.53 }"),
         STR_INIT("smtp { verify_from = 10.1.2.3/8 }"),
         STR_INIT("smtp { verify_from = 10.0.0.0/33 }"),
         STR_INIT("smtp { verify_from = ::1/129 }"),
@@ -250,6 +264,35 @@ static void values_are_checked(void **state)
             print_error("taken: %.*s\n", STR_FMT(wrong[i]));
         assert_int_equal(parse(*state, wrong[i]), ERR_CONFIG);
     }
+}
+
+/* Kept in one form, whichever way they are written. */
+static void servers_have_a_port(void **state)
+{
+    struct given *given = *state;
+    static const struct str kept[] = {STR_INIT("192.0.2.53:53"), STR_INIT("192.0.2.53:5353"),
+                                      STR_INIT("[2001:db8::53]:53"), STR_INIT("[::1]:53"),
+                                      STR_INIT("[::1]:65535")};
+    const struct conf *conf =
+        taken(given, STR("dns { forwarders = { 192.0.2.53, 192.0.2.53:5353 2001:db8::53 "
+                         "[::1] \"[::1]:65535\" } }\n"
+                         "zone Example.Test { servers = 127.0.0.1:5300 dnssec = no }\n"
+                         "zone 2.0.192.in-addr.arpa { servers = ::1 }\n"));
+    assert_int_equal(conf->dns.forwarders.count, sizeof(kept) / sizeof(kept[0]));
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        assert_str(conf->dns.forwarders.list[i], kept[i]);
+    assert_int_equal(conf->zone_count, 2);
+    assert_str(conf->zones[0].name, STR("example.test"));
+    assert_str(conf->zones[0].servers.list[0], STR("127.0.0.1:5300"));
+    assert_false(conf->zones[0].dnssec);
+    assert_str(conf->zones[1].servers.list[0], STR("[::1]:53"));
+    assert_true(conf->zones[1].dnssec);
+    buf_clear(&given->text);
+    conf_print(conf, false, &given->text);
+    struct str text = buf_copy(&given->text, &given->arena);
+    assert_true(str_find(text, STR("\"[2001:db8::53]:53\"")) > 0);
+    assert_int_equal(parse(given, buf_str(&given->text)), ERR_NONE);
+    assert_str(given->conf.dns.forwarders.list[4], kept[4]);
 }
 
 static void lists_end_at_their_limit(void **state)
@@ -464,6 +507,7 @@ int main(void)
         TEST(nothing_is_included_or_expanded),
         TEST(a_strangers_text_in_a_message_is_escaped),
         TEST(values_are_checked),
+        TEST(servers_have_a_port),
         TEST(lists_end_at_their_limit),
         TEST(many_mistakes_are_cut),
         TEST(a_file_has_a_largest_size),

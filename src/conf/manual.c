@@ -46,7 +46,7 @@ static const struct str head = STR_INIT(
     "Times end in ms, s, m, h or d.\n"
     "No variable is replaced.\n"
     "No other file is read but those that blocks name:\n"
-    "certificates, their keys, and lists of networks.\n"
+    "certificates, their keys, lists of networks, and the trust anchors of the DNS.\n"
     ".Pp\n"
     "A block whose title has a NAME or DOMAIN behind it may stand several times, each with\n"
     "another one.\n"

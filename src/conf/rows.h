@@ -19,6 +19,7 @@ enum setting_type {
     TYPE_DURATION,
     TYPE_LISTEN,
     TYPE_HOSTS,
+    TYPE_SERVERS,
     TYPE_NETWORKS,
     TYPE_FILES,
     TYPE_CHOICE_log,

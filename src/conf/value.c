@@ -114,6 +114,8 @@ void value_expected(const struct setting *setting, struct buf *to)
         [TYPE_TEXT] = STR_INIT("text of up to 200 octets"),
         [TYPE_HOSTS] = STR_INIT("a host name such as mail.example.test or *.example.test, or "
                                 "several in braces"),
+        [TYPE_SERVERS] = STR_INIT("ADDRESS or ADDRESS:PORT such as 192.0.2.53, 192.0.2.53:5353 or "
+                                  "[2001:db8::53]:53, or several in braces"),
         [TYPE_FILES] = STR_INIT("a path, or several in braces"),
         [TYPE_MARK] = STR_INIT("one punctuation character such as +, or \"\" for none"),
         [TYPE_FLAG] = STR_INIT("yes or no"),
@@ -376,7 +378,7 @@ static void list_print(enum setting_type type, const void *place, bool whole, st
     const struct conf_files *files = place;
     if (type == TYPE_LISTEN)
         texts_print(listen->addresses, listen->count, to);
-    else if (type == TYPE_HOSTS)
+    else if (type == TYPE_HOSTS || type == TYPE_SERVERS)
         texts_print(texts->list, texts->count, to);
     else if (type == TYPE_NETWORKS)
         networks_print(place, to);

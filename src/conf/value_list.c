@@ -9,6 +9,7 @@
 
 enum {
     PORT_MOST = 65535,
+    PORT_DNS = 53,
     ADDRESS_TEXT = 64, /* longer than any IP address */
 };
 
@@ -206,6 +207,52 @@ static bool hosts_parse(const struct value_words *words, struct arena *arena,
     return true;
 }
 
+/* --- Servers --------------------------------------------------------------------------------- */
+
+/* As it is kept: always with its port, an IPv6 address in brackets. */
+static struct str server_kept(struct str host, bool v6, uint64_t port, struct arena *arena)
+{
+    struct buf kept = buf_in(arena, ADDRESS_TEXT + 16);
+    buf_printf(&kept, v6 ? "[%.*s]:%llu" : "%.*s:%llu", STR_FMT(host), (unsigned long long)port);
+    return buf_built(&kept);
+}
+
+static bool server_parse(struct str word, struct arena *arena, struct str *server_r,
+                         struct buf *why)
+{
+    unsigned char octets[16];
+    uint64_t port = PORT_DNS;
+    bool v6 = ip_parse(AF_INET6, word, octets), bracket = str_starts(word, STR("["));
+    ssize_t colon = v6 || str_ends(word, STR("]")) ? -1 : str_last_index(word, ':');
+    struct str host = colon < 0 ? word : str_head(word, (size_t)colon);
+    if (colon >= 0 && (!str_to_u64(str_from_index(word, (size_t)colon + 1), &port) || port == 0 ||
+                       port > PORT_MOST))
+        return value_wrong(why, word, "has no port from 1 to 65535");
+    if (bracket && str_ends(host, STR("]"))) {
+        host = str_make(host.p + 1, host.n - 2);
+        v6 = ip_parse(AF_INET6, host, octets);
+    }
+    if (!v6 && (bracket || !ip_parse(AF_INET, host, octets)))
+        return value_wrong(why, word, "is not an IP address, with or without a port");
+    *server_r = server_kept(host, v6, port, arena);
+    return true;
+}
+
+static bool servers_parse(const struct value_words *words, struct arena *arena,
+                          struct conf_texts *servers, struct buf *why)
+{
+    struct walk walk = walk_begin(words);
+    struct str word;
+    size_t n = words_in(words, NULL);
+    if (!few_enough(n, CONF_TEXTS_MOST, "servers", why))
+        return false;
+    *servers = (struct conf_texts){.list = arena_take_array(arena, n, sizeof(struct str))};
+    while (servers->list && walk_next(&walk, &word))
+        if (!server_parse(word, arena, &servers->list[servers->count++], why))
+            return false;
+    return true;
+}
+
 /* --- Choices --------------------------------------------------------------------------------- */
 
 static bool choices_parse(const struct setting *setting, const struct value_words *words,
@@ -226,7 +273,8 @@ static bool choices_parse(const struct setting *setting, const struct value_word
 bool value_is_list(enum setting_type type)
 {
     return type == TYPE_LISTEN || type == TYPE_NETWORKS || type == TYPE_FILES ||
-           type == TYPE_HOSTS || type == TYPE_CHOICES_listener || type == TYPE_CHOICES_mechanism;
+           type == TYPE_HOSTS || type == TYPE_SERVERS || type == TYPE_CHOICES_listener ||
+           type == TYPE_CHOICES_mechanism;
 }
 
 bool value_list_parse(const struct setting *setting, const struct value_words *words,
@@ -238,6 +286,8 @@ bool value_list_parse(const struct setting *setting, const struct value_words *w
         return networks_parse(words, true, arena, place, why);
     if (setting->type == TYPE_FILES)
         return files_parse(words, arena, place, why);
+    if (setting->type == TYPE_SERVERS)
+        return servers_parse(words, arena, place, why);
     if (setting->type == TYPE_HOSTS)
         return hosts_parse(words, arena, place, why);
     return choices_parse(setting, words, place, why);
