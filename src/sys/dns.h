@@ -88,8 +88,9 @@ struct dns_settings {
 };
 
 /*
- * Only on a loop of the real world. Opens no file, starts no thread. All that is wrong with the
- * settings is found now, an anchor too: ERR_CONFIG, and `why` says what. */
+ * Only on a loop of the real world, and with the loop's own stack below: not on a fiber; nor are
+ * dns_ask, dns_cancel and dns_close of it. Opens no file, starts no thread. All that is wrong with
+ * the settings is found now, an anchor too: ERR_CONFIG, and `why` says what. */
 struct err dns_unbound_open(struct loop *loop, const struct dns_settings *settings,
                             struct dns **dns_r, struct buf *why);
 

@@ -25,9 +25,13 @@
 enum sandbox_right {
     SANDBOX_FOLDER = 1,   /* open, create, rename and remove files beneath `folder` */
     SANDBOX_ACCEPT = 2,   /* accept connections from listening sockets it was given */
-    SANDBOX_CONNECT = 4,  /* make TCP and UDP connections (courier, resolver: later) */
+    SANDBOX_CONNECT = 4,  /* make TCP and UDP connections, over IP alone */
     SANDBOX_UNIX = 8,     /* listen on one unix socket beneath `folder` (core's control socket) */
     SANDBOX_PROGRAMS = 16 /* start programs, signal and wait for children, bind (parent) */
+};
+
+enum {
+    SANDBOX_PORTS_MAX = 256
 };
 
 struct sandbox {
@@ -36,6 +40,9 @@ struct sandbox {
     struct str folder;     /* path, with SANDBOX_FOLDER */
     struct str user;       /* switch to this user when started as root; empty: stay; one the system
                             * does not have: stay and say so in the report */
+    const uint16_t *ports; /* with SANDBOX_CONNECT: the only ones to connect to over TCP (no kernel
+                            * tells the ports of UDP); none: any */
+    size_t port_count;
     uint64_t max_files;    /* RLIMIT_NOFILE; 0: leave */
     uint64_t max_memory;   /* RLIMIT_AS in bytes; 0: leave */
     bool without_landlock; /* as on a kernel that has none: for tests */

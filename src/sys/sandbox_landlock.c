@@ -24,6 +24,7 @@
 enum {
     CREATE_RULESET_VERSION = 1,
     RULE_PATH_BENEATH = 1,
+    RULE_NET_PORT = 2,
 };
 
 /* Rights to files, Linux' landlock(7). */
@@ -53,6 +54,11 @@ struct path_beneath {
     uint64_t allowed;
     int32_t folder;
 } __attribute__((packed));
+
+struct net_port {
+    uint64_t allowed;
+    uint64_t port;
+};
 
 /* All rights a version knows, and how much of struct ruleset. */
 static const struct version {
@@ -89,7 +95,7 @@ static struct ruleset rights_taken(const struct sandbox *sandbox, const struct v
         taken.net &= ~NET_CONNECT_TCP;
         taken.fs = taken.net || taken.scoped ? FS_REFER : 0;
     }
-    if (sandbox->rights & SANDBOX_CONNECT)
+    if (sandbox->rights & SANDBOX_CONNECT && !sandbox->port_count)
         taken.net &= ~NET_CONNECT_TCP;
     return taken;
 }
@@ -116,6 +122,19 @@ static bool folders_allow(const struct sandbox *sandbox, int ruleset, int folder
     return folder < 0 || folder_allow(ruleset, folder, fs);
 }
 
+static bool ports_allow(const struct sandbox *sandbox, int ruleset, uint64_t net)
+{
+    struct net_port rule = {.allowed = NET_CONNECT_TCP & net};
+    if (!(sandbox->rights & SANDBOX_CONNECT) || !rule.allowed)
+        return true;
+    for (size_t i = 0; i < sandbox->port_count; i++) {
+        rule.port = sandbox->ports[i];
+        if (syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &rule, 0) != 0)
+            return false;
+    }
+    return true;
+}
+
 struct err landlock_enter(const struct sandbox *sandbox, int folder, struct buf *report)
 {
     int number = landlock_version(sandbox);
@@ -134,6 +153,7 @@ struct err landlock_enter(const struct sandbox *sandbox, int folder, struct buf 
     if (ruleset < 0)
         return err_os(errno, STR("landlock_create_ruleset"));
     bool entered = folders_allow(sandbox, ruleset, folder, taken.fs) &&
+                   ports_allow(sandbox, ruleset, taken.net) &&
                    syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
     struct err e = entered ? err_none() : err_os(errno, STR("landlock_restrict_self"));
     close(ruleset);

@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "sys/sandbox_parts.h"
@@ -25,6 +26,7 @@ enum {
     SET_VMA = 0x53564d41, /* PR_SET_VMA: libc names its memory */
     OPTIMIZE_BY_TREE = 2, /* SCMP_FLTATR_CTL_OPTIMIZE: a binary tree of calls */
     FSTAT_FLAG = AT_EMPTY_PATH,
+    SOCKET_TYPE = 0xf, /* of socket's second argument; the rest are flags */
 };
 
 #define CALL(name) SCMP_SYS(name)
@@ -114,8 +116,8 @@ static const int folder_calls[] = {
 };
 
 static const int accept_calls[] = {CALL(accept), CALL(accept4)};
-static const int connect_calls[] = {CALL(socket), CALL(connect),  CALL(bind),
-                                    CALL(sendto), CALL(sendmmsg), CALL(recvmmsg)};
+static const int connect_calls[] = {CALL(connect), CALL(bind), CALL(sendto), CALL(sendmmsg),
+                                    CALL(recvmmsg)};
 
 /* "Not there", where the role has no folder. */
 static const int absent_calls[] = {
@@ -308,6 +310,22 @@ static bool names_add(scmp_filter_ctx filter, unsigned rights)
            calls_add(filter, absent, absent_calls, COUNT(absent_calls));
 }
 
+/* Sockets of the internet, and no others: the kernel has many families, and many holes in them. */
+static bool sockets_add(scmp_filter_ctx filter)
+{
+    static const int families[] = {AF_INET, AF_INET6};
+    for (size_t i = 0; i < COUNT(families); i++)
+        for (scmp_datum_t type = SOCK_STREAM; type <= SOCK_DGRAM; type++) {
+            struct scmp_arg_cmp both[] = {
+                {0, SCMP_CMP_EQ, (scmp_datum_t)families[i], 0},
+                {1, SCMP_CMP_MASKED_EQ, SOCKET_TYPE, type},
+            };
+            if (seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, CALL(socket), COUNT(both), both) < 0)
+                return false;
+        }
+    return calls_add(filter, SCMP_ACT_ALLOW, connect_calls, COUNT(connect_calls));
+}
+
 static bool role_fill(scmp_filter_ctx filter, unsigned rights)
 {
     bool filled = calls_add(filter, SCMP_ACT_ALLOW, base_calls, COUNT(base_calls)) &&
@@ -316,7 +334,7 @@ static bool role_fill(scmp_filter_ctx filter, unsigned rights)
     if (filled && rights & (SANDBOX_ACCEPT | SANDBOX_UNIX))
         filled = calls_add(filter, SCMP_ACT_ALLOW, accept_calls, COUNT(accept_calls));
     if (filled && rights & SANDBOX_CONNECT)
-        filled = calls_add(filter, SCMP_ACT_ALLOW, connect_calls, COUNT(connect_calls));
+        filled = sockets_add(filter);
     return filled;
 }
 
