@@ -16,7 +16,7 @@ WORK = ROOT / "build" / "bench"  # on the real disk, like the repository
 
 # The users that packages would have made, and our own; each has a group of the same name.
 USERS = ("postfix", "postdrop", "dovecot", "dovenull", "vmail", "Debian-exim", "opensmtpd", "opensmtpq",
-         "veredus-core", "veredus-edge", "veredus-courier")
+         "veredus-core", "veredus-edge", "veredus-courier", "veredus-dns")
 FIRST_ID = 940
 SOURCES = 200  # addresses that `load --spread` uses: 127.0.1.1 ...
 

@@ -15,7 +15,7 @@ if [ ! -e "$folder/veredus.conf" ]; then
 fi
 
 [ -z "${DESTDIR:-}" ] && [ "$(id -u)" -eq 0 ] || exit 0
-for user in veredus-core veredus-edge veredus-courier; do
+for user in veredus-core veredus-edge veredus-courier veredus-dns; do
     getent passwd "$user" >/dev/null ||
         useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$user"
 done

@@ -70,6 +70,7 @@ enum {
     BUS_PACKET_MAX = 128 * 1024, /* octets of one packet; a packet holds several messages */
     CONFIGURATION_PART = 64 * 1024,
     ADMIN_INPUT_PIECE = 32 * 1024,
+    TRUST_ANCHORS_MAX = 64 * 1024,      /* octets of `trust_anchors` */
     ADMIN_INPUT_MAX = 64 * 1024 * 1024, /* octets of all pieces for one command */
 };
 

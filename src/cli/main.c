@@ -7,6 +7,7 @@
 #include "edge/smtp/role.h"
 #include "parent/certificates.h"
 #include "parent/parent.h"
+#include "resolver/resolver.h"
 
 #ifndef VEREDUS_VERSION
 #define VEREDUS_VERSION "unknown"
@@ -140,6 +141,11 @@ static void say(void *arg, struct str text, bool to_stderr)
     fwrite(text.p, 1, text.n, to_stderr ? stderr : stdout);
 }
 
+static bool word_is(const struct cli *cli, size_t i, const char *text)
+{
+    return !text || (i < cli->word_count && str_eq(cli->words[i], str_from(text)));
+}
+
 static int admin_command(struct cli *cli)
 {
     struct admin check = {.arena = &cli->arena, .out = say};
@@ -150,16 +156,11 @@ static int admin_command(struct cli *cli)
         code = cli_input(cli);
     if (code || cli_online(cli, &code))
         return code;
-    if (str_eq(cli->words[0], STR("status")) || str_eq(cli->words[0], STR("tls"))) {
+    if (word_is(cli, 0, "status") || word_is(cli, 0, "tls") || word_is(cli, 0, "dns")) {
         fprintf(stderr, "veredus: no server answers on %.*s\n", STR_FMT(cli->conf.server.control));
         return EXIT_UNAVAILABLE;
     }
     return cli_offline(cli);
-}
-
-static bool word_is(const struct cli *cli, size_t i, const char *text)
-{
-    return !text || (i < cli->word_count && str_eq(cli->words[i], str_from(text)));
 }
 
 static bool help_is_wanted(const struct cli *cli)
@@ -200,11 +201,8 @@ static const struct {
     const char *name;
     int (*main)(void);
 } roles[] = {
-    {"core", core_main},
-    {"mx", edge_mx_main},
-    {"sub", edge_sub_main},
-    {"box", edge_box_main},
-    {"courier", courier_main},
+    {"core", core_main},    {"mx", edge_mx_main},      {"sub", edge_sub_main},
+    {"box", edge_box_main}, {"courier", courier_main}, {"resolver", resolver_main},
 };
 
 static int role_main(const char *name)

@@ -190,6 +190,7 @@ int admin_ban_list(struct admin_call *call);
 int admin_audit_verify(struct admin_call *call);
 int admin_audit_list(struct admin_call *call);
 int admin_audit_export(struct admin_call *call);
+int admin_dns_query(struct admin_call *call);
 int admin_tls_show(struct admin_call *call);
 int admin_status(struct admin_call *call);
 /* A line for each certificate, for status. */

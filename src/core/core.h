@@ -31,6 +31,7 @@
 #include "core/login_desk.h"
 #include "core/resent.h"
 #include "core/sending.h"
+#include "role/dns.h"
 #include "store/directory.h"
 #include "store/engine.h"
 #include "sys/fiber.h"
@@ -61,6 +62,7 @@ struct core {
     struct engine *engine;
     struct directory directory;
     struct partition_watch directory_watch;
+    struct dns_client dns;
     struct keys *keys;  /* of TLS; NULL: none */
     struct lane hashes; /* password hashes: one thread a processor */
     struct login_desk desk;

@@ -81,6 +81,11 @@ static void token_keys_begin(struct role *role)
     buf_done(&own->token_keys);
 }
 
+static void resolver_lost(void *arg)
+{
+    role_unlinked(arg, ROLE_RESOLVER);
+}
+
 static struct err core_begin(struct role *role)
 {
     struct core_role *own = role->arg;
@@ -89,8 +94,10 @@ static struct err core_begin(struct role *role)
         e = core_try(role, STORE_LOOK_ALL);
     if (!err_is(e))
         e = keys_begin(own->keys, &own->core);
-    if (!err_is(e))
+    if (!err_is(e)) {
         token_keys_begin(role);
+        dns_client_init(&own->core.dns, &role->loop, ROLE_CORE, resolver_lost, role);
+    }
     if (!err_is(e))
         e = control_open(&own->control, &own->core, own->control_handle);
     return e;
@@ -118,6 +125,12 @@ static struct err core_told(struct role *role, const struct msg *msg)
 static void core_peer(struct role *role, enum bus_role peer, uint32_t instance, int handle)
 {
     struct core_role *own = role->arg;
+    if (peer == ROLE_RESOLVER) {
+        struct err linked = dns_client_attach(&own->core.dns, handle);
+        if (err_is(linked))
+            log_err(&role->log, "resolver", linked);
+        return;
+    }
     struct err e = peer_add(&own->core, handle, peer, instance);
     if (!err_is(e))
         return;

@@ -18,6 +18,7 @@ struct err courier_open(struct courier *courier, struct loop *loop, struct fiber
                                 .conf = conf_hold(conf)};
     RB_INIT(&courier->jobs);
     TAILQ_INIT(&courier->waiters);
+    dns_client_init(&courier->dns, loop, ROLE_COURIER, NULL, NULL);
     courier->streams = stream_pool_open(loop, COURIER_READ_BUFFERS);
     return err_make(courier->streams ? ERR_NONE : ERR_NO_MEMORY);
 }
@@ -56,6 +57,7 @@ void courier_close(struct courier *courier)
     must_be(courier, COURIER_MAGIC);
     must(courier->job_count == 0);
     courier_core_detach(courier);
+    dns_client_done(&courier->dns);
     must(TAILQ_EMPTY(&courier->waiters));
     stream_pool_close(courier->streams);
     conf_let_go(courier->conf);

@@ -23,6 +23,7 @@
 
 #include "bus/link.h"
 #include "conf/held.h"
+#include "role/dns.h"
 #include "role/slabs.h"
 #include "sys/log.h"
 #include "sys/stream.h"
@@ -57,6 +58,7 @@ struct courier {
     uint32_t instance;
     const struct conf *conf; /* for new jobs; held */
 
+    struct dns_client dns;
     struct link *core;   /* NULL: gone */
     bool core_up;        /* welcome came */
     struct slabs *slabs; /* NULL while core is not up */

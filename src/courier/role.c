@@ -23,10 +23,9 @@ static void alone(struct courier *courier)
 static void still_alone(struct timer *timer)
 {
     struct courier_role *own = timer->arg;
-    struct msg msg = {.kind = MSG_unlinked, .unlinked = {.role = ROLE_CORE}};
     if (own->courier.core || own->role->state != ROLE_SERVES || own->role->parent_gone)
         return;
-    (void)link_send(&own->role->parent, &msg); /* or the next time */
+    role_unlinked(own->role, ROLE_CORE);
     alone(&own->courier);
 }
 
@@ -52,11 +51,17 @@ static void sandbox(struct role *role, struct sandbox *sandbox)
         sandbox->user = STR("veredus-courier");
 }
 
-/* The parent may have had no descriptor for its first link. */
+static void resolver_lost(void *arg)
+{
+    role_unlinked(arg, ROLE_RESOLVER);
+}
+
+/* The parent may have had no descriptor for its first links. */
 static struct err begin(struct role *role)
 {
     struct courier_role *own = role->arg;
     alone(&own->courier);
+    dns_client_init(&own->courier.dns, &role->loop, ROLE_COURIER, resolver_lost, role);
     return err_none();
 }
 
@@ -70,13 +75,10 @@ static void peer(struct role *role, enum bus_role peer, uint32_t instance, int h
 {
     struct courier_role *own = role->arg;
     (void)instance;
-    if (peer != ROLE_CORE) {
-        role->world->ops->close(role->world, handle);
-        return;
-    }
-    struct err e = courier_core_attach(&own->courier, handle);
+    struct err e = peer == ROLE_RESOLVER ? dns_client_attach(&own->courier.dns, handle)
+                                         : courier_core_attach(&own->courier, handle);
     if (err_is(e))
-        log_err(&role->log, "core", e);
+        log_err(&role->log, peer == ROLE_RESOLVER ? "resolver" : "core", e);
     if (!own->courier.core)
         alone(&own->courier);
 }

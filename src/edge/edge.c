@@ -34,6 +34,7 @@ struct err edge_open(struct edge *edge, struct loop *loop, struct fiber_pool *fi
                           .role = role,
                           .instance = instance,
                           .conf = conf_hold(conf)};
+    dns_client_init(&edge->dns, loop, role, NULL, NULL);
     TAILQ_INIT(&edge->sessions);
     TAILQ_INIT(&edge->proxied);
     TAILQ_INIT(&edge->waiters);
@@ -56,6 +57,7 @@ void edge_close(struct edge *edge)
     must(TAILQ_EMPTY(&edge->tries_open) && TAILQ_EMPTY(&edge->proxied));
     task_cancel(edge->loop, &edge->seen_flush);
     edge_core_detach(edge);
+    dns_client_done(&edge->dns);
     edge_tls_close(edge);
     edge_tries_close(edge);
     edge_scratches_close(edge);

@@ -16,6 +16,7 @@
 #include "bus/link.h"
 #include "conf/held.h"
 #include "edge/door.h"
+#include "role/dns.h"
 #include "role/slabs.h"
 #include "sys/log.h"
 #include "sys/stream.h"
@@ -166,6 +167,7 @@ struct edge {
     const struct edge_protocol *protocols[EDGE_PROTOCOLS];
     SLIST_HEAD(, edge_listener) listeners;
 
+    struct dns_client dns;      /* of an mx edge; others have no resolver */
     struct link *core;          /* NULL: gone */
     bool core_up;               /* welcome came */
     uint64_t core_since;        /* counts welcomes: what an earlier core was told is void */

@@ -24,10 +24,9 @@ static void alone(struct edge *edge)
 static void still_alone(struct timer *timer)
 {
     struct edge_role *own = timer->arg;
-    struct msg msg = {.kind = MSG_unlinked, .unlinked = {.role = ROLE_CORE}};
     if (own->edge.core || own->role->state != ROLE_SERVES || own->role->parent_gone)
         return;
-    (void)link_send(&own->role->parent, &msg); /* or the next time */
+    role_unlinked(own->role, ROLE_CORE);
     alone(&own->edge);
 }
 
@@ -55,11 +54,18 @@ static void sandbox(struct role *role, struct sandbox *sandbox)
         sandbox->user = STR("veredus-edge");
 }
 
-/* The parent may have had no descriptor for its first link. */
+static void resolver_lost(void *arg)
+{
+    role_unlinked(arg, ROLE_RESOLVER);
+}
+
+/* The parent may have had no descriptor for its first links. */
 static struct err begin(struct role *role)
 {
     struct edge_role *own = role->arg;
     alone(&own->edge);
+    if (own->edge.role == ROLE_MX)
+        dns_client_init(&own->edge.dns, &role->loop, ROLE_MX, resolver_lost, role);
     return err_none();
 }
 
@@ -73,13 +79,10 @@ static void peer(struct role *role, enum bus_role peer, uint32_t instance, int h
 {
     struct edge_role *own = role->arg;
     (void)instance;
-    if (peer != ROLE_CORE) {
-        role->world->ops->close(role->world, handle);
-        return;
-    }
-    struct err e = edge_core_attach(&own->edge, handle);
+    struct err e = peer == ROLE_RESOLVER ? dns_client_attach(&own->edge.dns, handle)
+                                         : edge_core_attach(&own->edge, handle);
     if (err_is(e))
-        log_err(&role->log, "core", e);
+        log_err(&role->log, peer == ROLE_RESOLVER ? "resolver" : "core", e);
     if (!own->edge.core)
         alone(&own->edge);
 }

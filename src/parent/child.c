@@ -40,6 +40,7 @@ void children_plan(struct house *house)
 {
     const struct conf *conf = &house->conf;
     plan(house, ROLE_CORE, "core", 1);
+    plan(house, ROLE_RESOLVER, "resolver", 1);
     if (listeners_any(house, ROLE_MX))
         plan(house, ROLE_MX, "mx", conf->smtp.processes);
     if (listeners_any(house, ROLE_SUB))
@@ -49,12 +50,9 @@ void children_plan(struct house *house)
     plan(house, ROLE_COURIER, "courier", conf->sending.processes);
 }
 
-bool children_any(const struct house *house, bool core)
+unsigned child_wave(const struct child *child)
 {
-    for (size_t i = core ? 0 : 1; i < house->child_count; i++)
-        if (house->children[i].pid)
-            return true;
-    return false;
+    return child->role == ROLE_RESOLVER ? 2 : child->role == ROLE_CORE ? 1 : 0;
 }
 
 /* --- Talking --------------------------------------------------------------------------------- */
@@ -209,6 +207,7 @@ static void setup_give(struct child *child)
             outbox_certificates(child, &certificates);
         certificates_free(certificates);
     }
+    settings_tell_anchors(child);
     outbox_configuration(child, true);
 }
 

@@ -20,7 +20,7 @@
 enum {
     HOUSE_EDGES_MAX = 192,   /* conf.def: 64 processes of each kind */
     HOUSE_COURIERS_MAX = 64, /* sending.processes */
-    HOUSE_CHILDREN_MAX = 1 + HOUSE_EDGES_MAX + HOUSE_COURIERS_MAX,
+    HOUSE_CHILDREN_MAX = 2 + HOUSE_EDGES_MAX + HOUSE_COURIERS_MAX, /* core and the resolver */
     HOUSE_LISTENERS_MAX = LISTEN_PROTOCOLS * CONF_LISTEN_MOST,
     HOUSE_TEXT_MAX = CONF_TEXT_MAX, /* a configuration as the roles get it */
     HOUSE_LINE_MAX = 4096,
@@ -47,7 +47,7 @@ struct house_text {
 struct child {
     struct house *house;
     enum bus_role role;
-    const char *name; /* of the role: "core", "mx", "sub", "box", "courier" */
+    const char *name; /* of the role: "core", "mx", "sub", "box", "courier", "resolver" */
     uint32_t instance;
     enum child_state state;
     int64_t pid;
@@ -80,6 +80,7 @@ struct house {
     struct conf conf;
     struct house_text *text;           /* conf as the roles get it */
     struct certificates *certificates; /* read for core, and not given to it yet */
+    struct buf anchors;                /* of the DNS, as the resolver gets them */
     struct listener listeners[HOUSE_LISTENERS_MAX];
     size_t listener_count;
     struct child children[HOUSE_CHILDREN_MAX]; /* core first */
@@ -100,12 +101,18 @@ void house_stop(struct house *house, int exit_code);
 /* settings.c: reads and checks the file; false: it said why (at the start) or logged it. */
 bool settings_load(struct house *house);
 void settings_reload(struct house *house);
+/* To the resolver: its trust anchors, which it takes with the configuration behind them. */
+void settings_tell_anchors(struct child *child);
 /* A role that serves gets what it is to have now. */
 void settings_tell(struct child *child);
 
 /* What core is to be told when it begins: what was read with the configuration, or is in the files
  * now. NULL: no memory, which was logged. */
 struct certificates *settings_certificates(struct house *house);
+
+/* The text of the trust anchors' file, or of the system's where none is named; empty where there is
+ * neither. False: it cannot be read, and `trouble` got a line. */
+bool anchors_read(const struct conf *conf, struct buf *text, struct buf *trouble);
 
 /* outbox.c: one holder; NULL: no memory. */
 struct house_text *house_text_new(void);
@@ -126,7 +133,8 @@ void child_died(struct house *house, int64_t pid, struct str how);
 void child_kill(struct child *child);
 /* A message for one that can hear it; a link that does not take it is cut. */
 void child_tell(struct child *child, const struct msg *msg);
-bool children_any(const struct house *house, bool core);
+/* In which order they end: those that ask others first. */
+unsigned child_wave(const struct child *child);
 
 /* Root, and the users of the roles are there. */
 bool parent_changes_users(void);

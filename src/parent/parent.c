@@ -39,7 +39,8 @@ void house_say(struct house *house, const char *format, ...)
 bool parent_changes_users(void)
 {
     return process_is_root() && process_has_user(PARENT_CORE_USER) &&
-           process_has_user(PARENT_EDGE_USER) && process_has_user(PARENT_COURIER_USER);
+           process_has_user(PARENT_EDGE_USER) && process_has_user(PARENT_COURIER_USER) &&
+           process_has_user(PARENT_DNS_USER);
 }
 
 /* --- The end --------------------------------------------------------------------------------- */
@@ -58,27 +59,40 @@ static void child_stop(struct child *child)
     child_tell(child, &msg);
 }
 
+static struct child *first_alive(struct house *house)
+{
+    struct child *first = NULL;
+    for (size_t i = 0; i < house->child_count; i++) {
+        struct child *child = &house->children[i];
+        if (child->pid && (!first || child_wave(child) < child_wave(first)))
+            first = child;
+    }
+    return first;
+}
+
 static void stop_wait_over(struct timer *timer)
 {
     struct house *house = timer->arg;
-    bool edges = children_any(house, false);
-    log_event(&house->log, LOG_WARN, "role_does_not_stop",
-              log_str("name", edges ? STR("edge") : STR("core")));
-    for (size_t i = edges ? 1 : 0; i < house->child_count; i++)
-        child_kill(&house->children[i]);
+    const struct child *first = first_alive(house);
+    if (!first)
+        return;
+    log_event(&house->log, LOG_WARN, "role_does_not_stop", log_str("name", str_from(first->name)));
+    for (size_t i = 0; i < house->child_count; i++)
+        if (child_wave(&house->children[i]) == child_wave(first))
+            child_kill(&house->children[i]);
     timer_set(&house->loop, timer, house->loop.now + PARENT_STOP_WAIT);
 }
 
-/* The edges are gone: nobody asks anything of core any more. Core is gone: so are we. */
+/* A wave begins when nobody is left who asks anything of it; behind the last one we end. */
 void house_emptier(struct house *house)
 {
-    struct child *core = core_of(house);
-    if (children_any(house, false))
-        return;
-    if (!core->pid) {
+    const struct child *first = first_alive(house);
+    if (!first) {
         loop_stop(&house->loop);
-    } else if (core->state != CHILD_STOPS) {
-        child_stop(core);
+    } else if (first->state != CHILD_STOPS) {
+        for (size_t i = 0; i < house->child_count; i++)
+            if (child_wave(&house->children[i]) == child_wave(first))
+                child_stop(&house->children[i]);
         timer_set(&house->loop, &house->stop_wait, house->loop.now + PARENT_STOP_WAIT);
     }
 }
@@ -95,8 +109,6 @@ void house_stop(struct house *house, int exit_code)
         outbox_clear(&house->children[i]);
     }
     listeners_close(house);
-    for (size_t i = 1; i < house->child_count; i++)
-        child_stop(&house->children[i]);
     timer_set(&house->loop, &house->stop_wait, house->loop.now + PARENT_STOP_WAIT);
     house_emptier(house);
 }
@@ -130,7 +142,7 @@ static void users_print(struct buf *to)
         buf_printf(to, "all as the caller, uid %lld", (long long)process_own_uid());
     else if (parent_changes_users())
         buf_put(to, STR("parent as root, core as veredus-core, edges as veredus-edge, "
-                        "couriers as veredus-courier"));
+                        "couriers as veredus-courier, resolver as veredus-dns"));
     else
         buf_put(to, STR("all as root"));
 }
@@ -274,8 +286,9 @@ static bool sandbox_begin(struct house *house)
     struct sandbox sandbox = {.role = "parent", .rights = SANDBOX_PROGRAMS};
     struct err e = sandbox_enter(&sandbox, &house->unenforced);
     if (process_is_root() && !parent_changes_users())
-        buf_put(&house->unenforced, STR("parent: all roles run as root: the users veredus-core, "
-                                        "veredus-edge and veredus-courier are missing\n"));
+        buf_put(&house->unenforced,
+                STR("parent: all roles run as root: the users veredus-core, "
+                    "veredus-edge, veredus-courier and veredus-dns are missing\n"));
     if (err_is(e))
         house_say(house, "cannot give up rights: %.*s: %s", STR_FMT(e.detail),
                   e.os ? strerrordesc_np(e.os) : err_row(e.code)->text);
@@ -318,6 +331,7 @@ static void house_close(struct house *house)
     }
     house_text_release(house->text);
     certificates_free(house->certificates);
+    buf_done(&house->anchors);
     buf_done(&house->unenforced);
     arena_done(&house->arena);
     arena_done(&house->start_arena);
@@ -333,6 +347,7 @@ int parent_run(const struct parent_options *options)
                             .world = world_real(),
                             .config = options->config,
                             .unenforced = BUF_INIT(WORDS_MAX),
+                            .anchors = BUF_INIT(TRUST_ANCHORS_MAX),
                             .exit_code = EXIT_FAILED};
     house->stop_wait = (struct timer){.run = stop_wait_over, .arg = house};
     arena_init(&house->start_arena, CONF_ARENA);

@@ -28,8 +28,9 @@ enum {
     LISTENERS = 4,
     ARENA = 65536,
     TEXT = 256 * 1024,
-    HOPS_CUT = 33,  /* says to core: cut the first link at its first question */
-    HOPS_DEAF = 34, /* says to mx: there is no memory for a listener */
+    HOPS_CUT = 33,      /* says to core: cut the first link at its first question */
+    HOPS_DEAF = 34,     /* says to mx: there is no memory for a listener */
+    HOPS_UNLINKED = 35, /* says to mx: its link with the resolver ended */
     WAIT_MS = 10,
     WAITS_MOST = 2500,
     RELOADS = 100,
@@ -78,6 +79,10 @@ static void core_peer(struct role *role, enum bus_role peer, uint32_t instance, 
     static const struct link_owner owner = {.got = core_got, .ended = core_peer_ended};
     struct small_core *core = role->arg;
     (void)instance;
+    if (peer == ROLE_RESOLVER) { /* who is linked with whom is seen at its other end */
+        role->world->ops->close(role->world, handle);
+        return;
+    }
     must(core->count < PEERS);
     link_init(&core->peers[core->count++], &role->loop, handle, ROLE_CORE, peer, &owner, core);
 }
@@ -133,6 +138,7 @@ struct small_edge {
     struct role *role;
     struct link core;
     bool linked;
+    size_t resolvers; /* links with one that it was given */
     struct watch listeners[LISTENERS];
     size_t count;
     struct fiber_start start;
@@ -161,6 +167,11 @@ static void edge_peer(struct role *role, enum bus_role peer, uint32_t instance, 
     static const struct link_owner owner = {.got = edge_got, .ended = edge_core_ended};
     struct small_edge *edge = role->arg;
     (void)instance;
+    if (peer == ROLE_RESOLVER) {
+        edge->resolvers++;
+        role->world->ops->close(role->world, handle);
+        return;
+    }
     if (edge->linked)
         link_done(&edge->core);
     edge->linked =
@@ -176,6 +187,8 @@ static void client_serve(void *arg)
     unsigned core_hops = 0;
     struct buf text = BUF_INIT(ARENA);
     arena_init(&arena, ARENA);
+    if (edge->role->conf->smtp.hops == HOPS_UNLINKED && edge->resolvers == 1)
+        role_unlinked(edge->role, ROLE_RESOLVER);
     if (edge->linked && !err_is(link_ask(&edge->core, &ask, &arena, &answer))) {
         core = answer.verified.lines[0].text;
         core_hops = answer.verified.reply;
@@ -234,8 +247,50 @@ static void edge_sandbox(struct role *role, struct sandbox *sandbox)
         sandbox->user = PARENT_EDGE_USER;
 }
 
+/* --- The resolver, small: it says what it hears ---------------------------------------------- */
+
+static void resolver_sandbox(struct role *role, struct sandbox *sandbox)
+{
+    sandbox->rights = SANDBOX_CONNECT;
+    if (role->as_root)
+        sandbox->user = PARENT_DNS_USER;
+}
+
+static struct err resolver_begin(struct role *role)
+{
+    (void)role;
+    return err_none();
+}
+
+static void resolver_peer(struct role *role, enum bus_role peer, uint32_t instance, int handle)
+{
+    log_event(&role->log, LOG_INFO, "linked", log_u64("with", peer), log_u64("instance", instance));
+    role->world->ops->close(role->world, handle);
+}
+
+static struct err resolver_told(struct role *role, const struct msg *msg)
+{
+    must(msg->kind == MSG_trust_anchors);
+    log_event(&role->log, LOG_INFO, "told", log_str("anchors", msg->trust_anchors.text));
+    return err_none();
+}
+
+static void resolver_configure(struct role *role, const struct conf *conf)
+{
+    log_event(&role->log, LOG_INFO, "configured", log_u64("hops", conf->smtp.hops));
+}
+
 static int role_main(const char *name)
 {
+    static const struct role_table resolver_table = {.name = "resolver",
+                                                     .role = ROLE_RESOLVER,
+                                                     .fibers = FIBERS,
+                                                     .sandbox = resolver_sandbox,
+                                                     .begin = resolver_begin,
+                                                     .configure = resolver_configure,
+                                                     .peer = resolver_peer,
+                                                     .told = resolver_told,
+                                                     .stop = nothing_to_finish};
     static struct small_core core;
     static struct small_edge edge = {.client = -1};
     static const struct role_table core_table = {.name = "core",
@@ -257,6 +312,8 @@ static int role_main(const char *name)
                                     .stop = nothing_to_finish};
     if (strcmp(name, "core") == 0)
         return role_run(&core_table, &core);
+    if (strcmp(name, "resolver") == 0)
+        return role_run(&resolver_table, NULL);
     return role_run(&edge_table, &edge);
 }
 
@@ -414,8 +471,9 @@ static struct answer answered(struct server *server)
 static int server_close(void **state)
 {
     struct server *server = *state;
-    static const char *const made[] = {"conf",      "log",   "pid",   "control", "data/refuse",
-                                       "data/slow", "c.pem", "k.pem", "tokens",  "many"};
+    static const char *const made[] = {"conf",        "log",       "pid",    "control",
+                                       "data/refuse", "data/slow", "c.pem",  "k.pem",
+                                       "tokens",      "many",      "anchors"};
     if (server->pid) {
         process_terminate(server->pid);
         if (exit_code(server) < 0)
@@ -465,7 +523,7 @@ static void it_starts_links_and_stops(void **state)
     assert_false(process_alive(answer.mx));
     assert_false(process_alive(answer.core));
     assert_false(exists(server, "pid"));
-    assert_int_equal(times_logged(server, "how=\"exit 0\""), 2);
+    assert_int_equal(times_logged(server, "how=\"exit 0\""), 3);
     assert_false(ask(server, &answer));
     buf_done(&pid);
     buf_done(&expected);
@@ -689,6 +747,80 @@ static void a_certificate_that_was_spoilt_is_refused_and_the_old_stays(void **st
     answered(server);
 }
 
+static pid_t resolver_pid(struct server *server)
+{
+    struct str log = log_read(server);
+    struct str what = STR("role_ready name=resolver instance=0 pid=");
+    int pid = 0;
+    for (ssize_t at; (at = str_find(log, what)) >= 0;) { /* the last one */
+        log = str_from_index(log, (size_t)at + what.n);
+        pid = 0;
+        for (size_t i = 0; i < log.n && ascii_is_digit(log.p[i]); i++)
+            pid = 10 * pid + (log.p[i] - '0');
+    }
+    return pid;
+}
+
+/* Core is role 1, mx role 2. */
+static void the_resolver_is_linked_with_those_who_ask_it(void **state)
+{
+    struct server *server = begun(state);
+    wait_logged(server, "resolver linked with=1 instance=0", 1);
+    wait_logged(server, "resolver linked with=2 instance=0", 1);
+    assert_int_equal(times_logged(server, "resolver linked"), 2);
+    process_kill(resolver_pid(server));
+    wait_logged(server, "role_ready name=resolver", 2);
+    wait_logged(server, "resolver linked with=1 instance=0", 2);
+    wait_logged(server, "resolver linked with=2 instance=0", 2);
+    process_kill(answered(server).core);
+    wait_logged(server, "role_ready name=core", 2);
+    wait_logged(server, "resolver linked with=1 instance=0", 3);
+    assert_int_equal(times_logged(server, "resolver linked with=2"), 2);
+}
+
+static void a_link_with_the_resolver_that_ended_is_made_anew(void **state)
+{
+    config_write(*state, "hops = 35");
+    struct server *server = begun(state);
+    wait_logged(server, "resolver linked with=2 instance=0", 1);
+    answered(server);
+    wait_logged(server, "role_linked_anew name=mx instance=0 with=resolver", 1);
+    wait_logged(server, "resolver linked with=2 instance=0", 2);
+    assert_int_equal(times_logged(server, "role_ended"), 0);
+}
+
+static void the_resolver_is_told_its_anchors_before_its_configuration(void **state)
+{
+    struct server *server = *state;
+    file_write(server, "anchors", STR("first"));
+    config_write(server, "} dns { trust_anchors = anchors");
+    begin(server);
+    wait_logged(server, " parent started ", 1);
+    assert_int_equal(times_logged(server, "told anchors=first"), 1);
+    file_write(server, "anchors", STR("second"));
+    kill((pid_t)server->pid, SIGHUP);
+    wait_logged(server, "resolver configured", 1);
+    struct str log = log_read(server);
+    ssize_t told = str_find(log, STR("told anchors=second"));
+    assert_true(told > 0 && told < str_find(log, STR("resolver configured")));
+    process_remove_file(path_in(server, "anchors"));
+    kill((pid_t)server->pid, SIGHUP);
+    wait_logged(server, "anchors No such file or directory", 1);
+    process_kill(resolver_pid(server)); /* the next one gets what was read last */
+    wait_logged(server, "told anchors=second", 2);
+}
+
+static void the_resolver_outlives_core(void **state)
+{
+    struct server *server = begun(state);
+    process_terminate(server->pid);
+    assert_int_equal(exit_code(server), 0);
+    struct str log = log_read(server);
+    ssize_t core = str_find(log, STR("role_ended name=core"));
+    assert_true(core > 0 && core < str_find(log, STR("role_ended name=resolver")));
+    assert_true(str_find(log, STR("role_ended name=mx")) < core);
+}
+
 static void without_its_certificate_it_does_not_start(void **state)
 {
     struct server *server = *state;
@@ -831,8 +963,8 @@ static void a_role_that_does_not_stop_is_killed(void **state)
     kill(answer.mx, SIGSTOP);
     process_terminate(server->pid);
     assert_int_equal(exit_code(server), 0);
-    assert_int_equal(times_logged(server, "role_does_not_stop name=edge"), 1);
-    assert_int_equal(times_logged(server, "how=\"exit 0\""), 1);
+    assert_int_equal(times_logged(server, "role_does_not_stop name=mx"), 1);
+    assert_int_equal(times_logged(server, "how=\"exit 0\""), 2);
     assert_false(process_alive(answer.mx));
 }
 
@@ -855,6 +987,10 @@ int main(int argc, char **argv)
         TEST(core_is_told_its_secrets_before_it_begins_and_at_each_reload),
         TEST(a_role_that_begins_hears_of_a_reload_when_it_serves),
         TEST(a_certificate_that_was_spoilt_is_refused_and_the_old_stays),
+        TEST(the_resolver_is_linked_with_those_who_ask_it),
+        TEST(a_link_with_the_resolver_that_ended_is_made_anew),
+        TEST(the_resolver_is_told_its_anchors_before_its_configuration),
+        TEST(the_resolver_outlives_core),
         TEST(without_its_certificate_it_does_not_start),
         TEST(what_only_a_start_can_change_is_named_and_kept),
         TEST(a_port_in_use_is_told_and_nothing_is_left),

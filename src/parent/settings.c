@@ -7,8 +7,11 @@
 #include "parent/outbox.h"
 
 enum {
-    HOST_MOST = 256
+    HOST_MOST = 256,
 };
+
+/* The package dns-root-data keeps it up to date. */
+#define SYSTEM_ANCHORS STR("/usr/share/dns/root.key")
 
 static struct str folder_of(struct str path)
 {
@@ -66,6 +69,7 @@ static struct err file_parse(struct house *house, struct arena *arena, struct co
 struct draft {
     struct arena *arena;
     struct conf conf;
+    struct buf anchors;
     struct house_text *text;
     struct certificates *certificates;
     struct conf_trouble trouble;
@@ -75,7 +79,26 @@ static void draft_done(struct draft *draft)
 {
     house_text_release(draft->text);
     certificates_free(draft->certificates);
+    buf_done(&draft->anchors);
     buf_done(&draft->trouble.text);
+}
+
+bool anchors_read(const struct conf *conf, struct buf *text, struct buf *trouble)
+{
+    struct str path = conf->dns.trust_anchors;
+    struct err e = process_read_file(path.n ? path : SYSTEM_ANCHORS, TRUST_ANCHORS_MAX, text);
+    if (!err_is(e))
+        return true;
+    buf_clear(text);
+    if (path.n == 0)
+        return true;
+    buf_put(trouble, STR("dns.trust_anchors: "));
+    buf_put_escaped(trouble, path, HOUSE_LINE_MAX);
+    buf_printf(trouble, " %s\n",
+               e.code == ERR_OVER_LIMIT ? "is too long for what it should be"
+               : e.os                   ? strerrordesc_np(e.os)
+                                        : err_row(e.code)->text);
+    return false;
 }
 
 static struct err settings_make(struct house *house, struct draft *draft)
@@ -87,6 +110,8 @@ static struct err settings_make(struct house *house, struct draft *draft)
     struct err e = file_parse(house, draft->arena, conf, &draft->trouble);
     if (!err_is(e))
         e = certificates_load(conf, house->config, &draft->certificates, &draft->trouble.text);
+    if (!err_is(e) && !anchors_read(conf, &draft->anchors, &draft->trouble.text))
+        e = err_make(ERR_CONFIG);
     if (err_is(e))
         return e;
     if (house->serving)
@@ -138,13 +163,18 @@ static void draft_take(struct house *house, struct draft *draft)
     house->text = draft->text;
     house->certificates = draft->certificates;
     house->log.least = (enum log_word)house->conf.server.log_least;
+    buf_done(&house->anchors);
+    house->anchors = draft->anchors;
+    draft->anchors = (struct buf)BUF_INIT(TRUST_ANCHORS_MAX);
     draft->text = NULL;
     draft->certificates = NULL;
 }
 
 bool settings_load(struct house *house)
 {
-    struct draft draft = {.arena = &house->start_arena, .trouble = {BUF_INIT(0)}};
+    struct draft draft = {.arena = &house->start_arena,
+                          .anchors = BUF_INIT(TRUST_ANCHORS_MAX),
+                          .trouble = {BUF_INIT(0)}};
     struct err e = settings_make(house, &draft);
     if (err_is(e))
         each_line(house, e, buf_str(&draft.trouble.text), say_line);
@@ -169,11 +199,20 @@ struct certificates *settings_certificates(struct house *house)
     return certificates;
 }
 
+void settings_tell_anchors(struct child *child)
+{
+    struct msg msg = {.kind = MSG_trust_anchors,
+                      .trust_anchors = {.text = buf_str(&child->house->anchors)}};
+    if (child->role == ROLE_RESOLVER)
+        child_tell(child, &msg);
+}
+
 void settings_tell(struct child *child)
 {
     struct certificates *certificates = NULL;
     if (!child->linked)
         return;
+    settings_tell_anchors(child);
     outbox_configuration(child, false);
     if (child->role == ROLE_CORE)
         certificates = settings_certificates(child->house);
@@ -216,7 +255,8 @@ static void restarts_log(struct house *house)
 void settings_reload(struct house *house)
 {
     struct arena arena;
-    struct draft draft = {.arena = &arena, .trouble = {BUF_INIT(0)}};
+    struct draft draft = {
+        .arena = &arena, .anchors = BUF_INIT(TRUST_ANCHORS_MAX), .trouble = {BUF_INIT(0)}};
     arena_init(&arena, CONF_ARENA);
     struct err e = settings_make(house, &draft);
     if (err_is(e)) {

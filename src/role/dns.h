@@ -35,6 +35,7 @@ struct dns_client {
     struct loop *loop;
     enum bus_role own;
     struct link *link; /* NULL: away */
+    bool over;         /* dns_client_done: nobody is waited for */
     TAILQ_HEAD(, dns_client_waiter) waiters;
     struct timer alone_timer;
     /* There is no link for a while: the parent may have to be told (role_unlinked). NULL: nobody
@@ -48,7 +49,7 @@ void dns_client_init(struct dns_client *client, struct loop *loop, enum bus_role
                      void (*alone)(void *arg), void *arg);
 /* A new link in the place of the one there may be; takes the handle, also where it fails. */
 struct err dns_client_attach(struct dns_client *client, int handle);
-/* Cuts; who waits gets TRY_LATER. */
+/* Cuts; who waits, and who asks from now on, gets TRY_LATER. */
 void dns_client_done(struct dns_client *client);
 
 /* What is known about an answer beside its records; filled in for every error, too. */

@@ -225,7 +225,8 @@ static void parent_got(struct link *link, const struct msg *msg, int passed)
         setup_got(role, &msg->setup);
     else if (msg->kind == MSG_configure)
         configure_got(role, msg->configure.configuration);
-    else if (msg->kind == MSG_certificate_files || msg->kind == MSG_token_keys_file)
+    else if (msg->kind == MSG_certificate_files || msg->kind == MSG_token_keys_file ||
+             msg->kind == MSG_trust_anchors)
         told(role, msg);
     else if (msg->kind == MSG_stop)
         stop_begin(role);
@@ -245,6 +246,21 @@ static void parent_ended(struct link *link, struct err why)
     (void)why;
     role->parent_gone = true;
     stop_begin(role);
+}
+
+/* --- What the role says ----------------------------------------------------------------------- */
+
+void role_unlinked(struct role *role, enum bus_role peer)
+{
+    struct msg msg = {.kind = MSG_unlinked, .unlinked = {.role = (uint8_t)peer}};
+    if (role->state == ROLE_SERVES && !role->parent_gone)
+        (void)link_send(&role->parent, &msg); /* or the next time */
+}
+
+void role_leave(struct role *role)
+{
+    role->state = ROLE_STOPS;
+    role_end(role, 0);
 }
 
 /* --- The whole of it ----------------------------------------------------------------------------

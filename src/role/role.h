@@ -42,6 +42,7 @@ struct role_table {
     /*
      * certificate_files and token_keys_file, which only core hears: a whole set of the first and
      * one of the second before `prepare` (there is no configuration then), and again behind each
+     * `configure`. trust_anchors, which only the resolver hears: before `prepare`, and before each
      * `configure`. They are valid until it returns, and wiped afterwards. On the loop's stack. An
      * error ends a role that has not begun; later it is logged.
      */
@@ -91,6 +92,12 @@ struct role {
     bool parent_gone;
     int exit_code;
 };
+
+/* The link to a role that this one asks has ended: where that still serves, the parent makes
+ * another one. Nothing happens where this one does not serve. */
+void role_unlinked(struct role *role, enum bus_role peer);
+/* Ends the role in this turn, without `stop`: the parent starts another. */
+void role_leave(struct role *role);
 
 /* Runs the role to its end; the exit code. */
 int role_run(const struct role_table *table, void *arg);

@@ -148,7 +148,7 @@ class Server:
             "store": {},
         }
         for section, values in self.settings.items():
-            sections[section].update(values)
+            sections.setdefault(section, {}).update(values)
         lines = [f"{name} = {value}" for name, value in sections.pop("server").items()]
         for section, values in sections.items():
             if values:
@@ -233,7 +233,8 @@ class Server:
     def running(self):
         """Every role is there."""
         names = sorted(name for name, _ in self.roles().values())
-        return names.count("core") == 1 and names.count("mx") >= 1 and names.count("box") >= 1
+        return (names.count("core") == 1 and names.count("mx") >= 1 and names.count("box") >= 1 and
+                names.count("resolver") == 1)
 
     def roles(self):
         """{pid: (role, command line)}"""
