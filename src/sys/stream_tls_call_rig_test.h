@@ -43,8 +43,6 @@ static inline void call_input(struct stream *stream)
 static inline void call_fiber(void *arg)
 {
     struct call *call = arg;
-    struct fake_memory *charged = fake_memory_charge(NULL);
-    fake_memory_charge(charged);
     int64_t deadline = call->house->loop.now + call->deadline;
     call->result = stream_tls_connect(&call->stream, call->client, &call->want, deadline);
     stream_tls_verdict(&call->stream, &call->verdict);
@@ -82,16 +80,26 @@ static inline void call_serve(struct call *call)
     call->is_served = true;
 }
 
-/* To its end. */
-static inline void call_run(struct call *call)
+/* A server whose connection has ended closes it, as a session would. */
+static inline void call_turn(struct call *call)
 {
-    fiber_run(call->house->fibers, &call->start);
+    struct session *session = &call->session;
+    house_turns(call->house, 1);
+    if (call->is_served && session->ends > 0 && !session->is_done) {
+        stream_done(&session->stream);
+        session->is_done = true;
+    }
+}
+
+/* To its end, from where it stands. */
+static inline void call_run_on(struct call *call)
+{
     for (int i = 0; i < CALL_TURNS && !call->over; i++)
-        house_turns(call->house, 1);
+        call_turn(call);
     for (int i = 0; !call->over; i++) {
         usleep(1000);
         must(i < 2 * LIMIT_MS);
-        house_turns(call->house, 1);
+        call_turn(call);
     }
     house_turns(call->house, 5);
 }
@@ -104,6 +112,16 @@ static inline void call_close(struct call *call)
     else
         close(call->peer);
     house_turns(call->house, 3);
+}
+
+static inline void call_run(struct call *call)
+{
+    struct fake_memory *memory = call->house->memory;
+    struct fake_memory *before = memory ? fake_memory_charge(memory) : NULL;
+    fiber_run(call->house->fibers, &call->start);
+    if (memory)
+        fake_memory_charge(before);
+    call_run_on(call);
 }
 
 /* From the beginning to the end; the caller closes. */

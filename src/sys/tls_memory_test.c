@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "sys/stream_pool.h"
+#include "sys/tls_memory_rig_test.h"
 
 enum {
     IDLE_MOST = 24 * 1024, /* octets an idle session may cost in all */
@@ -21,23 +22,6 @@ enum {
     FAIL_EACH = 60,   /* each of the first allocations, where our own calls are, */
     FAIL_STEP = 7,    /* and each 7th of the hundreds behind them */
 };
-
-static void *library_malloc(size_t n, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    return n ? malloc(n) : NULL;
-}
-
-static void *library_realloc(void *at, size_t n, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    if (n > 0)
-        return realloc(at, n);
-    free(at);
-    return NULL;
-}
 
 static bool secret_was_freed;
 

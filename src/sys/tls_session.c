@@ -251,7 +251,7 @@ int tls_session_handshake(struct tls_session *session)
     must_be(session, TLS_SESSION_MAGIC);
     ERR_clear_error();
     if (session->wanted && session->wanted->refused)
-        return tls_client_over(session, session->wanted->refused, NULL);
+        return tls_client_over(session, session->wanted->refused, session->wanted->verdict.words.p);
     if (!session->ssl && !tls_server_attach(session)) {
         session->failure = "no memory";
         return -ENOMEM;
