@@ -2,73 +2,19 @@
  * whether octets come by records, the second how many come at a time. Property: a step ends with
  * success, with a wait, or with words why not; what the server sends is made of records; what it
  * wants signed has the form that core demands; and nobody says more than a handshake may have. */
-#include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
 
-#include "base/buf.h"
-#include "base/must.h"
-#include "sys/loop.h"
-#include "sys/tls_hello.h"
-#include "sys/tls_session.h"
+#include "sys/tls_talk_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 enum {
-    ASKS_CERTIFICATES = 1,
-    BY_RECORDS = 2,
+    ASKS_CERTIFICATES = 1, /* of the first octet, beside BY_RECORDS */
     WITHOUT_TICKETS = 4,
-    FIRST_TYPE = 20, /* RFC 8446 5.1 */
-    ALERT = 21,
-    LAST_TYPE = 23,
-    HANDLE = 3,
     SIGNATURE = 64,
-    RECORD_MOST = 16384 + 256, /* octets of a record that is encrypted */
-    READ_MOST = RECORD_MOST + TLS_RECORD_HEAD,
     VALID = 3650 * 86400, /* seconds */
 };
-
-/* The client: what is left of it, and what of that may be read now. */
-struct talk {
-    struct world world;
-    struct str rest, ready;
-    size_t said;
-    bool by_records, is_over;
-    unsigned pieces;
-    struct buf sent;
-};
-
-static struct talk *talk_of(struct world *world)
-{
-    return (struct talk *)world;
-}
-
-static ssize_t talk_recv(struct world *world, int handle, void *to, size_t n)
-{
-    struct talk *talk = talk_of(world);
-    must(handle == HANDLE);
-    if (talk->ready.n == 0)
-        return talk->is_over ? 0 : -EAGAIN;
-    n = n < talk->ready.n ? n : talk->ready.n;
-    memcpy(to, talk->ready.p, n);
-    talk->ready = str_from_index(talk->ready, n);
-    talk->said += n;
-    return (ssize_t)n;
-}
-
-static ssize_t talk_send(struct world *world, int handle, const struct iovec *parts, int count)
-{
-    struct talk *talk = talk_of(world);
-    ssize_t all = 0;
-    must(handle == HANDLE);
-    for (int i = 0; i < count; i++) {
-        must(buf_put(&talk->sent, str_make(parts[i].iov_base, parts[i].iov_len)));
-        all += (ssize_t)parts[i].iov_len;
-    }
-    return all;
-}
-
-static const struct world_ops ops = {.recv = talk_recv, .send = talk_send};
 
 /* --- The server ------------------------------------------------------------------------------ */
 
@@ -134,67 +80,14 @@ static struct tls_server *server_of(unsigned how)
     return servers[asks][seals];
 }
 
-/* --- What holds ------------------------------------------------------------------------------ */
-
-static void are_records(struct str sent)
-{
-    while (sent.n > 0) {
-        const unsigned char *head = (const unsigned char *)sent.p;
-        must(sent.n >= TLS_RECORD_HEAD && head[0] >= FIRST_TYPE && head[0] <= LAST_TYPE);
-        must(head[1] == 3 || head[0] == ALERT); /* which repeats the client's version */
-        size_t length = (size_t)head[3] << 8 | head[4];
-        must(length > 0 && length <= RECORD_MOST && TLS_RECORD_HEAD + length <= sent.n);
-        sent = str_from_index(sent, TLS_RECORD_HEAD + length);
-    }
-}
-
-static size_t record_length(struct str rest)
-{
-    const unsigned char *head = (const unsigned char *)rest.p;
-    return rest.n < TLS_RECORD_HEAD ? rest.n : TLS_RECORD_HEAD + ((size_t)head[3] << 8 | head[4]);
-}
-
-static void more_comes(struct talk *talk)
-{
-    size_t n = talk->by_records ? record_length(talk->rest)
-               : talk->pieces   ? talk->pieces
-                                : talk->rest.n;
-    struct str piece = str_head(talk->rest, n);
-    talk->rest = str_from_index(talk->rest, piece.n);
-    talk->ready = piece;
-}
-
-/* True: it waits for more. */
-static bool step(struct tls_session *session)
-{
-    int e = tls_session_handshake(session);
-    if (e == -EAGAIN)
-        must(tls_session_waits(session) == READY_READ);
-    else if (e != 0)
-        must(e < 0 && tls_session_failure(session).n > 0);
-    return e == -EAGAIN;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     if (n < 2)
         return 0;
-    struct talk talk = {.world = {.ops = &ops},
-                        .rest = str_make(data + 2, n - 2),
-                        .by_records = data[0] & BY_RECORDS,
-                        .pieces = data[1],
-                        .sent = BUF_INIT(1 << 20)};
+    struct talk talk = talk_of_input(data, n);
     struct tls_session *session = tls_session_new(server_of(data[0]), &talk.world, HANDLE);
     must(session);
-    bool waits = true;
-    while (waits && talk.rest.n > 0) {
-        more_comes(&talk);
-        waits = step(session);
-    }
-    talk.is_over = true;
-    must(!waits || !step(session));
-    must(talk.said <= TLS_HANDSHAKE_MAX + READ_MOST);
-    are_records(buf_str(&talk.sent));
+    talk_through(&talk, session);
     tls_session_free(session);
     buf_done(&talk.sent);
     return 0;
