@@ -227,6 +227,12 @@ static void escaped_put(struct quoted_printable_encode *encode, char c, struct b
     unit_put(encode, str_make(unit, 3), buf);
 }
 
+/* What comes next stands first in its line, perhaps behind a soft break. */
+static bool begins_line(const struct quoted_printable_encode *encode)
+{
+    return encode->column == 0 || encode->column == ENCODED_LINE - 1;
+}
+
 static void blank_put(struct quoted_printable_encode *encode, bool at_end, struct buf *buf)
 {
     char blank = encode->blank;
@@ -263,7 +269,7 @@ static void octet_put(struct quoted_printable_encode *encode, char c, struct buf
     blank_put(encode, false, buf);
     if (is_blank(c))
         encode->blank = c;
-    else if (c > 0x20 && c < 0x7f && c != '=')
+    else if (c > 0x20 && c < 0x7f && c != '=' && !(c == '-' && begins_line(encode)))
         unit_put(encode, str_make(&c, 1), buf);
     else
         escaped_put(encode, c, buf);

@@ -48,7 +48,8 @@ bool base64_parse(struct str text, struct buf *buf);
  * into a buf of text.n + 3. */
 bool base64url_parse(struct str text, struct buf *buf);
 
-/* Text: a CR LF in the input is a line break; all other CR and LF are encoded. */
+/* Text: a CR LF in the input is a line break; all other CR and LF are encoded. No line that comes
+ * out begins with '-': none is a delimiter, wherever lines are broken. */
 struct quoted_printable_encode {
     uint8_t column;
     bool cr;    /* a CR was met whose LF may follow */

@@ -41,7 +41,7 @@ bool reencode_needed(const struct summary_view *view)
 
 static void segment_add(struct planner *planner, struct reencode_segment segment)
 {
-    if (segment.served == 0)
+    if (segment.length == 0 && segment.literal.n == 0)
         return;
     planner->segments[planner->count++] = segment;
     planner->served += segment.served;
@@ -63,14 +63,16 @@ static void literal_add(struct planner *planner, struct str literal)
                              .kind = REENCODE_LITERAL, .literal = literal, .served = literal.n});
 }
 
-static void base64_until(struct planner *planner, uint32_t end)
+static void encoded_until(struct planner *planner, uint32_t end, enum reencode_kind kind,
+                          uint32_t part)
 {
     uint32_t n = end - planner->at;
-    uint64_t served = base64_encoded_size(n, true);
-    segment_add(planner, (struct reencode_segment){.kind = REENCODE_BASE64,
+    uint64_t served = kind == REENCODE_BASE64 ? base64_encoded_size(n, true) : 0;
+    segment_add(planner, (struct reencode_segment){.kind = kind,
                                                    .start = planner->at,
                                                    .length = n,
-                                                   .served = served ? served - 2 : 0});
+                                                   .served = served ? served - 2 : 0,
+                                                   .part = part});
     planner->at = end;
 }
 
@@ -100,37 +102,63 @@ static struct str label_of(const struct summary_view *view, const struct summary
                                           : STR("Content-Transfer-Encoding: 7bit\r\n");
 }
 
-static void part_add(struct planner *planner, const struct summary_view *view,
-                     const struct summary_part *part)
+static void part_add(struct planner *planner, const struct summary_view *view, uint32_t i,
+                     const struct reencode_change *change)
 {
-    bool labelled = part->encoding_length > 0;
+    const struct summary_part *part = &view->parts[i];
     uint32_t header_end = part->body_offset - (has_header(part) ? EMPTY_LINE : 0);
-    raw_until(planner, labelled ? part->encoding_start : header_end);
-    literal_add(planner, label_of(view, part));
-    planner->at += part->encoding_length;
-    if (!is_encoded(part) || part->body_length == 0)
+    if (change->label.n > 0) {
+        raw_until(planner, change->label_length ? change->label_start : header_end);
+        literal_add(planner, change->label);
+        planner->at += change->label_length;
+    }
+    if (change->body == REENCODE_RAW || part->body_length == 0)
         return;
     raw_until(planner, part->body_offset);
-    base64_until(planner, part->body_offset + part->body_length);
-    if (planner->at == view->size)
+    encoded_until(planner, part->body_offset + part->body_length, change->body, i);
+    if (planner->at == view->size && change->body == REENCODE_BASE64)
         literal_add(planner, STR("\r\n"));
 }
 
-struct err reencode_plan(const struct summary_view *view, struct arena *arena,
-                         struct reencode_plan *plan_r)
+static bool is_kept(const struct reencode_change *change)
+{
+    return change->label.n == 0 && change->body == REENCODE_RAW;
+}
+
+struct err reencode_plan_changes(const struct summary_view *view,
+                                 const struct reencode_change *changes, struct arena *arena,
+                                 struct reencode_plan *plan_r)
 {
     size_t changed = 0;
     for (uint32_t i = 0; i < view->part_count; i++)
-        changed += is_changed(&view->parts[i]);
+        changed += !is_kept(&changes[i]);
     struct planner planner = {0};
     planner.segments =
         arena_take_array(arena, changed * SEGMENTS_PER_PART + 1, sizeof(*planner.segments));
     if (!planner.segments)
         return err_make(ERR_OVER_LIMIT);
     for (uint32_t i = 0; i < view->part_count; i++)
-        if (is_changed(&view->parts[i]))
-            part_add(&planner, view, &view->parts[i]);
+        if (!is_kept(&changes[i]))
+            part_add(&planner, view, i, &changes[i]);
     raw_until(&planner, view->size);
     *plan_r = (struct reencode_plan){planner.segments, planner.count, planner.served};
     return err_none();
+}
+
+struct err reencode_plan(const struct summary_view *view, struct arena *arena,
+                         struct reencode_plan *plan_r)
+{
+    struct reencode_change *changes = arena_take_array(arena, view->part_count, sizeof(*changes));
+    if (!changes)
+        return err_make(ERR_OVER_LIMIT);
+    for (uint32_t i = 0; i < view->part_count; i++) {
+        const struct summary_part *part = &view->parts[i];
+        changes[i] = (struct reencode_change){
+            .label = is_changed(part) ? label_of(view, part) : str_null(),
+            .label_start = part->encoding_start,
+            .label_length = part->encoding_length,
+            .body = is_encoded(part) ? REENCODE_BASE64 : REENCODE_RAW,
+        };
+    }
+    return reencode_plan_changes(view, changes, arena, plan_r);
 }

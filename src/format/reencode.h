@@ -11,6 +11,7 @@
  *   REENCODE_BASE64   octets of the stored message in base64, CR LF behind every 76 characters but
  *                     not behind the last: the CR LF that follows belongs to the delimiter (where
  *                     the message ends there, a literal CR LF follows)
+ *   REENCODE_QUOTED   octets of the stored message in quoted-printable; only in plans of changes
  *
  * Multiparts and messages labelled binary get the label 8bit or 7bit, whichever is true of what is
  * then in them as far as the summary tells. A part that the summary could not look into is encoded
@@ -30,19 +31,28 @@ enum reencode_kind {
     REENCODE_LITERAL,
     REENCODE_RAW,
     REENCODE_BASE64,
+    REENCODE_QUOTED,
 };
 
 struct reencode_segment {
     enum reencode_kind kind;
     uint32_t start, length; /* in the stored message */
     struct str literal;
-    uint64_t served; /* octets it becomes */
+    uint64_t served; /* octets it becomes; REENCODE_QUOTED: 0 */
+    uint32_t part;   /* of what is encoded: the index of its part */
 };
 
 struct reencode_plan {
     const struct reencode_segment *segments;
     uint32_t count;
-    uint64_t served; /* the size of all of them */
+    uint64_t served; /* the size of all of them, where none is REENCODE_QUOTED */
+};
+
+/* What is to be done with one part. */
+struct reencode_change {
+    struct str label; /* whole fields, in the place of the one below; n == 0: nothing is labelled */
+    uint32_t label_start, label_length; /* length 0: at the end of the header */
+    enum reencode_kind body;            /* REENCODE_RAW: stays */
 };
 
 /* True where some part needs it; the message can be served as stored where not. */
@@ -50,5 +60,9 @@ bool reencode_needed(const struct summary_view *view);
 /* ERR_OVER_LIMIT when the arena is full. The plan lives in the arena. */
 struct err reencode_plan(const struct summary_view *view, struct arena *arena,
                          struct reencode_plan *plan_r);
+/* The same for changes of the caller's, one for each part: format/downconvert.h. */
+struct err reencode_plan_changes(const struct summary_view *view,
+                                 const struct reencode_change *changes, struct arena *arena,
+                                 struct reencode_plan *plan_r);
 
 #endif

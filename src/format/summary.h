@@ -228,6 +228,11 @@ struct summary_view {
  */
 struct err summary_parse(struct str record, struct arena *arena, struct summary_view *view_r);
 
+/* Of a message that was just summarised: printed and parsed in the arena. After summary_end without
+ * error. ERR_OVER_LIMIT. */
+struct err summary_read_back(const struct summary *summary, struct arena *arena,
+                             struct summary_view *view_r);
+
 /* Type and subtype with their defaults: text/plain, in a digest message/rfc822 (RFC 2046 5.1.5),
  * for an opaque part application/octet-stream. */
 void summary_part_type(const struct summary_part *part, struct str *type_r, struct str *subtype_r);

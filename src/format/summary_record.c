@@ -336,6 +336,15 @@ struct str summary_part_word(const struct summary_part *part, enum content_word 
     return part->content ? part->content->word[word] : str_null();
 }
 
+struct err summary_read_back(const struct summary *summary, struct arena *arena,
+                             struct summary_view *view_r)
+{
+    struct buf record = buf_in(arena, summary->limits.record_bytes);
+    summary_print(summary, &record);
+    struct str built = buf_built(&record);
+    return built.p ? summary_parse(built, arena, view_r) : err_make(ERR_OVER_LIMIT);
+}
+
 void summary_part_type(const struct summary_part *part, struct str *type_r, struct str *subtype_r)
 {
     struct str type = summary_part_word(part, CONTENT_TYPE);

@@ -2,10 +2,10 @@
 
 #include "base/must.h"
 #include "edge/pop3/ahead.h"
-#include "role/slabs.h"
 #include "format/encodings.h"
 #include "format/reencode.h"
 #include "format/summary.h"
+#include "role/slabs.h"
 
 enum {
     PIECE_MAX = READER_SLABS * SLAB_SIZE,
@@ -309,6 +309,8 @@ static struct err segment_send(struct reader *r, const struct reencode_segment *
         return range_fetch(r, from, until, plain_sink, r);
     case REENCODE_BASE64:
         return base64_send(r, from, until);
+    case REENCODE_QUOTED:
+        break;
     }
     return err_make(ERR_STORE_DAMAGED);
 }
