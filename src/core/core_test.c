@@ -4,6 +4,7 @@
 #include "base/test.h"
 
 #include "core/control.h"
+#include "core/transaction.h"
 
 #define HOUSE_SETTINGS "hostname = mx.example.test\nsmtp { verify_from = \"192.0.2.9\" }\n"
 #include "core/house_test.h"
@@ -401,6 +402,42 @@ static void an_address_that_is_refused_refuses_the_message(void **state)
     assert_int_equal(house_count(box, "bob@example.test"), 0);
 }
 
+static const struct transaction *transaction_of(uint64_t number)
+{
+    struct peer *peer;
+    struct transaction *found = NULL;
+    LIST_FOREACH (peer, &house.core.peers, link_in_core)
+        if (!found)
+            found = transaction_find(peer, number);
+    return found;
+}
+
+/* What a sender asks for waits beside the recipients for whoever does it. */
+static void what_is_asked_for_is_kept(void **state)
+{
+    (void)state;
+    struct mail_options mail = {.hold_until = 1700000000, .hold_for = 60, .priority = -2};
+    struct rcpt_options rcpt = {.notify = DSN_NOTIFY_NEVER, .orcpt = STR("rfc822;b@c.example")};
+    struct msg_address list[2] = {
+        {.text = STR("bob@example.test")},
+        {.text = STR("alice@example.test"), .asked = rcpt_options_keep(&rcpt, &house.arena)}};
+    struct msg answer, question = {.kind = MSG_resolve,
+                                   .resolve = {.transaction = 5,
+                                               .transmission = TRANSMISSION_ESMTP,
+                                               .client = STR("192.0.2.1"),
+                                               .asked = mail_options_keep(&mail, &house.arena),
+                                               .recipients = list,
+                                               .recipients_count = 2}};
+    assert_false(err_is(house_ask(mx, question, &answer)));
+    const struct transaction *transaction = transaction_of(5);
+    assert_non_null(transaction);
+    assert_int_equal(transaction->options.hold_until, 1700000000);
+    assert_int_equal(transaction->options.priority, -2);
+    assert_str(transaction->asked, question.resolve.asked);
+    assert_int_equal(transaction->recipients[0].asked.n, 0);
+    assert_str(transaction->recipients[1].asked, list[1].asked);
+}
+
 /* Once, by whom it was given to, and not one that was made up. */
 static void only_an_id_that_was_given(void **state)
 {
@@ -517,6 +554,11 @@ static void messages_of_another_role(void **state)
     refused_with_a_cut(mx, (struct msg){.kind = MSG_hello});
     refused_with_a_cut(
         mx, (struct msg){.kind = MSG_resolve, .resolve = {.transmission = TRANSMISSION_COUNT}});
+    refused_with_a_cut(
+        mx, (struct msg){.kind = MSG_resolve, .resolve = {.asked = STR("\1\3\0\0\0\0")}});
+    struct msg_address asked = {.text = STR("bob@example.test"), .asked = STR("\1\3\0")};
+    refused_with_a_cut(mx, (struct msg){.kind = MSG_resolve,
+                                        .resolve = {.recipients = &asked, .recipients_count = 1}});
 }
 
 /* --- Uploads --- */
@@ -795,6 +837,7 @@ int main(void)
         TEST(a_transaction_is_its_edges_own),
         TEST(a_commit_ends_its_transaction),
         TEST(addresses_are_resolved_at_commit),
+        TEST(what_is_asked_for_is_kept),
         TEST(an_address_that_is_refused_refuses_the_message),
         TEST(only_an_id_that_was_given),
         TEST(so_many_ids_are_kept),

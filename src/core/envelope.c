@@ -122,8 +122,10 @@ static struct err envelope_take(struct transaction *transaction, const struct ms
     transaction->client = arena_str(arena, asked->client);
     transaction->helo = arena_str(arena, asked->helo);
     transaction->reverse_path = arena_str(arena, asked->reverse_path);
+    transaction->asked = arena_str(arena, asked->asked);
     if (arena_over(arena))
         return err_make(ERR_NO_MEMORY);
+    must(mail_options_read(transaction->asked, &transaction->options));
     if (asked->reverse_path.n == 0)
         return err_none();
     return addr_parse(transaction->reverse_path, arena, &transaction->sender);
@@ -151,7 +153,8 @@ static struct err transaction_begin(struct peer *peer, const struct msg_resolve 
 }
 
 static struct err recipient_add(struct transaction *transaction, const struct addr *addr,
-                                struct str text, const struct resolved *resolved, uint32_t *token_r)
+                                const struct msg_address *named, const struct resolved *resolved,
+                                uint32_t *token_r)
 {
     struct arena *arena = &transaction->arena;
     if (transaction->recipient_count == transaction->recipient_room) {
@@ -167,7 +170,8 @@ static struct err recipient_add(struct transaction *transaction, const struct ad
     }
     transaction->recipients[transaction->recipient_count++] = (struct accepted_recipient){
         .addr = *addr,
-        .text = text,
+        .text = named->text,
+        .asked = named->asked,
         .copies = resolved->copies,
         .copy_count = resolved->count,
         .moved_to = resolved->forwarded ? resolved->moved_to : str_null()};
@@ -214,14 +218,16 @@ static void refuse_recipient(struct msg_answer *answer, struct err e,
 }
 
 static void resolve_one(struct core *core, struct transaction *transaction,
-                        const struct msg_resolve *question, struct str asked,
+                        const struct msg_resolve *question, const struct msg_address *asked,
                         struct msg_answer *answer)
 {
     struct arena *arena = &transaction->arena;
-    struct str text = arena_str(arena, asked);
+    const struct msg_address named = {.text = arena_str(arena, asked->text),
+                                      .asked = arena_str(arena, asked->asked)};
     struct addr addr = {.kind = ADDR_LOCAL_ONLY};
     struct resolved resolved = {.refusal = err_none()};
-    struct err e = text.p ? recipient_parse(text, arena, &addr) : err_make(ERR_TOO_MANY_RECIPIENTS);
+    struct err e = named.text.p && named.asked.p ? recipient_parse(named.text, arena, &addr)
+                                                 : err_make(ERR_TOO_MANY_RECIPIENTS);
     const struct policy policy =
         policy_of(core->conf, &addr, transaction->client, transaction->login != 0);
     if (!err_is(e))
@@ -232,7 +238,7 @@ static void resolve_one(struct core *core, struct transaction *transaction,
     if (!err_is(e))
         e = resolved.outside_count ? err_make(ERR_RELAY_DENIED) : resolved.refusal;
     if (!err_is(e))
-        e = recipient_add(transaction, &addr, text, &resolved, &answer->token);
+        e = recipient_add(transaction, &addr, &named, &resolved, &answer->token);
     if (err_is(e)) {
         refuse_recipient(answer, e, &resolved,
                          resolved.outside_count || policy_relays(core->conf, &policy));
@@ -257,11 +263,24 @@ static void resolve_all(struct core *core, struct transaction *transaction,
             refuse(&answers[i], e);
             continue;
         }
-        resolve_one(core, transaction, asked, asked->recipients[i].text, &answers[i]);
+        resolve_one(core, transaction, asked, &asked->recipients[i], &answers[i]);
         texts += answers[i].text.n;
         if (texts > ANSWER_TEXTS)
             answers[i].text = str_null(); /* The reply does without the path. */
     }
+}
+
+/* Could an edge have read this from a client? */
+static bool is_possible(const struct msg_resolve *asked)
+{
+    struct mail_options mail;
+    struct rcpt_options rcpt;
+    if (asked->transmission >= TRANSMISSION_COUNT || !mail_options_read(asked->asked, &mail))
+        return false;
+    for (size_t i = 0; i < asked->recipients_count; i++)
+        if (!rcpt_options_read(asked->recipients[i].asked, &rcpt))
+            return false;
+    return true;
 }
 
 void serve_resolve(struct request *request)
@@ -270,8 +289,8 @@ void serve_resolve(struct request *request)
     struct peer *peer = request->peer;
     struct msg answer = {.kind = MSG_resolved};
     struct msg_resolved *resolved = &answer.resolved;
-    if (asked->transmission >= TRANSMISSION_COUNT) {
-        peer_cut(peer, err_detail(ERR_BUS_BROKEN, STR("a way of transmission there is not")));
+    if (!is_possible(asked)) {
+        peer_cut(peer, err_detail(ERR_BUS_BROKEN, STR("an envelope that cannot be")));
         return;
     }
     resolved->answers =
@@ -357,6 +376,7 @@ struct err transaction_of_addresses(struct request *request, struct transaction 
         .helo = commit->helo,
         .reverse_path = commit->reverse_path,
         .size = commit->size,
+        .asked = commit->asked,
         .recipients = commit->addresses,
         .recipients_count = commit->addresses_count,
     };
@@ -365,8 +385,8 @@ struct err transaction_of_addresses(struct request *request, struct transaction 
     struct msg_recipient *tokens = arena_take_array(&request->arena, count, sizeof(*tokens));
     if (!answers || !tokens)
         return err_make(ERR_NO_MEMORY);
-    if (peer->role != ROLE_MX || commit->recipients_count > 0 ||
-        asked.transmission >= TRANSMISSION_COUNT || transaction_find(peer, asked.transaction))
+    if (peer->role != ROLE_MX || commit->recipients_count > 0 || !is_possible(&asked) ||
+        transaction_find(peer, asked.transaction))
         return err_detail(ERR_BUS_BROKEN, STR("addresses where there are tokens"));
     if (!id_take(peer, commit->message))
         return err_make(ERR_NOT_FOUND);

@@ -7,6 +7,7 @@
 #define CORE_TRANSACTION_H
 
 #include "core/peer.h"
+#include "format/mail_options.h"
 #include "format/transmission.h"
 #include "store/directory.h"
 
@@ -15,6 +16,7 @@ struct sender;
 struct accepted_recipient {
     struct addr addr; /* as the client named it */
     struct str text;  /* addr_print form */
+    struct str asked; /* rcpt_options_keep; it can be read */
     struct copy *copies;
     size_t copy_count;
     struct str moved_to; /* a 251 forward was followed; else p == NULL */
@@ -32,7 +34,9 @@ struct transaction {
     enum transmission transmission;
     struct str client, helo, reverse_path;
     struct addr sender;
-    uint64_t login; /* a submission (core/submission.h): by whom; else 0 */
+    struct str asked;            /* mail_options_keep */
+    struct mail_options options; /* the same, read; what its texts are is in `asked` */
+    uint64_t login;              /* a submission (core/submission.h): by whom; else 0 */
     uint64_t account;
     struct str account_address;
     bool from_new_network; /* the log-in's */

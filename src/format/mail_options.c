@@ -489,3 +489,53 @@ void rcpt_options_decode(struct wire_in *in, struct rcpt_options *options_r)
     in->bad |= version != RCPT_OPTIONS_VERSION || !rcpt_options_possible(&options);
     *options_r = in->bad ? (struct rcpt_options){0} : options;
 }
+
+static bool is_nothing(const struct mail_options *options)
+{
+    return !options->ret && !options->envid.p && !options->hold_until &&
+           !options->deliver_by_mode && !options->priority && !options->require_tls;
+}
+
+struct str mail_options_keep(const struct mail_options *options, struct arena *arena)
+{
+    char room[MAIL_OPTIONS_KEPT_MAX];
+    struct buf kept = {.p = room, .cap = sizeof(room), .max = sizeof(room)};
+    if (is_nothing(options))
+        return STR("");
+    mail_options_encode(&kept, options);
+    return buf_copy(&kept, arena);
+}
+
+struct str rcpt_options_keep(const struct rcpt_options *options, struct arena *arena)
+{
+    char room[RCPT_OPTIONS_KEPT_MAX];
+    struct buf kept = {.p = room, .cap = sizeof(room), .max = sizeof(room)};
+    if (!options->notify && !options->orcpt.p)
+        return STR("");
+    rcpt_options_encode(&kept, options);
+    return buf_copy(&kept, arena);
+}
+
+bool mail_options_read(struct str kept, struct mail_options *options_r)
+{
+    struct wire_in in = wire_in(kept);
+    *options_r = (struct mail_options){0};
+    if (kept.n == 0)
+        return true;
+    mail_options_decode(&in, options_r);
+    if (!wire_end(&in))
+        *options_r = (struct mail_options){0};
+    return wire_end(&in);
+}
+
+bool rcpt_options_read(struct str kept, struct rcpt_options *options_r)
+{
+    struct wire_in in = wire_in(kept);
+    *options_r = (struct rcpt_options){0};
+    if (kept.n == 0)
+        return true;
+    rcpt_options_decode(&in, options_r);
+    if (!wire_end(&in))
+        *options_r = (struct rcpt_options){0};
+    return wire_end(&in);
+}

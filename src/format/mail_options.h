@@ -19,11 +19,13 @@
 #include "format/smtp_words.h"
 
 enum {
-    ENVID_MAX = 100,            /* characters in xtext, RFC 3461 4.4 */
-    ORCPT_MAX = 500,            /* with its type, in xtext, 4.2 */
-    PRIORITY_MAX = 9,           /* and as much below zero, RFC 6710 4.1 */
-    DELIVER_BY_MAX = 999999999, /* seconds, RFC 2852 4 */
-    HOLD_MAX = 999999999,       /* seconds, RFC 4865 3 */
+    ENVID_MAX = 100,             /* characters in xtext, RFC 3461 4.4 */
+    ORCPT_MAX = 500,             /* with its type, in xtext, 4.2 */
+    PRIORITY_MAX = 9,            /* and as much below zero, RFC 6710 4.1 */
+    DELIVER_BY_MAX = 999999999,  /* seconds, RFC 2852 4 */
+    MAIL_OPTIONS_KEPT_MAX = 256, /* octets of a record: those of ENVID and the numbers */
+    RCPT_OPTIONS_KEPT_MAX = 512,
+    HOLD_MAX = 999999999, /* seconds, RFC 4865 3 */
 };
 
 enum dsn_return {
@@ -101,6 +103,13 @@ void mail_options_encode(struct buf *buf, const struct mail_options *options);
 void mail_options_decode(struct wire_in *in, struct mail_options *options_r);
 void rcpt_options_encode(struct buf *buf, const struct rcpt_options *options);
 void rcpt_options_decode(struct wire_in *in, struct rcpt_options *options_r);
+
+/* The same for a field of its own: empty where nothing was asked. str_null: the arena is full. */
+struct str mail_options_keep(const struct mail_options *options, struct arena *arena);
+struct str rcpt_options_keep(const struct rcpt_options *options, struct arena *arena);
+/* False: damaged, and nothing is asked. Texts borrow from `kept`. */
+bool mail_options_read(struct str kept, struct mail_options *options_r);
+bool rcpt_options_read(struct str kept, struct rcpt_options *options_r);
 
 /* Could these have come from mail_options_take? For what crossed the bus. */
 bool mail_options_possible(const struct mail_options *options);

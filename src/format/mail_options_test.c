@@ -335,6 +335,65 @@ static void a_full_arena_is_told(void **state)
     arena_done(&small);
 }
 
+static void nothing_asked_is_nothing_kept(void **state)
+{
+    struct given *given = *state;
+    struct mail_options mail;
+    struct rcpt_options rcpt;
+    assert_false(err_is(take(given, " MT-PRIORITY=0", false, false)));
+    assert_str(mail_options_keep(&given->mail, &given->arena), STR(""));
+    assert_false(err_is(take(given, "", true, false)));
+    assert_str(rcpt_options_keep(&given->rcpt, &given->arena), STR(""));
+    assert_true(mail_options_read(STR(""), &mail) && rcpt_options_read(STR(""), &rcpt));
+    assert_int_equal(mail.priority + rcpt.notify, 0);
+}
+
+static void what_is_kept_is_read(void **state)
+{
+    static const char *const texts[] = {" RET=FULL", " ENVID=x",       " HOLDFOR=1",
+                                        " BY=1;N",   " MT-PRIORITY=1", " REQUIRETLS"};
+    struct given *given = *state;
+    struct mail_options mail;
+    struct rcpt_options rcpt;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        assert_false(err_is(take(given, texts[i], false, false)));
+        struct str kept = mail_options_keep(&given->mail, &given->arena);
+        assert_true(kept.n > 0 && mail_options_read(kept, &mail));
+        assert_str(mail_options_keep(&mail, &given->arena), kept);
+        assert_false(mail_options_read(str_head(kept, kept.n - 1), &mail));
+    }
+    assert_false(err_is(take(given, " ORCPT=a;b", true, false)));
+    struct str kept = rcpt_options_keep(&given->rcpt, &given->arena);
+    assert_true(rcpt_options_read(kept, &rcpt));
+    assert_str(rcpt.orcpt, STR("a;b"));
+    assert_false(rcpt_options_read(str_head(kept, kept.n - 1), &rcpt));
+    assert_false(err_is(take(given, " NOTIFY=NEVER", true, false)));
+    assert_true(rcpt_options_keep(&given->rcpt, &given->arena).n > 0);
+}
+
+/* The longest there is: no record is longer than was said. */
+static void records_have_a_limit(void **state)
+{
+    struct given *given = *state;
+    char text[ORCPT_MAX];
+    memset(text, 'x', sizeof(text));
+    text[1] = ';';
+    struct mail_options mail = {.ret = DSN_RETURN_FULL,
+                                .envid = str_make(text, ENVID_MAX),
+                                .hold_until = INT64_C(253402300799),
+                                .hold_for = HOLD_MAX,
+                                .deliver_by_mode = DELIVER_BY_NOTIFY,
+                                .deliver_by = INT64_C(253402300799)};
+    struct rcpt_options rcpt = {.notify = DSN_NOTIFY_NEVER, .orcpt = str_make(text, ORCPT_MAX)};
+    assert_true(mail_options_possible(&mail) && rcpt_options_possible(&rcpt));
+    struct str kept = mail_options_keep(&mail, &given->arena);
+    assert_in_range(kept.n, ENVID_MAX, MAIL_OPTIONS_KEPT_MAX);
+    kept = rcpt_options_keep(&rcpt, &given->arena);
+    assert_in_range(kept.n, ORCPT_MAX, RCPT_OPTIONS_KEPT_MAX);
+    rcpt.orcpt.n++;
+    assert_false(rcpt_options_possible(&rcpt));
+}
+
 static bool decodes(struct str record, bool of_rcpt)
 {
     struct wire_in in = wire_in(record);
@@ -372,14 +431,24 @@ static void damaged_records_are_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        with(what_was_taken_is_said_again),    with(a_time_to_hold_is_absolute_and_not_passed_on),
-        with(the_time_that_is_left_is_said),   with(only_what_the_peer_can_is_said),
-        with(other_parameters_are_not_ours),   with(malformed_values_are_refused),
-        with(envid_and_orcpt_have_limits),     with(a_hold_ends_before_the_delivery_is_due),
-        with(recipients_say_when_to_be_told),  with(original_recipients_are_kept_decoded),
-        with(original_recipients_may_be_utf8), with(malformed_utf8_recipients_are_refused),
-        with(what_grew_too_long_is_left_out),  with(a_full_arena_is_told),
+        with(what_was_taken_is_said_again),
+        with(a_time_to_hold_is_absolute_and_not_passed_on),
+        with(the_time_that_is_left_is_said),
+        with(only_what_the_peer_can_is_said),
+        with(other_parameters_are_not_ours),
+        with(malformed_values_are_refused),
+        with(envid_and_orcpt_have_limits),
+        with(a_hold_ends_before_the_delivery_is_due),
+        with(recipients_say_when_to_be_told),
+        with(original_recipients_are_kept_decoded),
+        with(original_recipients_may_be_utf8),
+        with(malformed_utf8_recipients_are_refused),
+        with(what_grew_too_long_is_left_out),
+        with(a_full_arena_is_told),
         with(damaged_records_are_told),
+        with(nothing_asked_is_nothing_kept),
+        with(what_is_kept_is_read),
+        with(records_have_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

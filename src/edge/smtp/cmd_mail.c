@@ -1,10 +1,12 @@
 /*
  * MAIL (RFC 5321 4.1.1.2) and its parameters: SIZE (RFC 1870), BODY (6152, 3030), SMTPUTF8 (6531),
- * AUTH (4954 5: read and ignored; who logged in is the author, RFC 6409 4.2). Core is not asked: it
+ * AUTH (4954 5: read and ignored; who logged in is the author, RFC 6409 4.2), and what a sender
+ * asks for (format/mail_options.h), which is core's to do. Core is not asked: it
  * hears of the sender with the first recipient, so that MAIL costs nothing. A submission is another
  * matter: its user is to hear at once that he may not send as this.
  */
 #include "edge/smtp/commands.h"
+#include "edge/smtp/extensions.h"
 #include "edge/smtp/pace.h"
 #include "edge/smtp/reply.h"
 #include "format/smtp_words.h"
@@ -42,6 +44,28 @@ static struct err auth_value(struct str value, struct arena *arena)
     return err_none();
 }
 
+static int64_t clock_now(const struct smtp_session *s)
+{
+    return world_wall(s->base.edge->world) / US_PER_SECOND;
+}
+
+/* RFC 4865 4.2: not beyond what was announced. */
+static struct err options_check(const struct smtp_session *s, const struct mail_options *options)
+{
+    int64_t most = smtp_conf(s)->submission.hold_most / NS_PER_SECOND;
+    if (options->hold_until - clock_now(s) > most)
+        return err_detail(ERR_PARAMETER_VALUE, STR("longer than messages are held here"));
+    return mail_options_check(options);
+}
+
+static struct err option(struct smtp_session *s, const struct esmtp_param *param,
+                         struct smtp_arguments *args)
+{
+    if (!smtp_parameter_is_taken(s, param->key))
+        return err_make(ERR_PARAMETER_UNKNOWN);
+    return mail_options_take(&args->mail.options, param, clock_now(s), args->arena);
+}
+
 static struct err parameter(struct smtp_session *s, const struct esmtp_param *param,
                             struct smtp_arguments *args)
 {
@@ -58,7 +82,7 @@ static struct err parameter(struct smtp_session *s, const struct esmtp_param *pa
     }
     if (str_eq_nocase(param->key, STR("AUTH")))
         return auth_value(param->value, args->arena);
-    return err_make(ERR_PARAMETER_UNKNOWN);
+    return option(s, param, args);
 }
 
 struct err smtp_mail_parse(struct smtp_session *s, struct str text, struct smtp_arguments *args)
@@ -73,6 +97,8 @@ struct err smtp_mail_parse(struct smtp_session *s, struct str text, struct smtp_
         e = esmtp_params_parse(rest, &params);
     for (uint32_t i = 0; !err_is(e) && i < params.n; i++)
         e = parameter(s, &params.at[i], args);
+    if (!err_is(e))
+        e = options_check(s, &args->mail.options);
     if (err_is(e))
         return e;
     if (path.addr.utf8 && !args->mail.utf8)
@@ -104,6 +130,7 @@ static struct smtp_mail *mail_begin(struct smtp_session *s, const struct smtp_ma
     mail->utf8 = args->utf8;
     mail->body_type = args->body_type;
     mail->size = args->size;
+    mail->asked = mail_options_keep(&args->options, &mail->arena);
     if (arena_over(&mail->arena))
         smtp_mail_give(edge->smtp, &mail);
     return mail;

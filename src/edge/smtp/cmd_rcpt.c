@@ -3,21 +3,34 @@
  * edge checks form and limits. Source routes are read and ignored (appendix C).
  */
 #include "edge/smtp/commands.h"
+#include "edge/smtp/extensions.h"
 #include "edge/smtp/pace.h"
 #include "edge/smtp/reply.h"
 #include "edge/smtp/resolve.h"
+
+static struct err parameter(struct smtp_session *s, const struct esmtp_param *param,
+                            struct smtp_arguments *args)
+{
+    bool utf8 = s->mail && s->mail->utf8;
+    if (!smtp_parameter_is_taken(s, param->key))
+        return err_make(ERR_PARAMETER_UNKNOWN);
+    return rcpt_options_take(&args->options, param, utf8, args->arena);
+}
 
 struct err smtp_rcpt_parse(struct smtp_session *s, struct str text, struct smtp_arguments *args)
 {
     struct path path;
     struct str rest;
+    struct esmtp_params params;
     if (!str_starts_nocase(text, STR("TO:")))
         return err_detail(ERR_COMMAND_SYNTAX, STR("RCPT TO:<forward-path>"));
     struct err e = path_parse(str_from_index(text, 3), false, args->arena, &path, &rest);
+    if (!err_is(e))
+        e = esmtp_params_parse(rest, &params);
+    for (uint32_t i = 0; !err_is(e) && i < params.n; i++)
+        e = parameter(s, &params.at[i], args);
     if (err_is(e))
         return e;
-    if (str_trim(rest).n > 0)
-        return err_make(ERR_PARAMETER_UNKNOWN);
     if (path.addr.utf8 && !(s->mail && s->mail->utf8))
         return err_make(ERR_ADDRESS_NEEDS_UTF8);
     args->recipient = path.addr;
@@ -69,9 +82,10 @@ static void refused(struct smtp_session *s, struct str address, enum err_code er
 }
 
 /* S3 or S4 -> S4 */
-static void accepted(struct smtp_session *s, struct str address, const struct msg_answer *answer)
+static void accepted(struct smtp_session *s, const struct msg_address *asked,
+                     const struct msg_answer *answer)
 {
-    if (!smtp_mail_add(s->mail, address, answer->token)) {
+    if (!smtp_mail_add(s->mail, asked->text, asked->asked, answer->token)) {
         smtp_reply_error(s, ERR_OVER_LIMIT);
         return;
     }
@@ -89,15 +103,17 @@ void smtp_rcpt_run(struct smtp_session *s, struct smtp_arguments *args)
     struct msg_answer answer;
     addr_print(&printed, &args->recipient);
     struct str address = buf_copy(&printed, args->arena);
-    if (!address.p || over_limits(s, address)) {
+    struct msg_address asked = {.text = address,
+                                .asked = rcpt_options_keep(&args->options, args->arena)};
+    if (!address.p || !asked.asked.p || over_limits(s, address)) {
         refused(s, buf_str(&printed), ERR_TOO_MANY_RECIPIENTS, 0, str_null());
         return;
     }
-    struct err e = smtp_resolve(s, address, &answer);
+    struct err e = smtp_resolve(s, &asked, &answer);
     if (err_is(e))
         refused(s, address, e.code, 0, str_null());
     else if (answer.error != ERR_NONE)
         refused(s, address, answer.error, answer.reply, answer.text);
     else
-        accepted(s, address, &answer);
+        accepted(s, &asked, &answer);
 }

@@ -8,6 +8,7 @@
 
 #include "edge/smtp/session.h"
 #include "format/addr.h"
+#include "format/mail_options.h"
 #include "format/xclient.h"
 
 /* MAIL's parameters. */
@@ -16,6 +17,7 @@ struct smtp_mail_arguments {
     enum smtp_body_type body_type;
     bool utf8;
     uint64_t size;
+    struct mail_options options;
 };
 
 /* What `parse` made of an argument. */
@@ -24,6 +26,7 @@ struct smtp_arguments {
     struct str text;     /* as it came, trimmed; on the stack of the turn */
     struct smtp_mail_arguments mail;
     struct addr recipient;
+    struct rcpt_options options; /* of the recipient */
     struct {
         uint64_t octets;
         bool last;

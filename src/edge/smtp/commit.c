@@ -84,7 +84,8 @@ static void name_addresses(struct smtp_session *s, struct try *try, struct msg_c
 {
     struct smtp_mail *mail = s->mail;
     for (size_t i = 0; i < mail->recipient_count; i++)
-        try->addresses[i].text = mail->recipients[i].address;
+        try->addresses[i] = (struct msg_address){.text = mail->recipients[i].address,
+                                                 .asked = mail->recipients[i].asked};
     commit->addresses = try->addresses;
     commit->addresses_count = mail->recipient_count;
     commit->message = mail->message = try->message;
@@ -93,6 +94,7 @@ static void name_addresses(struct smtp_session *s, struct try *try, struct msg_c
     commit->server = str_from(s->base.server);
     commit->helo = smtp_helo(s);
     commit->reverse_path = mail->reverse_path;
+    commit->asked = mail->asked;
 }
 
 static void fill(struct smtp_session *s, struct try *try, struct msg_commit *commit)

@@ -1,11 +1,20 @@
 #include "edge/smtp/extensions.h"
 
 #include "edge/smtp/reply.h"
+#include "format/date.h"
 #include "format/xclient.h"
+
+/*
+ * What these ask for is the queue's to do. Until it does, their parameters are read and kept, but
+ * nobody is told so.
+ */
+static const bool queue_serves = false;
 
 struct extension {
     const char *keyword;
     const char *rfc;
+    const char *parameters; /* of MAIL and RCPT (format/mail_options.h), a space between them */
+    bool of_queue;
     void (*values)(const struct smtp_session *s, struct buf *to);
     bool (*offered)(const struct smtp_session *s);
 };
@@ -66,6 +75,32 @@ static void xforward_values(const struct smtp_session *s, struct buf *to)
     xclient_names_print(true, to);
 }
 
+/* RFC 2033 has no queue behind it: who gives us mail by LMTP has one, and reports itself. */
+static bool is_not_lmtp(const struct smtp_session *s)
+{
+    return !smtp_is_lmtp(s);
+}
+
+/* RFC 4865 4.2: nowhere else. */
+static bool holds(const struct smtp_session *s)
+{
+    return smtp_is_submission(s) && smtp_conf(s)->submission.hold_most > 0;
+}
+
+static void hold_values(const struct smtp_session *s, struct buf *to)
+{
+    int64_t most = smtp_conf(s)->submission.hold_most / NS_PER_SECOND;
+    buf_putc(to, ' ');
+    buf_put_u64(to, (uint64_t)most);
+    buf_putc(to, ' ');
+    date_print_rfc3339(to, world_wall(s->base.edge->world) / US_PER_SECOND + most);
+}
+
+static bool is_encrypted(const struct smtp_session *s)
+{
+    return edge_session_is_encrypted(&s->base);
+}
+
 static const struct extension rows[] = {
     {.keyword = "PIPELINING", .rfc = "2920"},
     {.keyword = "SIZE", .rfc = "1870", .values = size_values},
@@ -77,6 +112,32 @@ static const struct extension rows[] = {
     {.keyword = "LIMITS", .rfc = "9422", .values = limits_values},
     {.keyword = "STARTTLS", .rfc = "3207", .offered = smtp_starttls_is_offered},
     {.keyword = "AUTH", .rfc = "4954", .values = auth_values, .offered = has_mechanisms},
+    {.keyword = "DSN",
+     .rfc = "3461",
+     .parameters = "RET ENVID NOTIFY ORCPT",
+     .of_queue = true,
+     .offered = is_not_lmtp},
+    {.keyword = "FUTURERELEASE",
+     .rfc = "4865",
+     .parameters = "HOLDFOR HOLDUNTIL",
+     .of_queue = true,
+     .values = hold_values,
+     .offered = holds},
+    {.keyword = "DELIVERBY",
+     .rfc = "2852",
+     .parameters = "BY",
+     .of_queue = true,
+     .offered = smtp_is_submission},
+    {.keyword = "MT-PRIORITY",
+     .rfc = "6710",
+     .parameters = "MT-PRIORITY",
+     .of_queue = true,
+     .offered = smtp_is_submission},
+    {.keyword = "REQUIRETLS",
+     .rfc = "8689",
+     .parameters = "REQUIRETLS",
+     .of_queue = true,
+     .offered = is_encrypted},
     {.keyword = "VRFY", .rfc = "5321", .offered = smtp_verify_is_on},
     {.keyword = "XCLIENT", .values = xclient_values, .offered = smtp_may_stand_in},
     {.keyword = "XFORWARD", .values = xforward_values, .offered = smtp_may_stand_in},
@@ -87,12 +148,33 @@ enum {
     ROWS = sizeof rows / sizeof *rows /* the last is always offered: it ends the reply */
 };
 
+static bool is_offered(const struct extension *row, const struct smtp_session *s)
+{
+    return !row->offered || row->offered(s);
+}
+
+static bool has_word(struct str words, struct str word)
+{
+    while (words.n)
+        if (str_eq_nocase(str_cut(&words, ' '), word))
+            return true;
+    return false;
+}
+
+bool smtp_parameter_is_taken(const struct smtp_session *s, struct str key)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        if (rows[i].parameters && has_word(str_from(rows[i].parameters), key))
+            return is_offered(&rows[i], s);
+    return false;
+}
+
 void smtp_extensions_print(struct smtp_session *s)
 {
     for (size_t i = 0; i < ROWS; i++) {
         char room[SMTP_REPLY_MAX];
         struct buf line = {.p = room, .cap = sizeof room, .max = sizeof room};
-        if (rows[i].offered && !rows[i].offered(s))
+        if ((rows[i].of_queue && !queue_serves) || !is_offered(&rows[i], s))
             continue;
         buf_put(&line, str_from(rows[i].keyword));
         if (rows[i].values)

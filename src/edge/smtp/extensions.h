@@ -9,6 +9,10 @@
 /* The lines behind the first, the last one ends the reply. */
 void smtp_extensions_print(struct smtp_session *s);
 
+/* Is this a parameter of MAIL or RCPT that an extension brings that is offered here? Of those in
+ * format/mail_options.h; SIZE and the like are always taken. */
+bool smtp_parameter_is_taken(const struct smtp_session *s, struct str key);
+
 /* Here and now: there is a certificate, and the session is plain. */
 bool smtp_starttls_is_offered(const struct smtp_session *s);
 /* Is VRFY served to anybody? */

@@ -84,6 +84,40 @@ static void a_known_recipient_needs_no_question(void **state)
     off_stage(client);
 }
 
+#define ASKING "MAIL FROM:<a@b.example> RET=FULL\r\nRCPT TO:<bob@example.test> NOTIFY=NEVER\r\n"
+
+/* Core hears what they ask for with the commit, or, where it is another by then, before it. */
+static void what_known_ones_ask_for_goes_with_them(void **state)
+{
+    (void)state;
+    struct fake_client *client = on_stage(false);
+    say(client, STR(ASKING DATA));
+    buf_clear(&core->asked);
+    assert_true(is_accepted(say(client, STR(TEXT))));
+    assert_int_equal(core->by_address, 1);
+    assert_str(buf_str(&core->asked), STR(" RET=FULL | NOTIFY=NEVER"));
+    say(client, STR(ASKING DATA));
+    stage_core_die(&stage);
+    stage_core_start(&stage);
+    buf_clear(&core->asked);
+    assert_true(is_accepted(say(client, STR(TEXT))));
+    assert_int_equal(core->by_address, 1);
+    assert_str(buf_str(&core->asked), STR(" RET=FULL | NOTIFY=NEVER"));
+    off_stage(client);
+}
+
+/* One question for all, each with its own; the answer is taken by who asked for the same. */
+static void each_asks_for_its_own(void **state)
+{
+    (void)state;
+    struct fake_client *client = on_stage(false);
+    say(client, STR(MAIL "RCPT TO:<ann@example.test> NOTIFY=DELAY\r\nRCPT TO:<ann@example.test>\r\n"
+                         "RCPT TO:<eve@example.test> ORCPT=rfc822;e\r\n"));
+    assert_str(buf_str(&core->asked), STR(" | NOTIFY=DELAY | | ORCPT=rfc822;e"));
+    assert_int_equal(core->resolves, 2);
+    off_stage(client);
+}
+
 static void an_unknown_one_waits_for_core(void **state)
 {
     (void)state;
@@ -365,6 +399,8 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_known_recipient_needs_no_question),
         cmocka_unit_test(an_unknown_one_waits_for_core),
+        cmocka_unit_test(what_known_ones_ask_for_goes_with_them),
+        cmocka_unit_test(each_asks_for_its_own),
         cmocka_unit_test(with_an_unknown_one_all_wait),
         cmocka_unit_test(who_was_refused_is_not_known),
         cmocka_unit_test(what_core_says_decides),

@@ -41,7 +41,7 @@ static void mail_clear(struct smtp_mail *mail)
 {
     arena_reset(&mail->arena);
     mail->core_since = mail->message = mail->size = 0;
-    mail->reverse_path = str_null();
+    mail->reverse_path = mail->asked = str_null();
     mail->utf8 = mail->any_refused = mail->unnamed = mail->stale = false;
     mail->body_type = SMTP_7BIT;
     mail->recipients = NULL;
@@ -104,13 +104,13 @@ bool smtp_mail_new_domain(const struct smtp_mail *mail, struct str address)
     return true;
 }
 
-bool smtp_mail_add(struct smtp_mail *mail, struct str address, uint32_t token)
+bool smtp_mail_add(struct smtp_mail *mail, struct str address, struct str asked, uint32_t token)
 {
     if (mail->recipient_count == mail->recipient_room && !recipients_grow(mail))
         return false;
     if (smtp_mail_new_domain(mail, address))
         mail->domain_count++;
     mail->recipients[mail->recipient_count++] =
-        (struct smtp_recipient){.address = address, .token = token};
+        (struct smtp_recipient){.address = address, .asked = asked, .token = token};
     return true;
 }

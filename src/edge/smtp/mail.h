@@ -18,12 +18,13 @@ enum {
 /* An accepted recipient. */
 struct smtp_recipient {
     struct str address; /* addr_print form */
+    struct str asked;   /* rcpt_options_keep */
     uint32_t token;     /* core's name for it; 0: core was not asked (known.h) */
 };
 
 /* A recipient that core was asked about before its command's turn came. */
 struct smtp_expected {
-    struct str address;
+    struct str address, asked;
     struct msg_answer answer;
 };
 
@@ -35,6 +36,7 @@ struct smtp_mail {
     uint64_t message;                    /* the id it will have */
     unsigned char token[EDGE_TRY_TOKEN]; /* names its try, from its commit on */
     struct str reverse_path;
+    struct str asked; /* mail_options_keep */
     bool utf8;
     enum smtp_body_type body_type;
     uint64_t size; /* SIZE= of MAIL, or 0 */
@@ -67,8 +69,8 @@ void smtp_mail_give(struct smtp_shared *shared, struct smtp_mail **mail);
 /* Frees what the pool keeps. */
 void smtp_mails_close(struct smtp_shared *shared);
 
-/* False: the arena is full. `address` must live in the mail's arena. */
-bool smtp_mail_add(struct smtp_mail *mail, struct str address, uint32_t token);
+/* False: the arena is full. `address` and `asked` must live in the mail's arena. */
+bool smtp_mail_add(struct smtp_mail *mail, struct str address, struct str asked, uint32_t token);
 /* Would this recipient bring a domain that no recipient has? */
 bool smtp_mail_new_domain(const struct smtp_mail *mail, struct str address);
 

@@ -28,44 +28,47 @@ struct question {
     size_t count, room;
 };
 
-static bool expected_take(struct smtp_session *s, struct str address, struct msg_answer *answer_r)
+static bool expected_take(struct smtp_session *s, const struct msg_address *asked,
+                          struct msg_answer *answer_r)
 {
     struct smtp_mail *mail = s->mail;
     if (mail->expected_next >= mail->expected_count ||
         mail->expected_since != s->base.edge->core_since ||
-        !str_eq(mail->expected[mail->expected_next].address, address))
+        !str_eq(mail->expected[mail->expected_next].address, asked->text) ||
+        !str_eq(mail->expected[mail->expected_next].asked, asked->asked))
         return false;
     *answer_r = mail->expected[mail->expected_next++].answer;
     return true;
 }
 
-/* The address of a pipelined RCPT, or str_null where the line is none that core would be asked. */
-static struct str address_of(struct smtp_session *s, struct str text)
+/* What a pipelined RCPT names. False: the line is none that core would be asked. */
+static bool asked_of(struct smtp_session *s, struct str text, struct msg_address *asked_r)
 {
     struct smtp_arguments args = {.arena = &s->mail->arena};
     char room[ADDR_PATH_MAX];
     struct buf printed = {.p = room, .cap = sizeof room, .max = sizeof room};
     if (err_is(smtp_rcpt_parse(s, str_trim(text), &args)))
-        return str_null();
+        return false;
     addr_print(&printed, &args.recipient);
-    return buf_copy(&printed, args.arena);
+    asked_r->text = buf_copy(&printed, args.arena);
+    asked_r->asked = rcpt_options_keep(&args.options, args.arena);
+    return asked_r->text.n > 0 && asked_r->asked.p;
 }
 
 static void look_ahead(struct smtp_session *s, struct str pending, struct question *question)
 {
-    struct str line, address;
+    struct str line;
     size_t used;
     while (question->count < question->room &&
            line_find(pending, SMTP_LINE_MAX, s->normalise, &line, &used) == LINE_WHOLE &&
            str_starts_nocase(line, STR("RCPT "))) {
-        address = address_of(s, str_from_index(line, 5));
-        if (address.n > 0)
-            question->at[question->count++].text = address;
+        if (asked_of(s, str_from_index(line, 5), &question->at[question->count]))
+            question->count++;
         pending = str_from_index(pending, used);
     }
 }
 
-static struct err question_make(struct smtp_session *s, struct str address,
+static struct err question_make(struct smtp_session *s, const struct msg_address *asked,
                                 struct question *question)
 {
     struct str pending = stream_pending(&s->stream);
@@ -82,19 +85,24 @@ static struct err question_make(struct smtp_session *s, struct str address,
     question->at = arena_take_array(&s->mail->arena, question->room, sizeof *question->at);
     if (!question->at)
         return err_make(ERR_OVER_LIMIT);
-    question->at[0].text = address;
+    question->at[0] = *asked;
     question->count = 1;
     look_ahead(s, pending, question);
     return err_none();
 }
 
+static size_t octets_of(const struct msg_address *asked)
+{
+    return asked->text.n + asked->asked.n;
+}
+
 /* How many recipients from `first` on go into one message; one at least. */
 static size_t piece_count(const struct question *question, size_t first)
 {
-    size_t octets = question->at[first].text.n, count = 1;
+    size_t octets = octets_of(&question->at[first]), count = 1;
     while (first + count < question->count &&
-           octets + question->at[first + count].text.n <= PIECE_OCTETS)
-        octets += question->at[first + count++].text.n;
+           octets + octets_of(&question->at[first + count]) <= PIECE_OCTETS)
+        octets += octets_of(&question->at[first + count++]);
     return count;
 }
 
@@ -113,6 +121,7 @@ static struct err ask_piece(struct smtp_session *s, struct msg_address *at, size
                                   .reverse_path = mail->reverse_path,
                                   .size = mail->size,
                                   .login = smtp_is_submission(s) ? s->base.login.handle : 0,
+                                  .asked = mail->asked,
                                   .recipients = at,
                                   .recipients_count = count,
                               }};
@@ -171,8 +180,8 @@ static struct err answers_keep(struct smtp_session *s, const struct question *qu
     if (!mail->expected)
         return err_make(ERR_OVER_LIMIT);
     for (size_t i = 0; i < question->count; i++)
-        mail->expected[i] =
-            (struct smtp_expected){.address = question->at[i].text, .answer = answers[i]};
+        mail->expected[i] = (struct smtp_expected){
+            .address = question->at[i].text, .asked = question->at[i].asked, .answer = answers[i]};
     mail->expected_count = question->count;
     return err_none();
 }
@@ -237,17 +246,18 @@ static struct err ask_core(struct smtp_session *s, const struct question *questi
     return answers_keep(s, question, resolved.answers);
 }
 
-struct err smtp_resolve(struct smtp_session *s, struct str address, struct msg_answer *answer_r)
+struct err smtp_resolve(struct smtp_session *s, const struct msg_address *asked,
+                        struct msg_answer *answer_r)
 {
     struct question question;
-    if (expected_take(s, address, answer_r))
+    if (expected_take(s, asked, answer_r))
         return err_none();
-    struct err e = question_make(s, address, &question);
+    struct err e = question_make(s, asked, &question);
     if (!err_is(e))
         e = are_known(s, &question) ? accept_known(s, &question) : ask_core(s, &question);
     if (err_is(e))
         return e;
-    return expected_take(s, address, answer_r) ? err_none() : err_make(ERR_TRY_LATER);
+    return expected_take(s, asked, answer_r) ? err_none() : err_make(ERR_TRY_LATER);
 }
 
 /* Some of its recipients may be known by the old number to the core that is there now. */
@@ -273,7 +283,7 @@ bool smtp_may_name_addresses(const struct smtp_session *s)
     const struct smtp_mail *mail = s->mail;
     size_t octets = 0;
     for (size_t i = 0; i < mail->recipient_count; i++)
-        octets += mail->recipients[i].address.n;
+        octets += mail->recipients[i].address.n + mail->recipients[i].asked.n;
     return mail->unnamed && !mail->stale && mail->core_since == 0 && octets <= PIECE_OCTETS;
 }
 
@@ -286,7 +296,8 @@ struct err smtp_resolve_again(struct smtp_session *s)
     if (!question.at)
         return err_make(ERR_OVER_LIMIT);
     for (size_t i = 0; i < question.count; i++)
-        question.at[i].text = mail->recipients[i].address;
+        question.at[i] = (struct msg_address){.text = mail->recipients[i].address,
+                                              .asked = mail->recipients[i].asked};
     number_renew(s);
     struct err e = ask(s, &question, &resolved);
     if (err_is(e))

@@ -7,8 +7,10 @@
 
 #include "edge/smtp/session.h"
 
-/* May yield. `address` lives in the transaction's arena, and so does what answer_r borrows. */
-struct err smtp_resolve(struct smtp_session *s, struct str address, struct msg_answer *answer_r);
+/* May yield. What `asked` borrows lives in the transaction's arena, and so does what answer_r
+ * borrows. */
+struct err smtp_resolve(struct smtp_session *s, const struct msg_address *asked,
+                        struct msg_answer *answer_r);
 
 /*
  * May yield. Names the recipients to the core that is there now, in a new transaction: core went

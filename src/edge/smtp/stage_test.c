@@ -1,6 +1,7 @@
 #include "edge/smtp/stage_test.h"
 
 #include "base/must.h"
+#include "format/mail_options.h"
 
 static struct stage_core *core_of(struct link *link)
 {
@@ -86,12 +87,37 @@ static struct msg_answer answer_for(const struct stage_core *core, struct str ad
     return answer;
 }
 
+static struct stage *stage_of(struct stage_core *core)
+{
+    return (struct stage *)((char *)core - offsetof(struct stage, core));
+}
+
+static void note_asked(struct stage_core *core, struct str of_mail,
+                       const struct msg_address *recipients, size_t count)
+{
+    static const struct capabilities everything = {.has = UINT32_MAX};
+    int64_t now = world_wall(&stage_of(core)->fake->world) / US_PER_SECOND;
+    struct mail_options mail;
+    must(mail_options_read(of_mail, &mail));
+    buf_clear(&core->asked);
+    mail_options_print(&core->asked, &mail, &everything, now);
+    if (mail.hold_until)
+        buf_printf(&core->asked, " held %lld", (long long)(mail.hold_until - now));
+    for (size_t i = 0; i < count; i++) {
+        struct rcpt_options rcpt;
+        must(rcpt_options_read(recipients[i].asked, &rcpt));
+        buf_put(&core->asked, STR(" |"));
+        rcpt_options_print(&core->asked, &rcpt, &everything, true);
+    }
+}
+
 static void resolve(struct stage_core *core, const struct msg_resolve *resolve)
 {
     struct msg msg = {.kind = MSG_resolved};
     struct msg_resolved *resolved = &msg.resolved;
     struct arena *arena = core->holds ? &core->held_arena : &core->arena;
     arena_reset(&core->arena);
+    note_asked(core, resolve->asked, resolve->recipients, resolve->recipients_count);
     if (++core->resolves == core->silent_resolve)
         return;
     resolved->message = core->next_message;
@@ -255,7 +281,7 @@ static void keep(struct stage_core *core, const struct msg_commit *commit)
 
 static void die(struct stage_core *core)
 {
-    struct stage *stage = (struct stage *)((char *)core - offsetof(struct stage, core));
+    struct stage *stage = stage_of(core);
     core->up = core->holds = false;
     core->held_count = 0;
     link_done(&core->link);
@@ -304,6 +330,8 @@ static void commit(struct stage_core *core, const struct msg_commit *asked)
     arena_reset(&core->arena);
     core->commits++;
     core->by_address += commit.addresses_count > 0;
+    if (commit.addresses_count > 0)
+        note_asked(core, commit.asked, commit.addresses, commit.addresses_count);
     if (error == ERR_NONE && commit.addresses_count > 0)
         error = addresses_resolve(core, &commit, recipients, outcomes);
     if (error == ERR_NONE)
@@ -541,6 +569,7 @@ void stage_open_as(struct stage *stage, enum bus_role role, struct str conf_text
                                      .body = BUF_INIT(STAGE_BODY_MAX),
                                      .received = BUF_INIT(4096),
                                      .facts = BUF_INIT(4096),
+                                     .asked = BUF_INIT(1 << 20),
                                      .authors = BUF_INIT(1 << 16),
                                      .reverse_path = BUF_INIT(4096)}};
     for (size_t i = 0; i < STAGE_UPLOADS; i++)
@@ -598,6 +627,7 @@ void stage_close(struct stage *stage)
     buf_done(&stage->core.body);
     buf_done(&stage->core.received);
     buf_done(&stage->core.facts);
+    buf_done(&stage->core.asked);
     buf_done(&stage->core.authors);
     buf_done(&stage->core.reverse_path);
 }

@@ -85,6 +85,9 @@ struct stage_core {
     struct buf authors;
     uint64_t served_extra;
     struct buf body, received, facts, reverse_path;
+    /* Of the last question, or the last commit with addresses: what was asked beside them, each
+     * recipient behind a '|'. */
+    struct buf asked;
 };
 
 struct stage {

@@ -329,6 +329,20 @@ static void received_tells_of_tls(void **state)
     leave(&client, fake);
 }
 
+/* RFC 8689 4.2.1: what came without TLS cannot ask for it. */
+static void requiretls_is_for_tls(void **state)
+{
+    (void)state;
+    struct tls_client client;
+    struct fake_client *fake = start(&client, "smtp");
+    assert_true(str_starts(tell(&client, "MAIL FROM:<a@b.example> REQUIRETLS\r\n"), STR("503 ")));
+    tell(&client, "EHLO c.example\r\n");
+    assert_true(str_starts(tell(&client, "MAIL FROM:<a@b.example> REQUIRETLS\r\n"), STR("250 ")));
+    tell(&client, "RCPT TO:<bob@example.test>\r\n");
+    assert_str(buf_str(&stage.core.asked), STR(" REQUIRETLS |"));
+    leave(&client, fake);
+}
+
 /* --- Log-ins --------------------------------------------------------------------------------- */
 
 static void passwords_are_for_tls(void **state)
@@ -620,6 +634,7 @@ int main(void)
         TEST(without_certificates_it_closes),
         TEST(while_core_is_away),
         TEST(received_tells_of_tls),
+        TEST(requiretls_is_for_tls),
         TEST(passwords_are_for_tls),
         TEST(bound_to_the_channel),
         TEST(bound_to_another_channel),

@@ -20,6 +20,7 @@
  *                    refuse NAME (the next commit is refused for this error)
  *   BODY: text       of the last message
  *   RECEIVED: text   its Received field, * as above
+ *   ASKED: text      what core was told to be asked (stage_test.h), * as above
  *   EXPECT: what n   a number of stage_core: messages, resolves, commits, recipients, seen ...
  *
  * In texts \r \n \0 \t \\ and \xNN are octets.
@@ -310,6 +311,9 @@ static void act(struct player *p, struct str line)
         core_does(p, str_from_index(line, 6));
     } else if (str_starts(line, STR("BODY:"))) {
         body_is(p, str_from_index(line, 6));
+    } else if (str_starts(line, STR("ASKED: "))) {
+        if (!matches(str_from_index(line, 7), buf_str(&p->stage.core.asked)))
+            wrong(p, "something else was asked", buf_str(&p->stage.core.asked));
     } else if (str_starts(line, STR("RECEIVED: "))) {
         if (!matches(str_from_index(line, 10), buf_str(&p->stage.core.received)))
             wrong(p, "another Received", buf_str(&p->stage.core.received));
