@@ -116,6 +116,7 @@ static const struct said replies[] = {
     {552, {5, 3, 4}, "5.3.4 Message size exceeds fixed limit", DSN_CAUSE_TOO_LARGE},
     {552, {0}, "message too big", DSN_CAUSE_TOO_LARGE},
     {530, {5, 7, 0}, "5.7.0 Must issue a STARTTLS command first", DSN_CAUSE_TLS_REQUIRED},
+    {0, {4, 7, 5}, "certificate of mx.example.net does not name it", DSN_CAUSE_TLS_REQUIRED},
     {553, {5, 1, 8}, "5.1.8 Sender address rejected: Domain not found", DSN_CAUSE_SENDER_REJECTED},
     {550, {0}, "Sender verify failed", DSN_CAUSE_SENDER_REJECTED},
     /* Later */
