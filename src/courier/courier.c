@@ -5,6 +5,7 @@
 #include "courier/courier.h"
 
 #include "courier/job.h"
+#include "courier/rest.h"
 
 struct err courier_open(struct courier *courier, struct loop *loop, struct fiber_pool *fibers,
                         struct log *log, uint32_t instance, const struct conf *conf)
@@ -18,6 +19,8 @@ struct err courier_open(struct courier *courier, struct loop *loop, struct fiber
                                 .conf = conf_hold(conf)};
     RB_INIT(&courier->jobs);
     TAILQ_INIT(&courier->waiters);
+    TAILQ_INIT(&courier->resting);
+    TAILQ_INIT(&courier->leaving);
     dns_client_init(&courier->dns, loop, ROLE_COURIER, NULL, NULL);
     courier->streams = stream_pool_open(loop, COURIER_READ_BUFFERS);
     return err_make(courier->streams ? ERR_NONE : ERR_NO_MEMORY);
@@ -40,6 +43,7 @@ bool courier_stop(struct courier *courier)
     struct wait wait = {.fiber = NULL};
     struct timer late = {.run = waited_enough, .arg = &wait};
     courier->stops = true;
+    rest_end(courier);
     if (courier->job_count == 0)
         return true;
     courier->stopping = &wait;
@@ -58,8 +62,11 @@ void courier_close(struct courier *courier)
     must(courier->job_count == 0);
     courier_core_detach(courier);
     dns_client_done(&courier->dns);
-    must(TAILQ_EMPTY(&courier->waiters));
+    must(TAILQ_EMPTY(&courier->waiters) && TAILQ_EMPTY(&courier->resting));
+    while (!TAILQ_EMPTY(&courier->leaving))
+        connection_cut(TAILQ_FIRST(&courier->leaving));
     stream_pool_close(courier->streams);
+    tls_client_release(courier->tls);
     conf_let_go(courier->conf);
     courier->magic = 0;
 }

@@ -58,7 +58,6 @@ struct courier {
     uint32_t instance;
     const struct conf *conf; /* for new jobs; held */
 
-    struct dns_client dns;
     struct link *core;   /* NULL: gone */
     bool core_up;        /* welcome came */
     struct slabs *slabs; /* NULL while core is not up */
@@ -66,13 +65,20 @@ struct courier {
     void (*core_lost)(struct courier *); /* NULL, or told when the link ended */
     void *arg;                           /* core_lost's */
 
+    struct dns_client dns;  /* the resolver */
+    struct tls_client *tls; /* NULL: nothing is encrypted */
+
+    struct connections resting; /* newest first (rest.h) */
+    size_t resting_count;
+    struct connections leaving; /* said QUIT */
+
     struct job_tree jobs; /* by number */
     size_t job_count;
     struct wait *stopping; /* courier_stop waits for the last job */
     bool stops;            /* what comes from now on is not tried */
 };
 
-/* What is passed outlives the courier. */
+/* What is passed outlives the courier. `tls` is the caller's to set, and goes with the courier. */
 struct err courier_open(struct courier *courier, struct loop *loop, struct fiber_pool *fibers,
                         struct log *log, uint32_t instance, const struct conf *conf);
 /* For jobs that begin from now on; the others keep theirs. */

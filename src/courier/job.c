@@ -4,6 +4,13 @@
  */
 #include "courier/job.h"
 
+#include "courier/connection.h"
+#include "courier/result.h"
+
+enum {
+    US = 1000 /* ns */
+};
+
 static int job_order(const struct job *a, const struct job *b)
 {
     return a->order->job < b->order->job ? -1 : a->order->job > b->order->job;
@@ -48,6 +55,18 @@ void job_moves(struct job *job, enum job_state to)
     bool back = to == JOB_CONNECTING && job->state <= JOB_IN_TRANSACTION;
     must(to >= job->state || back);
     job->state = to;
+}
+
+void job_meets_at(struct job *job, const struct connection *connection)
+{
+    memcpy(job->address, connection->ends.text, sizeof job->address);
+    memcpy(job->tls, connection->tls, sizeof job->tls);
+    job->port = connection->ends.port;
+}
+
+void job_spends(struct job *job, enum job_phase phase, int64_t since)
+{
+    job->spent[phase] += job->courier->loop->now - since;
 }
 
 /* --- Telling core ---------------------------------------------------------------------------- */
@@ -115,12 +134,55 @@ static void results_begin(struct job *job)
                                                   .verdict = JOB_NOT_TRIED};
 }
 
+/* "address=192.0.2.1 port=25 tls=none connect=0.012 ...": what took no time is left out. */
+static void facts_make(struct job *job)
+{
+    static const char *const phases[JOB_PHASES] = {
+        [PHASE_DNS] = "dns",     [PHASE_CONNECT] = "connect",   [PHASE_TLS] = "tls_time",
+        [PHASE_HELLO] = "hello", [PHASE_ENVELOPE] = "envelope", [PHASE_CONTENT] = "content",
+        [PHASE_DOT] = "dot"};
+    struct buf facts = buf_in(&job->arena, JOB_FACTS_MAX);
+    if (job->address[0])
+        buf_printf(&facts, "address=%s port=%u tls=%s ", job->address, job->port,
+                   job->tls[0] ? job->tls : "none");
+    for (size_t i = 0; i < JOB_PHASES; i++)
+        if (job->spent[i] >= US)
+            buf_printf(&facts, "%s=%lld.%06lld ", phases[i],
+                       (long long)(job->spent[i] / NS_PER_SECOND),
+                       (long long)(job->spent[i] % NS_PER_SECOND / US));
+    struct str built = buf_built(&facts);
+    job->facts = built.p ? str_trim(built) : STR("");
+}
+
+/* One line for each job; what was said to the first who was not sent to stands for all. */
+static void job_log(const struct job *job)
+{
+    uint64_t counts[JOB_VERDICTS] = {0};
+    const struct msg_job_result *said = &job->results[0];
+    for (size_t i = 0; i < job->order->recipients_count; i++) {
+        counts[job->results[i].verdict]++;
+        if (said->verdict == JOB_SENT)
+            said = &job->results[i];
+    }
+    log_event(job->courier->log, LOG_INFO, "job_over", log_u64("job", job->order->job),
+              log_u64("message", job->order->message), log_str("domain", job->order->domain),
+              log_str("host", job->host), log_u64("sent", counts[JOB_SENT]),
+              log_u64("later", counts[JOB_LATER]), log_u64("failed", counts[JOB_FAILED]),
+              log_u64("not_tried", counts[JOB_NOT_TRIED]), log_u64("trouble", job->trouble),
+              log_u64("dotted", job->dotted), log_u64("code", said->code),
+              log_str("said", said->text), log_str("facts", job->facts));
+}
+
 static void job_run(void *arg)
 {
     struct job *job = arg;
     must_be(job, JOB_MAGIC);
-    msg_wipe(&job->message);
+    if (!job->courier->stops)
+        job_send(job);
+    msg_wipe(&job->message); /* the password: connections are told apart by what was made of it */
+    facts_make(job);
     job_moves(job, JOB_OVER); /* J1, J2, J3, J4 -> J5: each recipient has a result */
+    job_log(job);
     if (job->unknown)
         job_forget(job);
     else

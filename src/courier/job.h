@@ -8,8 +8,9 @@
  *   J4 dotted          its end is on its way, or lost
  *   J5 over            there is a result for each recipient; core has not recorded it
  *
- * J1 -> J2 -> J3 -> J4 -> J5; from J2 and J3 back to J2 with the next host; from each to J5. A job
- * that core no longer knows ends without a result, from anywhere.
+ * J1 -> J2 -> J3 -> J4 -> J5; from J3 back to J2 with the next host, from J4 back to J3 where its
+ * answer came and there are more recipients than one transaction takes; from each to J5. A job that
+ * core no longer knows ends without a result, from anywhere.
  *
  * Whatever befalls core, a job goes on: the next core is told of it behind `hello`, gives the rest
  * of its content, and gets its results.
@@ -46,6 +47,14 @@ enum job_phase {
     JOB_PHASES
 };
 
+/* Why the last host could not be used. */
+struct job_noted {
+    enum job_trouble trouble;
+    bool host_spoke;
+    uint16_t code;
+    struct str status, text, host;
+};
+
 #define JOB_MAGIC MAGIC('J', 'O', 'B', ' ')
 
 struct job {
@@ -69,6 +78,15 @@ struct job {
     bool reports; /* the other side reports what was asked for */
     struct str host;
     struct str facts;
+    char address[IP_TEXT]; /* of that host; empty: none was reached */
+    uint16_t port;
+    char tls[96];  /* as in struct connection */
+    bool in_clear; /* a handshake failed: the next connection does without */
+
+    struct job_noted noted;
+    bool given_up; /* core does not give its content: who is undecided was not tried */
+    /* Hosts that the rules do not let us connect, and others; that have no address, and others. */
+    unsigned forbidden, unforbidden, nowhere, somewhere;
 
     int64_t began;             /* mono */
     int64_t spent[JOB_PHASES]; /* ns */
@@ -90,6 +108,11 @@ void job_recorded(struct job *job);
 struct err jobs_tell(struct courier *courier);
 /* The results that a full link did not take. */
 void jobs_tell_rest(struct courier *courier);
+
+/* What it talks by from now on. */
+void job_meets_at(struct job *job, const struct connection *connection);
+/* What was begun at `since` (mono) took until now. */
+void job_spends(struct job *job, enum job_phase phase, int64_t since);
 
 /* The state, in a place that checks that it may be entered. */
 void job_moves(struct job *job, enum job_state to);

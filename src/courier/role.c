@@ -2,9 +2,11 @@
 
 #include "courier/courier.h"
 #include "role/role.h"
+#include "sys/process.h"
 
 enum {
-    FILES_MAX = 10000 /* descriptors: two for each connection conf.def allows, and some */
+    FILES_MAX = 10000,         /* descriptors: two for each connection conf.def allows, and some */
+    AUTHORITIES_MAX = 4 << 20, /* octets; Debian's list has a quarter of a million */
 };
 
 struct courier_role {
@@ -29,6 +31,20 @@ static void still_alone(struct timer *timer)
     alone(&own->courier);
 }
 
+/* Whom this machine trusts. Without them no certificate is good, which most mail does not need. */
+static struct tls_client *tls_open(struct log *log)
+{
+    struct str path = STR("/etc/ssl/certs/ca-certificates.crt");
+    struct buf pem = BUF_INIT(AUTHORITIES_MAX);
+    struct tls_client *client = tls_client_new();
+    struct err e = process_read_file(path, AUTHORITIES_MAX, &pem);
+    int count = client && !err_is(e) ? tls_client_authorities(client, buf_str(&pem)) : 0;
+    if (count <= 0)
+        log_event(log, LOG_WARN, "no_authorities", log_str("file", path));
+    buf_done(&pem);
+    return client;
+}
+
 static struct err prepare(struct role *role)
 {
     struct courier_role *own = role->arg;
@@ -39,8 +55,9 @@ static struct err prepare(struct role *role)
     own->role = role;
     own->alone = (struct timer){.run = still_alone, .arg = own};
     own->courier.arg = own;
+    own->courier.tls = tls_open(&role->log);
     own->courier.core_lost = alone;
-    return e;
+    return err_is(e) || own->courier.tls ? e : err_make(ERR_NO_MEMORY);
 }
 
 static void sandbox(struct role *role, struct sandbox *sandbox)
@@ -75,10 +92,15 @@ static void peer(struct role *role, enum bus_role peer, uint32_t instance, int h
 {
     struct courier_role *own = role->arg;
     (void)instance;
-    struct err e = peer == ROLE_RESOLVER ? dns_client_attach(&own->courier.dns, handle)
-                                         : courier_core_attach(&own->courier, handle);
+    struct err e = err_none();
+    if (peer == ROLE_CORE)
+        e = courier_core_attach(&own->courier, handle);
+    else if (peer == ROLE_RESOLVER)
+        e = dns_client_attach(&own->courier.dns, handle);
+    else
+        role->world->ops->close(role->world, handle);
     if (err_is(e))
-        log_err(&role->log, peer == ROLE_RESOLVER ? "resolver" : "core", e);
+        log_err(&role->log, "peer_not_taken", e);
     if (!own->courier.core)
         alone(&own->courier);
 }
@@ -88,7 +110,8 @@ static void stop(struct role *role)
     struct courier_role *own = role->arg;
     timer_clear(&role->loop, &own->alone);
     own->courier.core_lost = NULL;
-    if (courier_stop(&own->courier)) /* else the process takes them along */
+    bool over = courier_stop(&own->courier);
+    if (over) /* else the process takes them along */
         courier_close(&own->courier);
 }
 

@@ -1,0 +1,103 @@
+/*
+ * From an order to its results: the connection that is there, or the hosts one after the other.
+ *
+ * A host that answered about the message speaks for the destination, also with 4yz: a grey list
+ * wants time, not another door. One that went away before does not: the next host is tried for
+ * those it had not decided about.
+ */
+#include "courier/job.h"
+#include "courier/rest.h"
+#include "courier/result.h"
+#include "courier/transaction.h"
+
+/* False: its connection was lost, and who is undecided is for the next one. */
+static bool sent_by(struct job *job, struct connection *connection)
+{
+    enum transaction_end end = transaction_run(job, connection);
+    if (end == TRANSACTION_OVER)
+        rest_put(connection);
+    else if (end == TRANSACTION_LAST)
+        connection_leave(connection);
+    else
+        connection_cut(connection);
+    return end == TRANSACTION_OVER || end == TRANSACTION_LAST || results_open(job) == 0 ||
+           job->given_up;
+}
+
+/* One that rested. False: there was none, or it had gone meanwhile and said nothing. */
+static bool sent_by_rested(struct job *job)
+{
+    struct connection *connection = rest_take(job);
+    if (!connection)
+        return false;
+    job_moves(job, JOB_CONNECTING); /* J1 -> J2 */
+    job_meets(job, str_from(connection->host));
+    job_meets_at(job, connection);
+    return sent_by(job, connection);
+}
+
+/* All addresses of a host, until one has dealt with the job. */
+static bool sent_to_host(struct job *job, const struct route_host *host, size_t *left, bool *ours_r)
+{
+    struct route_addresses addresses;
+    int64_t since = job->courier->loop->now;
+    job_meets(job, host->name);
+    job->in_clear = false;
+    enum route_found found = route_addresses(job, host, *left, &addresses);
+    job_spends(job, PHASE_DNS, since);
+    job->nowhere += found == ROUTE_NO_ADDRESS;
+    job->somewhere += found != ROUTE_NO_ADDRESS;
+    while (found == ROUTE_FOUND && addresses.count > 0 && !job->dropped) {
+        size_t before = addresses.count;
+        struct connection *connection = connection_open(job, host, &addresses, ours_r);
+        *left -= before - addresses.count;
+        if (connection && sent_by(job, connection))
+            return true;
+        if (*ours_r)
+            return false;
+    }
+    return false;
+}
+
+/* No host had a word for them. */
+static void rest_decide(struct job *job, bool ours)
+{
+    if (job->dropped || job->given_up)
+        return;
+    if (ours && job->unforbidden == 0)
+        results_say(job, JOB_FAILED, "5.4.6",
+                    STR("the way to this domain leads back to this server"));
+    else if (job->somewhere == 0 && job->nowhere > 0)
+        results_say(job, JOB_FAILED, "5.4.4", STR("no mail host of this domain has an address"));
+    else if (job->forbidden > 0 && job->unforbidden == 0)
+        results_say(job, JOB_FAILED, "5.4.6", job->noted.text);
+    job_noted_to_all(job);
+}
+
+static void sent_to_hosts(struct job *job, const struct route *route)
+{
+    size_t left = ROUTE_ADDRESSES_MAX;
+    bool ours = false;
+    job_moves(job, JOB_CONNECTING); /* J1 -> J2 */
+    for (size_t i = 0; i < route->count && left > 0 && !ours && !job->dropped; i++) {
+        if (sent_to_host(job, &route->hosts[i], &left, &ours))
+            return;
+        job_moves(job, JOB_CONNECTING); /* J3 -> J2: the next host */
+    }
+    rest_decide(job, ours);
+}
+
+void job_send(struct job *job)
+{
+    struct route route;
+    if (sent_by_rested(job))
+        return;
+    job->state = JOB_ROUTING; /* J2, J3 -> J1: a connection that was gone is none */
+    int64_t since = job->courier->loop->now;
+    bool found = route_find(job, &route);
+    job_spends(job, PHASE_DNS, since);
+    if (found)
+        sent_to_hosts(job, &route);
+    else if (results_open(job) > 0)
+        job_noted_to_all(job);
+}

@@ -1,0 +1,88 @@
+/*
+ * A stage for tests and fuzzers: a courier in the fake world; at the end of one link a core that
+ * orders jobs, gives their content and notes what it hears; at the end of the other a resolver with
+ * a table; and hosts to connect to, which are the test's (fake_host).
+ *
+ * What core hears is noted as lines of `said`:
+ *   jobs 7 8(dotted)        behind hello, what is under way
+ *   dot 7
+ *   over 7 later|... trouble=N dotted=N reports=N host=H
+ *   result 1 sent 250 2.0.0 text        below it, one for each recipient
+ * Results are recorded at once, unless `keeps_nothing`.
+ */
+#ifndef COURIER_STAGE_TEST_H
+#define COURIER_STAGE_TEST_H
+
+#include "courier/courier.h"
+#include "sys/fake/fake.h"
+
+enum {
+    STAGE_SLABS = 64,
+    STAGE_JOBS = 64,
+    STAGE_NAMES = 256, /* of the resolver's table */
+    STAGE_BODY_MAX = 16 << 20,
+    STAGE_SAID_MAX = 4 << 20,
+};
+
+struct stage_name {
+    char *name;
+    uint16_t type;
+    bool fails;
+    struct buf rdata[8];
+    size_t count;
+};
+
+struct stage_core {
+    struct link link;
+    bool up;
+    struct loop loop;
+    int role, pool;
+    char *slabs;
+    struct buf body;    /* of every job */
+    bool mute;          /* fetches are not answered */
+    bool forgot;        /* they are answered by NOT_FOUND */
+    bool keeps_nothing; /* results are not recorded */
+    bool half;          /* of what is asked for is given */
+    struct buf said;
+    size_t fetches, dots, overs;
+    size_t sent, dotted; /* recipients; jobs */
+};
+
+struct stage_resolver {
+    struct link link;
+    bool up;
+    struct loop loop;
+    int role;
+    struct stage_name names[STAGE_NAMES];
+    size_t count, asked;
+};
+
+struct stage {
+    struct fake_world *fake;
+    int role;
+    struct loop loop;
+    struct log log;
+    struct fiber_pool *fibers;
+    struct courier courier;
+    struct arena conf_arena;
+    struct conf conf;
+    struct stage_core core;
+    struct stage_resolver resolver;
+};
+
+/* conf_text: as in a configuration file; settings: NULL for a friendly world. */
+void stage_open(struct stage *stage, struct str conf_text, const struct fake_settings *settings,
+                uint64_t seed);
+void stage_close(struct stage *stage);
+/* "mx.example A 192.0.2.1", "d.example MX 10 mx.example", "d.example MX 0 ." (null MX), "d.example
+ * MX FAILS"; a name that is not there at all does not exist. */
+void stage_dns(struct stage *stage, const char *line);
+/* Core orders it; settles. */
+void stage_order(struct stage *stage, struct msg_job *job);
+void stage_settle(struct stage *stage);
+void stage_pass(struct stage *stage, int64_t ns);
+void stage_core_die(struct stage *stage);
+void stage_core_start(struct stage *stage);
+void stage_core_tell(struct stage *stage, const struct msg *msg);
+
+#endif
