@@ -13,7 +13,7 @@
 #include "core/transaction.h"
 
 #include "base/must.h"
-#include "core/delivery.h"
+#include "core/outgoing.h"
 #include "core/room.h"
 #include "core/submission.h"
 #include "core/upload.h"
@@ -150,10 +150,78 @@ static struct err body_put(struct request *request, struct transaction *transact
     return err_none();
 }
 
-static struct err message_put(struct request *request, struct transaction *transaction,
-                              struct upload_slot *slot, struct delivery *delivery)
+/* --- C3: for others --- */
+
+/* Targets elsewhere of all recipients that were not refused; each address once, by the first that
+ * led to it. */
+struct outside_list {
+    struct outgoing_target *targets;
+    size_t count;
+};
+
+static bool is_trusted(const struct core *core, const struct transaction *transaction)
+{
+    return transaction->login ||
+           conf_networks_hold(&core->conf->smtp.relay_from, transaction->client);
+}
+
+static struct outgoing_target target_of(const struct accepted_recipient *recipient,
+                                        const struct outside *outside)
+{
+    bool own = str_eq(recipient->text, outside->text);
+    return (struct outgoing_target){
+        .address = outside->text,
+        .domain = outside->addr.domain,
+        .given = own ? str_make("", 0) : recipient->text,
+        .sender = outside->list.p ? outside->list_owner : str_null(),
+    };
+}
+
+static struct err outside_take(const struct request *request, struct transaction *transaction,
+                               const struct msg_outcome *outcomes, struct outside_list *list)
+{
+    size_t count = request->msg.commit.recipients_count, room = 0;
+    *list = (struct outside_list){.count = 0};
+    for (size_t i = 0; i < count; i++)
+        room += recipient_of(request, transaction, i)->outside_count;
+    if (room == 0)
+        return err_none();
+    list->targets = arena_take_array(&transaction->arena, room, sizeof(*list->targets));
+    if (!list->targets)
+        return err_make(ERR_NO_MEMORY);
+    for (size_t i = 0; i < count; i++) {
+        const struct accepted_recipient *recipient = recipient_of(request, transaction, i);
+        for (size_t j = 0; j < recipient->outside_count && !outcomes[i].error; j++)
+            list->targets[list->count++] = target_of(recipient, &recipient->outside[j]);
+    }
+    return err_none();
+}
+
+static struct err outside_put(const struct request *request, const struct transaction *transaction,
+                              struct delivery *delivery, const struct outside_list *list,
+                              blob_id blob)
 {
     const struct msg_commit *asked = &request->msg.commit;
+    const struct outgoing message = {
+        .message = transaction->message,
+        .blob = blob,
+        .size = asked->received.n + asked->size,
+        .sender = transaction->reverse_path,
+        .account = transaction->account,
+        .body_type = asked->body_type,
+        .utf8 = transmission_is_utf8(transaction->transmission),
+        .trusted = is_trusted(request->peer->core, transaction),
+    };
+    return outgoing_put(delivery, &message, list->targets, list->count);
+}
+
+static struct err message_put(struct request *request, struct transaction *transaction,
+                              struct upload_slot *slot, const struct outside_list *outside,
+                              struct delivery *delivery)
+{
+    const struct msg_commit *asked = &request->msg.commit;
+    if (delivery->copy_count == 0 && outside->count == 0)
+        return err_none();
     struct message_head head = {
         .served_extra = asked->served_extra,
         .body_type = (enum body_type)asked->body_type,
@@ -168,8 +236,9 @@ static struct err message_put(struct request *request, struct transaction *trans
     struct err e = body_put(request, transaction, slot, &put);
     if (err_is(e))
         return e;
-    delivery->upload = slot && delivery->copy_count ? &slot->upload : NULL;
-    return delivery_put(delivery, &head, asked->size, put, delivery->copies, delivery->copy_count);
+    delivery->upload = slot ? &slot->upload : NULL;
+    e = delivery_put(delivery, &head, asked->size, put, delivery->copies, delivery->copy_count);
+    return err_is(e) ? e : outside_put(request, transaction, delivery, outside, put.blob);
 }
 
 /* What the log and the trace keep of a try, for whoever asks after it; empty: nobody may. */
@@ -219,7 +288,10 @@ static struct err deliver(struct request *request, struct transaction *transacti
         if (!outcomes[i].error)
             delivery_take_copies(&delivery, recipient->copies, recipient->copy_count, true);
     }
-    e = message_put(request, transaction, slot, &delivery);
+    struct outside_list outside;
+    e = outside_take(request, transaction, outcomes, &outside);
+    if (!err_is(e))
+        e = message_put(request, transaction, slot, &outside, &delivery);
     if (!err_is(e))
         e = delivery_notices(&delivery);
     if (!err_is(e))

@@ -2,6 +2,7 @@
 
 #include "base/must.h"
 #include "core/login.h"
+#include "core/queue.h"
 #include "core/transaction.h"
 #include "format/message_id.h"
 #include "store/trace.h"
@@ -147,6 +148,7 @@ void core_configure(struct core *core, const struct conf *conf)
     configured_tell(core, before, conf);
     conf_take(core, conf_hold(conf));
     guard_configure(core->desk.guard, conf);
+    queue_configure(core);
     conf_follow(before, conf);
     conf_let_go(before);
 }
@@ -162,6 +164,14 @@ static struct err log_ins_open(struct core *core)
     if (err_is(e))
         lane_done(&core->hashes);
     return e;
+}
+
+/* May yield. */
+static void log_ins_close(struct core *core)
+{
+    logins_review_close(core);
+    login_desk_close(core);
+    lane_done(&core->hashes);
 }
 
 struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fibers,
@@ -201,6 +211,12 @@ struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fi
         audit_close(&core->audit);
         return e;
     }
+    e = queue_open(core);
+    if (err_is(e)) {
+        log_ins_close(core);
+        audit_close(&core->audit);
+        return e;
+    }
     core->duty = (struct timer){.run = duty_due, .arg = core};
     timer_set(loop, &core->duty, loop->now + DUTY_EVERY);
     engine_watch(engine, &core->directory_watch);
@@ -223,10 +239,9 @@ void core_close(struct core *core)
     struct wait idle = {.done = !core->duty_running};
     core->duty_over = &idle;
     wait_for(&idle);
-    logins_review_close(core);
-    login_desk_close(core);
+    queue_close(core);
+    log_ins_close(core);
     audit_close(&core->audit);
-    lane_done(&core->hashes);
     struct request *request;
     while ((request = TAILQ_FIRST(&core->spare_requests))) {
         TAILQ_REMOVE(&core->spare_requests, request, link);

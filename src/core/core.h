@@ -7,6 +7,7 @@
  *   envelope.c   resolve, verify: who are these recipients
  *   accept.c     commit: a message becomes durable in its mailboxes
  *   submission.c, sending.c   mail from users: as whom, and how much
+ *   queue.c      mail for others: when and by whom it is sent
  *   upload.c     bodies above 256 KB
  *   resent.c     clients whose connection broke after our 250
  *   login.c      who is this: the order of an attempt; login_*.c its mechanisms
@@ -48,6 +49,7 @@ enum {
 
 struct keys;
 struct peer;
+struct queue;
 struct request;
 
 #define CORE_MAGIC MAGIC('C', 'O', 'R', 'E')
@@ -68,6 +70,7 @@ struct core {
     struct login_desk desk;
     struct resent *resent;
     struct senders senders;
+    struct queue *queue;
     struct audit audit;
     int64_t audit_logged;    /* mono: when its head last went into the log */
     LIST_HEAD(, peer) peers; /* whose link is open */

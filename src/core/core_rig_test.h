@@ -46,6 +46,8 @@ struct edge_end {
     size_t bans;       /* that core told, and has not lifted */
     size_t taken_back; /* log-ins that core ended */
     uint64_t last_taken_back;
+    /* A courier: what core gives it; what a message borrows is the house's to keep. */
+    void (*heard)(struct edge_end *, const struct msg *);
     bool up, ended;
 };
 
@@ -254,6 +256,11 @@ static inline void edge_end_got(struct link *link, const struct msg *msg, int pa
     if (msg->kind == MSG_login_ended) {
         edge->taken_back++;
         edge->last_taken_back = msg->login_ended.handle;
+        return;
+    }
+    if (msg->kind == MSG_job || msg->kind == MSG_job_recorded || msg->kind == MSG_job_drop) {
+        assert_non_null(edge->heard);
+        edge->heard(edge, msg);
         return;
     }
     if (edge_end_tls(edge, msg))

@@ -5,7 +5,7 @@
 #include "core/delivery.h"
 
 #include "base/must.h"
-#include "format/message_id.h"
+#include "core/queue.h"
 
 enum {
     EVENTS_PER_COPY = 1,
@@ -33,17 +33,24 @@ struct err delivery_init(struct delivery *delivery, struct core *core, struct ar
     return arena_over(arena) ? err_make(ERR_NO_MEMORY) : err_none();
 }
 
-struct err delivery_room_for_notices(struct delivery *delivery, size_t count)
+struct err delivery_room_for_events(struct delivery *delivery, size_t more)
 {
-    size_t more = count * EVENTS_PER_NOTICE, size = sizeof(struct trace_event);
+    size_t size = sizeof(struct trace_event);
     struct trace_event *events =
         arena_resize(delivery->arena, delivery->events, delivery->event_room * size,
                      (delivery->event_room + more) * size);
-    if (!events || !op_list_more(&delivery->ops, delivery->arena, more + count * OPS_PER_NOTICE))
+    if (!events || !op_list_more(&delivery->ops, delivery->arena, more))
         return err_make(ERR_NO_MEMORY);
     delivery->events = events;
     delivery->event_room += more;
     return err_none();
+}
+
+struct err delivery_room_for_notices(struct delivery *delivery, size_t count)
+{
+    if (!op_list_more(&delivery->ops, delivery->arena, count * OPS_PER_NOTICE))
+        return err_make(ERR_NO_MEMORY);
+    return delivery_room_for_events(delivery, count * EVENTS_PER_NOTICE);
 }
 
 struct trace_event *delivery_event(struct delivery *delivery, enum trace_kind kind)
@@ -139,8 +146,6 @@ static struct err head_encode(struct delivery *delivery, struct message_head *he
 struct err delivery_put(struct delivery *delivery, struct message_head *head, uint64_t body_octets,
                         struct blob_put put, const struct copy *copies, size_t count)
 {
-    if (count == 0)
-        return err_none();
     if (count > MESSAGE_DELIVERED_MAX)
         return err_make(ERR_TOO_MANY_RECIPIENTS);
     must(delivery->blob_count < sizeof(delivery->blobs) / sizeof(delivery->blobs[0]));
@@ -169,5 +174,8 @@ struct err delivery_commit(struct delivery *delivery, const struct addr *sender,
                             .tag = tag};
     if (delivery->upload)
         *delivery->upload = NULL;
-    return engine_commit_wait(delivery->core->engine, &commit);
+    struct err e = engine_commit_wait(delivery->core->engine, &commit);
+    if (!err_is(e) && delivery->entry_count)
+        queue_accepted(delivery->core, delivery->entries, delivery->entry_count);
+    return e;
 }

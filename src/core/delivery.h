@@ -16,6 +16,8 @@ enum {
     DELIVERY_OWNERS_MAX = 8,   /* copies of one notice: an owner may be an alias */
 };
 
+struct queue_entry;
+
 struct delivery {
     struct core *core;
     struct arena *arena;
@@ -30,6 +32,8 @@ struct delivery {
     struct trace_event *events;
     size_t event_count, event_room;
     struct op_list ops;
+    struct queue_entry *entries; /* that go into the queue (outgoing.h) */
+    size_t entry_count;
     struct blob_put blobs[1 + DELIVERY_NOTICES_MAX];
     size_t blob_count;
     struct upload **upload; /* where its owner keeps the upload that a blob takes, or NULL */
@@ -45,12 +49,16 @@ struct err delivery_init(struct delivery *delivery, struct core *core, struct ar
 void delivery_take_copies(struct delivery *delivery, const struct copy *copies, size_t count,
                           bool of_lists);
 
+/* Room for that many events more. ERR_NO_MEMORY. */
+struct err delivery_room_for_events(struct delivery *delivery, size_t more);
+
 /* The next event, to be filled in by the caller; NULL: no room (our sizing was wrong: must). */
 struct trace_event *delivery_event(struct delivery *delivery, enum trace_kind kind);
 
 /* Adds a message: its blob (`put` has blob, body or upload; its head is made here from `head`,
  * whose delivered_to is made from the copies) and the operations that put it into each copy's
- * INBOX. ERR_TOO_MANY_RECIPIENTS: more copies than one head can name. */
+ * INBOX. Where there is no copy, entries of the queue are to refer to it. ERR_TOO_MANY_RECIPIENTS:
+ * more copies than one head can name. */
 struct err delivery_put(struct delivery *delivery, struct message_head *head, uint64_t body_octets,
                         struct blob_put put, const struct copy *copies, size_t count);
 
@@ -74,8 +82,8 @@ struct err delivery_text_put(struct delivery *delivery, struct str message,
  * yield. */
 struct err delivery_notices(struct delivery *delivery);
 
-/* May yield: the trace, then the commit. An upload stays its owner's until the commit has it: then
- * *upload is NULL, whatever becomes of the commit. */
+/* May yield: the trace, then the commit, and what it put into the queue may go. An upload stays its
+ * owner's until the commit has it: then *upload is NULL, whatever becomes of the commit. */
 struct err delivery_commit(struct delivery *delivery, const struct addr *sender,
                            const struct addr *recipients, size_t recipient_count, struct str tag);
 

@@ -174,6 +174,8 @@ static struct err recipient_add(struct transaction *transaction, const struct ad
         .asked = named->asked,
         .copies = resolved->copies,
         .copy_count = resolved->count,
+        .outside = resolved->outside,
+        .outside_count = resolved->outside_count,
         .moved_to = resolved->forwarded ? resolved->moved_to : str_null()};
     *token_r = (uint32_t)transaction->recipient_count;
     return err_none();
@@ -208,13 +210,31 @@ static bool room_lasts(const struct resolved *resolved)
 }
 
 static void refuse_recipient(struct msg_answer *answer, struct err e,
-                             const struct resolved *resolved, bool relays)
+                             const struct resolved *resolved)
 {
     refuse(answer, e);
     if (e.code == ERR_MAILBOX_MOVED)
         answer->text = resolved->moved_to;
-    if (e.code == ERR_RELAY_DENIED && relays)
-        answer->text = STR("this server does not send to other servers yet");
+    if (e.code == ERR_NOT_SENDING)
+        answer->text = STR("this server does not send to other servers");
+}
+
+/* Elsewhere: for whom we relay the address is its own target. */
+static struct err relay(const struct core *core, const struct policy *policy,
+                        const struct addr *addr, struct str text, struct arena *arena,
+                        struct resolved *resolved)
+{
+    if (resolved->kind == RESOLVED_RELAY && policy_relays(core->conf, policy)) {
+        resolved->outside = arena_new(arena, struct outside);
+        if (!resolved->outside)
+            return err_make(ERR_TOO_MANY_RECIPIENTS);
+        *resolved->outside = (struct outside){.addr = *addr, .text = text};
+        resolved->outside_count = 1;
+        resolved->refusal = err_none();
+    }
+    if (resolved->outside_count && core->conf->sending.processes == 0)
+        return err_make(ERR_NOT_SENDING);
+    return err_none();
 }
 
 static void resolve_one(struct core *core, struct transaction *transaction,
@@ -236,18 +256,21 @@ static void resolve_one(struct core *core, struct transaction *transaction,
         e = directory_resolve(&core->directory, &addr, question->size, question->server, arena,
                               &resolved);
     if (!err_is(e))
-        e = resolved.outside_count ? err_make(ERR_RELAY_DENIED) : resolved.refusal;
+        e = relay(core, &policy, &addr, text, arena, &resolved);
+    if (!err_is(e))
+        e = resolved.refusal;
     if (!err_is(e))
         e = recipient_add(transaction, &addr, &named, &resolved, &answer->token);
     if (err_is(e)) {
-        refuse_recipient(answer, e, &resolved,
-                         resolved.outside_count || policy_relays(core->conf, &policy));
+        refuse_recipient(answer, e, &resolved);
         return;
     }
     answer->error = ERR_NONE;
     answer->reply = resolved.forwarded ? 251 : 250;
     answer->text = resolved.forwarded ? resolved.moved_to : str_make("", 0);
-    answer->lasts = !resolved.forwarded && policy_is_for_all(&policy) && room_lasts(&resolved);
+    /* Who is relayed for is asked each time. */
+    answer->lasts = !resolved.forwarded && resolved.kind == RESOLVED_FOUND &&
+                    policy_is_for_all(&policy) && room_lasts(&resolved);
 }
 
 static void resolve_all(struct core *core, struct transaction *transaction,

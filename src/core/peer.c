@@ -7,6 +7,7 @@
 
 #include "base/must.h"
 #include "core/keys.h"
+#include "core/queue.h"
 
 #define POOL_OCTETS ((size_t)CORE_SLABS * SLAB_SIZE)
 
@@ -68,6 +69,7 @@ static void peer_over(struct peer *peer, struct err why)
     link_done(&peer->link);
     /* At once: its clients may be back before its last request has ended. */
     resent_peer_gone(peer->core->resent, peer);
+    queue_peer_gone(peer);
     peer_release(peer);
 }
 
@@ -222,14 +224,16 @@ static void (*const serves[MSG_COUNT])(struct request *) = {
     [MSG_expunge] = serve_expunge,
     [MSG_admin_input] = serve_admin_input,
     [MSG_admin] = serve_admin,
+    [MSG_jobs] = serve_jobs,
+    [MSG_job_fetch] = serve_job_fetch,
+    [MSG_job_dot] = serve_job_dot,
+    [MSG_job_over] = serve_job_over,
 };
 
 static struct err peer_serve(struct peer *peer, const struct msg *msg)
 {
     if (msg->kind == MSG_hello)
         return pool_make(peer, msg);
-    if (msg->kind == MSG_jobs) /* what it has under way: nothing, for this core gives out none */
-        return err_none();
     if (!serves[msg->kind])
         return err_detail(ERR_BUS_BROKEN, STR("a message core does not serve"));
     if (!peer->slabs && peer->role != ROLE_CLI)

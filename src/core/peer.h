@@ -51,8 +51,10 @@ struct peer {
     struct login *logins;
     struct login_attempt *attempts;
     TAILQ_HEAD(, login_attempt) attempts_order; /* oldest first */
-    struct buf admin_input;                     /* what the next command reads */
-    size_t holds;                               /* the link, and every request that runs */
+    bool takes_jobs;        /* of a courier: it has said what it has under way */
+    size_t jobs;            /* of a courier (core/queue.h) */
+    struct buf admin_input; /* what the next command reads */
+    size_t holds;           /* the link, and every request that runs */
     bool gone;
     struct task last_task;
     struct fiber_start farewell;
@@ -122,6 +124,10 @@ void serve_fetch_ahead(struct request *);
 void serve_expunge(struct request *);
 void serve_admin_input(struct request *);
 void serve_admin(struct request *);
+void serve_jobs(struct request *);
+void serve_job_fetch(struct request *);
+void serve_job_dot(struct request *);
+void serve_job_over(struct request *);
 
 /* What a peer leaves behind when it is gone; called once, with no request running. */
 void transactions_drop(struct peer *peer);

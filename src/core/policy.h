@@ -22,8 +22,7 @@ enum err_code policy_judge(const struct policy *policy);
 /* Would the same be said to every client? */
 bool policy_is_for_all(const struct policy *policy);
 
-/* The recipient is not here: may it be relayed for this client? The server does not send yet, so
- * this chooses words only. */
+/* The recipient is not here: may it be relayed for this client? */
 bool policy_relays(const struct conf *conf, const struct policy *policy);
 
 #endif

@@ -418,6 +418,16 @@ struct scheduled *schedule_take(struct schedule *schedule, int64_t wall, int64_t
     return one;
 }
 
+bool schedule_claim(struct schedule *schedule, struct scheduled *one)
+{
+    if (one->state == SCHEDULED_UNDER_WAY)
+        return false;
+    leave(schedule, one);
+    under_way_enter(schedule, one);
+    place(schedule, one->destination);
+    return true;
+}
+
 void schedule_back(struct schedule *schedule, struct scheduled *one, int64_t next)
 {
     must(one->state == SCHEDULED_UNDER_WAY);

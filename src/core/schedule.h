@@ -55,7 +55,7 @@ struct scheduled {
     enum scheduled_state state : 8;
     int8_t priority;
     uint8_t holds; /* enum queue_hold (store/queue.h) */
-    bool busy;     /* somebody changes it: a commit is under way */
+    bool died;     /* its courier died with it since it was tried last */
     bool doubtful; /* Q3: to a destination that was in trouble when it left */
 };
 
@@ -140,6 +140,8 @@ void schedule_remove(struct schedule *schedule, struct scheduled *one);
  * way in all. */
 struct scheduled *schedule_take(struct schedule *schedule, int64_t wall, int64_t mono,
                                 size_t places);
+/* Q1, Q2, Q4 -> Q3, out of turn: somebody has it already. False: it is in Q3. */
+bool schedule_claim(struct schedule *schedule, struct scheduled *one);
 /* Q3 -> Q1 (or Q4, where it is held), to go at `next`. */
 void schedule_back(struct schedule *schedule, struct scheduled *one, int64_t next);
 /* Q1, Q2 -> Q1 at another time (an operator's retry). In other states nothing happens. */

@@ -19,6 +19,8 @@ struct accepted_recipient {
     struct str asked; /* rcpt_options_keep; it can be read */
     struct copy *copies;
     size_t copy_count;
+    struct outside *outside; /* addresses elsewhere; of a recipient who is relayed: his own */
+    size_t outside_count;
     struct str moved_to; /* a 251 forward was followed; else p == NULL */
 };
 

@@ -2,6 +2,7 @@
 #include "format/transmission.h"
 
 #include "base/must.h"
+#include "base/str.h"
 
 enum transmission transmission_of(const struct transmission_facts *facts)
 {
@@ -29,6 +30,11 @@ bool transmission_is_lmtp(enum transmission transmission)
 {
     return transmission == TRANSMISSION_LMTP || transmission == TRANSMISSION_UTF8LMTP ||
            transmission == TRANSMISSION_LMTPS || transmission == TRANSMISSION_UTF8LMTPS;
+}
+
+bool transmission_is_utf8(enum transmission transmission)
+{
+    return str_starts(str_from(transmission_word(transmission)), STR("UTF8"));
 }
 
 const char *transmission_word(enum transmission transmission)

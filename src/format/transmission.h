@@ -34,6 +34,8 @@ struct transmission_facts {
 
 enum transmission transmission_of(const struct transmission_facts *facts);
 bool transmission_is_lmtp(enum transmission transmission);
+/* It came with SMTPUTF8. */
+bool transmission_is_utf8(enum transmission transmission);
 
 /* "ESMTP", "UTF8SMTP" ... */
 const char *transmission_word(enum transmission transmission);

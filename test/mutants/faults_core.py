@@ -188,7 +188,7 @@ FAULTS = [
           FETCH, "    if (asked->part == FETCH_SUMMARY || !reading_is", "    if (!reading_is"),
     Fault("more_than_was_offered", "a piece is read whole though it does not fit",
           "unit login",
-          FETCH, "        if (n > row.room)\n            n = (size_t)row.room;\n", ""),
+          "src/core/source.c", "        if (n > row.room)\n            n = (size_t)row.room;\n", ""),
     Fault("dots_are_not_doubled", "a line of a dot ends the message that is read",
           "unit pop3_session",
           "src/edge/pop3/reader.c", "        stream_put(out, STR(\".\"));\n", ""),

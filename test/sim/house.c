@@ -37,6 +37,7 @@ enum {
     "    ban = 5m\n"                                                                               \
     "    ban_most = 20m\n"                                                                         \
     "}\n"                                                                                          \
+    "sending { processes = 0 }\n"                                                                  \
     "submission {\n"                                                                               \
     "    recipients_per_hour = 12\n"                                                               \
     "    recipients_per_day = 20\n"                                                                \

@@ -130,17 +130,16 @@ def test_S19_submission_is_for_who_logged_in(server):
         session.expect("RCPT TO:<v@else.test>", 503)
 
 
-def test_S19_who_might_relay_hears_why_he_cannot(server):
-    sent = "this server does not send to other servers yet"
+def test_S19_who_may_relay_is_relayed_for(server):
     with Session("127.0.0.1", server.smtp, FILTER) as session:
         session.expect("XCLIENT ADDR=192.0.2.65", 220)
         session.expect("EHLO inside.test", 250)
         session.expect("MAIL FROM:<a@else.test>", 250)
-        assert sent in session.expect("RCPT TO:<v@else.test>", 550, "5.7.1").text
+        session.expect("RCPT TO:<v@else.test>", 250)
     with over_ipv4(server) as session:
         session.expect("MAIL FROM:<a@else.test>", 250)
-        assert sent in session.expect("RCPT TO:<v@backup.test>", 550, "5.7.1").text
-        assert sent not in session.expect("RCPT TO:<v@else.test>", 550, "5.7.1").text
+        session.expect("RCPT TO:<v@backup.test>", 250)
+        session.expect("RCPT TO:<v@else.test>", 550, "5.7.1")
 
 
 def test_S19_at_the_address_of_the_server_is_its_postmaster_alone(smtp):

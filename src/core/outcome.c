@@ -1,0 +1,433 @@
+/*
+ * One commit for all that a result means (doc/sending.md, 2): what is left of the entry, the trace
+ * of each recipient, and the report to whom it failed for. So a crash finds an entry before its
+ * result or behind it, and the sum over all recipients is whole at any time.
+ */
+#include "base/must.h"
+#include "conf/conf.h"
+#include "core/core.h"
+#include "core/queue.h"
+#include "core/report.h"
+#include "format/mail_options.h"
+#include "format/message_id.h"
+
+enum {
+    OUTCOME_ARENA = 32 << 20,
+    DOUBLINGS_MOST = 20,
+    JITTER_PARTS = 10,
+    CHANCES = 1000,
+    TRACE_OPS = 1, /* beside an event for each recipient */
+};
+
+/* A recipient, and what the job brought for him. */
+struct fate {
+    const struct queue_recipient *recipient;
+    struct queue_words words; /* what was said last */
+    struct rcpt_options options;
+    enum job_verdict verdict;
+    bool expired;
+};
+
+/* One outcome on its way to the disk. */
+struct deciding {
+    struct queue *queue;
+    struct core *core;
+    const struct outcome *outcome;
+    struct queue_entry entry;
+    struct mail_options options;
+    struct fate *fates;
+    size_t failed, sent, left;
+    int64_t now, next;
+    bool warn; /* its sender is to be told that it waits */
+    struct arena arena;
+    struct delivery delivery; /* its message is the report */
+    struct trace_growth growth;
+};
+
+/* --- Fates --- */
+
+static const struct msg_job_result *result_of(const struct outcome *outcome, size_t number)
+{
+    for (size_t i = 0; i < outcome->result_count; i++)
+        if (outcome->results[i].number == number)
+            return &outcome->results[i];
+    return NULL;
+}
+
+static struct queue_words words_of(const struct deciding *deciding,
+                                   const struct msg_job_result *result)
+{
+    return (struct queue_words){
+        .code = result->code,
+        .status = str_head(result->status, STATUS_TEXT_MAX),
+        .host = str_head(deciding->outcome->host, 255),
+        .text = str_head(result->text, QUEUE_WORDS_MAX),
+        .when = deciding->now,
+    };
+}
+
+static bool same_words(const struct queue_words *a, const struct queue_words *b)
+{
+    return a->code == b->code && str_eq(a->status, b->status) && str_eq(a->host, b->host) &&
+           str_eq(a->text, b->text);
+}
+
+static bool waits(const struct fate *fate)
+{
+    return fate->verdict == JOB_LATER || fate->verdict == JOB_NOT_TRIED;
+}
+
+static void fate_take(struct deciding *deciding, size_t i)
+{
+    struct fate *fate = &deciding->fates[i];
+    const struct msg_job_result *result = result_of(deciding->outcome, i);
+    struct wire_in asked;
+    fate->recipient = &deciding->entry.recipients[i];
+    asked = wire_in(fate->recipient->asked);
+    if (fate->recipient->asked.n)
+        rcpt_options_decode(&asked, &fate->options);
+    fate->verdict = result ? (enum job_verdict)result->verdict : JOB_NOT_TRIED;
+    if (result && result->verdict != JOB_NOT_TRIED)
+        fate->words = words_of(deciding, result);
+    else
+        fate->words = fate->recipient->last.when ? fate->recipient->last : deciding->entry.last;
+    if (waits(fate) && deciding->now >= deciding->entry.expires && !deciding->outcome->quietly) {
+        fate->verdict = JOB_FAILED;
+        fate->expired = true;
+    }
+    deciding->failed += fate->verdict == JOB_FAILED;
+    deciding->sent += fate->verdict == JOB_SENT;
+    deciding->left += waits(fate);
+}
+
+/* --- The next time --- */
+
+static unsigned chance_of(struct core *core)
+{
+    uint32_t chance;
+    world_random(core->world, &chance, sizeof(chance));
+    return chance % CHANCES;
+}
+
+static int64_t pause_of(struct core *core, uint32_t tries)
+{
+    const struct conf *conf = core->conf;
+    uint32_t doublings = tries > 1 ? tries - 1 : 0;
+    int64_t first = conf->sending.retry_first / 1000, most = conf->sending.retry_most / 1000;
+    int64_t pause = first;
+    for (uint32_t i = 0; i < doublings && i < DOUBLINGS_MOST && pause < most; i++)
+        pause *= 2;
+    if (pause > most)
+        pause = most;
+    return pause + pause / JITTER_PARTS * ((int64_t)chance_of(core) * 2 - CHANCES) / CHANCES;
+}
+
+/* The last try is at its end, not before it. */
+static void next_set(struct deciding *deciding)
+{
+    struct queue_entry *entry = &deciding->entry;
+    if (deciding->outcome->quietly) {
+        deciding->next = deciding->now;
+        return;
+    }
+    entry->tries++;
+    deciding->next = deciding->now + pause_of(deciding->core, entry->tries);
+    if (deciding->next > entry->expires && entry->expires > deciding->now)
+        deciding->next = entry->expires;
+}
+
+/* --- What is left of the entry --- */
+
+static void entry_left(struct deciding *deciding)
+{
+    struct queue_entry *entry = &deciding->entry;
+    size_t left = 0;
+    const struct queue_words *first = NULL;
+    for (size_t i = 0; i < entry->recipient_count; i++) {
+        const struct fate *fate = &deciding->fates[i];
+        if (!waits(fate))
+            continue;
+        if (!first)
+            first = &fate->words;
+        struct queue_recipient recipient = *fate->recipient;
+        bool own = !same_words(first, &fate->words);
+        recipient.last = own ? fate->words : (struct queue_words){.when = 0};
+        entry->recipients[left++] = recipient;
+    }
+    entry->recipient_count = left;
+    entry->last = *first;
+    entry->next = deciding->next;
+    if (deciding->outcome->dotted)
+        entry->flags |= QUEUE_DOTTED;
+    if (deciding->warn)
+        entry->flags |= QUEUE_WARNED;
+    if (!deciding->outcome->quietly)
+        entry->wait = deciding->outcome->trouble ? QUEUE_TROUBLE : QUEUE_DEFERRED;
+}
+
+/* The fates point into the entry's recipients, so it is the last that is changed. */
+static struct err entry_ops(struct deciding *deciding)
+{
+    struct op_list *ops = &deciding->delivery.ops;
+    if (!op_list_more(ops, &deciding->arena, QUEUE_CHANGE_OPS))
+        return err_make(ERR_NO_MEMORY);
+    if (deciding->left == 0) {
+        queue_remove_ops(&deciding->entry, &deciding->arena, ops);
+        return err_none();
+    }
+    entry_left(deciding);
+    return queue_change_ops(&deciding->entry, &deciding->arena, ops);
+}
+
+/* --- Trace --- */
+
+static const enum trace_kind traced[JOB_VERDICTS] = {
+    [JOB_SENT] = TRACED_sent, [JOB_LATER] = TRACED_deferred, [JOB_FAILED] = TRACED_not_sent};
+
+static void trace_words(struct trace_event *event, const struct queue_words *words)
+{
+    trace_text(event, TRACE_host, words->host.n ? words->host : STR("this server"));
+    trace_number(event, TRACE_reply, words->code);
+    trace_text(event, TRACE_status, words->status);
+    trace_text(event, TRACE_text, words->text);
+}
+
+static void trace_fate(struct deciding *deciding, const struct fate *fate)
+{
+    struct trace_event event = trace_event(traced[fate->verdict], deciding->now);
+    trace_text(&event, TRACE_recipient, fate->recipient->address);
+    trace_words(&event, &fate->words);
+    if (fate->verdict == JOB_LATER)
+        trace_number(&event, TRACE_seconds,
+                     (uint64_t)((deciding->next - deciding->now) / US_PER_SECOND));
+    if (deciding->outcome->facts.n)
+        trace_text(&event, TRACE_facts, deciding->outcome->facts);
+    trace_add(&deciding->growth, deciding->entry.message, &event, &deciding->arena,
+              &deciding->delivery.ops);
+}
+
+static struct err fates_trace(struct deciding *deciding)
+{
+    size_t count = deciding->entry.recipient_count;
+    if (!op_list_more(&deciding->delivery.ops, &deciding->arena, count + 1 + TRACE_OPS))
+        return err_make(ERR_NO_MEMORY);
+    for (size_t i = 0; i < count; i++)
+        if (deciding->fates[i].verdict != JOB_NOT_TRIED)
+            trace_fate(deciding, &deciding->fates[i]);
+    if (deciding->outcome->dotted && deciding->left) {
+        struct trace_event event = trace_event(TRACED_dotted, deciding->now);
+        trace_text(&event, TRACE_destination, deciding->entry.domain);
+        trace_add(&deciding->growth, deciding->entry.message, &event, &deciding->arena,
+                  &deciding->delivery.ops);
+    }
+    return err_none();
+}
+
+/* --- Reports --- */
+
+static bool wants(const struct deciding *deciding, const struct fate *fate, enum dsn_action action)
+{
+    uint8_t notify = fate->options.notify;
+    if (action == DSN_FAILED)
+        return !notify || notify & DSN_NOTIFY_FAILURE;
+    if (action == DSN_DELAYED)
+        return !notify || notify & DSN_NOTIFY_DELAY;
+    return action == DSN_RELAYED && notify & DSN_NOTIFY_SUCCESS &&
+           deciding->entry.flags & QUEUE_TRUSTED && !deciding->outcome->reports;
+}
+
+/* What there is to be told about it; DSN_ACTIONS: nothing. */
+static enum dsn_action action_of(const struct deciding *deciding, const struct fate *fate)
+{
+    if (fate->verdict == JOB_FAILED)
+        return DSN_FAILED;
+    if (fate->verdict == JOB_SENT)
+        return DSN_RELAYED;
+    return deciding->warn ? DSN_DELAYED : DSN_ACTIONS;
+}
+
+static struct dsn_recipient told(const struct deciding *deciding, const struct fate *fate,
+                                 enum dsn_action action)
+{
+    struct dsn_recipient recipient = {
+        .action = action,
+        .original = fate->options.orcpt,
+        .final = fate->recipient->address,
+        .remote = fate->words.host.n ? fate->words.host : str_null(),
+        .code = fate->words.code,
+        .text = fate->words.text,
+        .last_attempt = fate->words.when / US_PER_SECOND,
+        .retry_until = action == DSN_DELAYED ? deciding->entry.expires / US_PER_SECOND : 0,
+    };
+    if (!status_code_parse(fate->words.status, &recipient.status))
+        recipient.status = (struct status_code){.class = 0};
+    if (fate->expired) {
+        recipient.cause = DSN_CAUSE_EXPIRED;
+        recipient.status = (struct status_code){.class = 5, .subject = 4, .detail = 7};
+    }
+    return recipient;
+}
+
+static void trace_reported(struct deciding *deciding, const struct dsn_recipient *recipients,
+                           size_t count)
+{
+    char id[MESSAGE_ID_TEXT];
+    struct trace_event event = trace_event(TRACED_reported, deciding->now);
+    message_id_print(deciding->delivery.message, id);
+    struct str text = arena_str(&deciding->arena, str_make(id, sizeof(id)));
+    trace_text(&event, TRACE_recipient, recipients[0].final);
+    trace_number(&event, TRACE_count, count);
+    trace_text(&event, TRACE_sender, deciding->entry.sender);
+    trace_text(&event, TRACE_text, dsn_action_word(recipients[0].action));
+    trace_text(&event, TRACE_message, text);
+    if (op_list_more(&deciding->delivery.ops, &deciding->arena, 1))
+        trace_add(&deciding->growth, deciding->entry.message, &event, &deciding->arena,
+                  &deciding->delivery.ops);
+}
+
+/* Failures of what nobody sent are the postmaster's, but a report of success or delay about it goes
+ * to nobody. One message tells all of one kind that one result brought. */
+static struct err report(struct deciding *deciding)
+{
+    size_t count = 0, all = deciding->entry.recipient_count;
+    struct dsn_recipient *recipients = arena_take_array(&deciding->arena, all, sizeof(*recipients));
+    if (!recipients)
+        return err_make(ERR_NO_MEMORY);
+    for (size_t i = 0; i < all; i++) {
+        const struct fate *fate = &deciding->fates[i];
+        enum dsn_action action = action_of(deciding, fate);
+        if (action == DSN_ACTIONS || !wants(deciding, fate, action) ||
+            (action != DSN_FAILED && !deciding->entry.sender.n))
+            continue;
+        struct dsn_recipient one = told(deciding, fate, action);
+        /* The gravest first: a report is named after it. */
+        bool first = count && one.action < recipients[0].action;
+        recipients[count] = first ? recipients[0] : one;
+        if (first)
+            recipients[0] = one;
+        count++;
+    }
+    if (count == 0)
+        return err_none();
+    struct err e = report_put(&deciding->delivery, &deciding->entry, recipients, count);
+    if (!err_is(e))
+        trace_reported(deciding, recipients, count);
+    return e;
+}
+
+/* --- All of it --- */
+
+static struct err fates_read(struct deciding *deciding, const struct scheduled *one)
+{
+    struct queue_entry *entry = &deciding->entry;
+    struct err e =
+        queue_read(deciding->core->engine, one->message, one->number, &deciding->arena, entry);
+    if (err_is(e))
+        return e;
+    struct wire_in asked = wire_in(entry->asked);
+    if (entry->asked.n)
+        mail_options_decode(&asked, &deciding->options);
+    deciding->fates =
+        arena_take_array(&deciding->arena, entry->recipient_count, sizeof(struct fate));
+    if (!deciding->fates)
+        return err_make(ERR_NO_MEMORY);
+    for (size_t i = 0; i < entry->recipient_count; i++)
+        fate_take(deciding, i);
+    deciding->warn = deciding->left > 0 && entry->warn && deciding->now >= entry->warn &&
+                     !(entry->flags & QUEUE_WARNED) && !deciding->outcome->quietly;
+    return err_none();
+}
+
+static struct err commit(struct deciding *deciding)
+{
+    struct delivery *delivery = &deciding->delivery;
+    trace_grown(&deciding->growth, &deciding->arena, &delivery->ops);
+    return delivery_commit(delivery, NULL, NULL, 0, str_null());
+}
+
+static struct err decide(struct deciding *deciding)
+{
+    struct core *core = deciding->core;
+    struct err e = delivery_init(&deciding->delivery, core, &deciding->arena, core_message_id(core),
+                                 DELIVERY_OWNERS_MAX, 1);
+    if (err_is(e))
+        return e;
+    deciding->growth = trace_growth(deciding->now);
+    next_set(deciding);
+    e = fates_trace(deciding);
+    if (!err_is(e))
+        e = report(deciding);
+    if (!err_is(e))
+        e = entry_ops(deciding);
+    return err_is(e) ? e : commit(deciding);
+}
+
+/* How its destination fares: a "no" to one message is the answer of a server that is well. */
+static void destination_learn(const struct deciding *deciding, struct destination *destination)
+{
+    const struct outcome *outcome = deciding->outcome;
+    struct core *core = deciding->core;
+    if (outcome->trouble)
+        schedule_troubled(&deciding->queue->schedule, destination, outcome->trouble,
+                          core->loop->now, chance_of(core));
+    else if (outcome->result_count && !outcome->quietly)
+        schedule_succeeded(&deciding->queue->schedule, destination);
+}
+
+static void log_outcome(const struct deciding *deciding)
+{
+    char id[MESSAGE_ID_TEXT];
+    message_id_print(deciding->entry.message, id);
+    log_event(deciding->core->log, LOG_INFO, "outcome", log_str("id", str_make(id, sizeof(id))),
+              log_str("destination", deciding->entry.domain), log_u64("sent", deciding->sent),
+              log_u64("failed", deciding->failed), log_u64("waiting", deciding->left),
+              log_str("host", deciding->outcome->host), log_str("facts", deciding->outcome->facts));
+}
+
+struct err outcome_record(struct queue *queue, struct scheduled *one, const struct outcome *outcome)
+{
+    struct core *core = queue->core;
+    struct deciding deciding = {
+        .queue = queue, .core = core, .outcome = outcome, .now = world_wall(core->world)};
+    arena_init_from(&deciding.arena, OUTCOME_ARENA, &core->spares);
+    struct err e = fates_read(&deciding, one);
+    bool gone = e.code == ERR_NOT_FOUND;
+    if (!err_is(e))
+        e = decide(&deciding);
+    if (!err_is(e) || gone) {
+        struct destination *destination = one->destination;
+        if (!gone)
+            destination_learn(&deciding, destination);
+        if (!gone)
+            log_outcome(&deciding);
+        if (!outcome->quietly)
+            one->died = false;
+        if (gone || deciding.left == 0)
+            schedule_remove(&queue->schedule, one);
+        else
+            schedule_back(&queue->schedule, one, deciding.next);
+        e = err_none();
+    }
+    arena_done(&deciding.arena);
+    return e;
+}
+
+struct err outcome_mark(struct queue *queue, const struct scheduled *one)
+{
+    struct core *core = queue->core;
+    struct arena arena;
+    struct queue_entry entry;
+    arena_init_from(&arena, OUTCOME_ARENA, &core->spares);
+    struct err e = queue_read(core->engine, one->message, one->number, &arena, &entry);
+    struct op_list ops = op_list_take(&arena, QUEUE_CHANGE_OPS);
+    if (!err_is(e)) {
+        entry.flags |= QUEUE_DOTTED;
+        e = queue_change_ops(&entry, &arena, &ops);
+    }
+    if (!err_is(e)) {
+        struct commit commit = {.ops = ops.ops, .op_count = ops.count};
+        e = engine_commit_wait(core->engine, &commit);
+    }
+    arena_done(&arena);
+    return e;
+}

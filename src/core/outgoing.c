@@ -1,0 +1,214 @@
+/*
+ * Targets are sorted and cut: an entry has one sender, one domain, one set of fields, and at most
+ * QUEUE_RECIPIENTS_MAX recipients, whose record must fit.
+ */
+#include "core/outgoing.h"
+
+#include "base/must.h"
+#include "conf/conf.h"
+
+enum {
+    OPTIONS_MAX = 2048,                 /* octets of encoded options */
+    RECORD_FILL = QUEUE_RECORD_MAX / 2, /* octets of addresses and options in one entry */
+    EVENTS_PER_ENTRY = 1,
+};
+
+static int str_order(struct str a, struct str b)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    int order = n ? memcmp(a.p, b.p, n) : 0;
+    return order ? order : (a.n > b.n) - (a.n < b.n);
+}
+
+static int group_order(const struct outgoing_target *a, const struct outgoing_target *b)
+{
+    int order = str_order(a->domain, b->domain);
+    if (!order)
+        order = str_order(a->sender, b->sender);
+    return order ? order : str_order(a->fields, b->fields);
+}
+
+static int target_order(const void *a, const void *b)
+{
+    const struct outgoing_target *one = a, *two = b;
+    int order = group_order(one, two);
+    return order ? order : str_order(one->address, two->address);
+}
+
+/* --- Options --- */
+
+static bool mail_options_any(const struct mail_options *options)
+{
+    return options->ret || options->envid.p || options->deliver_by_mode || options->priority ||
+           options->require_tls || options->hold_until;
+}
+
+static struct str mail_options_kept(const struct mail_options *options, struct arena *arena)
+{
+    struct buf buf = buf_in(arena, OPTIONS_MAX);
+    if (!mail_options_any(options))
+        return str_make("", 0);
+    mail_options_encode(&buf, options);
+    return buf_built(&buf);
+}
+
+static struct str rcpt_options_kept(const struct rcpt_options *options, struct arena *arena)
+{
+    struct buf buf = buf_in(arena, OPTIONS_MAX);
+    if (!options->notify && !options->orcpt.p)
+        return str_make("", 0);
+    rcpt_options_encode(&buf, options);
+    return buf_built(&buf);
+}
+
+/* --- Times --- */
+
+static int64_t us(int64_t ns)
+{
+    return ns / 1000;
+}
+
+static void times_set(const struct delivery *delivery, const struct outgoing *message,
+                      struct queue_entry *entry)
+{
+    const struct conf *conf = delivery->core->conf;
+    int64_t held = message->options.hold_until * US_PER_SECOND;
+    bool later = held > delivery->now;
+    entry->accepted = delivery->now;
+    entry->next = later ? held : delivery->now;
+    entry->wait = later ? QUEUE_LATER : QUEUE_NEW;
+    entry->expires =
+        entry->next + us(entry->sender.n ? conf->sending.expire : conf->sending.expire_bounce);
+    if (message->options.deliver_by_mode == DELIVER_BY_RETURN &&
+        message->options.deliver_by * US_PER_SECOND < entry->expires)
+        entry->expires = message->options.deliver_by * US_PER_SECOND;
+    if (entry->sender.n && conf->sending.warn_after)
+        entry->warn = entry->next + us(conf->sending.warn_after);
+}
+
+/* --- Entries --- */
+
+static struct err recipients_set(struct delivery *delivery, const struct outgoing_target *targets,
+                                 struct queue_entry *entry)
+{
+    entry->recipients =
+        arena_take_array(delivery->arena, entry->recipient_count, sizeof(struct queue_recipient));
+    if (!entry->recipients)
+        return err_make(ERR_NO_MEMORY);
+    for (size_t i = 0; i < entry->recipient_count; i++) {
+        entry->recipients[i] = (struct queue_recipient){
+            .address = targets[i].address,
+            .given = targets[i].given,
+            .asked = rcpt_options_kept(&targets[i].options, delivery->arena),
+        };
+        if (!entry->recipients[i].asked.p)
+            return err_make(ERR_NO_MEMORY);
+    }
+    return err_none();
+}
+
+static void trace_queued(struct delivery *delivery, const struct queue_entry *entry)
+{
+    struct trace_event *event = delivery_event(delivery, TRACED_queued);
+    trace_text(event, TRACE_destination, entry->domain);
+    trace_text(event, TRACE_recipient, entry->recipients[0].address);
+    trace_number(event, TRACE_count, entry->recipient_count);
+    if (entry->recipients[0].given.n)
+        trace_text(event, TRACE_address, entry->recipients[0].given);
+}
+
+static struct err entry_put(struct delivery *delivery, const struct outgoing *message,
+                            const struct outgoing_target *targets, size_t count,
+                            struct queue_entry *entry)
+{
+    bool of_list = targets->sender.p != NULL;
+    *entry = (struct queue_entry){
+        .message = message->message,
+        .number = (uint32_t)(entry - delivery->entries),
+        .blob = message->blob,
+        .flags = (uint8_t)((message->utf8 ? QUEUE_UTF8 : 0) | (of_list ? QUEUE_OF_LIST : 0) |
+                           (message->trusted ? QUEUE_TRUSTED : 0)),
+        .priority = message->options.priority,
+        .body_type = message->body_type,
+        .account = message->account,
+        .size = targets->fields.n + message->size,
+        .sender = of_list ? targets->sender : message->sender,
+        .domain = targets->domain,
+        .fields = targets->fields,
+        .asked = mail_options_kept(&message->options, delivery->arena),
+        .recipient_count = count,
+    };
+    times_set(delivery, message, entry);
+    struct err e = recipients_set(delivery, targets, entry);
+    if (!err_is(e) && !entry->asked.p)
+        e = err_make(ERR_NO_MEMORY);
+    if (!err_is(e))
+        e = queue_put_ops(entry, delivery->arena, &delivery->ops);
+    if (!err_is(e))
+        trace_queued(delivery, entry);
+    return e;
+}
+
+/* Each address once by each sender; how many are left. */
+static size_t unique(struct outgoing_target *targets, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (kept > 0 && target_order(&targets[kept - 1], &targets[i]) == 0)
+            continue;
+        targets[kept++] = targets[i];
+    }
+    return kept;
+}
+
+/* How many of the targets make one entry. */
+static size_t group_of(const struct outgoing_target *targets, size_t count)
+{
+    size_t n = 0, octets = 0;
+    while (n < count && n < QUEUE_RECIPIENTS_MAX && group_order(&targets[0], &targets[n]) == 0) {
+        octets += targets[n].address.n + targets[n].given.n + targets[n].options.orcpt.n + 32;
+        if (n > 0 && octets > RECORD_FILL)
+            break;
+        n++;
+    }
+    return n;
+}
+
+static size_t groups_count(const struct outgoing_target *targets, size_t count)
+{
+    size_t groups = 0;
+    for (size_t at = 0; at < count; groups++)
+        at += group_of(targets + at, count - at);
+    return groups;
+}
+
+static struct err room_take(struct delivery *delivery, size_t groups)
+{
+    size_t size = sizeof(struct queue_entry);
+    struct queue_entry *entries =
+        arena_resize(delivery->arena, delivery->entries, delivery->entry_count * size,
+                     (delivery->entry_count + groups) * size);
+    if (!entries || !op_list_more(&delivery->ops, delivery->arena, groups * QUEUE_PUT_OPS) ||
+        err_is(delivery_room_for_events(delivery, groups * EVENTS_PER_ENTRY)))
+        return err_make(ERR_NO_MEMORY);
+    delivery->entries = entries;
+    return err_none();
+}
+
+struct err outgoing_put(struct delivery *delivery, const struct outgoing *message,
+                        struct outgoing_target *targets, size_t count)
+{
+    if (count == 0)
+        return err_none();
+    qsort(targets, count, sizeof(*targets), target_order);
+    count = unique(targets, count);
+    struct err e = room_take(delivery, groups_count(targets, count));
+    for (size_t at = 0; at < count && !err_is(e);) {
+        size_t n = group_of(targets + at, count - at);
+        e = entry_put(delivery, message, targets + at, n,
+                      &delivery->entries[delivery->entry_count]);
+        delivery->entry_count++;
+        at += n;
+    }
+    return e;
+}

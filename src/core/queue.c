@@ -1,0 +1,271 @@
+/*
+ * Why the couriers are asked first: a core that dies leaves jobs under way behind, and only their
+ * couriers know of them. Whatever they have not finished they bring along; what no courier names is
+ * nobody's, and goes again.
+ */
+#include "core/queue.h"
+
+#include "base/must.h"
+#include "conf/conf.h"
+#include "core/core.h"
+
+enum {
+    LOAD_SLICE = 500, /* entries read at once */
+    LOAD_ARENA = 64 << 20,
+};
+
+/* --- Fibers of its own --- */
+
+void queue_fiber_begin(struct queue *queue)
+{
+    queue->running++;
+}
+
+void queue_fiber_end(struct queue *queue)
+{
+    must(queue->running > 0);
+    if (--queue->running == 0 && queue->idle)
+        wait_over(queue->idle);
+}
+
+/* --- Who takes jobs --- */
+
+static bool takes_jobs(const struct peer *peer)
+{
+    return peer->role == ROLE_COURIER && peer->takes_jobs && !peer->gone;
+}
+
+static size_t places(const struct queue *queue)
+{
+    return queue->couriers * queue->core->conf->sending.connections;
+}
+
+/* Entries of one destination go to one courier, which has its connections, while that has a place;
+ * else to the one that has most. */
+static struct peer *courier_for(struct queue *queue, const struct destination *destination)
+{
+    size_t most = queue->core->conf->sending.connections, best_jobs = most;
+    uint32_t wanted = hash_of(destination_name(destination)) % (uint32_t)queue->couriers;
+    struct peer *peer, *best = NULL;
+    LIST_FOREACH (peer, &queue->core->peers, link_in_core) {
+        if (!takes_jobs(peer))
+            continue;
+        if (peer->instance == wanted && peer->jobs < most)
+            return peer;
+        if (peer->jobs < best_jobs) {
+            best = peer;
+            best_jobs = peer->jobs;
+        }
+    }
+    return best;
+}
+
+/* --- What goes next --- */
+
+static bool may_give(struct queue *queue)
+{
+    struct core *core = queue->core;
+    bool all = queue->couriers >= core->conf->sending.processes;
+    return queue->couriers > 0 && (all || core->loop->now >= queue->begun + QUEUE_GRACE);
+}
+
+static void give_all(struct queue *queue)
+{
+    struct core *core = queue->core;
+    struct scheduled *one;
+    int64_t wall = world_wall(core->world);
+    while ((one = schedule_take(&queue->schedule, wall, core->loop->now, places(queue)))) {
+        struct peer *courier = courier_for(queue, one->destination);
+        if (!courier) {
+            schedule_back(&queue->schedule, one, wall);
+            return;
+        }
+        errand_give(queue, one, courier);
+    }
+}
+
+static void timer_again(struct queue *queue, int64_t in)
+{
+    struct loop *loop = queue->core->loop;
+    if (in < INT64_MAX / 1000)
+        timer_set(loop, &queue->timer, loop->now + in * 1000);
+    else
+        timer_clear(loop, &queue->timer);
+}
+
+static void turn_now(struct queue *queue)
+{
+    struct core *core = queue->core;
+    if (queue->closing)
+        return;
+    if (!may_give(queue)) {
+        int64_t left = queue->begun + QUEUE_GRACE - core->loop->now;
+        timer_again(queue, left > 0 ? left / 1000 + 1 : INT64_MAX); /* else a courier that comes */
+        return;
+    }
+    give_all(queue);
+    int64_t in = schedule_until(&queue->schedule, world_wall(core->world), core->loop->now);
+    /* Nothing by itself: all places are taken, and a result makes the next turn. */
+    timer_again(queue, in ? in : INT64_MAX);
+}
+
+static void turn_task(struct task *task)
+{
+    struct queue *queue = task->arg;
+    queue->soon = false;
+    turn_now(queue);
+}
+
+static void timer_due(struct timer *timer)
+{
+    turn_now(timer->arg);
+}
+
+void queue_turn(struct queue *queue)
+{
+    if (queue->soon || queue->closing)
+        return;
+    queue->soon = true;
+    queue->again = (struct task){.run = turn_task, .arg = queue};
+    loop_soon(queue->core->loop, &queue->again);
+}
+
+/* --- Entries --- */
+
+struct str queue_destination(const struct core *core, const struct queue_entry *entry)
+{
+    (void)core;
+    return entry->route.n ? entry->route : entry->domain;
+}
+
+/* Who takes turns: an account has one, however many addresses it sends as. */
+static struct str sender_of(const struct queue_entry *entry)
+{
+    return entry->account ? str_make((const char *)&entry->account, sizeof(entry->account))
+                          : entry->sender;
+}
+
+bool queue_schedule(struct queue *queue, const struct queue_entry *entry)
+{
+    const struct schedule_facts facts = {
+        .message = entry->message,
+        .number = entry->number,
+        .destination = queue_destination(queue->core, entry),
+        .sender = sender_of(entry),
+        .next = entry->next,
+        .priority = entry->priority,
+        .holds = entry->holds,
+    };
+    return schedule_add(&queue->schedule, &facts) != NULL;
+}
+
+/* One that finds no memory is found again at the next start; it is on the disk. */
+void queue_accepted(struct core *core, const struct queue_entry *entries, size_t count)
+{
+    struct queue *queue = core->queue;
+    size_t lost = 0;
+    for (size_t i = 0; i < count; i++)
+        lost += !queue_schedule(queue, &entries[i]);
+    if (lost)
+        log_event(core->log, LOG_FAIL, "not_scheduled", log_u64("entries", lost),
+                  log_str("why", STR("out of memory; they go after the next start")));
+    queue_turn(queue);
+}
+
+/* --- Loading --- */
+
+static void load_run(void *arg)
+{
+    struct queue *queue = arg;
+    struct core *core = queue->core;
+    struct queue_page page = {.more = true};
+    struct arena arena;
+    size_t entries = 0, damaged = 0;
+    struct err e = err_none();
+    arena_init_from(&arena, LOAD_ARENA, &core->spares);
+    while (page.more && !queue->closing && !err_is(e)) {
+        arena_reset(&arena);
+        e = queue_scan(core->engine, page.last_message, page.last_number, LOAD_SLICE, &arena,
+                       &page);
+        if (err_is(e))
+            break;
+        for (size_t i = 0; i < page.count; i++)
+            entries += queue_schedule(queue, &page.entries[i]);
+        damaged += page.damaged;
+        queue_turn(queue);
+        fiber_sleep_until(core->loop, core->loop->now); /* others have their turn */
+    }
+    arena_done(&arena);
+    queue->loaded = !err_is(e);
+    if (err_is(e))
+        log_err(core->log, "queue_not_loaded", e);
+    else if (entries || damaged)
+        log_event(core->log, damaged ? LOG_FAIL : LOG_INFO, "queue_loaded",
+                  log_u64("entries", entries), log_u64("damaged", damaged));
+    queue_fiber_end(queue);
+}
+
+static struct err pauses_load(struct queue *queue)
+{
+    struct queue_pause *pauses;
+    size_t count;
+    struct arena arena;
+    arena_init(&arena, LOAD_ARENA);
+    struct err e = queue_pauses(queue->core->engine, &arena, &pauses, &count);
+    for (size_t i = 0; i < count && !err_is(e); i++)
+        if (!schedule_pause(&queue->schedule, pauses[i].domain, true))
+            e = err_make(ERR_NO_MEMORY);
+    arena_done(&arena);
+    return e;
+}
+
+/* --- Opening and closing --- */
+
+static uint32_t window_most(const struct core *core)
+{
+    return (uint32_t)core->conf->sending.connections_per_destination;
+}
+
+struct err queue_open(struct core *core)
+{
+    struct queue *queue = calloc(1, sizeof(*queue));
+    if (!queue)
+        return err_make(ERR_NO_MEMORY);
+    queue->core = core;
+    queue->begun = core->loop->now;
+    queue->timer = (struct timer){.run = timer_due, .arg = queue};
+    RB_INIT(&queue->jobs);
+    schedule_init(&queue->schedule, window_most(core));
+    struct err e = pauses_load(queue);
+    if (err_is(e)) {
+        schedule_done(&queue->schedule);
+        free(queue);
+        return e;
+    }
+    core->queue = queue;
+    queue_fiber_begin(queue);
+    queue->load_start = (struct fiber_start){.run = load_run, .arg = queue};
+    fiber_run(core->fibers, &queue->load_start);
+    return err_none();
+}
+
+void queue_close(struct core *core)
+{
+    struct queue *queue = core->queue;
+    queue->closing = true;
+    timer_clear(core->loop, &queue->timer);
+    struct wait idle = {.done = queue->running == 0};
+    queue->idle = &idle;
+    wait_for(&idle);
+    task_cancel(core->loop, &queue->again);
+    errands_free(queue);
+    schedule_done(&queue->schedule);
+    free(queue);
+    core->queue = NULL;
+}
+
+void queue_configure(struct core *core)
+{
+    schedule_set_window(&core->queue->schedule, window_most(core));
+    queue_turn(core->queue);
+}

@@ -1,0 +1,128 @@
+/*
+ * struct queue: mail for others, from the commit that accepted it to the commit that records its
+ * fate (doc/sending.md). Core's schedule (schedule.h), its entries on the disk (store/queue.h) and
+ * the couriers that are at hand, put together:
+ *
+ *   queue.c    loading, the clock, what goes next to whom
+ *   errand.c      jobs: what couriers have, ask and say
+ *   outcome.c  results become a commit: entry, trace, report
+ *   report.c   the report (a DSN) and where it goes
+ *
+ * At its beginning nothing is given out until each courier has said what it has under way for the
+ * core before, or QUEUE_GRACE is over; entries are loaded in slices meanwhile.
+ *
+ * An entry that is under way is changed by its outcome alone, and by nobody else.
+ */
+#ifndef CORE_QUEUE_H
+#define CORE_QUEUE_H
+
+#include "core/peer.h"
+#include "core/schedule.h"
+#include "store/queue.h"
+
+#define QUEUE_GRACE (5 * NS_PER_SECOND)
+/* How long jobs of a courier whose link ended wait for it to come back with them. */
+#define QUEUE_ORPHANED (10 * NS_PER_SECOND)
+/* How long a dot waits for its answer before it is made durable that it left. */
+#define QUEUE_DOT_WAIT (200 * NS_PER_MS)
+
+enum {
+    JOBS_OF_COURIER_MAX = 4000, /* conf.def: sending.connections */
+};
+
+RB_HEAD(errand_tree, errand);
+
+#define ERRAND_MAGIC MAGIC('E', 'R', 'N', 'D')
+
+/* What a courier has, or had when its link ended: then `peer` is NULL, and `instance` says whose it
+ * was. */
+struct errand {
+    uint32_t magic;
+    RB_ENTRY(errand) link;
+    struct queue *queue;
+    uint64_t id;
+    struct scheduled *one;
+    struct peer *peer;
+    uint32_t instance;
+    struct fiber_start start, mark_start;
+    struct timer timer; /* the dot's, or the orphan's */
+    char *front;        /* what stands in front of a large body, once it was read */
+    size_t front_octets;
+    blob_id blob;
+    uint64_t total;
+    size_t holds; /* requests that look at it */
+    bool begins;  /* its courier has not been told yet */
+    bool dotted;
+    bool marking; /* that it was dotted is being made durable */
+    struct wait *marked;
+    bool deciding; /* its outcome is */
+    bool over;
+};
+
+struct queue {
+    struct core *core;
+    struct schedule schedule;
+    struct errand_tree jobs;
+    size_t couriers; /* that take jobs */
+    int64_t begun;   /* mono */
+    bool loaded;
+    bool closing;
+    bool soon; /* `again` is queued */
+    struct task again;
+    struct timer timer;
+    struct fiber_start load_start;
+    size_t running; /* fibers of its own */
+    struct wait *idle;
+};
+
+/* May yield. Reads pauses, and begins to load. */
+struct err queue_open(struct core *core);
+/* May yield. All peers are gone. */
+void queue_close(struct core *core);
+void queue_configure(struct core *core);
+
+/* Durable now: they may go. */
+void queue_accepted(struct core *core, const struct queue_entry *entries, size_t count);
+/* Somebody changed the schedule: what may go now goes, at the end of the turn. */
+void queue_turn(struct queue *queue);
+
+/* A courier's link ended. */
+void queue_peer_gone(struct peer *peer);
+
+/* Where an entry goes together with others: its route, or its domain. */
+struct str queue_destination(const struct core *core, const struct queue_entry *entry);
+/* In the schedule; false: no memory. */
+bool queue_schedule(struct queue *queue, const struct queue_entry *entry);
+
+/* --- errand.c: inside the queue -----------------------------------------------------------------
+ */
+
+/* Q3: to this courier. An entry that cannot be given goes back. */
+void errand_give(struct queue *queue, struct scheduled *one, struct peer *peer);
+void errands_free(struct queue *queue);
+
+/* --- outcome.c ------------------------------------------------------------------------------- */
+
+struct outcome {
+    uint8_t trouble; /* enum job_trouble */
+    bool dotted;
+    bool reports;
+    bool quietly; /* nothing was tried, and nothing is counted: it is due again at once */
+    struct str host, facts;
+    const struct msg_job_result *results;
+    size_t result_count;
+};
+
+/* May yield. The fate of an entry that is under way, made durable; then it waits again or is gone.
+ * An error: nothing happened, and it is still under way. */
+struct err outcome_record(struct queue *queue, struct scheduled *one,
+                          const struct outcome *outcome);
+
+/* May yield. An entry that is under way may be whole at the other end: durable now. */
+struct err outcome_mark(struct queue *queue, const struct scheduled *one);
+
+/* A fiber of the queue begins, and ends. */
+void queue_fiber_begin(struct queue *queue);
+void queue_fiber_end(struct queue *queue);
+
+#endif

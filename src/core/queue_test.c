@@ -1,0 +1,619 @@
+#include "core/queue.h"
+
+#include "base/test.h"
+#include "core/core_rig_test.h"
+#include "store/trace.h"
+
+static const struct str text =
+    STR_INIT("From: alice@example.test\r\nSubject: hello\r\n\r\nbody\r\n");
+static const char open_to_all[] = "smtp { relay_from = \"0.0.0.0/0\" } sending { processes = 1 }";
+
+enum {
+    JOBS_MAX = 64
+};
+
+static struct house house;
+static struct edge_end *mx, *box, *courier;
+static struct msg jobs[JOBS_MAX]; /* that the courier was given, in order */
+static size_t job_count, recorded;
+static uint64_t last_recorded;
+
+static void heard(struct edge_end *edge, const struct msg *msg)
+{
+    (void)edge;
+    if (msg->kind == MSG_job_recorded) {
+        recorded++;
+        last_recorded = msg->job_recorded.job;
+        return;
+    }
+    assert_int_equal(msg->kind, MSG_job);
+    assert_true(job_count < JOBS_MAX);
+    assert_false(err_is(msg_copy(msg, &house.arena, &jobs[job_count++])));
+}
+
+static void courier_ready(const struct msg_job_name *names, size_t count)
+{
+    struct msg msg = {
+        .kind = MSG_jobs,
+        .jobs = {.names = (struct msg_job_name *)(uintptr_t)names, .names_count = count}};
+    edge_end_tell(courier, &msg);
+    house_settle(&house);
+}
+
+static void open_house(const char *conf)
+{
+    house_open(&house, conf, 1);
+    mx = house_edge(&house, ROLE_MX);
+    box = house_edge(&house, ROLE_BOX);
+    courier = house_edge(&house, ROLE_COURIER);
+    courier->heard = heard;
+    job_count = recorded = 0;
+    courier_ready(NULL, 0);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    open_house(open_to_all);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    house_close(&house);
+    return 0;
+}
+
+/* --- What the tests say for the edge and the courier --- */
+
+static uint64_t next_transaction = 100;
+
+static uint64_t send_from(const char *sender, const char *const *recipients, size_t count)
+{
+    struct msg_address *list = arena_take_array(&house.arena, count, sizeof(*list));
+    uint64_t transaction = next_transaction++;
+    struct offer offer;
+    struct msg answer;
+    for (size_t i = 0; i < count; i++)
+        list[i].text = str_from(recipients[i]);
+    struct msg question = {.kind = MSG_resolve,
+                           .resolve = {.transaction = transaction,
+                                       .transmission = TRANSMISSION_ESMTP,
+                                       .client = STR("192.0.2.1"),
+                                       .server = STR("192.0.2.25"),
+                                       .helo = STR("c.example"),
+                                       .reverse_path = str_from(sender),
+                                       .recipients = list,
+                                       .recipients_count = count}};
+    assert_false(err_is(house_ask(mx, question, &answer)));
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(answer.resolved.answers[i].error, ERR_NONE);
+    offer_make(&offer, mx, transaction, text, count, transaction);
+    assert_false(err_is(house_ask(mx, offer.msg, &answer)));
+    assert_int_equal(answer.committed.error, ERR_NONE);
+    house_settle(&house);
+    return answer.committed.message;
+}
+
+static uint64_t send_one(const char *recipient)
+{
+    return send_from("alice@example.test", &recipient, 1);
+}
+
+/* The courier says what became of its job, the same for all recipients. */
+static void over_with(const struct msg_job *job, enum job_verdict verdict, uint16_t code,
+                      struct str status, struct str words, enum job_trouble trouble, bool dotted)
+{
+    struct msg_job_result *results =
+        arena_take_array(&house.arena, job->recipients_count, sizeof(*results));
+    for (size_t i = 0; i < job->recipients_count; i++)
+        results[i] = (struct msg_job_result){.number = job->recipients[i].number,
+                                             .verdict = (uint8_t)verdict,
+                                             .code = code,
+                                             .status = status,
+                                             .text = words};
+    struct msg msg = {.kind = MSG_job_over,
+                      .job_over = {.job = job->job,
+                                   .message = job->message,
+                                   .entry = job->entry,
+                                   .trouble = (uint8_t)trouble,
+                                   .dotted = dotted,
+                                   .host = STR("mx.far.test"),
+                                   .facts = STR("tls=none"),
+                                   .results = results,
+                                   .results_count = job->recipients_count}};
+    edge_end_tell(courier, &msg);
+    house_settle(&house);
+}
+
+static void over_sent(const struct msg_job *job)
+{
+    over_with(job, JOB_SENT, 250, STR("2.0.0"), STR("2.0.0 ok"), JOB_NO_TROUBLE, false);
+}
+
+static void over_later(const struct msg_job *job)
+{
+    over_with(job, JOB_LATER, 451, STR("4.7.1"), STR("4.7.1 greylisted"), JOB_NO_TROUBLE, false);
+}
+
+static void over_failed(const struct msg_job *job)
+{
+    over_with(job, JOB_FAILED, 550, STR("5.1.1"), STR("5.1.1 no such user"), JOB_NO_TROUBLE, false);
+}
+
+static const struct msg_job *job_at(size_t i)
+{
+    assert_true(i < job_count);
+    return &jobs[i].job;
+}
+
+static size_t waiting(void)
+{
+    return house.core.queue->schedule.entries;
+}
+
+/* What the courier gets of a job's message. */
+static struct err fetch(const struct msg_job *job, uint32_t each, struct buf *to)
+{
+    struct err e = err_none();
+    while (!err_is(e) && to->n < job->size) {
+        struct msg_slab slabs[2] = {{.index = 0, .length = each}, {.index = 1, .length = each}};
+        struct msg answer;
+        struct msg question = {
+            .kind = MSG_job_fetch,
+            .job_fetch = {.job = job->job, .offset = to->n, .slabs = slabs, .slabs_count = 2}};
+        e = house_ask(courier, question, &answer);
+        if (err_is(e) || answer.job_fetched.error)
+            return err_is(e) ? e : err_make((enum err_code)answer.job_fetched.error);
+        uint64_t left = answer.job_fetched.octets;
+        assert_true(left > 0);
+        for (size_t i = 0; i < 2 && left; i++) {
+            size_t n = left < each ? (size_t)left : each;
+            buf_put(to, str_make(courier->slabs + i * SLAB_SIZE, n));
+            left -= n;
+        }
+    }
+    return e;
+}
+
+/* All that the trace says of a message. */
+static struct str story;
+
+static void story_read(struct rig *rig, void *arg)
+{
+    uint64_t message = *(uint64_t *)arg;
+    struct trace_event *events;
+    size_t count;
+    struct buf told = buf_in(&house.arena, 1 << 20);
+    assert_false(err_is(trace_by_message(rig->engine, message, world_wall(&rig->fake->world),
+                                         &house.arena, &events, &count)));
+    for (size_t i = 0; i < count; i++) {
+        trace_print(&events[i], &told);
+        buf_putc(&told, '\n');
+    }
+    story = buf_built(&told);
+}
+
+static void assert_told(uint64_t message, const char *words)
+{
+    assert_true(rig_do(&house.rig, story_read, &message));
+    if (str_find(story, str_from(words)) < 0) {
+        print_error("%.*s\n", STR_FMT(story));
+        fail_msg("no word of: %s", words);
+    }
+}
+
+/* The newest message of an account. */
+static struct str newest(const char *user)
+{
+    uint64_t handle = house_enter(box, user);
+    struct msg_mailbox_rows rows = house_rows(box, handle, 0);
+    struct buf message = buf_in(&house.arena, 1 << 20);
+    assert_true(rows.rows_count > 0);
+    house_read(box, handle, rows.rows[rows.rows_count - 1].uid, &message);
+    edge_end_tell(box, &(struct msg){.kind = MSG_logout, .logout = {.handle = handle}});
+    return buf_built(&message);
+}
+
+static void assert_says(struct str message, const char *words)
+{
+    if (str_find(message, str_from(words)) < 0) {
+        print_error("%.*s\n", STR_FMT(message));
+        fail_msg("no word of: %s", words);
+    }
+}
+
+/* --- Acceptance --- */
+
+static void mail_for_others_becomes_a_job(void **state)
+{
+    (void)state;
+    uint64_t message = send_one("carol@far.test");
+    assert_int_equal(job_count, 1);
+    const struct msg_job *job = job_at(0);
+    assert_int_equal(job->message, message);
+    assert_str(job->domain, STR("far.test"));
+    assert_str(job->sender, STR("alice@example.test"));
+    assert_int_equal(job->recipients_count, 1);
+    assert_str(job->recipients[0].address, STR("carol@far.test"));
+    struct buf octets = BUF_INIT(1 << 20);
+    assert_false(err_is(fetch(job, SLAB_SIZE, &octets)));
+    assert_int_equal(octets.n, job->size);
+    assert_says(buf_str(&octets), "Received: from c.example\r\nFrom: alice");
+    assert_true(str_ends(buf_str(&octets), STR("\r\n\r\nbody\r\n")));
+    buf_done(&octets);
+    over_sent(job);
+    assert_int_equal(recorded, 1);
+    assert_int_equal(last_recorded, job->job);
+    assert_int_equal(waiting(), 0);
+    assert_told(message, "Queued for far.test: <carol@far.test>, 1 in all.");
+    assert_told(message, "Sent to <carol@far.test> by mx.far.test, which said 250 2.0.0 ok.");
+}
+
+static void who_may_not_relay_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(house_resolve_one(mx, 1, "carol@far.test").error, ERR_RELAY_DENIED);
+}
+
+static void without_couriers_nothing_is_taken_for_others(void **state)
+{
+    (void)state;
+    struct msg_answer answer = house_resolve_one(mx, 1, "carol@far.test");
+    assert_int_equal(answer.error, ERR_NOT_SENDING);
+    assert_int_equal(answer.reply, 550);
+}
+
+/* What an edge remembers of an answer it gives to any client. */
+static void that_one_may_relay_is_not_remembered_for_others(void **state)
+{
+    (void)state;
+    assert_int_equal(house_resolve_one(mx, 1, "carol@far.test").lasts, 0);
+    assert_int_equal(house_resolve_one(mx, 2, "bob@example.test").lasts, 1);
+}
+
+static void one_entry_for_each_domain_and_the_body_once(void **state)
+{
+    (void)state;
+    const char *const recipients[] = {"a@one.test", "b@two.test", "c@one.test", "bob@example.test",
+                                      "a@one.test"};
+    send_from("alice@example.test", recipients, 5);
+    assert_int_equal(job_count, 2);
+    assert_str(job_at(0)->domain, STR("one.test"));
+    assert_int_equal(job_at(0)->recipients_count, 2);
+    assert_int_equal(job_at(1)->recipients_count, 1);
+    assert_int_equal(house_count(box, "bob@example.test"), 1);
+    over_sent(job_at(0));
+    struct buf octets = BUF_INIT(1 << 20);
+    assert_false(err_is(fetch(job_at(1), 100, &octets))); /* the other still has the body */
+    buf_done(&octets);
+    over_sent(job_at(1));
+    assert_int_equal(waiting(), 0);
+}
+
+static void a_large_body_is_given_piece_by_piece(void **state)
+{
+    (void)state;
+    static char large[200000];
+    memset(large, 'x', sizeof(large));
+    memcpy(large, "Subject: l\r\n\r\n", 14);
+    for (size_t i = 100; i + 2 < sizeof(large); i += 100)
+        memcpy(large + i, "\r\n", 2);
+    memcpy(large + sizeof(large) - 2, "\r\n", 2);
+    house_deliver(mx, 1, "carol@far.test", str_make(large, sizeof(large)), 1);
+    house_settle(&house);
+    struct buf octets = BUF_INIT(1 << 20);
+    assert_false(err_is(fetch(job_at(0), 5000, &octets)));
+    assert_int_equal(octets.n, job_at(0)->size);
+    struct str body = str_from_index(buf_str(&octets), octets.n - sizeof(large));
+    assert_memory_equal(body.p, large, sizeof(large));
+    buf_done(&octets);
+    over_sent(job_at(0));
+}
+
+/* --- Results --- */
+
+static void who_is_told_later_waits_longer_each_time(void **state)
+{
+    (void)state;
+    uint64_t message = send_one("carol@far.test");
+    int64_t wait = house.conf.sending.retry_first;
+    for (size_t i = 0; i < 4; i++) {
+        over_later(job_at(i));
+        assert_int_equal(recorded, i + 1);
+        house_pass(&house, wait - wait / 8);
+        assert_int_equal(job_count, i + 1);
+        house_pass(&house, wait / 4);
+        assert_int_equal(job_count, i + 2);
+        wait *= 2;
+    }
+    assert_told(message, "Not sent yet to <carol@far.test>: mx.far.test said 451 4.7.1 4.7.1 "
+                         "greylisted; next try in 1");
+    over_sent(job_at(4));
+    assert_int_equal(waiting(), 0);
+}
+
+static void a_failure_is_reported_to_its_sender(void **state)
+{
+    (void)state;
+    uint64_t message = send_one("carol@far.test");
+    over_failed(job_at(0));
+    assert_int_equal(waiting(), 0);
+    assert_int_equal(house_count(box, "alice@example.test"), 1);
+    struct str report = newest("alice@example.test");
+    assert_says(report, "Return-Path: <>\r\n");
+    assert_says(report, "Final-Recipient: rfc822;");
+    assert_says(report, "carol@far.test");
+    assert_says(report, "Status: 5.1.1");
+    assert_says(report, "no such user");
+    assert_says(report, "Subject: hello");
+    assert_told(message, "Not sent to <carol@far.test>, and given up: mx.far.test said 550 5.1.1");
+    assert_told(message, "A report about <carol@far.test> (1 in all) went to <alice@example.test>");
+}
+
+static void of_several_recipients_each_has_a_fate(void **state)
+{
+    (void)state;
+    const char *const recipients[] = {"a@far.test", "b@far.test", "c@far.test"};
+    send_from("alice@example.test", recipients, 3);
+    const struct msg_job *job = job_at(0);
+    struct msg_job_result results[] = {
+        {.number = 0, .verdict = JOB_SENT, .code = 250, .text = STR("ok")},
+        {.number = 1, .verdict = JOB_FAILED, .code = 550, .text = STR("never")},
+        {.number = 2, .verdict = JOB_LATER, .code = 452, .text = STR("full")},
+    };
+    struct msg msg = {.kind = MSG_job_over,
+                      .job_over = {.job = job->job, .results = results, .results_count = 3}};
+    edge_end_tell(courier, &msg);
+    house_settle(&house);
+    assert_int_equal(waiting(), 1);
+    assert_int_equal(house_count(box, "alice@example.test"), 1);
+    house_pass(&house, house.conf.sending.retry_first * 2);
+    assert_int_equal(job_count, 2);
+    assert_int_equal(job_at(1)->recipients_count, 1);
+    assert_str(job_at(1)->recipients[0].address, STR("c@far.test"));
+    over_sent(job_at(1));
+    assert_int_equal(waiting(), 0);
+}
+
+static void a_sender_elsewhere_gets_his_report_by_the_queue(void **state)
+{
+    (void)state;
+    const char *recipient = "carol@far.test";
+    send_from("zoe@other.test", &recipient, 1);
+    over_failed(job_at(0));
+    assert_int_equal(job_count, 2);
+    assert_str(job_at(1)->domain, STR("other.test"));
+    assert_int_equal(job_at(1)->sender.n, 0);
+    struct buf octets = BUF_INIT(1 << 20);
+    assert_false(err_is(fetch(job_at(1), SLAB_SIZE, &octets)));
+    assert_says(buf_str(&octets), "multipart/report");
+    buf_done(&octets);
+    /* And nobody is told of a report that fails (F14), but the postmaster. */
+    size_t before = house_count(box, "alice@example.test");
+    over_failed(job_at(1));
+    assert_int_equal(waiting(), 0);
+    assert_int_equal(job_count, 2);
+    assert_int_equal(house_count(box, "alice@example.test"), before + 1);
+}
+
+static void reports_that_fail_may_be_dropped(void **state)
+{
+    (void)state;
+    const char *recipient = "carol@far.test";
+    uint64_t message = send_from("", &recipient, 1);
+    over_failed(job_at(0));
+    assert_int_equal(waiting(), 0);
+    assert_int_equal(job_count, 1);
+    assert_int_equal(house_count(box, "alice@example.test"), 0);
+    assert_told(message, "Not sent to <carol@far.test>, and given up");
+}
+
+static void what_waited_too_long_goes_back(void **state)
+{
+    (void)state;
+    send_one("carol@far.test");
+    size_t i = 0;
+    int64_t until = house.rig.loop->now + house.conf.sending.expire + house.conf.sending.retry_most;
+    while (waiting() && house.rig.loop->now < until) {
+        if (i < job_count)
+            over_later(job_at(i++));
+        house_pass(&house, 600 * NS_PER_SECOND);
+    }
+    assert_int_equal(waiting(), 0);
+    struct str report = newest("alice@example.test");
+    assert_says(report, "Status: 5.4.7");
+    assert_says(report, "greylisted");
+    /* One warning on the way, one report at the end. */
+    assert_int_equal(house_count(box, "alice@example.test"), 2);
+}
+
+/* --- Destinations --- */
+
+static void a_dead_destination_costs_one_try_at_a_time(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 6; i++)
+        send_one("carol@far.test");
+    assert_int_equal(job_count, 2); /* the window of a new destination */
+    for (size_t i = 0; i < 2; i++)
+        over_with(job_at(i), JOB_LATER, 0, STR("4.4.1"), STR("nobody answers"), JOB_TROUBLE_CONNECT,
+                  false);
+    house_pass(&house, 20 * NS_PER_SECOND);
+    assert_int_equal(job_count, 2);
+    send_one("dora@live.test");
+    assert_int_equal(job_count, 3);
+    assert_str(job_at(2)->domain, STR("live.test"));
+    house_pass(&house, 20 * NS_PER_SECOND);
+    assert_int_equal(job_count, 4);
+    assert_str(job_at(3)->domain, STR("far.test"));
+    over_sent(job_at(3));
+    assert_true(job_count > 4); /* and it goes on */
+}
+
+/* --- Deaths --- */
+
+static void a_courier_that_dies_sends_again_what_it_had(void **state)
+{
+    (void)state;
+    send_one("carol@far.test");
+    uint64_t first = job_at(0)->job;
+    edge_end_leave(courier);
+    edge_end_connect(courier);
+    assert_int_equal(job_count, 1); /* it may still have it */
+    courier_ready(NULL, 0);
+    assert_int_equal(job_count, 2);
+    assert_true(job_at(1)->job != first);
+    over_sent(job_at(1));
+    assert_int_equal(waiting(), 0);
+}
+
+static void a_courier_whose_link_broke_keeps_its_jobs(void **state)
+{
+    (void)state;
+    send_one("carol@far.test");
+    const struct msg_job *job = job_at(0);
+    const struct msg_job_name name = {
+        .job = job->job, .message = job->message, .entry = job->entry};
+    edge_end_leave(courier);
+    edge_end_connect(courier);
+    courier_ready(&name, 1);
+    assert_int_equal(job_count, 1);
+    struct buf octets = BUF_INIT(1 << 20);
+    assert_false(err_is(fetch(job, SLAB_SIZE, &octets)));
+    buf_done(&octets);
+    over_sent(job);
+    assert_int_equal(waiting(), 0);
+    house_pass(&house, 60 * NS_PER_SECOND);
+    assert_int_equal(job_count, 1);
+}
+
+static void a_courier_that_does_not_come_back_is_given_up(void **state)
+{
+    (void)state;
+    send_one("carol@far.test");
+    edge_end_leave(courier);
+    house_pass(&house, 11 * NS_PER_SECOND);
+    edge_end_connect(courier);
+    courier_ready(NULL, 0);
+    assert_int_equal(job_count, 2);
+}
+
+static void behind_the_dot_the_next_try_may_be_a_second_copy(void **state)
+{
+    (void)state;
+    uint64_t message = send_one("carol@far.test");
+    edge_end_tell(courier, &(struct msg){.kind = MSG_job_dot, .job_dot = {.job = job_at(0)->job}});
+    house_settle(&house);
+    edge_end_leave(courier);
+    edge_end_connect(courier);
+    courier_ready(NULL, 0);
+    assert_int_equal(job_count, 1); /* not at once: the other side may be at it */
+    assert_told(message, "the next may be a second copy");
+    house_pass(&house, house.conf.sending.retry_first * 2);
+    assert_int_equal(job_count, 2);
+}
+
+/* --- Core dies --- */
+
+static void core_again(void)
+{
+    house_crash(&house);
+    for (size_t i = 0; i < house.edge_count; i++)
+        edge_end_leave(&house.edges[i]);
+    house_start(&house);
+    for (size_t i = 0; i < house.edge_count; i++)
+        edge_end_connect(&house.edges[i]);
+}
+
+static void nothing_is_lost_or_sent_twice_when_core_dies(void **state)
+{
+    (void)state;
+    send_one("carol@far.test");
+    send_one("dora@near.test");
+    const struct msg_job *carol = job_at(0), *dora = job_at(1);
+    over_sent(dora);
+    const struct msg_job_name name = {
+        .job = carol->job, .message = carol->message, .entry = carol->entry};
+    core_again();
+    house_pass(&house, NS_PER_SECOND);
+    assert_int_equal(job_count, 2); /* the courier has not said yet what it has */
+    courier_ready(&name, 1);
+    house_pass(&house, NS_PER_SECOND);
+    assert_int_equal(job_count, 2);
+    assert_int_equal(waiting(), 1);
+    over_sent(carol);
+    assert_int_equal(waiting(), 0);
+    over_sent(dora); /* its answer was lost: it is said again, and changes nothing */
+    assert_int_equal(last_recorded, dora->job);
+    assert_int_equal(waiting(), 0);
+}
+
+static void what_waits_goes_after_a_restart(void **state)
+{
+    (void)state;
+    send_one("carol@far.test");
+    send_one("dora@near.test");
+    over_later(job_at(0));
+    core_again();
+    courier_ready(NULL, 0);
+    assert_int_equal(job_count, 3);
+    assert_str(job_at(2)->domain, STR("near.test"));
+    house_pass(&house, house.conf.sending.retry_first * 2);
+    assert_int_equal(job_count, 4);
+    assert_str(job_at(3)->domain, STR("far.test"));
+    over_sent(job_at(2));
+    over_sent(job_at(3));
+    assert_int_equal(waiting(), 0);
+}
+
+static int setup_closed(void **state)
+{
+    (void)state;
+    open_house("sending { processes = 1 }");
+    return 0;
+}
+
+static int setup_no_couriers(void **state)
+{
+    (void)state;
+    open_house("smtp { relay_from = \"0.0.0.0/0\" } sending { processes = 0 }");
+    return 0;
+}
+
+static int setup_dropping(void **state)
+{
+    (void)state;
+    open_house("smtp { relay_from = \"0.0.0.0/0\" } sending { double_bounce = drop }");
+    return 0;
+}
+
+#define IN_HOUSE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_HOUSE(mail_for_others_becomes_a_job),
+        cmocka_unit_test_setup_teardown(who_may_not_relay_is_refused, setup_closed, teardown),
+        cmocka_unit_test_setup_teardown(without_couriers_nothing_is_taken_for_others,
+                                        setup_no_couriers, teardown),
+        IN_HOUSE(that_one_may_relay_is_not_remembered_for_others),
+        IN_HOUSE(one_entry_for_each_domain_and_the_body_once),
+        IN_HOUSE(a_large_body_is_given_piece_by_piece),
+        IN_HOUSE(who_is_told_later_waits_longer_each_time),
+        IN_HOUSE(a_failure_is_reported_to_its_sender),
+        IN_HOUSE(of_several_recipients_each_has_a_fate),
+        IN_HOUSE(a_sender_elsewhere_gets_his_report_by_the_queue),
+        cmocka_unit_test_setup_teardown(reports_that_fail_may_be_dropped, setup_dropping, teardown),
+        IN_HOUSE(what_waited_too_long_goes_back),
+        IN_HOUSE(a_dead_destination_costs_one_try_at_a_time),
+        IN_HOUSE(a_courier_that_dies_sends_again_what_it_had),
+        IN_HOUSE(a_courier_whose_link_broke_keeps_its_jobs),
+        IN_HOUSE(a_courier_that_does_not_come_back_is_given_up),
+        IN_HOUSE(behind_the_dot_the_next_try_may_be_a_second_copy),
+        IN_HOUSE(nothing_is_lost_or_sent_twice_when_core_dies),
+        IN_HOUSE(what_waits_goes_after_a_restart),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,21 @@
+/*
+ * Reports: what became of an entry's recipients, told to who sent it (RFC 3461, format/dsn.h),
+ * within the commit that records it. Inside src/core only.
+ */
+#ifndef CORE_REPORT_H
+#define CORE_REPORT_H
+
+#include "core/delivery.h"
+#include "format/dsn.h"
+#include "store/queue.h"
+
+/*
+ * May yield. Adds the report about these recipients to the commit: copies for the sender's
+ * mailboxes here, entries of the queue where he is elsewhere. The null path is told nothing: its
+ * failures are the postmaster's, as sending.double_bounce says. delivery->message is the report's
+ * id.
+ */
+struct err report_put(struct delivery *delivery, const struct queue_entry *entry,
+                      const struct dsn_recipient *recipients, size_t count);
+
+#endif
