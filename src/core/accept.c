@@ -173,6 +173,7 @@ static struct outgoing_target target_of(const struct accepted_recipient *recipie
         .address = outside->text,
         .domain = outside->addr.domain,
         .given = own ? str_make("", 0) : recipient->text,
+        .asked = outside->list.p ? str_make("", 0) : recipient->asked,
         .sender = outside->list.p ? outside->list_owner : str_null(),
     };
 }
@@ -209,6 +210,7 @@ static struct err outside_put(const struct request *request, const struct transa
         .sender = transaction->reverse_path,
         .account = transaction->account,
         .body_type = asked->body_type,
+        .asked = transaction->asked,
         .utf8 = transmission_is_utf8(transaction->transmission),
         .trusted = is_trusted(request->peer->core, transaction),
     };

@@ -256,7 +256,7 @@ static void resolve_one(struct core *core, struct transaction *transaction,
         e = directory_resolve(&core->directory, &addr, question->size, question->server, arena,
                               &resolved);
     if (!err_is(e))
-        e = relay(core, &policy, &addr, text, arena, &resolved);
+        e = relay(core, &policy, &addr, named.text, arena, &resolved);
     if (!err_is(e))
         e = resolved.refusal;
     if (!err_is(e))

@@ -81,11 +81,8 @@ static void fate_take(struct deciding *deciding, size_t i)
 {
     struct fate *fate = &deciding->fates[i];
     const struct msg_job_result *result = result_of(deciding->outcome, i);
-    struct wire_in asked;
     fate->recipient = &deciding->entry.recipients[i];
-    asked = wire_in(fate->recipient->asked);
-    if (fate->recipient->asked.n)
-        rcpt_options_decode(&asked, &fate->options);
+    (void)rcpt_options_read(fate->recipient->asked, &fate->options); /* else nothing is asked */
     fate->verdict = result ? (enum job_verdict)result->verdict : JOB_NOT_TRIED;
     if (result && result->verdict != JOB_NOT_TRIED)
         fate->words = words_of(deciding, result);
@@ -324,9 +321,7 @@ static struct err fates_read(struct deciding *deciding, const struct scheduled *
         queue_read(deciding->core->engine, one->message, one->number, &deciding->arena, entry);
     if (err_is(e))
         return e;
-    struct wire_in asked = wire_in(entry->asked);
-    if (entry->asked.n)
-        mail_options_decode(&asked, &deciding->options);
+    (void)mail_options_read(entry->asked, &deciding->options); /* else nothing is asked */
     deciding->fates =
         arena_take_array(&deciding->arena, entry->recipient_count, sizeof(struct fate));
     if (!deciding->fates)

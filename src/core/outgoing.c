@@ -35,32 +35,6 @@ static int target_order(const void *a, const void *b)
     return order ? order : str_order(one->address, two->address);
 }
 
-/* --- Options --- */
-
-static bool mail_options_any(const struct mail_options *options)
-{
-    return options->ret || options->envid.p || options->deliver_by_mode || options->priority ||
-           options->require_tls || options->hold_until;
-}
-
-static struct str mail_options_kept(const struct mail_options *options, struct arena *arena)
-{
-    struct buf buf = buf_in(arena, OPTIONS_MAX);
-    if (!mail_options_any(options))
-        return str_make("", 0);
-    mail_options_encode(&buf, options);
-    return buf_built(&buf);
-}
-
-static struct str rcpt_options_kept(const struct rcpt_options *options, struct arena *arena)
-{
-    struct buf buf = buf_in(arena, OPTIONS_MAX);
-    if (!options->notify && !options->orcpt.p)
-        return str_make("", 0);
-    rcpt_options_encode(&buf, options);
-    return buf_built(&buf);
-}
-
 /* --- Times --- */
 
 static int64_t us(int64_t ns)
@@ -68,20 +42,20 @@ static int64_t us(int64_t ns)
     return ns / 1000;
 }
 
-static void times_set(const struct delivery *delivery, const struct outgoing *message,
+static void times_set(const struct delivery *delivery, const struct mail_options *options,
                       struct queue_entry *entry)
 {
     const struct conf *conf = delivery->core->conf;
-    int64_t held = message->options.hold_until * US_PER_SECOND;
+    int64_t held = options->hold_until * US_PER_SECOND;
     bool later = held > delivery->now;
     entry->accepted = delivery->now;
     entry->next = later ? held : delivery->now;
     entry->wait = later ? QUEUE_LATER : QUEUE_NEW;
     entry->expires =
         entry->next + us(entry->sender.n ? conf->sending.expire : conf->sending.expire_bounce);
-    if (message->options.deliver_by_mode == DELIVER_BY_RETURN &&
-        message->options.deliver_by * US_PER_SECOND < entry->expires)
-        entry->expires = message->options.deliver_by * US_PER_SECOND;
+    if (options->deliver_by_mode == DELIVER_BY_RETURN &&
+        options->deliver_by * US_PER_SECOND < entry->expires)
+        entry->expires = options->deliver_by * US_PER_SECOND;
     if (entry->sender.n && conf->sending.warn_after)
         entry->warn = entry->next + us(conf->sending.warn_after);
 }
@@ -99,10 +73,8 @@ static struct err recipients_set(struct delivery *delivery, const struct outgoin
         entry->recipients[i] = (struct queue_recipient){
             .address = targets[i].address,
             .given = targets[i].given,
-            .asked = rcpt_options_kept(&targets[i].options, delivery->arena),
+            .asked = targets[i].asked,
         };
-        if (!entry->recipients[i].asked.p)
-            return err_make(ERR_NO_MEMORY);
     }
     return err_none();
 }
@@ -122,26 +94,27 @@ static struct err entry_put(struct delivery *delivery, const struct outgoing *me
                             struct queue_entry *entry)
 {
     bool of_list = targets->sender.p != NULL;
+    struct mail_options options;
+    if (!mail_options_read(message->asked, &options))
+        return err_detail(ERR_BUS_BROKEN, STR("options that cannot be read"));
     *entry = (struct queue_entry){
         .message = message->message,
         .number = (uint32_t)(entry - delivery->entries),
         .blob = message->blob,
         .flags = (uint8_t)((message->utf8 ? QUEUE_UTF8 : 0) | (of_list ? QUEUE_OF_LIST : 0) |
                            (message->trusted ? QUEUE_TRUSTED : 0)),
-        .priority = message->options.priority,
+        .priority = message->trusted || options.priority < 0 ? options.priority : 0,
         .body_type = message->body_type,
         .account = message->account,
         .size = targets->fields.n + message->size,
         .sender = of_list ? targets->sender : message->sender,
         .domain = targets->domain,
         .fields = targets->fields,
-        .asked = mail_options_kept(&message->options, delivery->arena),
+        .asked = message->asked,
         .recipient_count = count,
     };
-    times_set(delivery, message, entry);
+    times_set(delivery, &options, entry);
     struct err e = recipients_set(delivery, targets, entry);
-    if (!err_is(e) && !entry->asked.p)
-        e = err_make(ERR_NO_MEMORY);
     if (!err_is(e))
         e = queue_put_ops(entry, delivery->arena, &delivery->ops);
     if (!err_is(e))
@@ -166,7 +139,7 @@ static size_t group_of(const struct outgoing_target *targets, size_t count)
 {
     size_t n = 0, octets = 0;
     while (n < count && n < QUEUE_RECIPIENTS_MAX && group_order(&targets[0], &targets[n]) == 0) {
-        octets += targets[n].address.n + targets[n].given.n + targets[n].options.orcpt.n + 32;
+        octets += targets[n].address.n + targets[n].given.n + targets[n].asked.n + 32;
         if (n > 0 && octets > RECORD_FILL)
             break;
         n++;

@@ -18,8 +18,8 @@ struct outgoing {
     uint64_t account; /* of whose user submitted it; or 0 */
     uint8_t body_type;
     bool utf8;
-    bool trusted; /* from a user or smtp.relay_from */
-    struct mail_options options;
+    bool trusted;     /* from a user or smtp.relay_from */
+    struct str asked; /* mail_options_keep */
 };
 
 struct outgoing_target {
@@ -28,7 +28,7 @@ struct outgoing_target {
     struct str given;  /* what the client named, where it is another; or empty */
     struct str sender; /* where it is another than the message's: a list's owner; else p NULL */
     struct str fields; /* header fields for it alone */
-    struct rcpt_options options;
+    struct str asked;  /* rcpt_options_keep */
 };
 
 /* Makes entries of the targets (whose order changes) and adds them to the commit, with an event for

@@ -170,14 +170,12 @@ static struct err report_print(struct delivery *delivery, const struct queue_ent
                                size_t count, struct str *text_r)
 {
     struct core *core = delivery->core;
-    struct mail_options options = {.ret = DSN_RETURN_UNSAID};
-    struct wire_in in = wire_in(entry->asked);
+    struct mail_options options;
     char id[MESSAGE_ID_TEXT];
     struct arena scratch;
     struct buf text = buf_in(delivery->arena, REPORT_MAX);
     struct dsn_made made;
-    if (entry->asked.n)
-        mail_options_decode(&in, &options);
+    (void)mail_options_read(entry->asked, &options); /* else nothing is asked */
     message_id_print(entry->message, id);
     struct dsn dsn = {
         .language = reader->language,

@@ -68,7 +68,7 @@ struct queue_recipient {
     struct str address; /* addr_print form; where it goes */
     struct str given;   /* what the client named, where that is another (alias, list, forward), or
                            empty */
-    struct str asked;   /* rcpt_options_encode (format/mail_options.h); empty: nothing */
+    struct str asked;   /* rcpt_options_keep (format/mail_options.h); empty: nothing */
     struct queue_words last; /* of this recipient, where it is not the entry's; else all empty */
 };
 
@@ -92,7 +92,7 @@ struct queue_entry {
                         */
     struct str fields; /* header fields for this entry alone, put in front of everything; each ends
                           in CR LF */
-    struct str asked;  /* mail_options_encode; empty: nothing */
+    struct str asked;  /* mail_options_keep; empty: nothing */
     struct str why;    /* it is held: in words */
     struct queue_words last;
     struct queue_recipient *recipients; /* that still wait */
