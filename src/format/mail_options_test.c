@@ -375,7 +375,7 @@ static void what_is_kept_is_read(void **state)
 static void records_have_a_limit(void **state)
 {
     struct given *given = *state;
-    char text[ORCPT_MAX];
+    char text[ORCPT_MAX + 1];
     memset(text, 'x', sizeof(text));
     text[1] = ';';
     struct mail_options mail = {.ret = DSN_RETURN_FULL,
