@@ -57,12 +57,10 @@ static inline void call_fiber(void *arg)
     call->over = true;
 }
 
-/* `client` as it is wanted; nobody serves yet. */
-static inline void call_open(struct call *call, struct house *house, struct tls_client *client,
-                             const struct tls_peer *want)
+/* On two ends of a connection; nobody serves yet. */
+static inline void call_on(struct call *call, struct house *house, struct tls_client *client,
+                           const struct tls_peer *want, const int pair[2])
 {
-    int pair[2];
-    must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
     *call = (struct call){.house = house,
                           .client = client,
                           .want = *want,
@@ -71,6 +69,14 @@ static inline void call_open(struct call *call, struct house *house, struct tls_
     must(stream_init(&call->stream, &house->loop, house->pool, pair[0], call_input, call) == 0);
     stream_pause(&call->stream);
     call->start = (struct fiber_start){.run = call_fiber, .arg = call};
+}
+
+static inline void call_open(struct call *call, struct house *house, struct tls_client *client,
+                             const struct tls_peer *want)
+{
+    int pair[2];
+    must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    call_on(call, house, client, want, pair);
 }
 
 static inline void call_serve(struct call *call)

@@ -4,7 +4,8 @@
  * a failure is called in a report.
  *
  * Where anybody's certificate will do, it is looked at all the same: the log can then say which
- * hosts would pass, before somebody demands it of them. It costs a tenth of a handshake.
+ * hosts would pass, before somebody demands it of them. A chain takes half a millisecond, one with
+ * signatures on P-384 a whole one; who is resumed is not looked at again.
  */
 #include "sys/tls_verify.h"
 

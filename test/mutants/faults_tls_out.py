@@ -49,6 +49,9 @@ FAULTS = [
           "unit stream_connect",
           CONNECT, "        if (calling->attempts[i].calling)\n            attempt_close(&calling->attempts[i]);",
           "        if (calling->attempts[i].calling)\n            attempt_leave(&calling->attempts[i]);"),
+    Fault("courier_makes_unix_sockets", "O05: who may connect reaches programs of this machine",
+          "unit sandbox",
+          "src/sys/sandbox_seccomp.c", "families[] = {AF_INET, AF_INET6};", "families[] = {AF_INET, AF_INET6, AF_UNIX};"),
     # --- What a fiber reads ---
     Fault("what_pends_is_news", "a fiber is told of octets that it has seen",
           "unit stream_connect",
