@@ -76,6 +76,33 @@ static void what_is_said_in_tls_arrives(void **state)
     call_close(&call);
 }
 
+static void hears_the_last_words(struct call *call)
+{
+    stream_put(&call->stream, STR("x"));
+    assert_int_equal(stream_await(&call->stream, INT64_MAX), 0);
+    stream_take(&call->stream, 1);
+    stream_put(&call->session.stream, STR("421 bye\r\n"));
+    stream_finish(&call->session.stream);
+    assert_int_equal(stream_await(&call->stream, INT64_MAX), 0);
+    assert_str(stream_pending(&call->stream), STR("421 bye\r\n"));
+    assert_int_equal(stream_await(&call->stream, INT64_MAX), -EPIPE);
+    assert_int_equal(call->stream.ended, STREAM_CLOSED_BY_PEER);
+}
+
+/* One segment has both. */
+static void last_words_are_told_before_the_end(void **state)
+{
+    (void)state;
+    struct call call;
+    shows(&good);
+    call_open(&call, &house, client, &pkix);
+    call_serve(&call);
+    call.then = hears_the_last_words;
+    call_run(&call);
+    assert_int_equal(call.result, 0);
+    call_close(&call);
+}
+
 /* --- Authorities and names --- */
 
 static const struct certificate_row {
@@ -573,6 +600,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define ON_HOUSE(name) cmocka_unit_test_setup_teardown(name, begin, end)
         ON_HOUSE(what_is_said_in_tls_arrives),
+        ON_HOUSE(last_words_are_told_before_the_end),
         ON_HOUSE(only_certificates_that_are_vouched_for_prove_it),
         ON_HOUSE(anybodys_certificate_will_do_where_nothing_is_demanded),
         ON_HOUSE(without_a_name_nothing_is_proved),
