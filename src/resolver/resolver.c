@@ -138,7 +138,7 @@ static void asked(struct resolver_peer *peer, const struct msg_dns_ask *ask)
     struct err e = err_none();
     if (!dns_name_ok(ask->name) || !dns_type_ok(ask->type))
         e = err_detail(ERR_USAGE, STR("not a name or a type that can be asked for"));
-    else if (2 * peer->count >= resolver->questions + 1)
+    else if (2 * peer->count >= resolver->questions)
         e = err_detail(ERR_TRY_LATER, STR("too many DNS questions of one role under way"));
     struct question *question = err_is(e) ? NULL : question_new(peer, ask);
     if (question)
