@@ -287,7 +287,7 @@ def test_O05_every_role_gave_up_what_it_does_not_need(server):
 
 @pytest.mark.skipif(os.getuid() != 0, reason="a role shows its descriptors to root only")
 def test_O05_a_network_role_holds_no_file_of_ours(server):
-    for role in ("mx", "sub", "box"):
+    for role in ("mx", "sub", "box", "courier", "resolver"):
         for pid in server.role(role):
             for number in os.listdir(f"/proc/{pid}/fd"):
                 target = os.readlink(f"/proc/{pid}/fd/{number}")
