@@ -8,8 +8,8 @@ enum {
 
 /* In the order of conf.def. */
 #define BLOCKS                                                                                     \
-    "smtp, lmtp, submission, sending, pop3, login, tls, store, dns, certificate, zone, list, "     \
-    "domain"
+    "smtp, lmtp, submission, sending, pop3, login, tls, dkim, store, dns, certificate, zone, "     \
+    "list, domain"
 
 struct given {
     struct arena arena;

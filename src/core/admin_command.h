@@ -191,6 +191,12 @@ int admin_audit_verify(struct admin_call *call);
 int admin_audit_list(struct admin_call *call);
 int admin_audit_export(struct admin_call *call);
 int admin_dns_query(struct admin_call *call);
+int admin_dkim_add(struct admin_call *call);
+int admin_dkim_list(struct admin_call *call);
+int admin_dkim_show(struct admin_call *call);
+int admin_dkim_rotate(struct admin_call *call);
+int admin_dkim_published(struct admin_call *call);
+int admin_dkim_remove(struct admin_call *call);
 int admin_tls_show(struct admin_call *call);
 int admin_status(struct admin_call *call);
 /* A line for each certificate, for status. */

@@ -3,6 +3,7 @@
 #include "base/must.h"
 #include "core/login.h"
 #include "core/queue.h"
+#include "core/signing.h"
 #include "core/transaction.h"
 #include "format/message_id.h"
 #include "store/trace.h"
@@ -64,6 +65,9 @@ static void duty_run(void *arg)
     e = bans_expire(core);
     if (err_is(e))
         log_err(core->log, "bans_not_expired", e);
+    e = signing_duty(core);
+    if (err_is(e))
+        log_err(core->log, "signing_keys_not_kept_up", e);
     audit_head_log(core);
     core->duty_running = false;
     if (core->duty_over)
@@ -174,6 +178,24 @@ static void log_ins_close(struct core *core)
     lane_done(&core->hashes);
 }
 
+/* May yield. Who logs in, and what signs. */
+static struct err secrets_open(struct core *core)
+{
+    struct err e = signing_open(core);
+    if (err_is(e))
+        return e;
+    e = log_ins_open(core);
+    if (err_is(e))
+        signing_close(core);
+    return e;
+}
+
+static void secrets_close(struct core *core)
+{
+    log_ins_close(core);
+    signing_close(core);
+}
+
 struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fibers,
                      struct log *log, const struct conf *conf, struct engine *engine,
                      struct resent *resent)
@@ -206,14 +228,14 @@ struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fi
     e = audit_open(&core->audit, loop, fibers, engine, log);
     if (err_is(e))
         return e;
-    e = log_ins_open(core);
+    e = secrets_open(core);
     if (err_is(e)) {
         audit_close(&core->audit);
         return e;
     }
     e = queue_open(core);
     if (err_is(e)) {
-        log_ins_close(core);
+        secrets_close(core);
         audit_close(&core->audit);
         return e;
     }
@@ -240,7 +262,7 @@ void core_close(struct core *core)
     core->duty_over = &idle;
     wait_for(&idle);
     queue_close(core);
-    log_ins_close(core);
+    secrets_close(core);
     audit_close(&core->audit);
     struct request *request;
     while ((request = TAILQ_FIRST(&core->spare_requests))) {

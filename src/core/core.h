@@ -14,6 +14,7 @@
  *   guard.c      who guesses
  *   mailbox.c, fetch.c   what a mailbox session asks
  *   keys.c       private keys: certificates for the edges, signatures of handshakes
+ *   signing.c    signatures on what is sent (DKIM); signing_keys.c makes their keys
  *   audit.c      what was decided, for the record
  *   admin.c      the operator's commands; control.c: their socket
  *
@@ -51,6 +52,7 @@ struct keys;
 struct peer;
 struct queue;
 struct request;
+struct signing;
 
 #define CORE_MAGIC MAGIC('C', 'O', 'R', 'E')
 
@@ -65,7 +67,8 @@ struct core {
     struct directory directory;
     struct partition_watch directory_watch;
     struct dns_client dns;
-    struct keys *keys;  /* of TLS; NULL: none */
+    struct keys *keys; /* of TLS; NULL: none */
+    struct signing *signing;
     struct lane hashes; /* password hashes: one thread a processor */
     struct login_desk desk;
     struct resent *resent;

@@ -109,10 +109,11 @@ static inline void house_stop(struct house *house)
     house->resent = NULL;
 }
 
-static inline void login_desk_bury(struct house *house)
+static inline void secrets_bury(struct house *house)
 {
     rig_bury(house->core.desk.guard);
     rig_bury(house->core.desk.successes);
+    rig_bury(house->core.signing);
 }
 
 /* kill -9 and power cut. */
@@ -125,7 +126,7 @@ static inline void house_crash(struct house *house)
     rig_bury(TAILQ_FIRST(&house->core.spare_requests));
     rig_bury(LIST_FIRST(&house->core.spare_transactions));
     spares_done(&house->core.spares);
-    login_desk_bury(house);
+    secrets_bury(house);
     buf_done(&house->core.audit.queue);
     rig_crash(&house->rig);
     house->resent = NULL;
