@@ -168,6 +168,55 @@ def test_no_role_keeps_a_password(server):
     assert not memory_holds(server.pid(), wanted)
 
 
+# --- Keys that sign what is sent ---
+
+def signing_seeds(server):
+    """Private Ed25519 keys (RFC 8410 7) in the store."""
+    found = set()
+    for folder, _, names in os.walk(server.home):
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as file:
+                found |= set(re.findall(re.escape(bytes.fromhex("302e020100300506032b657004220420")) + b"(.{32})",
+                                        file.read(), re.S))
+    return found
+
+
+def test_signing_keys_are_made_shown_and_kept(server):
+    """Whether the server is up or not; what is shown is what openssl reads."""
+    def shown():
+        return {key["selector"]: key for key in json.loads(server.cli("dkim", "show", "signed.test", json=True).stdout)}
+    assert "publish its record" in server.cli("dkim", "add", "signed.test").stdout
+    server.cli("dkim", "published", "signed.test")
+    first = shown()
+    assert sorted(key["algorithm"] for key in first.values()) == ["ed25519-sha256", "rsa-sha256"]
+    assert {key["state"] for key in first.values()} == {"active"}
+    for key in first.values():
+        public = key["record"].split("p=")[1]
+        if key["algorithm"] == "rsa-sha256":
+            pem = "-----BEGIN PUBLIC KEY-----\n" + public + "\n-----END PUBLIC KEY-----\n"
+            assert "2048 bit" in subprocess.run(["openssl", "pkey", "-pubin", "-noout", "-text"], input=pem, check=True,
+                                                capture_output=True, text=True).stdout
+        assert key["zone"].replace('" "', "") == f'{key["name"]}. IN TXT "{key["record"]}"'
+    server.stop()
+    server.cli("dkim", "rotate", "signed.test")
+    server.start()
+    states = {selector: key["state"] for selector, key in shown().items()}
+    assert sorted(states.values()) == ["active", "active", "made", "made"]
+    assert all(states[selector] == "active" for selector in first)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="a process shows its memory to root only")
+@pytest.mark.skipif(veredus.sanitized(), reason="a sanitizer's shadow is too large to be read")
+def test_signing_keys_stay_in_core(server):
+    seeds = {str(number): seed for number, seed in enumerate(signing_seeds(server))}
+    assert len(seeds) == 4
+    seen = {}
+    for pid, (role, _) in server.roles().items():
+        seen.setdefault(role, set()).update(memory_holds(pid, seeds))
+    assert seen.pop("core")  # this test can see them
+    assert not any(seen.values()) and not memory_holds(server.pid(), seeds), seen
+
+
 # --- Certificates as they come and go ---
 
 def test_both_kinds_are_shown(server):
