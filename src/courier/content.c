@@ -9,16 +9,21 @@ struct lent {
     size_t count;
 };
 
-void content_begin(struct content *content, struct job *job, enum content_form form)
+void content_begin(struct content *content, struct job *job, enum content_form form,
+                   struct downconvert *convert)
 {
-    *content = (struct content){.job = job, .form = form};
-    buf_init(&content->piece, CONTENT_PIECE_MAX);
+    *content = (struct content){.job = job, .form = form, .convert = convert};
+    buf_init(&content->piece, convert ? 2 * CONTENT_CONVERTED_MAX : CONTENT_PIECE_MAX);
+    buf_init(&content->converted, CONTENT_CONVERTED_MAX);
+    if (convert)
+        downconvert_begin(convert);
     stuffing_init(&content->stuffing, form == CONTENT_DOTS);
 }
 
 void content_done(struct content *content)
 {
     buf_done(&content->piece);
+    buf_done(&content->converted);
 }
 
 static void give_back(struct lent *lent)
@@ -72,8 +77,20 @@ static struct err ask(struct content *content, struct lent *lent, uint64_t *octe
     return err_make((enum err_code)answer.job_fetched.error);
 }
 
+static struct str converted(struct content *content, struct str octets, bool last)
+{
+    buf_clear(&content->converted);
+    downconvert_feed(content->convert, octets, &content->converted);
+    if (last)
+        downconvert_end(content->convert, &content->converted);
+    content->piece.over |= buf_over(&content->converted);
+    return buf_str(&content->converted);
+}
+
 static void take(struct content *content, struct str octets, bool last)
 {
+    if (content->convert)
+        octets = converted(content, octets, last);
     struct stuffing *stuffing = &content->stuffing;
     if (content->form == CONTENT_AS_IS)
         buf_put(&content->piece, octets);
@@ -122,7 +139,8 @@ struct err content_next(struct content *content)
     struct courier *courier = content->job->courier;
     int64_t deadline = courier->loop->now + COURIER_CORE_WAIT;
     uint64_t size = content->job->order->size, from = content->at;
-    uint64_t until = size - from < CONTENT_PIECE ? size : from + CONTENT_PIECE;
+    uint64_t most = content->convert ? SLAB_SIZE : CONTENT_PIECE;
+    uint64_t until = size - from < most ? size : from + most;
     buf_clear(&content->piece);
     if (size == 0) {
         take(content, STR(""), true);

@@ -7,6 +7,7 @@
 #define COURIER_CONTENT_H
 
 #include "courier/job.h"
+#include "format/downconvert.h"
 #include "format/stuffing.h"
 
 enum {
@@ -14,6 +15,8 @@ enum {
     CONTENT_PIECE = CONTENT_SLABS * SLAB_SIZE,
     /* As it leaves: each octet may be a dot that is doubled, and the end is put behind. */
     CONTENT_PIECE_MAX = 2 * CONTENT_PIECE + 16,
+    /* Of one slab, where it becomes something else. */
+    CONTENT_CONVERTED_MAX = SLAB_SIZE * DOWNCONVERT_TIMES + DOWNCONVERT_MORE,
 };
 
 enum content_form {
@@ -26,12 +29,16 @@ struct content {
     struct job *job;
     enum content_form form;
     struct stuffing stuffing;
+    struct downconvert *convert; /* NULL: as it is stored */
+    struct buf converted;
     struct buf piece; /* what content_next gave */
     uint64_t at;      /* octets that were fetched */
     bool ended;       /* the piece is the last one, its end is in it */
 };
 
-void content_begin(struct content *content, struct job *job, enum content_form form);
+/* `convert`: what was planned to be changed on the way, or NULL. */
+void content_begin(struct content *content, struct job *job, enum content_form form,
+                   struct downconvert *convert);
 void content_done(struct content *content);
 /*
  * May yield: the next piece, with the end in it where it is the last. ERR_NOT_FOUND: core does not

@@ -11,6 +11,7 @@
 #include "courier/transaction.h"
 
 #include "courier/content.h"
+#include "courier/convert.h"
 #include "courier/result.h"
 #include "format/mail_options.h"
 
@@ -32,6 +33,8 @@ struct transaction {
     struct connection *connection;
     struct talk *talk;
     struct mail_options asked;
+    struct conversion *conversion; /* NULL: as it is stored */
+    uint8_t body_type;             /* as it leaves */
     struct content content;
     size_t tried[RECIPIENTS_MAX], tried_count; /* recipients of this transaction, in order */
     bool accepted[RECIPIENTS_MAX];
@@ -76,15 +79,34 @@ static bool fits(struct transaction *t)
                     STR("it takes no addresses and headers beyond ASCII (SMTPUTF8)"));
     else if (t->connection->can.size > 0 && order->size > t->connection->can.size)
         results_say(job, JOB_FAILED, "5.3.4", STR("the message is larger than it takes (SIZE)"));
-    else if (order->body_type == BODY_BINARY && !can(t, CAPABILITY_BINARYMIME))
-        results_say(job, JOB_FAILED, "5.6.3", STR("it takes no binary content (BINARYMIME)"));
-    else if (order->body_type == BODY_8BIT && !can(t, CAPABILITY_8BITMIME))
-        results_say(job, JOB_FAILED, "5.6.3", STR("it takes no 8-bit content (8BITMIME)"));
     else if (t->asked.require_tls && !can(t, CAPABILITY_REQUIRETLS))
         results_say(job, JOB_FAILED, "5.7.30", STR("it promises no TLS all the way (REQUIRETLS)"));
     else
         return true;
     return false;
+}
+
+/* Of what was stored, or of what is made of it where it takes less. */
+static bool body_fits(struct transaction *t)
+{
+    bool binary = t->job->order->body_type == BODY_BINARY, eight = can(t, CAPABILITY_8BITMIME);
+    t->body_type = t->job->order->body_type;
+    if (binary ? can(t, CAPABILITY_BINARYMIME) : t->body_type != BODY_8BIT || eight)
+        return true;
+    t->body_type = eight ? BODY_8BIT : 0;
+    t->conversion = calloc(1, sizeof *t->conversion);
+    if (!t->conversion) {
+        results_say(t->job, JOB_LATER, "4.3.0", STR("this server is short of memory"));
+        return false;
+    }
+    enum conversion_end end =
+        conversion_look(t->conversion, t->job, eight ? DOWNCONVERT_TO_8BIT : DOWNCONVERT_TO_7BIT);
+    if (end == CONVERSION_CAN)
+        return true;
+    conversion_done(t->conversion);
+    free(t->conversion);
+    t->conversion = NULL;
+    return end == CONVERSION_NONE;
 }
 
 /* --- Answers --------------------------------------------------------------------------------- */
@@ -138,8 +160,8 @@ static void mail_say(struct transaction *t, struct buf *line)
     buf_printf(line, "MAIL FROM:<%.*s>", STR_FMT(order->sender));
     if (can(t, CAPABILITY_SIZE))
         buf_printf(line, " SIZE=%llu", (unsigned long long)order->size);
-    if (order->body_type < sizeof bodies / sizeof *bodies)
-        buf_put(line, str_from(bodies[order->body_type]));
+    if (t->body_type < sizeof bodies / sizeof *bodies)
+        buf_put(line, str_from(bodies[t->body_type]));
     if (order->utf8)
         buf_put(line, STR(" SMTPUTF8"));
     int64_t now = world_wall(t->job->courier->world) / US_PER_SECOND;
@@ -445,14 +467,16 @@ static void recipients_choose(struct transaction *t)
 static void round_begin(struct transaction *t)
 {
     const struct msg_job *order = t->job->order;
-    bool binary = order->body_type == BODY_BINARY;
+    bool binary = t->body_type == BODY_BINARY;
     recipients_choose(t);
     t->taken = t->called = t->left_all = t->closes = false;
     t->pipelines = can(t, CAPABILITY_PIPELINING);
-    t->chunks = can(t, CAPABILITY_CHUNKING) && (binary || order->size <= AT_ONCE_MAX);
+    t->chunks =
+        can(t, CAPABILITY_CHUNKING) && !t->conversion && (binary || order->size <= AT_ONCE_MAX);
     t->at_once = t->chunks && t->pipelines && order->size <= AT_ONCE_MAX && !t->connection->used;
     enum content_form form = t->chunks ? CONTENT_CHUNKS : CONTENT_DOTS;
-    content_begin(&t->content, t->job, binary ? CONTENT_AS_IS : form);
+    content_begin(&t->content, t->job, binary ? CONTENT_AS_IS : form,
+                  t->conversion ? &t->conversion->downconvert : NULL);
     t->connection->messages++;
 }
 
@@ -519,7 +543,7 @@ enum transaction_end transaction_run(struct job *job, struct connection *connect
     enum transaction_end end = TRANSACTION_OVER;
     asked_read(&t);
     job_moves(job, JOB_IN_TRANSACTION); /* J2 -> J3 */
-    if (!fits(&t))
+    if (!fits(&t) || !body_fits(&t))
         return end;
     job->reports = can(&t, CAPABILITY_DSN);
     while (end == TRANSACTION_OVER && results_open(job) > 0) {
@@ -532,5 +556,8 @@ enum transaction_end transaction_run(struct job *job, struct connection *connect
         if (results_open(job) == before) /* as if each answer had been "too many" */
             break;
     }
+    if (t.conversion)
+        conversion_done(t.conversion);
+    free(t.conversion);
     return end;
 }

@@ -19,9 +19,9 @@
  *   REFUSES, SILENT, UNREACHABLE: address port
  *   JOB: number key=value ...   core orders it: from, to (commas between), domain, route, body,
  * utf8 DROP: number         core says job_drop PASS: seconds        time passes CORE: word die,
- * start, mute, speak, forget, forgetful (keeps nothing), kind, half SAID: text           the next
- * line that core noted (stage_test.h); * as above EXPECT: what n       dots, fetches, overs, asked
- * (of the resolver)
+ * start, mute, speak, forget, forgetful (keeps nothing), kind, half, empty SAID: text           the
+ * next line that core noted (stage_test.h); * as above EXPECT: what n       dots, fetches, overs,
+ * asked (of the resolver)
  *
  * In texts \r \n \t \\ and \xNN are octets. At the end every HOST must have been met and played to
  * its end, and nothing said be left over.
@@ -510,6 +510,8 @@ static void core_word(struct player *p, struct str word)
         core->keeps_nothing = true;
     else if (str_eq(word, STR("kind")))
         core->keeps_nothing = false;
+    else if (str_eq(word, STR("empty")))
+        buf_clear(&core->body);
     else if (str_eq(word, STR("half")))
         core->half = true;
     else

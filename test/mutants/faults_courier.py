@@ -4,7 +4,7 @@ from fault import Fault
 TALK, TRANSACTION, CONNECTION = "src/courier/talk.c", "src/courier/transaction.c", "src/courier/connection.c"
 ROUTE, REST, SEND, TLS = "src/courier/route.c", "src/courier/rest.c", "src/courier/send.c", "src/courier/tls.c"
 JOB, CORE, CONTENT = "src/courier/job.c", "src/courier/core.c", "src/courier/content.c"
-RESULT = "src/courier/result.c"
+RESULT, CONVERT = "src/courier/result.c", "src/courier/convert.c"
 SCENES = "unit courier_transcripts"
 
 FAULTS = [
@@ -76,6 +76,12 @@ FAULTS = [
     Fault("needs_are_not_looked_at", "a message with UTF-8 goes to a server that does not take it",
           SCENES,
           TRANSACTION, "    if (order->utf8 && !can(t, CAPABILITY_SMTPUTF8))", "    if (order->utf8 && t->heard)"),
+    Fault("eight_bits_to_seven", "RFC 6152 3: 8-bit content goes to a server that does not take it",
+          SCENES,
+          TRANSACTION, "t->body_type != BODY_8BIT || eight)", "t->body_type != BODY_BINARY || eight)"),
+    Fault("what_cannot_be_encoded_is_sent", "RFC 6152 3: 8-bit octets in a header go to a server that does not take them",
+          SCENES,
+          CONVERT, "cannot(job, downconvert_verdict_text(verdict));", "CONVERSION_NONE;"),
     Fault("closing_is_an_answer", "421 to one recipient is his refusal, and the others are lost",
           SCENES,
           TRANSACTION, "    if (t->closes)\n        return lost(t, TALK_CLOSED);\n    return talk_last", "    return talk_last"),
