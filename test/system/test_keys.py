@@ -175,6 +175,8 @@ def signing_seeds(server):
     found = set()
     for folder, _, names in os.walk(server.home):
         for name in names:
+            if not os.path.isfile(os.path.join(folder, name)):  # a socket
+                continue
             with open(os.path.join(folder, name), "rb") as file:
                 found |= set(re.findall(re.escape(bytes.fromhex("302e020100300506032b657004220420")) + b"(.{32})",
                                         file.read(), re.S))
@@ -209,7 +211,7 @@ def test_signing_keys_are_made_shown_and_kept(server):
 @pytest.mark.skipif(veredus.sanitized(), reason="a sanitizer's shadow is too large to be read")
 def test_signing_keys_stay_in_core(server):
     seeds = {str(number): seed for number, seed in enumerate(signing_seeds(server))}
-    assert len(seeds) == 4
+    assert len(seeds) == 2
     seen = {}
     for pid, (role, _) in server.roles().items():
         seen.setdefault(role, set()).update(memory_holds(pid, seeds))
