@@ -181,19 +181,26 @@ static struct err entry_ops(struct deciding *deciding)
 static const enum trace_kind traced[JOB_VERDICTS] = {
     [JOB_SENT] = TRACED_sent, [JOB_LATER] = TRACED_deferred, [JOB_FAILED] = TRACED_not_sent};
 
-static void trace_words(struct trace_event *event, const struct queue_words *words)
+/* A reply as it was said, its code in front; where there was none, what befell us. */
+static void trace_words(struct deciding *deciding, struct trace_event *event,
+                        const struct queue_words *words)
 {
+    struct buf said = buf_in(&deciding->arena, QUEUE_WORDS_MAX + 16);
+    if (words->code)
+        buf_printf(&said, "%u ", words->code);
+    buf_put(&said, words->text);
     trace_text(event, TRACE_host, words->host.n ? words->host : STR("this server"));
-    trace_number(event, TRACE_reply, words->code);
+    if (words->code)
+        trace_number(event, TRACE_reply, words->code);
     trace_text(event, TRACE_status, words->status);
-    trace_text(event, TRACE_text, words->text);
+    trace_text(event, TRACE_text, buf_built(&said));
 }
 
 static void trace_fate(struct deciding *deciding, const struct fate *fate)
 {
     struct trace_event event = trace_event(traced[fate->verdict], deciding->now);
     trace_text(&event, TRACE_recipient, fate->recipient->address);
-    trace_words(&event, &fate->words);
+    trace_words(deciding, &event, &fate->words);
     if (fate->verdict == JOB_LATER)
         trace_number(&event, TRACE_seconds,
                      (uint64_t)((deciding->next - deciding->now) / US_PER_SECOND));
