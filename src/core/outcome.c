@@ -188,6 +188,8 @@ static void trace_words(struct deciding *deciding, struct trace_event *event,
     struct buf said = buf_in(&deciding->arena, QUEUE_WORDS_MAX + 16);
     if (words->code)
         buf_printf(&said, "%u ", words->code);
+    if (words->status.n)
+        buf_printf(&said, "%.*s ", STR_FMT(words->status));
     buf_put(&said, words->text);
     trace_text(event, TRACE_host, words->host.n ? words->host : STR("this server"));
     if (words->code)

@@ -129,17 +129,17 @@ static void over_with(const struct msg_job *job, enum job_verdict verdict, uint1
 
 static void over_sent(const struct msg_job *job)
 {
-    over_with(job, JOB_SENT, 250, STR("2.0.0"), STR("2.0.0 ok"), JOB_NO_TROUBLE, false);
+    over_with(job, JOB_SENT, 250, STR("2.0.0"), STR("ok"), JOB_NO_TROUBLE, false);
 }
 
 static void over_later(const struct msg_job *job)
 {
-    over_with(job, JOB_LATER, 451, STR("4.7.1"), STR("4.7.1 greylisted"), JOB_NO_TROUBLE, false);
+    over_with(job, JOB_LATER, 451, STR("4.7.1"), STR("greylisted"), JOB_NO_TROUBLE, false);
 }
 
 static void over_failed(const struct msg_job *job)
 {
-    over_with(job, JOB_FAILED, 550, STR("5.1.1"), STR("5.1.1 no such user"), JOB_NO_TROUBLE, false);
+    over_with(job, JOB_FAILED, 550, STR("5.1.1"), STR("no such user"), JOB_NO_TROUBLE, false);
 }
 
 static const struct msg_job *job_at(size_t i)
@@ -348,7 +348,9 @@ static void a_failure_is_reported_to_its_sender(void **state)
     assert_says(report, "Status: 5.1.1");
     assert_says(report, "no such user");
     assert_says(report, "Subject: hello");
-    assert_told(message, "Not sent to <carol@far.test>, and given up (mx.far.test: 550 5.1.1 no such user).");
+    assert_told(
+        message,
+        "Not sent to <carol@far.test>, and given up (mx.far.test: 550 5.1.1 no such user).");
     assert_told(message, "A report about <carol@far.test> (1 in all) went to <alice@example.test>");
 }
 
