@@ -42,8 +42,9 @@ enum {
 struct outside {
     char folder[64], secret[80], config[80], inside[80];
     int folder_handle;
-    int listener, client, udp, shared, pair[2], connection[2];
-    struct sockaddr_in address;
+    int listener, other_listener, client, udp, shared, pair[2], connection[2];
+    struct sockaddr_in address, other;
+    uint16_t port; /* of address: the only one that the resolver may connect to */
 };
 
 static struct outside o;
@@ -130,6 +131,24 @@ static bool makes_a_socket(void)
 static bool connects(void)
 {
     return connect(o.client, (struct sockaddr *)&o.address, sizeof(o.address)) == 0;
+}
+
+/* By a socket of its own: that one is connected for all tries. */
+static bool connects_anew(const struct sockaddr_in *to)
+{
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool connected = connect(client, (const struct sockaddr *)to, sizeof(*to)) == 0;
+    return opened(client) && connected;
+}
+
+static bool connects_to_a_port_it_may(void)
+{
+    return connects_anew(&o.address);
+}
+
+static bool connects_to_another_port(void)
+{
+    return connects_anew(&o.other);
 }
 
 static bool sends_a_datagram(void)
@@ -467,6 +486,7 @@ enum {
     MX,
     BOX,
     COURIER,
+    RESOLVER,
     ROWS
 };
 
@@ -479,6 +499,7 @@ static const struct row {
     [MX] = {"mx", SANDBOX_ACCEPT},
     [BOX] = {"box", SANDBOX_ACCEPT},
     [COURIER] = {"courier", SANDBOX_CONNECT},
+    [RESOLVER] = {"resolver", SANDBOX_CONNECT},
 };
 
 enum verdict {
@@ -492,99 +513,137 @@ static const struct
 try {
     const char *name;
     bool (*run)(void);
-    enum verdict expected[ROWS];         /* parent, core, mx, box, courier */
+    enum verdict expected[ROWS];         /* parent, core, mx, box, courier, resolver */
     enum verdict without_landlock[ROWS]; /* the same, but where it says otherwise */
 }
 tries[] = {
-    {"opens /etc/passwd", opens_passwd, {YES, NO, NO, NO, NO}, {YES, SKIP, NO, NO, NO}},
-    {"opens /proc/self/maps", opens_own_maps, {SKIP, NO, NO, NO, NO}, {SKIP, SKIP, NO, NO, NO}},
-    {"reads the configuration", reads_config, {YES, NO, NO, NO, NO}, {YES, SKIP, NO, NO, NO}},
-    {"writes the configuration", writes_config, {SKIP, NO, NO, NO, NO}, {SKIP, SKIP, NO, NO, NO}},
+    {"opens /etc/passwd", opens_passwd, {YES, NO, NO, NO, NO, NO}, {YES, SKIP, NO, NO, NO, NO}},
+    {"opens /proc/self/maps",
+     opens_own_maps,
+     {SKIP, NO, NO, NO, NO, NO},
+     {SKIP, SKIP, NO, NO, NO, NO}},
+    {"reads the configuration",
+     reads_config,
+     {YES, NO, NO, NO, NO, NO},
+     {YES, SKIP, NO, NO, NO, NO}},
+    {"writes the configuration",
+     writes_config,
+     {SKIP, NO, NO, NO, NO, NO},
+     {SKIP, SKIP, NO, NO, NO, NO}},
     {"reaches out of its folder",
      reaches_out_of_its_folder,
-     {SKIP, NO, NO, NO, NO},
-     {SKIP, SKIP, NO, NO, NO}},
-    {"creates in /tmp", creates_in_tmp, {SKIP, NO, NO, NO, NO}, {SKIP, SKIP, NO, NO, NO}},
-    {"removes outside", removes_outside, {SKIP, NO, NO, NO, NO}, {SKIP, SKIP, NO, NO, NO}},
-    {"makes a device", makes_a_device, {NO, NO, NO, NO, NO}, {NO, NO, NO, NO, NO}},
-    {"works in its folder", works_in_its_folder, {SKIP, YES, NO, NO, NO}, {SKIP, YES, NO, NO, NO}},
-    {"makes a socket", makes_a_socket, {YES, NO, NO, NO, YES}, {YES, NO, NO, NO, YES}},
-    {"makes an odd socket", makes_an_odd_socket, {YES, NO, NO, NO, NO}, {YES, NO, NO, NO, NO}},
+     {SKIP, NO, NO, NO, NO, NO},
+     {SKIP, SKIP, NO, NO, NO, NO}},
+    {"creates in /tmp", creates_in_tmp, {SKIP, NO, NO, NO, NO, NO}, {SKIP, SKIP, NO, NO, NO, NO}},
+    {"removes outside", removes_outside, {SKIP, NO, NO, NO, NO, NO}, {SKIP, SKIP, NO, NO, NO, NO}},
+    {"makes a device", makes_a_device, {NO, NO, NO, NO, NO, NO}, {NO, NO, NO, NO, NO, NO}},
+    {"works in its folder",
+     works_in_its_folder,
+     {SKIP, YES, NO, NO, NO, NO},
+     {SKIP, YES, NO, NO, NO, NO}},
+    {"makes a socket", makes_a_socket, {YES, NO, NO, NO, YES, YES}, {YES, NO, NO, NO, YES, YES}},
+    {"makes an odd socket",
+     makes_an_odd_socket,
+     {YES, NO, NO, NO, NO, NO},
+     {YES, NO, NO, NO, NO, NO}},
     {"connects",
      connects,
-     {SKIP, NO, NO, NO, SKIP},
-     {SKIP, NO, NO, NO, SKIP}}, /* the courier: below */
-    {"sends a datagram", sends_a_datagram, {SKIP, NO, NO, NO, YES}, {SKIP, NO, NO, NO, YES}},
-    {"binds a port", binds_a_port, {NO, NO, NO, NO, SKIP}, {SKIP, NO, NO, NO, SKIP}},
-    {"accepts", accepts, {YES, YES, YES, YES, NO}, {YES, YES, YES, YES, NO}},
+     {SKIP, NO, NO, NO, SKIP, SKIP},
+     {SKIP, NO, NO, NO, SKIP, SKIP}}, /* the others: below */
+    {"connects to a port it may",
+     connects_to_a_port_it_may,
+     {SKIP, NO, NO, NO, YES, YES},
+     {SKIP, NO, NO, NO, YES, YES}},
+    {"connects to another port",
+     connects_to_another_port,
+     {SKIP, NO, NO, NO, YES, NO},
+     {SKIP, NO, NO, NO, YES, SKIP}},
+    {"sends a datagram",
+     sends_a_datagram,
+     {SKIP, NO, NO, NO, YES, YES},
+     {SKIP, NO, NO, NO, YES, YES}},
+    {"binds a port", binds_a_port, {NO, NO, NO, NO, SKIP, NO}, {SKIP, NO, NO, NO, SKIP, SKIP}},
+    {"accepts", accepts, {YES, YES, YES, YES, NO, NO}, {YES, YES, YES, YES, NO, NO}},
     {"starts a program",
      starts_a_program,
-     {SKIP, DIES, DIES, DIES, DIES},
-     {SKIP, DIES, DIES, DIES, DIES}},
+     {SKIP, DIES, DIES, DIES, DIES, DIES},
+     {SKIP, DIES, DIES, DIES, DIES, DIES}},
     {"starts a program by handle",
      starts_a_program_by_handle,
-     {SKIP, DIES, DIES, DIES, DIES},
-     {SKIP, DIES, DIES, DIES, DIES}},
-    {"forks", forks, {YES, DIES, DIES, DIES, DIES}, {YES, DIES, DIES, DIES, DIES}},
+     {SKIP, DIES, DIES, DIES, DIES, DIES},
+     {SKIP, DIES, DIES, DIES, DIES, DIES}},
+    {"forks", forks, {YES, DIES, DIES, DIES, DIES, DIES}, {YES, DIES, DIES, DIES, DIES, DIES}},
     {"signals its parent",
      signals_its_parent,
-     {NO, DIES, DIES, DIES, DIES},
-     {SKIP, DIES, DIES, DIES, DIES}},
+     {NO, DIES, DIES, DIES, DIES, DIES},
+     {SKIP, DIES, DIES, DIES, DIES, DIES}},
     {"signals everybody",
      signals_everybody,
-     {SKIP, DIES, DIES, DIES, DIES},
-     {SKIP, DIES, DIES, DIES, DIES}},
+     {SKIP, DIES, DIES, DIES, DIES, DIES},
+     {SKIP, DIES, DIES, DIES, DIES, DIES}},
     {"signals a thread elsewhere",
      signals_a_thread_elsewhere,
-     {NO, DIES, DIES, DIES, DIES},
-     {SKIP, DIES, DIES, DIES, DIES}},
+     {NO, DIES, DIES, DIES, DIES, DIES},
+     {SKIP, DIES, DIES, DIES, DIES, DIES}},
     {"traces its parent",
      traces_its_parent,
-     {NO, DIES, DIES, DIES, DIES},
-     {NO, DIES, DIES, DIES, DIES}},
+     {NO, DIES, DIES, DIES, DIES, DIES},
+     {NO, DIES, DIES, DIES, DIES, DIES}},
     {"reads its parent's memory",
      reads_its_parents_memory,
-     {NO, DIES, DIES, DIES, DIES},
-     {NO, DIES, DIES, DIES, DIES}},
-    {"maps a program", maps_a_program, {SKIP, NO, NO, NO, NO}, {SKIP, NO, NO, NO, NO}},
+     {NO, DIES, DIES, DIES, DIES, DIES},
+     {NO, DIES, DIES, DIES, DIES, DIES}},
+    {"maps a program", maps_a_program, {SKIP, NO, NO, NO, NO, NO}, {SKIP, NO, NO, NO, NO, NO}},
     {"turns memory into a program",
      turns_memory_into_a_program,
-     {SKIP, NO, NO, NO, NO},
-     {SKIP, NO, NO, NO, NO}},
+     {SKIP, NO, NO, NO, NO, NO},
+     {SKIP, NO, NO, NO, NO, NO}},
     {"takes root back",
      takes_root_back,
-     {SKIP, DIES, DIES, DIES, DIES},
-     {SKIP, DIES, DIES, DIES, DIES}},
+     {SKIP, DIES, DIES, DIES, DIES, DIES},
+     {SKIP, DIES, DIES, DIES, DIES, DIES}},
     {"leaves its root",
      leaves_its_root,
-     {SKIP, DIES, DIES, DIES, DIES},
-     {SKIP, DIES, DIES, DIES, DIES}},
-    {"mounts", mounts, {NO, DIES, DIES, DIES, DIES}, {NO, DIES, DIES, DIES, DIES}},
+     {SKIP, DIES, DIES, DIES, DIES, DIES},
+     {SKIP, DIES, DIES, DIES, DIES, DIES}},
+    {"mounts", mounts, {NO, DIES, DIES, DIES, DIES, DIES}, {NO, DIES, DIES, DIES, DIES, DIES}},
     {"makes a namespace",
      makes_a_namespace,
-     {NO, DIES, DIES, DIES, DIES},
-     {NO, DIES, DIES, DIES, DIES}},
-    {"makes a ring", makes_a_ring, {NO, NO, NO, NO, NO}, {NO, NO, NO, NO, NO}},
+     {NO, DIES, DIES, DIES, DIES, DIES},
+     {NO, DIES, DIES, DIES, DIES, DIES}},
+    {"makes a ring", makes_a_ring, {NO, NO, NO, NO, NO, NO}, {NO, NO, NO, NO, NO, NO}},
     {"has others signal for it",
      has_others_signal_for_it,
-     {SKIP, NO, NO, NO, NO},
-     {SKIP, NO, NO, NO, NO}},
-    {"raises its limits", raises_its_limits, {NO, NO, NO, NO, NO}, {NO, NO, NO, NO, NO}},
-    {"dumps core", dumps_core, {NO, NO, NO, NO, NO}, {NO, NO, NO, NO, NO}},
-    {"runs threads", runs_threads, {YES, YES, YES, YES, YES}, {YES, YES, YES, YES, YES}},
-    {"takes memory", takes_memory, {YES, YES, YES, YES, YES}, {YES, YES, YES, YES, YES}},
-    {"makes shared memory", makes_shared_memory, {YES, YES, NO, NO, NO}, {YES, YES, NO, NO, NO}},
+     {SKIP, NO, NO, NO, NO, NO},
+     {SKIP, NO, NO, NO, NO, NO}},
+    {"raises its limits", raises_its_limits, {NO, NO, NO, NO, NO, NO}, {NO, NO, NO, NO, NO, NO}},
+    {"dumps core", dumps_core, {NO, NO, NO, NO, NO, NO}, {NO, NO, NO, NO, NO, NO}},
+    {"runs threads", runs_threads, {YES, YES, YES, YES, YES, YES}, {YES, YES, YES, YES, YES, YES}},
+    {"takes memory", takes_memory, {YES, YES, YES, YES, YES, YES}, {YES, YES, YES, YES, YES, YES}},
+    {"makes shared memory",
+     makes_shared_memory,
+     {YES, YES, NO, NO, NO, NO},
+     {YES, YES, NO, NO, NO, NO}},
     {"maps what it was given",
      maps_what_it_was_given,
-     {YES, YES, YES, YES, YES},
-     {YES, YES, YES, YES, YES}},
-    {"digests", digests, {YES, YES, YES, YES, YES}, {YES, YES, YES, YES, YES}},
-    {"runs a loop", runs_a_loop, {YES, YES, YES, YES, YES}, {YES, YES, YES, YES, YES}},
-    {"shakes hands in TLS", shakes_hands, {YES, YES, YES, YES, YES}, {YES, YES, YES, YES, YES}},
-    {"calls in TLS", calls_in_tls, {SKIP, NO, NO, NO, YES}, {SKIP, NO, NO, NO, YES}},
-    {"keeps an index", keeps_an_index, {SKIP, YES, NO, NO, NO}, {SKIP, YES, NO, NO, NO}},
-    {"writes its log", writes_its_log, {YES, YES, YES, YES, YES}, {YES, YES, YES, YES, YES}},
-    {"aborts by itself", aborts_by_itself, {YES, YES, YES, YES, YES}, {YES, YES, YES, YES, YES}},
+     {YES, YES, YES, YES, YES, YES},
+     {YES, YES, YES, YES, YES, YES}},
+    {"digests", digests, {YES, YES, YES, YES, YES, YES}, {YES, YES, YES, YES, YES, YES}},
+    {"runs a loop", runs_a_loop, {YES, YES, YES, YES, YES, YES}, {YES, YES, YES, YES, YES, YES}},
+    {"shakes hands in TLS",
+     shakes_hands,
+     {YES, YES, YES, YES, YES, YES},
+     {YES, YES, YES, YES, YES, YES}},
+    {"calls in TLS", calls_in_tls, {SKIP, NO, NO, NO, YES, YES}, {SKIP, NO, NO, NO, YES, YES}},
+    {"keeps an index", keeps_an_index, {SKIP, YES, NO, NO, NO, NO}, {SKIP, YES, NO, NO, NO, NO}},
+    {"writes its log",
+     writes_its_log,
+     {YES, YES, YES, YES, YES, YES},
+     {YES, YES, YES, YES, YES, YES}},
+    {"aborts by itself",
+     aborts_by_itself,
+     {YES, YES, YES, YES, YES, YES},
+     {YES, YES, YES, YES, YES, YES}},
 };
 
 /* --- Running them ---------------------------------------------------------------------------- */
@@ -615,6 +674,13 @@ static int outside_open(void **state)
     if (bind(o.listener, (struct sockaddr *)&o.address, n) < 0 || listen(o.listener, 16) < 0 ||
         getsockname(o.listener, (struct sockaddr *)&o.address, &n) < 0)
         return -1;
+    o.port = ntohs(o.address.sin_port);
+    o.other = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    o.other_listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(o.other_listener, (struct sockaddr *)&o.other, n) < 0 ||
+        listen(o.other_listener, 16) < 0 ||
+        getsockname(o.other_listener, (struct sockaddr *)&o.other, &n) < 0)
+        return -1;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, o.connection) < 0)
         return -1;
     if (process_socket_pair(o.pair).code != ERR_NONE || fixture_open(state) < 0)
@@ -636,6 +702,7 @@ static int outside_close(void **state)
     rmdir(o.inside);
     close(o.folder_handle);
     close(o.listener);
+    close(o.other_listener);
     close(o.client);
     close(o.udp);
     close(o.shared);
@@ -664,6 +731,8 @@ static struct sandbox sandbox_of(const struct row *row, bool landlock)
         .rights = row->rights,
         .folder = row->rights & SANDBOX_FOLDER ? str_from(o.inside) : str_null(),
         .user = row->rights & SANDBOX_PROGRAMS ? STR("") : STR("nobody"),
+        .ports = &o.port,
+        .port_count = row == &rows[RESOLVER],
         .max_files = FILES_LIMIT,
         .max_memory = MEMORY_LIMIT,
         .without_landlock = !landlock,
@@ -760,6 +829,7 @@ static void tries_work_outside(void **state)
                                          writes_config,
                                          makes_a_socket,
                                          connects,
+                                         connects_to_another_port,
                                          binds_a_port,
                                          forks,
                                          signals_its_parent,
