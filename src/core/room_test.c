@@ -13,7 +13,7 @@ static struct msg_resolved resolve_sized(uint64_t transaction, enum transmission
     struct msg_address list[4];
     struct msg answer;
     for (size_t i = 0; i < count; i++)
-        list[i].text = str_from(recipients[i]);
+        list[i] = (struct msg_address){.text = str_from(recipients[i])};
     struct msg question = {.kind = MSG_resolve,
                            .resolve = {.transaction = transaction,
                                        .transmission = (uint8_t)transmission,
