@@ -11,6 +11,8 @@ import veredus
 from veredus import Mailbox, Server, Smtp, message, wait_until
 from zones import Zone, Zones
 
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="the other server's port is below 1024")
+
 HOST = "127.0.0.9"  # where the others' servers are: MX has no port, so it is 25
 ALICE, BOB = "alice@example.test", "bob@example.test"
 
