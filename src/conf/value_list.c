@@ -192,17 +192,19 @@ static bool wildcard_parse(struct str word, struct arena *arena, struct str *hos
     return good;
 }
 
-static bool hosts_parse(const struct value_words *words, struct arena *arena,
-                        struct conf_texts *hosts, struct buf *why)
+/* Texts of one kind, each brought into its one form by `parse`. */
+static bool texts_parse(const struct value_words *words, const char *what,
+                        bool (*parse)(struct str, struct arena *, struct str *, struct buf *),
+                        struct arena *arena, struct conf_texts *texts, struct buf *why)
 {
     struct walk walk = walk_begin(words);
     struct str word;
     size_t n = words_in(words, NULL);
-    if (!few_enough(n, CONF_TEXTS_MOST, "host names", why))
+    if (!few_enough(n, CONF_TEXTS_MOST, what, why))
         return false;
-    *hosts = (struct conf_texts){.list = arena_take_array(arena, n, sizeof(struct str))};
-    while (hosts->list && walk_next(&walk, &word))
-        if (!wildcard_parse(word, arena, &hosts->list[hosts->count++], why))
+    *texts = (struct conf_texts){.list = arena_take_array(arena, n, sizeof(struct str))};
+    while (texts->list && walk_next(&walk, &word))
+        if (!parse(word, arena, &texts->list[texts->count++], why))
             return false;
     return true;
 }
@@ -235,21 +237,6 @@ static bool server_parse(struct str word, struct arena *arena, struct str *serve
     if (!v6 && (bracket || !ip_parse(AF_INET, host, octets)))
         return value_wrong(why, word, "is not an IP address, with or without a port");
     *server_r = server_kept(host, v6, port, arena);
-    return true;
-}
-
-static bool servers_parse(const struct value_words *words, struct arena *arena,
-                          struct conf_texts *servers, struct buf *why)
-{
-    struct walk walk = walk_begin(words);
-    struct str word;
-    size_t n = words_in(words, NULL);
-    if (!few_enough(n, CONF_TEXTS_MOST, "servers", why))
-        return false;
-    *servers = (struct conf_texts){.list = arena_take_array(arena, n, sizeof(struct str))};
-    while (servers->list && walk_next(&walk, &word))
-        if (!server_parse(word, arena, &servers->list[servers->count++], why))
-            return false;
     return true;
 }
 
@@ -287,8 +274,8 @@ bool value_list_parse(const struct setting *setting, const struct value_words *w
     if (setting->type == TYPE_FILES)
         return files_parse(words, arena, place, why);
     if (setting->type == TYPE_SERVERS)
-        return servers_parse(words, arena, place, why);
+        return texts_parse(words, "servers", server_parse, arena, place, why);
     if (setting->type == TYPE_HOSTS)
-        return hosts_parse(words, arena, place, why);
+        return texts_parse(words, "host names", wildcard_parse, arena, place, why);
     return choices_parse(setting, words, place, why);
 }

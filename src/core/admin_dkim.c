@@ -50,7 +50,7 @@ static void zone_put(json_t *object, const struct dkim_kept *kept)
 }
 
 /* What an operator has to do about it. */
-static struct str todo(enum dkim_state state)
+static struct str next_step(enum dkim_state state)
 {
     static const struct str words[] = {
         [DKIM_MADE] = STR_INIT("publish its record, then: veredus dkim published"),
@@ -76,7 +76,7 @@ static json_t *key_object(const struct dkim_kept *kept)
 static json_t *record_object(const struct dkim_kept *kept)
 {
     json_t *object = key_object(kept);
-    json_put_text(object, "todo", todo(kept->state));
+    json_put_text(object, "next", next_step(kept->state));
     name_put(object, "name", kept);
     json_put_text(object, "record", kept->record);
     zone_put(object, kept);

@@ -96,6 +96,14 @@ static struct errand *errand_new(struct queue *queue, uint64_t id, struct schedu
     return errand;
 }
 
+/* What is asked for of its message. */
+static void errand_learn(struct errand *errand, const struct queue_entry *entry)
+{
+    errand->blob = entry->blob;
+    errand->total = entry->size;
+    errand->has_fields = entry->fields.n > 0;
+}
+
 /* --- Giving --- */
 
 static struct err errand_send(struct errand *errand, const struct queue_entry *entry,
@@ -123,8 +131,7 @@ static struct err errand_send(struct errand *errand, const struct queue_entry *e
                                     .more = errand->one->destination->due > 0,
                                     .recipients = recipients,
                                     .recipients_count = entry->recipient_count}};
-    errand->blob = entry->blob;
-    errand->total = entry->size;
+    errand_learn(errand, entry);
     return link_send(&errand->peer->link, &msg);
 }
 
@@ -284,8 +291,7 @@ static void errand_adopt(struct request *request, const struct msg_job_name *nam
         return;
     }
     errand->dotted = name->dotted;
-    errand->blob = entry.blob;
-    errand->total = entry.size;
+    errand_learn(errand, &entry);
     errand_attach(errand, request->peer);
 }
 
@@ -343,9 +349,9 @@ static struct err front_make(struct core *core, const struct errand *errand, str
                              struct arena *arena, struct str *front_r)
 {
     struct message_head head;
-    struct queue_entry entry;
+    struct queue_entry entry = {.fields = STR("")};
     struct err e = message_head_decode(record, arena, &head);
-    if (!err_is(e))
+    if (!err_is(e) && errand->has_fields)
         e = queue_read(core->engine, errand->one->message, errand->one->number, arena, &entry);
     if (err_is(e))
         return e;

@@ -38,7 +38,8 @@ struct deciding {
     struct fate *fates;
     size_t failed, sent, left;
     int64_t now, next;
-    bool warn; /* its sender is to be told that it waits */
+    bool heard; /* the other side said something to somebody */
+    bool warn;  /* its sender is to be told that it waits */
     struct arena arena;
     struct delivery delivery; /* its message is the report */
     struct trace_growth growth;
@@ -84,7 +85,8 @@ static void fate_take(struct deciding *deciding, size_t i)
     fate->recipient = &deciding->entry.recipients[i];
     (void)rcpt_options_read(fate->recipient->asked, &fate->options); /* else nothing is asked */
     fate->verdict = result ? (enum job_verdict)result->verdict : JOB_NOT_TRIED;
-    if (result && result->verdict != JOB_NOT_TRIED)
+    deciding->heard |= fate->verdict != JOB_NOT_TRIED;
+    if (fate->verdict != JOB_NOT_TRIED)
         fate->words = words_of(deciding, result);
     else
         fate->words = fate->recipient->last.when ? fate->recipient->last : deciding->entry.last;
@@ -374,18 +376,8 @@ static void destination_learn(const struct deciding *deciding, struct destinatio
     if (outcome->trouble)
         schedule_troubled(&deciding->queue->schedule, destination, outcome->trouble,
                           core->loop->now, chance_of(core));
-    else if (outcome->result_count && !outcome->quietly)
+    else if (deciding->heard)
         schedule_succeeded(&deciding->queue->schedule, destination);
-}
-
-static void log_outcome(const struct deciding *deciding)
-{
-    char id[MESSAGE_ID_TEXT];
-    message_id_print(deciding->entry.message, id);
-    log_event(deciding->core->log, LOG_INFO, "outcome", log_str("id", str_make(id, sizeof(id))),
-              log_str("destination", deciding->entry.domain), log_u64("sent", deciding->sent),
-              log_u64("failed", deciding->failed), log_u64("waiting", deciding->left),
-              log_str("host", deciding->outcome->host), log_str("facts", deciding->outcome->facts));
 }
 
 struct err outcome_record(struct queue *queue, struct scheduled *one, const struct outcome *outcome)
@@ -402,8 +394,6 @@ struct err outcome_record(struct queue *queue, struct scheduled *one, const stru
         struct destination *destination = one->destination;
         if (!gone)
             destination_learn(&deciding, destination);
-        if (!gone)
-            log_outcome(&deciding);
         if (!outcome->quietly)
             one->died = false;
         if (gone || deciding.left == 0)

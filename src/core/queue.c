@@ -132,9 +132,8 @@ void queue_turn(struct queue *queue)
 
 /* --- Entries --- */
 
-struct str queue_destination(const struct core *core, const struct queue_entry *entry)
+struct str queue_destination(const struct queue_entry *entry)
 {
-    (void)core;
     return entry->route.n ? entry->route : entry->domain;
 }
 
@@ -150,7 +149,7 @@ bool queue_schedule(struct queue *queue, const struct queue_entry *entry)
     const struct schedule_facts facts = {
         .message = entry->message,
         .number = entry->number,
-        .destination = queue_destination(queue->core, entry),
+        .destination = queue_destination(entry),
         .sender = sender_of(entry),
         .next = entry->next,
         .priority = entry->priority,
@@ -196,7 +195,6 @@ static void load_run(void *arg)
         fiber_sleep_until(core->loop, core->loop->now); /* others have their turn */
     }
     arena_done(&arena);
-    queue->loaded = !err_is(e);
     if (err_is(e))
         log_err(core->log, "queue_not_loaded", e);
     else if (entries || damaged)

@@ -26,10 +26,6 @@
 /* How long a dot waits for its answer before it is made durable that it left. */
 #define QUEUE_DOT_WAIT (200 * NS_PER_MS)
 
-enum {
-    JOBS_OF_COURIER_MAX = 4000, /* conf.def: sending.connections */
-};
-
 RB_HEAD(errand_tree, errand);
 
 #define ERRAND_MAGIC MAGIC('E', 'R', 'N', 'D')
@@ -50,8 +46,9 @@ struct errand {
     size_t front_octets;
     blob_id blob;
     uint64_t total;
-    size_t holds; /* requests that look at it */
-    bool begins;  /* its courier has not been told yet */
+    size_t holds;    /* requests that look at it */
+    bool has_fields; /* of its own (store/queue.h) */
+    bool begins;     /* its courier has not been told yet */
     bool dotted;
     bool marking; /* that it was dotted is being made durable */
     struct wait *marked;
@@ -65,7 +62,6 @@ struct queue {
     struct errand_tree jobs;
     size_t couriers; /* that take jobs */
     int64_t begun;   /* mono */
-    bool loaded;
     bool closing;
     bool soon; /* `again` is queued */
     struct task again;
@@ -90,7 +86,7 @@ void queue_turn(struct queue *queue);
 void queue_peer_gone(struct peer *peer);
 
 /* Where an entry goes together with others: its route, or its domain. */
-struct str queue_destination(const struct core *core, const struct queue_entry *entry);
+struct str queue_destination(const struct queue_entry *entry);
 /* In the schedule; false: no memory. */
 bool queue_schedule(struct queue *queue, const struct queue_entry *entry);
 

@@ -469,8 +469,8 @@ static void records_are_shown_to_be_published(void **state)
     line_said("selector         %s\n", selectors[3]);
     assert_int_equal(typed("dkim published example.test"), 0);
     assert_int_equal(typed("dkim show example.test"), 0);
-    said(STR("todo             its record must stay for mail that is on its way\n"));
-    said(STR("todo             its record must stay\n"));
+    said(STR("next             its record must stay for mail that is on its way\n"));
+    said(STR("next             its record must stay\n"));
     assert_int_equal(typed("dkim list"), 0);
     line_said("%s  domain: example.test, algorithm: ed25519-sha256, state: retiring, since: ",
               selectors[1]);

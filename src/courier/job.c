@@ -6,6 +6,7 @@
 
 #include "courier/connection.h"
 #include "courier/result.h"
+#include "format/message_id.h"
 
 enum {
     US = 1000 /* ns */
@@ -157,6 +158,7 @@ static void facts_make(struct job *job)
 /* One line for each job; what was said to the first who was not sent to stands for all. */
 static void job_log(const struct job *job)
 {
+    char id[MESSAGE_ID_TEXT];
     uint64_t counts[JOB_VERDICTS] = {0};
     const struct msg_job_result *said = &job->results[0];
     for (size_t i = 0; i < job->order->recipients_count; i++) {
@@ -164,13 +166,14 @@ static void job_log(const struct job *job)
         if (said->verdict == JOB_SENT)
             said = &job->results[i];
     }
-    log_event(job->courier->log, LOG_INFO, "job_over", log_u64("job", job->order->job),
-              log_u64("message", job->order->message), log_str("domain", job->order->domain),
-              log_str("host", job->host), log_u64("sent", counts[JOB_SENT]),
-              log_u64("later", counts[JOB_LATER]), log_u64("failed", counts[JOB_FAILED]),
-              log_u64("not_tried", counts[JOB_NOT_TRIED]), log_u64("trouble", job->trouble),
-              log_u64("dotted", job->dotted), log_u64("code", said->code),
-              log_str("said", said->text), log_str("facts", job->facts));
+    message_id_print(job->order->message, id);
+    log_event(job->courier->log, LOG_INFO, "job_over", log_str("id", str_make(id, sizeof(id))),
+              log_str("domain", job->order->domain), log_str("host", job->host),
+              log_u64("sent", counts[JOB_SENT]), log_u64("later", counts[JOB_LATER]),
+              log_u64("failed", counts[JOB_FAILED]), log_u64("not_tried", counts[JOB_NOT_TRIED]),
+              log_u64("trouble", job->trouble), log_u64("dotted", job->dotted),
+              log_u64("code", said->code), log_str("said", said->text),
+              log_str("facts", job->facts));
 }
 
 static void job_run(void *arg)

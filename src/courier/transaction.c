@@ -61,10 +61,7 @@ static bool can(const struct transaction *t, enum capability capability)
 
 static void asked_read(struct transaction *t)
 {
-    struct wire_in in = wire_in(t->job->order->asked);
-    if (in.rest.n > 0)
-        mail_options_decode(&in, &t->asked);
-    if (in.bad || !mail_options_possible(&t->asked))
+    if (!mail_options_read(t->job->order->asked, &t->asked) || !mail_options_possible(&t->asked))
         t->asked = (struct mail_options){.ret = DSN_RETURN_UNSAID};
 }
 
@@ -172,11 +169,8 @@ static void mail_say(struct transaction *t, struct buf *line)
 static void rcpt_say(struct transaction *t, size_t recipient, struct buf *line)
 {
     const struct msg_job_recipient *to = &t->job->order->recipients[recipient];
-    struct rcpt_options asked = {.notify = 0};
-    struct wire_in in = wire_in(to->asked);
-    if (in.rest.n > 0)
-        rcpt_options_decode(&in, &asked);
-    if (in.bad || !rcpt_options_possible(&asked))
+    struct rcpt_options asked;
+    if (!rcpt_options_read(to->asked, &asked) || !rcpt_options_possible(&asked))
         asked = (struct rcpt_options){.notify = 0};
     buf_printf(line, "RCPT TO:<%.*s>", STR_FMT(to->address));
     rcpt_options_print(line, &asked, &t->connection->can, t->job->order->utf8);
