@@ -154,6 +154,7 @@ bool queue_schedule(struct queue *queue, const struct queue_entry *entry)
         .next = entry->next,
         .priority = entry->priority,
         .holds = entry->holds,
+        .tried = entry->tries > 0,
     };
     return schedule_add(&queue->schedule, &facts) != NULL;
 }

@@ -9,7 +9,8 @@
 
 enum {
     NAME_MAX_OCTETS = 300,
-    DOUBTFUL_SHARE = 4, /* one place in so many is for destinations in trouble */
+    SHARES = 4,         /* of the places: one for destinations in trouble, */
+    UNPROVEN_SHARE = 3, /* so many for those and the unknown ones */
     QUIET_DOUBLINGS = 16,
     JITTER_PARTS = 10, /* a tenth more or less */
     CHANCES = 1000,
@@ -91,13 +92,20 @@ static bool is_doubtful(const struct destination *destination)
     return destination->troubles > 0;
 }
 
+static enum destination_standing standing(const struct destination *destination)
+{
+    return is_doubtful(destination) ? DESTINATION_DOUBTFUL
+           : destination->sent > 0  ? DESTINATION_PROVEN
+                                    : DESTINATION_UNTRIED;
+}
+
 static struct destination_list *ready_list(struct schedule *schedule,
                                            const struct destination *destination)
 {
-    return is_doubtful(destination) ? &schedule->doubtful : &schedule->ready;
+    return &schedule->ready[standing(destination)];
 }
 
-/* Out of whatever list it is in. Must run before `troubles` or `quiet_until` change. */
+/* Out of whatever list it is in. Must run before `sent`, `troubles` or `quiet_until` change. */
 static void place_leave(struct schedule *schedule, struct destination *destination)
 {
     if (destination->place == DESTINATION_READY)
@@ -254,9 +262,7 @@ static void leave(struct schedule *schedule, struct scheduled *one)
     case SCHEDULED_UNDER_WAY:
         destination->under_way--;
         schedule->under_way--;
-        if (one->doubtful)
-            schedule->doubtful_under_way--;
-        one->doubtful = false;
+        schedule->under_way_to[one->standing]--;
         break;
     case SCHEDULED_HELD:
         schedule->held--;
@@ -287,9 +293,8 @@ static void under_way_enter(struct schedule *schedule, struct scheduled *one)
     one->state = SCHEDULED_UNDER_WAY;
     destination->under_way++;
     schedule->under_way++;
-    one->doubtful = is_doubtful(destination);
-    if (one->doubtful)
-        schedule->doubtful_under_way++;
+    one->standing = standing(destination);
+    schedule->under_way_to[one->standing]++;
 }
 
 /* Q1 or Q4, as its holds say. */
@@ -312,8 +317,8 @@ void schedule_init(struct schedule *schedule, uint32_t window_most)
     RB_INIT(&schedule->times);
     RB_INIT(&schedule->destinations);
     RB_INIT(&schedule->quiet);
-    TAILQ_INIT(&schedule->ready);
-    TAILQ_INIT(&schedule->doubtful);
+    for (size_t i = 0; i < DESTINATION_STANDINGS; i++)
+        TAILQ_INIT(&schedule->ready[i]);
     TAILQ_INIT(&schedule->idle);
 }
 
@@ -357,6 +362,10 @@ struct scheduled *schedule_add(struct schedule *schedule, const struct schedule_
     RB_INSERT(scheduled_names, &schedule->names, one);
     schedule->entries++;
     destination->entries++;
+    if (facts->tried && standing(destination) == DESTINATION_UNTRIED) {
+        place_leave(schedule, destination);
+        destination->troubles = 1;
+    }
     rest_enter(schedule, one, facts->next);
     place(schedule, destination);
     return one;
@@ -390,13 +399,23 @@ static void clock_apply(struct schedule *schedule, int64_t wall, int64_t mono)
         place(schedule, destination);
 }
 
+static size_t share_of(size_t places, size_t shares)
+{
+    size_t share = places * shares / SHARES;
+    return share ? share : 1;
+}
+
 static struct destination *destination_next(struct schedule *schedule, size_t places)
 {
-    struct destination *doubtful = TAILQ_FIRST(&schedule->doubtful);
-    size_t share = places / DOUBTFUL_SHARE ? places / DOUBTFUL_SHARE : 1;
-    if (doubtful && schedule->doubtful_under_way < share)
+    const size_t *under_way = schedule->under_way_to;
+    struct destination *doubtful = TAILQ_FIRST(&schedule->ready[DESTINATION_DOUBTFUL]);
+    struct destination *untried = TAILQ_FIRST(&schedule->ready[DESTINATION_UNTRIED]);
+    if (doubtful && under_way[DESTINATION_DOUBTFUL] < share_of(places, 1))
         return doubtful;
-    return TAILQ_FIRST(&schedule->ready);
+    if (untried && under_way[DESTINATION_DOUBTFUL] + under_way[DESTINATION_UNTRIED] <
+                       share_of(places, UNPROVEN_SHARE))
+        return untried;
+    return TAILQ_FIRST(&schedule->ready[DESTINATION_PROVEN]);
 }
 
 struct scheduled *schedule_take(struct schedule *schedule, int64_t wall, int64_t mono,
@@ -554,6 +573,14 @@ void schedule_set_window(struct schedule *schedule, uint32_t window_most)
     }
 }
 
+static bool is_any_ready(const struct schedule *schedule)
+{
+    for (size_t i = 0; i < DESTINATION_STANDINGS; i++)
+        if (!TAILQ_EMPTY(&schedule->ready[i]))
+            return true;
+    return false;
+}
+
 int64_t schedule_until(const struct schedule *schedule, int64_t wall, int64_t mono)
 {
     /* RB_MIN takes no const. */
@@ -562,7 +589,7 @@ int64_t schedule_until(const struct schedule *schedule, int64_t wall, int64_t mo
     const struct scheduled *one = RB_MIN(scheduled_times, &times);
     const struct destination *destination = RB_MIN(quiet_destinations, &quiet);
     int64_t until = INT64_MAX, calm = INT64_MAX;
-    if (!schedule->paused && (!TAILQ_EMPTY(&schedule->ready) || !TAILQ_EMPTY(&schedule->doubtful)))
+    if (!schedule->paused && is_any_ready(schedule))
         return 0;
     if (one)
         until = one->key > wall ? one->key - wall : 0;

@@ -8,7 +8,9 @@
  * Fairness. Each destination has a line; within it priorities come first, then senders take turns:
  * an entry's turn is one behind the last one of its sender, and not before the turn that is being
  * served at its priority. Destinations with something due take turns, too, one entry each; those in
- * trouble get at most a quarter of all places.
+ * trouble get at most a quarter of all places, and together with those of which nothing is known
+ * yet at most three quarters. So where mail has gone out before there is always a place, whatever
+ * becomes of ten thousand other destinations.
  *
  * A destination's window is how many entries may be under way to it. Success opens it by one,
  * trouble halves it and keeps the destination quiet for a time that doubles; then one entry is
@@ -54,15 +56,26 @@ struct scheduled {
     struct destination *destination;
     enum scheduled_state state : 8;
     int8_t priority;
-    uint8_t holds; /* enum queue_hold (store/queue.h) */
-    bool died;     /* its courier died with it since it was tried last */
-    bool doubtful; /* Q3: to a destination that was in trouble when it left */
+    uint8_t holds;    /* enum queue_hold (store/queue.h) */
+    bool died;        /* its courier died with it since it was tried last */
+    uint8_t standing; /* Q3: enum destination_standing, when it left */
 };
 
 RB_HEAD(scheduled_names, scheduled);
 /* One link, two orders: an entry is in the times or in a line, never in both. */
 RB_HEAD(scheduled_times, scheduled);
 RB_HEAD(scheduled_line, scheduled);
+
+/* What is known of a destination since the start. */
+enum destination_standing {
+    DESTINATION_PROVEN,  /* it took mail, and has no trouble */
+    DESTINATION_UNTRIED, /* nothing */
+    DESTINATION_DOUBTFUL /* in trouble; or what waits for it was tried in vain before the start */
+};
+
+enum {
+    DESTINATION_STANDINGS = DESTINATION_DOUBTFUL + 1,
+};
 
 /* Which list a destination is in. */
 enum destination_place {
@@ -77,7 +90,7 @@ RB_HEAD(schedule_senders, schedule_sender);
 
 struct destination {
     RB_ENTRY(destination) by_name;
-    TAILQ_ENTRY(destination) link;      /* ready (one of two lists) or idle */
+    TAILQ_ENTRY(destination) link;      /* ready (one list for each standing) or idle */
     RB_ENTRY(destination) by_time;      /* quiet */
     struct scheduled_line line;         /* Q2 */
     struct schedule_senders senders;    /* that have something in the line */
@@ -103,13 +116,14 @@ RB_HEAD(destinations, destination);
 struct schedule {
     uint32_t magic;
     struct scheduled_names names;
-    struct scheduled_times times;            /* Q1 */
-    struct destinations destinations;        /* by name */
-    struct destination_list ready, doubtful; /* doubtful: ready, and in trouble */
-    struct destination_list idle;            /* the longest idle first */
+    struct scheduled_times times;     /* Q1 */
+    struct destinations destinations; /* by name */
+    struct destination_list ready[DESTINATION_STANDINGS];
+    struct destination_list idle; /* the longest idle first */
     size_t idle_count;
     struct quiet_destinations quiet;
-    size_t entries, due, under_way, doubtful_under_way, held;
+    size_t entries, due, under_way, held;
+    size_t under_way_to[DESTINATION_STANDINGS];
     uint32_t window_most;
     bool paused;  /* all of it */
     int64_t mono; /* as it was told last */
@@ -127,6 +141,7 @@ struct schedule_facts {
     int64_t next;           /* wall */
     int8_t priority;
     uint8_t holds;
+    bool tried; /* in vain: a destination of which nothing is known is in doubt by that */
 };
 
 /* In Q1 or Q4. One of that name that is there already stays as it is, and is given back. NULL: no

@@ -66,6 +66,7 @@ static void senders_take_turns_and_priorities_come_first(void **state)
     struct schedule schedule;
     schedule_init(&schedule, 20);
     struct destination *destination = add(&schedule, 1, "a.test", "many", 0, 0)->destination;
+    schedule_succeeded(&schedule, destination);
     destination->window = 20;
     for (uint64_t i = 2; i <= 5; i++)
         add(&schedule, i, "a.test", "many", 0, 0);
@@ -105,7 +106,7 @@ static void destinations_take_turns(void **state)
         add(&schedule, i, "a.test", "x", 0, 0)->destination->window = 20;
     add(&schedule, 5, "b.test", "x", 0, 0);
     add(&schedule, 6, "c.test", "x", 0, 0);
-    assert_string_equal(taken(&schedule, 0, 0, 4), "1 5 6 2");
+    assert_string_equal(taken(&schedule, 0, 0, 6), "1 5 6 2");
     schedule_done(&schedule);
 }
 
@@ -192,9 +193,60 @@ static void those_in_trouble_have_a_quarter_of_the_places(void **state)
     add(&schedule, 21, "live.test", "x", 0, 0);
     add(&schedule, 22, "live.test", "x", 0, 0);
     assert_string_equal(taken(&schedule, 0, 60 * second, 8), "20 1 21 22");
-    assert_int_equal(schedule.doubtful_under_way, 2);
+    assert_int_equal(schedule.under_way_to[DESTINATION_DOUBTFUL], 2);
     schedule_back(&schedule, schedule_find(&schedule, 1, 0), 5000);
     assert_string_equal(taken(&schedule, 0, 60 * second, 8), "2");
+    schedule_done(&schedule);
+}
+
+static void the_unknown_leave_room_for_the_proven(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    struct scheduled *proof = add(&schedule, 1, "live.test", "x", 0, 0);
+    assert_string_equal(taken(&schedule, 0, 0, 8), "1");
+    schedule_succeeded(&schedule, proof->destination);
+    schedule_back(&schedule, proof, 1000);
+    for (uint64_t i = 2; i <= 20; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "new%u.test", (unsigned)i);
+        add(&schedule, i, name, "x", 0, 0);
+    }
+    assert_string_equal(taken(&schedule, 0, 0, 8), "2 3 4 5 6 7");
+    assert_string_equal(taken(&schedule, 1000, 0, 8), "1");
+    assert_int_equal(schedule.under_way_to[DESTINATION_PROVEN], 1);
+    /* One of them proves itself: its place is free for another, and its next has one of its own. */
+    add(&schedule, 21, "new2.test", "x", 1000, 0);
+    schedule_succeeded(&schedule, schedule_destination(&schedule, STR("new2.test")));
+    assert_string_equal(taken(&schedule, 1000, 0, 8), "21");
+    schedule_back(&schedule, schedule_find(&schedule, 2, 0), 9000);
+    assert_string_equal(taken(&schedule, 1000, 0, 8), "8");
+    schedule_done(&schedule);
+}
+
+static void what_was_tried_before_the_start_puts_its_destination_in_doubt(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    for (uint64_t i = 1; i <= 8; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "dead%u.test", (unsigned)i);
+        struct schedule_facts facts = {
+            .message = i, .destination = str_from(name), .sender = STR("x"), .tried = true};
+        assert_non_null(schedule_add(&schedule, &facts));
+    }
+    add(&schedule, 9, "new.test", "x", 0, 0);
+    assert_string_equal(taken(&schedule, 0, 0, 8), "1 2 9");
+    struct destination *dead = schedule_destination(&schedule, STR("dead1.test"));
+    schedule_succeeded(&schedule, dead);
+    assert_int_equal(dead->troubles, 0);
+    /* What it is known for now stays, whatever else is found on the disk. */
+    struct schedule_facts facts = {
+        .message = 10, .destination = STR("dead1.test"), .sender = STR("x"), .tried = true};
+    assert_non_null(schedule_add(&schedule, &facts));
+    assert_int_equal(dead->troubles, 0);
     schedule_done(&schedule);
 }
 
@@ -361,6 +413,8 @@ int main(void)
         cmocka_unit_test(a_destination_in_trouble_is_tried_with_one_after_a_while),
         cmocka_unit_test(quiet_times_have_an_end_and_jitter),
         cmocka_unit_test(those_in_trouble_have_a_quarter_of_the_places),
+        cmocka_unit_test(the_unknown_leave_room_for_the_proven),
+        cmocka_unit_test(what_was_tried_before_the_start_puts_its_destination_in_doubt),
         cmocka_unit_test(what_is_held_stays_until_it_is_released),
         cmocka_unit_test(what_is_paused_rests),
         cmocka_unit_test(an_entry_goes_elsewhere),
