@@ -50,6 +50,8 @@ struct load {
     bool remove;         /* pop3: delete what was read */
     bool spread;         /* idle, drip: from many addresses of 127.0.0.0/8 */
     const char *password;
+    const char *domain; /* smtp: of the recipients */
+    uint64_t domains;   /* smtp: more than 1: they are spread over d000.DOMAIN and so on */
 };
 
 /* What one process has done; in memory that it shares with the parent. */

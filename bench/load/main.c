@@ -55,6 +55,8 @@ static _Noreturn void usage(void)
           "  --size N         octets of a message (1024)\n"
           "  --recipients N   of a message (1)\n"
           "  --accounts N     they are spread over u000000@bench.test and so on (100)\n"
+          "  --domain NAME    of the recipients (bench.test)\n"
+          "  --domains N      they are spread over d000.NAME and so on (1)\n"
           "  --each N         messages for each connection, 0: all; pop3: times each is read (0)\n"
           "  --rate N         messages a second in all; 0: as fast as it goes (0)\n"
           "  --one-by-one     each command waits for its reply, even where PIPELINING is offered\n"
@@ -73,7 +75,7 @@ static bool number_option(struct load *load, int option, const char *text)
         ['p'] = &load->processes, ['s'] = &load->sessions, ['m'] = &load->messages,
         ['f'] = &load->first,     ['l'] = &load->size,     ['r'] = &load->recipients,
         ['a'] = &load->accounts,  ['e'] = &load->each,     ['R'] = &load->rate,
-        ['w'] = &load->window,
+        ['w'] = &load->window,    ['D'] = &load->domains,
     };
     return (size_t)option < sizeof(numbers) / sizeof(numbers[0]) && numbers[option] &&
            str_to_u64(str_from(text), numbers[option]);
@@ -87,7 +89,8 @@ static const struct option options[] = {
     {"rate", required_argument, NULL, 'R'},      {"window", required_argument, NULL, 'w'},
     {"password", required_argument, NULL, 'P'},  {"one-by-one", no_argument, NULL, '1'},
     {"verify", no_argument, NULL, 'v'},          {"remove", no_argument, NULL, 'd'},
-    {"spread", no_argument, NULL, 'b'},          {NULL, 0, NULL, 0},
+    {"spread", no_argument, NULL, 'b'},          {"domain", required_argument, NULL, 'n'},
+    {"domains", required_argument, NULL, 'D'},   {NULL, 0, NULL, 0},
 };
 
 static void read_options(struct load *load, int count, char **words)
@@ -96,6 +99,8 @@ static void read_options(struct load *load, int count, char **words)
     while ((option = getopt_long(count, words, "", options, NULL)) != -1) {
         if (option == 'P')
             load->password = optarg;
+        else if (option == 'n')
+            load->domain = optarg;
         else if (option == '1')
             load->one_by_one = true;
         else if (option == 'v')
@@ -304,7 +309,9 @@ int main(int count, char **words)
                         .recipients = 1,
                         .accounts = 100,
                         .window = 1,
-                        .password = ""};
+                        .password = "",
+                        .domain = "bench.test",
+                        .domains = 1};
     read_arguments(&load, count, words);
     allow_many_files();
     signal(SIGPIPE, SIG_IGN);

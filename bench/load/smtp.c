@@ -118,8 +118,14 @@ static void quit(struct session *session)
 
 static void say_recipient(struct session *session, uint64_t copy)
 {
-    uint64_t account = load_account(session->sender->load, session->number, copy);
-    conn_sayf(&session->conn, "RCPT TO:<" LOAD_ADDRESS ">\r\n", (unsigned long long)account);
+    const struct load *load = session->sender->load;
+    uint64_t account = load_account(load, session->number, copy);
+    if (load->domains > 1)
+        conn_sayf(&session->conn, "RCPT TO:<u%06llu@d%03llu.%s>\r\n", (unsigned long long)account,
+                  (unsigned long long)(account % load->domains), load->domain);
+    else
+        conn_sayf(&session->conn, "RCPT TO:<u%06llu@%s>\r\n", (unsigned long long)account,
+                  load->domain);
 }
 
 static void begin_message(struct session *session)
