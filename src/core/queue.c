@@ -12,6 +12,7 @@
 enum {
     LOAD_SLICE = 500, /* entries read at once */
     LOAD_ARENA = 64 << 20,
+    DUE_SLICE = 1000, /* entries that come due in one turn */
 };
 
 /* --- Fibers of its own --- */
@@ -69,12 +70,10 @@ static bool may_give(struct queue *queue)
     return queue->couriers > 0 && (all || core->loop->now >= queue->begun + QUEUE_GRACE);
 }
 
-static void give_all(struct queue *queue)
+static void give_all(struct queue *queue, int64_t wall)
 {
-    struct core *core = queue->core;
     struct scheduled *one;
-    int64_t wall = world_wall(core->world);
-    while ((one = schedule_take(&queue->schedule, wall, core->loop->now, places(queue)))) {
+    while ((one = schedule_take(&queue->schedule, places(queue)))) {
         struct peer *courier = courier_for(queue, one->destination);
         if (!courier) {
             schedule_back(&queue->schedule, one, wall);
@@ -103,10 +102,12 @@ static void turn_now(struct queue *queue)
         timer_again(queue, left > 0 ? left / 1000 + 1 : INT64_MAX); /* else a courier that comes */
         return;
     }
-    give_all(queue);
+    int64_t wall = world_wall(core->world);
+    bool more = schedule_clock(&queue->schedule, wall, core->loop->now, DUE_SLICE);
+    give_all(queue, wall);
     int64_t in = schedule_until(&queue->schedule, world_wall(core->world), core->loop->now);
     /* Nothing by itself: all places are taken, and a result makes the next turn. */
-    timer_again(queue, in ? in : INT64_MAX);
+    timer_again(queue, more ? 1 : in ? in : INT64_MAX);
 }
 
 static void turn_task(struct task *task)

@@ -5,6 +5,8 @@
  */
 #include "core/schedule.h"
 
+#include <malloc.h>
+
 #include "base/hash.h"
 
 enum {
@@ -158,13 +160,18 @@ static void place(struct schedule *schedule, struct destination *destination)
         destination_free(schedule, TAILQ_FIRST(&schedule->idle));
 }
 
+static int name_compare(struct str name, const struct destination *destination)
+{
+    if (name.n != destination->name_length)
+        return name.n < destination->name_length ? -1 : 1;
+    return name.n ? memcmp(name.p, destination->name, name.n) : 0;
+}
+
 struct destination *schedule_destination(struct schedule *schedule, struct str name)
 {
     struct destination *found = RB_ROOT(&schedule->destinations);
     while (found) {
-        int order = name.n != found->name_length ? (name.n < found->name_length ? -1 : 1)
-                    : name.n                     ? memcmp(name.p, found->name, name.n)
-                                                 : 0;
+        int order = name_compare(name, found);
         if (order == 0)
             return found;
         found = order < 0 ? RB_LEFT(found, by_name) : RB_RIGHT(found, by_name);
@@ -203,6 +210,15 @@ static struct schedule_sender *sender_find(const struct scheduled *one)
 {
     struct schedule_sender like = {.sender = one->sender, .priority = one->priority};
     return RB_FIND(schedule_senders, &one->destination->senders, &like);
+}
+
+size_t schedule_senders_octets(struct destination *destination)
+{
+    struct schedule_sender *sender;
+    size_t octets = 0;
+    RB_FOREACH (sender, schedule_senders, &destination->senders)
+        octets += malloc_usable_size(sender);
+    return octets;
 }
 
 static struct schedule_sender *sender_take(const struct scheduled *one)
@@ -267,6 +283,8 @@ static void leave(struct schedule *schedule, struct scheduled *one)
     case SCHEDULED_HELD:
         schedule->held--;
         break;
+    case SCHEDULED_CHANGING:
+        break;
     }
 }
 
@@ -293,7 +311,7 @@ static void under_way_enter(struct schedule *schedule, struct scheduled *one)
     one->state = SCHEDULED_UNDER_WAY;
     destination->under_way++;
     schedule->under_way++;
-    one->standing = standing(destination);
+    one->standing = (uint8_t)(standing(destination) & 3);
     schedule->under_way_to[one->standing]++;
 }
 
@@ -357,6 +375,7 @@ struct scheduled *schedule_add(struct schedule *schedule, const struct schedule_
                               .number = facts->number,
                               .sender = hash_of(facts->sender),
                               .destination = destination,
+                              .judge = facts->judge,
                               .priority = facts->priority,
                               .holds = facts->holds};
     RB_INSERT(scheduled_names, &schedule->names, one);
@@ -382,14 +401,13 @@ void schedule_remove(struct schedule *schedule, struct scheduled *one)
     place(schedule, destination);
 }
 
-/* What has come due moves into the lines; destinations that were quiet for long enough are ready.
- */
-static void clock_apply(struct schedule *schedule, int64_t wall, int64_t mono)
+bool schedule_clock(struct schedule *schedule, int64_t wall, int64_t mono, size_t most)
 {
+    must_be(schedule, SCHEDULE_MAGIC);
     struct scheduled *one;
     struct destination *destination;
     schedule->mono = mono;
-    while ((one = RB_MIN(scheduled_times, &schedule->times)) && one->key <= wall) {
+    while ((one = RB_MIN(scheduled_times, &schedule->times)) && one->key <= wall && most-- > 0) {
         leave(schedule, one);
         due_enter(schedule, one);
         place(schedule, one->destination);
@@ -397,6 +415,7 @@ static void clock_apply(struct schedule *schedule, int64_t wall, int64_t mono)
     while ((destination = RB_MIN(quiet_destinations, &schedule->quiet)) &&
            destination->quiet_until <= mono)
         place(schedule, destination);
+    return one && one->key <= wall;
 }
 
 static size_t share_of(size_t places, size_t shares)
@@ -418,11 +437,9 @@ static struct destination *destination_next(struct schedule *schedule, size_t pl
     return TAILQ_FIRST(&schedule->ready[DESTINATION_PROVEN]);
 }
 
-struct scheduled *schedule_take(struct schedule *schedule, int64_t wall, int64_t mono,
-                                size_t places)
+struct scheduled *schedule_take(struct schedule *schedule, size_t places)
 {
     must_be(schedule, SCHEDULE_MAGIC);
-    clock_apply(schedule, wall, mono);
     if (schedule->paused || schedule->under_way >= places)
         return NULL;
     struct destination *destination = destination_next(schedule, places);
@@ -437,9 +454,14 @@ struct scheduled *schedule_take(struct schedule *schedule, int64_t wall, int64_t
     return one;
 }
 
+static bool is_free(const struct scheduled *one)
+{
+    return one->state != SCHEDULED_UNDER_WAY && one->state != SCHEDULED_CHANGING;
+}
+
 bool schedule_claim(struct schedule *schedule, struct scheduled *one)
 {
-    if (one->state == SCHEDULED_UNDER_WAY)
+    if (!is_free(one))
         return false;
     leave(schedule, one);
     under_way_enter(schedule, one);
@@ -447,20 +469,21 @@ bool schedule_claim(struct schedule *schedule, struct scheduled *one)
     return true;
 }
 
-void schedule_back(struct schedule *schedule, struct scheduled *one, int64_t next)
+bool schedule_grasp(struct schedule *schedule, struct scheduled *one)
 {
-    must(one->state == SCHEDULED_UNDER_WAY);
+    if (!is_free(one))
+        return false;
     leave(schedule, one);
-    rest_enter(schedule, one, next);
+    one->state = SCHEDULED_CHANGING;
     place(schedule, one->destination);
+    return true;
 }
 
-void schedule_move(struct schedule *schedule, struct scheduled *one, int64_t next)
+void schedule_back(struct schedule *schedule, struct scheduled *one, int64_t next)
 {
-    if (one->state != SCHEDULED_WAITS && one->state != SCHEDULED_DUE)
-        return;
+    must(!is_free(one));
     leave(schedule, one);
-    wait_enter(schedule, one, next);
+    rest_enter(schedule, one, next);
     place(schedule, one->destination);
 }
 
@@ -468,7 +491,7 @@ void schedule_hold(struct schedule *schedule, struct scheduled *one, uint8_t hol
 {
     bool was = one->holds;
     one->holds = holds;
-    if (one->state == SCHEDULED_UNDER_WAY || was == (holds != 0))
+    if (!is_free(one) || was == (holds != 0))
         return;
     leave(schedule, one);
     rest_enter(schedule, one, next);
@@ -478,16 +501,13 @@ void schedule_hold(struct schedule *schedule, struct scheduled *one, uint8_t hol
 bool schedule_reroute(struct schedule *schedule, struct scheduled *one, struct str name)
 {
     struct destination *before = one->destination;
+    must(one->state == SCHEDULED_CHANGING);
     struct destination *destination = destination_take(schedule, name);
     if (!destination)
         return false;
-    must(one->state != SCHEDULED_UNDER_WAY);
-    int64_t next = one->state == SCHEDULED_WAITS ? one->key : 0;
-    leave(schedule, one);
     before->entries--;
     destination->entries++;
     one->destination = destination;
-    rest_enter(schedule, one, next);
     place(schedule, before);
     place(schedule, destination);
     return true;
@@ -555,6 +575,29 @@ struct destination *schedule_next_destination(struct schedule *schedule, struct 
 {
     return before ? RB_NEXT(destinations, &schedule->destinations, before)
                   : RB_MIN(destinations, &schedule->destinations);
+}
+
+struct destination *schedule_destination_behind(struct schedule *schedule, struct str name)
+{
+    struct destination *found = NULL, *at = RB_ROOT(&schedule->destinations);
+    while (at) {
+        bool behind = name_compare(name, at) < 0;
+        found = behind ? at : found;
+        at = behind ? RB_LEFT(at, by_name) : RB_RIGHT(at, by_name);
+    }
+    return found;
+}
+
+struct scheduled *schedule_behind(struct schedule *schedule, uint64_t message, uint32_t number)
+{
+    struct scheduled *found = NULL, *at = RB_ROOT(&schedule->names);
+    const struct scheduled like = {.message = message, .number = number};
+    while (at) {
+        bool behind = name_order(&like, at) < 0;
+        found = behind ? at : found;
+        at = behind ? RB_LEFT(at, by_name) : RB_RIGHT(at, by_name);
+    }
+    return found;
 }
 
 struct scheduled *schedule_next(struct schedule *schedule, struct scheduled *before)

@@ -16,7 +16,8 @@
  * trouble halves it and keeps the destination quiet for a time that doubles; then one entry is
  * tried, and success ends the trouble.
  *
- * Nothing yields. Memory: about 130 octets an entry, 400 a destination.
+ * Nothing yields. Memory: 104 octets an entry, 64 more for each sender in a line, 400 a
+ * destination. Nothing but schedule_done and schedule_set_window takes longer where there is more.
  */
 #ifndef CORE_SCHEDULE_H
 #define CORE_SCHEDULE_H
@@ -42,6 +43,7 @@ enum scheduled_state {
     SCHEDULED_DUE,       /* Q2 */
     SCHEDULED_UNDER_WAY, /* Q3 */
     SCHEDULED_HELD,      /* Q4 */
+    SCHEDULED_CHANGING,  /* Q5 */
 };
 
 struct destination;
@@ -54,11 +56,14 @@ struct scheduled {
     uint32_t sender; /* a hash of who sends: whose turn it is */
     int64_t key;     /* Q1: when, wall; Q2: its turn */
     struct destination *destination;
+    uint32_t judge; /* when it expires or its sender is to be told that it waits, whichever comes
+                       first: seconds since 1970; UINT32_MAX: never */
     enum scheduled_state state : 8;
     int8_t priority;
-    uint8_t holds;    /* enum queue_hold (store/queue.h) */
-    bool died;        /* its courier died with it since it was tried last */
-    uint8_t standing; /* Q3: enum destination_standing, when it left */
+    uint8_t holds;        /* enum queue_hold (store/queue.h) */
+    uint8_t standing : 2; /* Q3: enum destination_standing, when it left */
+    bool died : 1;        /* its courier died with it since it was tried last */
+    bool writing : 1;     /* Q3: a change of its record is on its way to the disk */
 };
 
 RB_HEAD(scheduled_names, scheduled);
@@ -139,6 +144,7 @@ struct schedule_facts {
     struct str destination; /* its domain, or the name of its route; at most 300 octets */
     struct str sender;      /* who takes turns: an account's id or a reverse-path, any octets */
     int64_t next;           /* wall */
+    uint32_t judge;
     int8_t priority;
     uint8_t holds;
     bool tried; /* in vain: a destination of which nothing is known is in doubt by that */
@@ -151,20 +157,26 @@ struct scheduled *schedule_find(struct schedule *schedule, uint64_t message, uin
 /* In any state; it is freed. */
 void schedule_remove(struct schedule *schedule, struct scheduled *one);
 
+/*
+ * What has come due by now moves into the lines, at most `most` entries, and destinations that were
+ * quiet for long enough are ready. True: there is more, and others should have their turn before it
+ * is looked at. What comes next is by the time that was told here last.
+ */
+bool schedule_clock(struct schedule *schedule, int64_t wall, int64_t mono, size_t most);
 /* The next one to go, now under way (Q3); NULL: none may go now. `places`: how many may be under
  * way in all. */
-struct scheduled *schedule_take(struct schedule *schedule, int64_t wall, int64_t mono,
-                                size_t places);
-/* Q1, Q2, Q4 -> Q3, out of turn: somebody has it already. False: it is in Q3. */
+struct scheduled *schedule_take(struct schedule *schedule, size_t places);
+/* Q1, Q2, Q4 -> Q3, out of turn: somebody has it already. False: it is in Q3 or Q5. */
 bool schedule_claim(struct schedule *schedule, struct scheduled *one);
-/* Q3 -> Q1 (or Q4, where it is held), to go at `next`. */
+/* Q1, Q2, Q4 -> Q5: nobody else sends or changes it until it is back or gone. False: it is in Q3 or
+ * Q5. */
+bool schedule_grasp(struct schedule *schedule, struct scheduled *one);
+/* Q3, Q5 -> Q1 (or Q4, where it is held), to go at `next`. */
 void schedule_back(struct schedule *schedule, struct scheduled *one, int64_t next);
-/* Q1, Q2 -> Q1 at another time (an operator's retry). In other states nothing happens. */
-void schedule_move(struct schedule *schedule, struct scheduled *one, int64_t next);
-/* Who holds it from now on; none: -> Q1 at `next`. One that is under way is held when it is back.
+/* Who holds it from now on; none: -> Q1 at `next`. One that is in Q3 or Q5 is held when it is back.
  */
 void schedule_hold(struct schedule *schedule, struct scheduled *one, uint8_t holds, int64_t next);
-/* Q1, Q2 or Q4: it goes elsewhere. False: no memory, nothing changed. */
+/* Q5: it goes elsewhere. False: no memory, nothing changed. */
 bool schedule_reroute(struct schedule *schedule, struct scheduled *one, struct str destination);
 
 /* What an entry that was under way to the destination brought. */
@@ -182,7 +194,13 @@ struct destination *schedule_destination(struct schedule *schedule, struct str n
 /* The next one by name; NULL begins, and ends. */
 struct destination *schedule_next_destination(struct schedule *schedule,
                                               struct destination *before);
+/* The first behind that name, which need not be there (any more); NULL: none. 0, 0 is before all.
+ */
+struct scheduled *schedule_behind(struct schedule *schedule, uint64_t message, uint32_t number);
+struct destination *schedule_destination_behind(struct schedule *schedule, struct str name);
 struct scheduled *schedule_next(struct schedule *schedule, struct scheduled *before);
+/* What those with something in its line take in memory, for tests. */
+size_t schedule_senders_octets(struct destination *destination);
 void schedule_set_window(struct schedule *schedule, uint32_t window_most);
 
 /* How many microseconds from now something becomes due by itself; 0: something may go now if there

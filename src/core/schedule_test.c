@@ -1,5 +1,7 @@
 #include "core/schedule.h"
 
+#include <malloc.h>
+
 #include "base/test.h"
 
 static const int64_t second = 1000000000;
@@ -17,13 +19,19 @@ static struct scheduled *add(struct schedule *schedule, uint64_t message, const 
     return one;
 }
 
+static struct scheduled *take(struct schedule *schedule, int64_t wall, int64_t mono, size_t places)
+{
+    assert_false(schedule_clock(schedule, wall, mono, SIZE_MAX));
+    return schedule_take(schedule, places);
+}
+
 /* The names of what may go now, in order; each is under way afterwards. */
 static const char *taken(struct schedule *schedule, int64_t wall, int64_t mono, size_t places)
 {
     static char text[512];
     size_t n = 0;
     struct scheduled *one;
-    while ((one = schedule_take(schedule, wall, mono, places)))
+    while ((one = take(schedule, wall, mono, places)))
         n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%u", n ? " " : "",
                               (unsigned)one->message);
     text[n] = '\0';
@@ -186,7 +194,7 @@ static void those_in_trouble_have_a_quarter_of_the_places(void **state)
         char name[16];
         snprintf(name, sizeof(name), "dead%u.test", (unsigned)i);
         struct scheduled *one = add(&schedule, i, name, "x", 0, 0);
-        assert_ptr_equal(schedule_take(&schedule, 0, 0, 1), one);
+        assert_ptr_equal(take(&schedule, 0, 0, 1), one);
         schedule_troubled(&schedule, one->destination, 1, 0, 500);
         schedule_back(&schedule, one, 0);
     }
@@ -300,9 +308,104 @@ static void an_entry_goes_elsewhere(void **state)
     assert_true(schedule_pause(&schedule, STR("a.test"), true));
     assert_string_equal(taken(&schedule, 0, 0, 100), "");
     assert_int_equal(one->state, SCHEDULED_DUE);
+    assert_true(schedule_grasp(&schedule, one));
     assert_true(schedule_reroute(&schedule, one, STR("relay")));
+    schedule_back(&schedule, one, 0);
     assert_string_equal(taken(&schedule, 0, 0, 100), "1");
     assert_true(str_eq(destination_name(one->destination), STR("relay")));
+    schedule_done(&schedule);
+}
+
+static void what_is_being_changed_is_nobody_elses(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    struct scheduled *due = add(&schedule, 1, "a.test", "x", 0, 0);
+    struct scheduled *held = add(&schedule, 2, "a.test", "x", 0, 0);
+    assert_string_equal(taken(&schedule, 0, 0, 1), "1");
+    assert_false(schedule_grasp(&schedule, due)); /* a courier has it */
+    schedule_hold(&schedule, held, 1, 0);
+    assert_true(schedule_grasp(&schedule, held));
+    assert_int_equal(schedule.held, 0);
+    assert_false(schedule_grasp(&schedule, held));
+    assert_false(schedule_claim(&schedule, held));
+    schedule_hold(&schedule, held, 0, 0); /* for later */
+    assert_int_equal(held->state, SCHEDULED_CHANGING);
+    assert_string_equal(taken(&schedule, 1000, 0, 100), "");
+    schedule_back(&schedule, held, 1000);
+    assert_string_equal(taken(&schedule, 1000, 0, 100), "2");
+    schedule_done(&schedule);
+}
+
+/* Whoever walks it comes back to a name that may be gone. */
+static void a_walk_goes_on_behind_a_name(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    for (uint64_t i = 1; i <= 9; i += 2)
+        add(&schedule, i, i % 4 == 1 ? "a.test" : "bb.test", "x", 0, 0);
+    uint64_t at = 0, seen = 0;
+    struct scheduled *one;
+    while ((one = schedule_behind(&schedule, at, 0))) {
+        at = one->message;
+        seen = seen * 10 + at;
+        schedule_remove(&schedule, one);
+        if (at == 3)
+            add(&schedule, 2, "a.test", "x", 0, 0); /* before it: not seen */
+    }
+    assert_int_equal(seen, 13579);
+    struct destination *first = schedule_destination_behind(&schedule, STR(""));
+    assert_true(str_eq(destination_name(first), STR("a.test")));
+    assert_true(
+        str_eq(destination_name(schedule_destination_behind(&schedule, destination_name(first))),
+               STR("bb.test")));
+    assert_null(schedule_destination_behind(&schedule, STR("bb.test")));
+    schedule_done(&schedule);
+}
+
+/* A machine that slept for a week: nobody waits until all of them are in their lines. */
+static void what_comes_due_at_once_moves_in_slices(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    for (uint64_t i = 1; i <= 25; i++)
+        add(&schedule, i, "a.test", "x", (int64_t)i, 0);
+    assert_true(schedule_clock(&schedule, 20, 0, 10));
+    assert_int_equal(schedule.due, 10);
+    assert_true(schedule_clock(&schedule, 20, 0, 9));
+    assert_int_equal(schedule.due, 19);
+    assert_false(schedule_clock(&schedule, 20, 0, 1));
+    assert_int_equal(schedule.due, 20);
+    schedule_done(&schedule);
+}
+
+/* Each sender and each destination has a few only, and all are in their lines: the most there is.
+ */
+static void an_entry_takes_less_than_200_octets(void **state)
+{
+    (void)state;
+    enum {
+        ENTRIES = 100000,
+        EACH = 10
+    };
+    struct schedule schedule;
+    size_t octets = 0;
+    schedule_init(&schedule, 20);
+    for (uint64_t i = 0; i < ENTRIES; i++) {
+        char domain[32], sender[32];
+        snprintf(domain, sizeof(domain), "domain%u.test", (unsigned)i / (100 * EACH));
+        snprintf(sender, sizeof(sender), "%u@example.test", (unsigned)i);
+        octets += malloc_usable_size(add(&schedule, i, domain, sender, 0, 0));
+    }
+    (void)schedule_clock(&schedule, 0, 0, SIZE_MAX);
+    assert_int_equal(schedule.due, ENTRIES);
+    struct destination *destination = NULL;
+    while ((destination = schedule_next_destination(&schedule, destination)))
+        octets += malloc_usable_size(destination) + schedule_senders_octets(destination);
+    assert_in_range(octets / ENTRIES, 1, 199);
     schedule_done(&schedule);
 }
 
@@ -359,14 +462,15 @@ static void act(struct schedule *schedule, unsigned what, struct scheduled *one,
         schedule_hold(schedule, one, one->holds ? 0 : 1, now + 5);
         break;
     case 2:
-        schedule_move(schedule, one, now);
+        if (schedule_grasp(schedule, one) && now % 3 == 0)
+            assert_true(schedule_reroute(schedule, one, STR("d1")));
         break;
     case 3:
         schedule_pause(schedule, destination_name(one->destination), !one->destination->paused);
         break;
     case 4:
-        if (one->state != SCHEDULED_UNDER_WAY)
-            assert_true(schedule_reroute(schedule, one, STR("d1")));
+        if (one->state == SCHEDULED_CHANGING)
+            schedule_back(schedule, one, now);
         break;
     default:
         if (one->state != SCHEDULED_UNDER_WAY)
@@ -392,7 +496,7 @@ static void any_order_of_calls_keeps_the_books(void **state)
         snprintf(name, sizeof(name), "d%u", chance % 5);
         add(&schedule, chance % 97, name, chance % 3 ? "x" : "y", now + chance % 20,
             (int8_t)(chance % 3));
-        schedule_take(&schedule, now, now * second, 6);
+        take(&schedule, now, now * second, 6);
         struct scheduled *one = schedule_find(&schedule, (chance >> 4) % 97, 0);
         if (one)
             act(&schedule, (chance >> 7) % 14, one, now);
@@ -418,6 +522,10 @@ int main(void)
         cmocka_unit_test(what_is_held_stays_until_it_is_released),
         cmocka_unit_test(what_is_paused_rests),
         cmocka_unit_test(an_entry_goes_elsewhere),
+        cmocka_unit_test(what_is_being_changed_is_nobody_elses),
+        cmocka_unit_test(a_walk_goes_on_behind_a_name),
+        cmocka_unit_test(what_comes_due_at_once_moves_in_slices),
+        cmocka_unit_test(an_entry_takes_less_than_200_octets),
         cmocka_unit_test(destinations_of_nothing_are_forgotten_in_the_end),
         cmocka_unit_test(any_order_of_calls_keeps_the_books),
     };

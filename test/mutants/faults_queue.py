@@ -35,6 +35,16 @@ FAULTS = [
           "unit schedule",
           SCHEDULE, "destination->due > 0 && !destination->paused &&", "destination->due > 0 &&"),
 
+    Fault("what_is_changing_is_sent", "an entry is sent while an operator's removal of it is on its way to the disk",
+          "unit schedule",
+          SCHEDULE, "    return one->state != SCHEDULED_UNDER_WAY && one->state != SCHEDULED_CHANGING;", "    return one->state != SCHEDULED_UNDER_WAY;"),
+    Fault("all_that_is_due_at_once", "core stands still until a million entries have moved into their lines",
+          "unit schedule",
+          SCHEDULE, "one->key <= wall && most-- > 0) {", "one->key <= wall) {"),
+    Fault("walks_begin_anew", "a walk over the queue ends, or turns in a circle, where its last entry was removed meanwhile",
+          "unit schedule",
+          SCHEDULE, "        bool behind = name_order(&like, at) < 0;", "        bool behind = name_order(&like, at) <= 0;"),
+
     # --- Core's queue ---
     Fault("core_does_not_ask_its_couriers", "what was under way when core died is sent a second time",
           "unit core_queue",
