@@ -41,6 +41,7 @@ enum {
 struct job;
 struct core_waiter;
 struct connection;
+struct tls_policy;
 
 RB_HEAD(job_tree, job);
 TAILQ_HEAD(core_waiters, core_waiter);

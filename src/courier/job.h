@@ -80,8 +80,9 @@ struct job {
     struct str facts;
     char address[IP_TEXT]; /* of that host; empty: none was reached */
     uint16_t port;
-    char tls[96];  /* as in struct connection */
-    bool in_clear; /* a handshake failed: the next connection does without */
+    char tls[96];                    /* as in struct connection */
+    bool in_clear;                   /* a handshake failed: the next connection does without */
+    const struct tls_policy *policy; /* of the host that is called; NULL: not known yet */
 
     struct job_noted noted;
     bool given_up; /* core does not give its content: who is undecided was not tried */

@@ -5,6 +5,7 @@
 #include "courier/rest.h"
 
 #include "base/sha256.h"
+#include "courier/tls.h"
 
 char *rest_destination(const struct job *job)
 {
@@ -13,6 +14,8 @@ char *rest_destination(const struct job *job)
     /* No name has a space; who logs in is told by a hash, so that a password stays in one place. */
     buf_put(&text, order->route.n > 0 ? order->route : order->domain);
     buf_put(&text, order->route.n > 0 ? STR(" route ") : STR(" "));
+    if (tls_is_required(job))
+        buf_put(&text, STR("proven "));
     if (order->user.n > 0 || order->password.n > 0) {
         unsigned char who[SHA256_SIZE];
         struct sha256 sha256;

@@ -150,7 +150,8 @@ static bool mx_hosts(struct job *job, const struct dns_mxs *mxs, struct route *r
             route_r->hosts[route_r->count++] =
                 (struct route_host){.name = mxs->list[i].host,
                                     .port = ROUTE_PORT,
-                                    .preference = mxs->list[i].preference};
+                                    .preference = mxs->list[i].preference,
+                                    .proven = mxs->found.secure};
     equal_ones_shuffle(job, route_r->hosts, route_r->count);
     if (route_r->count > ROUTE_HOSTS_MAX)
         route_r->count = ROUTE_HOSTS_MAX;
@@ -162,10 +163,13 @@ static bool mx_find(struct job *job, struct route *route_r)
     struct str domain = job->order->domain;
     struct dns_mxs mxs = {.count = 0};
     struct err e = dns_mx(&job->courier->dns, domain, &job->arena, &mxs);
+    route_r->domain = domain;
+    route_r->canonical = mxs.found.canonical;
     if (e.code == ERR_NONE)
         return mx_hosts(job, &mxs, route_r);
     if (e.code == ERR_DNS_NO_DATA) {
-        const struct route_host itself = {.name = domain, .port = ROUTE_PORT};
+        const struct route_host itself = {
+            .name = domain, .port = ROUTE_PORT, .proven = mxs.found.secure};
         return one_host(job, &itself, route_r);
     }
     if (e.code == ERR_DNS_NO_NAME)
@@ -184,6 +188,7 @@ bool route_find(struct job *job, struct route *route_r)
         host.lmtp = str_starts(text, STR("lmtp:"));
         if (host.lmtp)
             text = str_from_index(text, sizeof "lmtp:" - 1);
+        host.proven = true;
         if (host_port_parse(text, &host))
             return one_host(job, &host, route_r);
         job_note(job, JOB_TROUBLE_CONNECT, NULL, STR("there is no such route"));
@@ -208,6 +213,12 @@ static bool is_knowledge(struct err e)
     return e.code == ERR_NONE || e.code == ERR_DNS_NO_DATA || e.code == ERR_DNS_NO_NAME;
 }
 
+/* Of a family that is known: so it is. What is not known proves nothing and is not used. */
+static bool is_proven(struct err e, const struct dns_addresses *addresses)
+{
+    return !is_knowledge(e) || addresses->found.secure;
+}
+
 static void in_turn(const struct dns_addresses *six, const struct dns_addresses *four, size_t most,
                     struct route_addresses *to)
 {
@@ -222,7 +233,7 @@ enum route_found route_addresses(struct job *job, const struct route_host *host,
                                  struct route_addresses *addresses_r)
 {
     struct dns_addresses six, four;
-    *addresses_r = (struct route_addresses){.count = 0};
+    *addresses_r = (struct route_addresses){.canonical = host->name};
     if (host->address.n > 0) {
         addresses_r->list[addresses_r->count++] = host->address;
         return ROUTE_FOUND;
@@ -230,8 +241,12 @@ enum route_found route_addresses(struct job *job, const struct route_host *host,
     struct err e6 = family_find(job, host->name, DNS_AAAA, &six);
     struct err e4 = family_find(job, host->name, DNS_A, &four);
     in_turn(&six, &four, most < ROUTE_ADDRESSES_MAX ? most : ROUTE_ADDRESSES_MAX, addresses_r);
-    if (addresses_r->count > 0)
+    if (addresses_r->count > 0) {
+        const struct dns_found *any = e4.code == ERR_NONE ? &four.found : &six.found;
+        addresses_r->secure = is_proven(e6, &six) && is_proven(e4, &four);
+        addresses_r->canonical = any->canonical;
         return ROUTE_FOUND;
+    }
     if (is_knowledge(e6) && is_knowledge(e4))
         return ROUTE_NO_ADDRESS;
     dns_note(job, host->name, is_knowledge(e6) ? &four.found : &six.found);

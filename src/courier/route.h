@@ -21,11 +21,14 @@ struct route_host {
     uint16_t port;
     uint16_t preference;
     bool lmtp;
+    bool proven; /* its name is the configuration's, or of MX records that DNSSEC proves */
 };
 
 struct route {
     struct route_host *hosts;
     size_t count;
+    /* By MX: the domain that has them, and where its CNAMEs lead; else empty. */
+    struct str domain, canonical;
 };
 
 /*
@@ -38,6 +41,8 @@ bool route_find(struct job *job, struct route *route_r);
 struct route_addresses {
     struct str list[ROUTE_ADDRESSES_MAX];
     size_t count;
+    bool secure;          /* DNSSEC proves them */
+    struct str canonical; /* where the CNAMEs of the host's name lead; the name itself: nowhere */
 };
 enum route_found {
     ROUTE_FOUND,

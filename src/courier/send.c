@@ -6,6 +6,7 @@
  * those it had not decided about.
  */
 #include "courier/job.h"
+#include "courier/policy.h"
 #include "courier/rest.h"
 #include "courier/result.h"
 #include "courier/transaction.h"
@@ -36,27 +37,40 @@ static bool sent_by_rested(struct job *job)
     return sent_by(job, connection);
 }
 
-/* All addresses of a host, until one has dealt with the job. */
-static bool sent_to_host(struct job *job, const struct route_host *host, size_t *left, bool *ours_r)
+/* The addresses one after the other, until one has dealt with the job. */
+static bool sent_to_addresses(struct job *job, const struct route_host *host,
+                              struct route_addresses *addresses, size_t *left, bool *ours_r)
+{
+    while (addresses->count > 0 && !*ours_r && !job->dropped) {
+        size_t before = addresses->count;
+        struct connection *connection = connection_open(job, host, addresses, ours_r);
+        *left -= before - addresses->count;
+        if (connection && sent_by(job, connection))
+            return true;
+    }
+    return false;
+}
+
+/* Where nobody knows what the host has to prove it is not called. */
+static bool sent_to_host(struct job *job, const struct route *route, const struct route_host *host,
+                         size_t *left, bool *ours_r)
 {
     struct route_addresses addresses;
+    struct tls_policy policy;
     int64_t since = job->courier->loop->now;
     job_meets(job, host->name);
     job->in_clear = false;
     enum route_found found = route_addresses(job, host, *left, &addresses);
+    bool known = found == ROUTE_FOUND && policy_find(job, route, host, &addresses, &policy);
     job_spends(job, PHASE_DNS, since);
     job->nowhere += found == ROUTE_NO_ADDRESS;
     job->somewhere += found != ROUTE_NO_ADDRESS;
-    while (found == ROUTE_FOUND && addresses.count > 0 && !job->dropped) {
-        size_t before = addresses.count;
-        struct connection *connection = connection_open(job, host, &addresses, ours_r);
-        *left -= before - addresses.count;
-        if (connection && sent_by(job, connection))
-            return true;
-        if (*ours_r)
-            return false;
-    }
-    return false;
+    if (!known)
+        return false;
+    job->policy = &policy;
+    bool sent = sent_to_addresses(job, host, &addresses, left, ours_r);
+    job->policy = NULL;
+    return sent;
 }
 
 /* No host had a word for them. */
@@ -80,7 +94,7 @@ static void sent_to_hosts(struct job *job, const struct route *route)
     bool ours = false;
     job_moves(job, JOB_CONNECTING); /* J1 -> J2 */
     for (size_t i = 0; i < route->count && left > 0 && !ours && !job->dropped; i++) {
-        if (sent_to_host(job, &route->hosts[i], &left, &ours))
+        if (sent_to_host(job, route, &route->hosts[i], &left, &ours))
             return;
         job_moves(job, JOB_CONNECTING); /* J3 -> J2: the next host */
     }

@@ -188,22 +188,48 @@ static struct stage_name *name_find(struct stage_resolver *resolver, struct str 
     return found;
 }
 
+/* A zone proves what is not there as it proves what is. */
+static bool is_secure(const struct stage_resolver *resolver, struct str name,
+                      const struct stage_name *found)
+{
+    for (size_t i = 0; !found && i < resolver->count; i++)
+        if (resolver->names[i].secure && str_eq_nocase(str_from(resolver->names[i].name), name))
+            return true;
+    return found && found->secure;
+}
+
+static struct stage_name *name_of(struct stage_resolver *resolver, struct str name, uint16_t type,
+                                  struct msg_dns_answer *answer)
+{
+    bool exists = false;
+    struct stage_name *found = name_find(resolver, name, type, &exists);
+    struct stage_name *alias = found ? NULL : name_find(resolver, name, DNS_CNAME, &exists);
+    answer->verdict = DNS_INSECURE;
+    if (alias) {
+        answer->canonical = str_from(alias->target);
+        found = name_find(resolver, answer->canonical, type, &exists);
+    }
+    if (is_secure(resolver, answer->canonical, found) && (!alias || alias->secure))
+        answer->verdict = DNS_SECURE;
+    answer->rcode = exists ? DNS_NOERROR : DNS_NXDOMAIN;
+    return found;
+}
+
 static void resolver_got(struct link *link, const struct msg *asked, int passed)
 {
     struct stage_resolver *resolver = link->arg;
     must(passed < 0 && asked->kind == MSG_dns_ask);
-    bool exists = false;
-    struct stage_name *name =
-        name_find(resolver, asked->dns_ask.name, asked->dns_ask.type, &exists);
     struct msg_dns_record records[8];
-    struct msg msg = {.kind = MSG_dns_answer,
-                      .dns_answer = {.records = records,
-                                     .ttl = 60,
-                                     .canonical = asked->dns_ask.name,
-                                     .rcode = exists ? DNS_NOERROR : DNS_NXDOMAIN}};
+    struct msg msg = {
+        .kind = MSG_dns_answer,
+        .dns_answer = {.records = records, .ttl = 60, .canonical = asked->dns_ask.name}};
+    struct stage_name *name =
+        name_of(resolver, asked->dns_ask.name, asked->dns_ask.type, &msg.dns_answer);
     resolver->asked++;
     if (name && name->fails)
         msg.dns_answer = (struct msg_dns_answer){.error = ERR_DNS_FAILED, .why = STR("by rule")};
+    if (name && name->bogus)
+        msg.dns_answer = (struct msg_dns_answer){.verdict = DNS_BOGUS, .why = STR("by rule")};
     for (size_t i = 0; name && i < name->count; i++)
         records[msg.dns_answer.records_count++].rdata = buf_str(&name->rdata[i]);
     msg_set_call(&msg, asked->dns_ask.call);
@@ -244,6 +270,19 @@ static void name_put(struct buf *to, struct str name)
     buf_putc(to, 0);
 }
 
+static void tlsa_put(struct buf *to, struct str rest)
+{
+    uint64_t number;
+    for (size_t i = 0; i < 3; i++) {
+        must(str_to_u64(str_cut(&rest, ' '), &number));
+        buf_putc(to, (char)number);
+    }
+    for (size_t i = 0; i + 1 < rest.n; i += 2) {
+        char hex[3] = {rest.p[i], rest.p[i + 1], 0};
+        buf_putc(to, (char)strtol(hex, NULL, 16));
+    }
+}
+
 static void rdata_put(struct buf *to, uint16_t type, struct str rest)
 {
     struct network network;
@@ -253,6 +292,14 @@ static void rdata_put(struct buf *to, uint16_t type, struct str rest)
         buf_putc(to, (char)(preference >> 8));
         buf_putc(to, (char)preference);
         name_put(to, rest);
+        return;
+    }
+    if (type == DNS_CNAME) {
+        name_put(to, rest);
+        return;
+    }
+    if (type == DNS_TLSA) {
+        tlsa_put(to, rest);
         return;
     }
     must(network_address(rest, &network));
@@ -274,18 +321,20 @@ static struct stage_name *name_add(struct stage_resolver *resolver, struct str n
 void stage_dns(struct stage *stage, const char *line)
 {
     struct str rest = str_from(line);
+    bool secure = str_starts(rest, STR("secure "));
+    if (secure)
+        (void)str_cut(&rest, ' ');
     struct str name = str_cut(&rest, ' '), kind = str_cut(&rest, ' ');
-    uint16_t type = DNS_A;
-    if (str_eq(kind, STR("MX")))
-        type = DNS_MX;
-    else if (str_eq(kind, STR("AAAA")))
-        type = DNS_AAAA;
-    else
-        must(str_eq(kind, STR("A")));
+    uint16_t type;
+    must(dns_type_parse(kind, &type));
     struct stage_name *entry = name_add(&stage->resolver, name, type);
+    entry->secure |= secure;
     entry->fails = str_eq(rest, STR("FAILS"));
-    if (entry->fails || rest.n == 0)
+    entry->bogus = str_eq(rest, STR("BOGUS"));
+    if (entry->fails || entry->bogus || rest.n == 0)
         return;
+    if (type == DNS_CNAME && !entry->target)
+        entry->target = str_to_cstring(rest);
     must(entry->count < 8);
     buf_init(&entry->rdata[entry->count], 512);
     rdata_put(&entry->rdata[entry->count++], type, rest);
@@ -351,6 +400,7 @@ static void names_close(struct stage_resolver *resolver)
         for (size_t j = 0; j < resolver->names[i].count; j++)
             buf_done(&resolver->names[i].rdata[j]);
         free(resolver->names[i].name);
+        free(resolver->names[i].target);
     }
 }
 

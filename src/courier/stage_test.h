@@ -27,8 +27,9 @@ enum {
 struct stage_name {
     char *name;
     uint16_t type;
-    bool fails;
+    bool fails, bogus, secure;
     struct buf rdata[8];
+    char *target; /* of a CNAME */
     size_t count;
 };
 
@@ -75,7 +76,9 @@ void stage_open(struct stage *stage, struct str conf_text, const struct fake_set
                 uint64_t seed);
 void stage_close(struct stage *stage);
 /* "mx.example A 192.0.2.1", "d.example MX 10 mx.example", "d.example MX 0 ." (null MX), "d.example
- * MX FAILS"; a name that is not there at all does not exist. */
+ * MX FAILS", "... BOGUS", "a.example CNAME b.example", "_25._tcp.mx.example TLSA 3 1 1 aabb" (hex);
+ * "secure" in front: DNSSEC proves it, also that there is none where no data follows. A name that
+ * is not there at all does not exist. */
 void stage_dns(struct stage *stage, const char *line);
 /* Core orders it; settles. */
 void stage_order(struct stage *stage, struct msg_job *job);

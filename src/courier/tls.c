@@ -8,49 +8,87 @@
 #include "courier/result.h"
 #include "format/mail_options.h"
 
-enum tls_need tls_need(const struct job *job, const struct connection *connection)
+enum {
+    DESTINATION_MAX = 512, /* a host's name, its address and port */
+};
+
+bool tls_is_required(const struct job *job)
 {
-    struct mail_options asked = {.ret = DSN_RETURN_UNSAID};
-    struct wire_in in = wire_in(job->order->asked);
-    (void)connection;
-    if (in.rest.n > 0)
-        mail_options_decode(&in, &asked);
-    return !in.bad && asked.require_tls ? TLS_NEED_PKIX : TLS_NEED_NONE;
+    struct mail_options asked;
+    return mail_options_read(job->order->asked, &asked) && asked.require_tls;
 }
 
-/* For the facts: "TLSv1.3 TLS_AES_256_GCM_SHA384 pkix". */
+enum tls_need tls_need(const struct job *job)
+{
+    enum tls_need need = job->policy ? job->policy->need : TLS_NEED_NONE;
+    return need < TLS_NEED_PKIX && tls_is_required(job) ? TLS_NEED_PKIX : need;
+}
+
+/* For the facts: "TLSv1.3/TLS_AES_256_GCM_SHA384/pkix". */
 static void facts_keep(struct connection *connection)
 {
+    static const char *const proofs[] = {[TLS_PROOF_NONE] = "unproven",
+                                         [TLS_PROOF_PKIX] = "pkix",
+                                         [TLS_PROOF_DANE_EE] = "dane-ee",
+                                         [TLS_PROOF_DANE_TA] = "dane-ta"};
     struct tls_facts facts;
     struct tls_verdict verdict;
     stream_tls_facts(&connection->talk.stream, &facts);
     stream_tls_verdict(&connection->talk.stream, &verdict);
-    snprintf(connection->tls, sizeof connection->tls, "%.*s/%.*s/%s", STR_FMT(facts.version),
-             STR_FMT(facts.cipher), verdict.proof == TLS_PROOF_PKIX ? "pkix" : "unproven");
+    snprintf(connection->tls, sizeof connection->tls, "%.*s/%.*s/%s%s", STR_FMT(facts.version),
+             STR_FMT(facts.cipher), proofs[verdict.proof], facts.resumed ? "/resumed" : "");
 }
 
-static void failure_note(struct job *job, const struct connection *connection, struct str words)
+/* "TLS failed (certificate-expired): certificate has expired" */
+static void failure_note(struct job *job, enum tls_result result, struct str words)
 {
-    struct tls_verdict verdict;
     struct buf text = BUF_INIT(JOB_TEXT_MAX);
-    buf_put(&text, STR("TLS failed: "));
-    if (words.n == 0) {
-        stream_tls_verdict(&connection->talk.stream, &verdict);
-        words = verdict.words;
-    }
-    buf_put(&text, words.n > 0 ? words : STR("the handshake"));
+    buf_printf(&text, "TLS failed (%.*s): %.*s", STR_FMT(tls_result_word(result)),
+               STR_FMT(words.n > 0 ? words : tls_result_text(result)));
     job_note(job, JOB_TROUBLE_TLS, NULL, buf_str(&text));
     buf_done(&text);
+}
+
+/* --- The handshake --------------------------------------------------------------------------- */
+
+/* Who is met there is the same one: for sessions that are resumed. */
+static struct str destination_of(struct job *job, const struct connection *connection)
+{
+    struct buf text = buf_in(&job->arena, DESTINATION_MAX);
+    buf_printf(&text, "%s %s %u", connection->host, connection->ends.text, connection->ends.port);
+    struct str destination = buf_built(&text);
+    return destination.p ? destination : STR("");
+}
+
+static struct tls_peer peer_of(struct job *job, const struct connection *connection,
+                               enum tls_need need)
+{
+    static const enum tls_verify ways[] = {[TLS_NEED_NONE] = TLS_VERIFY_NONE,
+                                           [TLS_NEED_TLS] = TLS_VERIFY_NONE,
+                                           [TLS_NEED_PKIX] = TLS_VERIFY_PKIX,
+                                           [TLS_NEED_DANE] = TLS_VERIFY_DANE};
+    const struct tls_policy *policy = job->policy;
+    struct network literal;
+    struct str name = str_from(connection->host);
+    struct tls_peer peer = {
+        .verify = ways[need],
+        .name = network_address(name, &literal) || str_starts(name, STR("[")) ? STR("") : name,
+        .destination = destination_of(job, connection)};
+    if (need == TLS_NEED_DANE) {
+        peer.name = policy->base; /* RFC 7672 8.1 */
+        peer.names = policy->names;
+        peer.name_count = policy->name_count;
+        peer.tlsa = policy->tlsa;
+        peer.tlsa_count = policy->tlsa_count;
+    }
+    return peer;
 }
 
 static enum tls_end shake_hands(struct job *job, struct connection *connection, enum tls_need need)
 {
     struct courier *courier = job->courier;
-    struct network literal;
-    struct str name = str_from(connection->host);
-    const struct tls_peer peer = {
-        .verify = need == TLS_NEED_PKIX ? TLS_VERIFY_PKIX : TLS_VERIFY_NONE,
-        .name = network_address(name, &literal) || str_starts(name, STR("[")) ? STR("") : name};
+    const struct tls_peer peer = peer_of(job, connection, need);
+    struct tls_verdict verdict;
     int64_t since = courier->loop->now;
     int failed =
         stream_tls_connect(&connection->talk.stream, courier->tls, &peer, since + WITHIN_HANDSHAKE);
@@ -59,26 +97,26 @@ static enum tls_end shake_hands(struct job *job, struct connection *connection, 
         facts_keep(connection);
         return TLS_ON;
     }
-    failure_note(job, connection, STR(""));
+    stream_tls_verdict(&connection->talk.stream, &verdict);
+    failure_note(job, verdict.result, verdict.words);
     return need == TLS_NEED_NONE ? TLS_FAILED : TLS_REFUSED;
 }
 
 /* It was to be in TLS and cannot be. */
-static enum tls_end in_clear(struct job *job, const struct connection *connection,
-                             enum tls_need need, struct str why)
+static enum tls_end in_clear(struct job *job, enum tls_need need, struct str why)
 {
     if (need == TLS_NEED_NONE)
         return TLS_OFF;
-    failure_note(job, connection, why);
+    failure_note(job, TLS_RESULT_STARTTLS_NOT_SUPPORTED, why);
     return TLS_REFUSED;
 }
 
 enum tls_end tls_begin(struct job *job, struct connection *connection)
 {
     struct talk *talk = &connection->talk;
-    enum tls_need need = tls_need(job, connection);
+    enum tls_need need = tls_need(job);
     if (!capabilities_have(&connection->can, CAPABILITY_STARTTLS) || !job->courier->tls)
-        return in_clear(job, connection, need, STR("it is not offered"));
+        return in_clear(job, need, STR("it is not offered"));
     if (job->in_clear && need == TLS_NEED_NONE)
         return TLS_OFF;
     talk_command(talk, "STARTTLS");
@@ -87,10 +125,10 @@ enum tls_end tls_begin(struct job *job, struct connection *connection)
     if (end != TALK_REPLY || talk_is_disturbed(talk)) {
         /* Octets behind the 220 are somebody's who wants to be taken for the server in TLS (S08).
          */
-        failure_note(job, connection, talk_end_text(end, talk));
+        failure_note(job, TLS_RESULT_VALIDATION_FAILURE, talk_end_text(end, talk));
         return TLS_REFUSED;
     }
     if (reply->class != REPLY_SUCCESS)
-        return in_clear(job, connection, need, STR("STARTTLS is refused"));
+        return in_clear(job, need, STR("STARTTLS is refused"));
     return shake_hands(job, connection, need);
 }

@@ -1,25 +1,24 @@
 /*
  * TLS on the way to another server. Where nothing asks for more it is opportunistic (RFC 7435):
  * STARTTLS where it is offered, anybody's certificate, and in clear where it is not, or fails. What
- * a message demands (REQUIRETLS, RFC 8689) is kept or it is not sent: nothing that must be
- * encrypted, and nothing that was injected in front of a handshake (catalogue S08), goes on in
- * clear.
+ * a domain publishes (policy.h) or a message demands (REQUIRETLS, RFC 8689) is kept or it is not
+ * sent: nothing that must be encrypted, and nothing that was injected in front of a handshake
+ * (catalogue S08), goes on in clear. What fails is named in the words of RFC 8460 4.3.
  */
 #ifndef COURIER_TLS_H
 #define COURIER_TLS_H
 
 #include "courier/connection.h"
+#include "courier/policy.h"
 
 #define WITHIN_STARTTLS (120 * NS_PER_SECOND)
 #define WITHIN_HANDSHAKE (60 * NS_PER_SECOND)
 
-enum tls_need {
-    TLS_NEED_NONE, /* it may be in clear */
-    TLS_NEED_PKIX, /* never, and its certificate has to be good */
-};
+/* What this job demands of the host it calls: by its policy (policy.h) and its own. */
+enum tls_need tls_need(const struct job *job);
 
-/* What this job demands of this host. */
-enum tls_need tls_need(const struct job *job, const struct connection *connection);
+/* REQUIRETLS. */
+bool tls_is_required(const struct job *job);
 
 enum tls_end {
     TLS_OFF,    /* it stays in clear, as it may */

@@ -6,16 +6,18 @@
  *   # ...                a remark
  *   CONF: text           configuration, before anything else
  *   WHOLE                what it shows is about what arrives together: played as it stands only
- *   DNS: name TYPE data  as stage_dns
- *   BODY: text           a line of the message; BODY+ without CR LF; BODY* n text
- *   HOST: address port   what the next connection there meets, by the lines behind it:
+ *   DNS: name TYPE data  as stage_dns; in TLSA @key stands for SHA-256 of the key that is shown,
+ * @ca for that of the authority's BODY: text           a line of the message; BODY+ without CR LF;
+ * BODY* n text HOST: address port   what the next connection there meets, by the lines behind it:
  *     S: text            it says this line; S+ without CR LF; S* n text
  *     C: text            it hears this line, * stands for anything; C* n text
  *     WAIT: seconds      it does nothing for a while
  *     CLOSE, RESET, VANISH   the connection ends
  *     GONE               the courier has closed it
  *     STARVE             it reads no more
- *     TLS                a handshake; what is behind it is in TLS.
+ *     TLS names          a handshake; what is behind it is in TLS. Without names the certificate
+ *                        is its own word; else the authority that is known here says that it is of
+ *                        these ("a.example,b.example"), and the whole chain is shown
  *   REFUSES, SILENT, UNREACHABLE: address port
  *   JOB: number key=value ...   core orders it: from, to (commas between), domain, route, body,
  * utf8 DROP: number         core says job_drop PASS: seconds        time passes CORE: word die,
@@ -176,20 +178,48 @@ static void visit_over(struct visit *visit)
 
 /* --- In TLS */
 
-static SSL_CTX *certified(void)
+/* "DNS:a.example,DNS:b.example" */
+static void names_print(struct str names, char *to, size_t room)
+{
+    struct buf text = BUF_INIT(room - 1);
+    while (names.n > 0) {
+        struct str one = str_cut(&names, ',');
+        buf_printf(&text, "%sDNS:%.*s", text.n > 0 ? "," : "", STR_FMT(one));
+    }
+    memcpy(to, text.p, text.n);
+    to[text.n] = '\0';
+    buf_done(&text);
+}
+
+static void vouched(SSL_CTX *context, struct str names)
+{
+    char text[512];
+    struct chain chain;
+    names_print(names, text, sizeof text);
+    chain_make(&chain,
+               &(struct chain_settings){.issuer = BY_AUTHORITY, .key = KEY_P256, .names = text});
+    must(SSL_CTX_use_certificate(context, chain.certificates[0]) == 1);
+    must(SSL_CTX_add1_chain_cert(context, chain.certificates[1]) == 1);
+    chain_done(&chain);
+}
+
+static SSL_CTX *certified(struct str names)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-    must(context);
     X509 *certificate = fixture_certificate_parsed(KEY_P256);
-    must(SSL_CTX_use_certificate(context, certificate) == 1);
+    must(context);
+    if (names.n > 0)
+        vouched(context, names);
+    else
+        must(SSL_CTX_use_certificate(context, certificate) == 1);
     X509_free(certificate);
     must(SSL_CTX_use_PrivateKey(context, fixture_key(KEY_P256)) == 1);
     return context;
 }
 
-static void visit_encrypt(struct visit *visit)
+static void visit_encrypt(struct visit *visit, struct str names)
 {
-    SSL_CTX *context = certified();
+    SSL_CTX *context = certified(names);
     visit->ssl = SSL_new(context);
     SSL_CTX_free(context);
     must(visit->ssl);
@@ -328,7 +358,7 @@ static bool play_line(struct visit *visit, struct str line)
         return visit->waiting ? false : play_wait(visit, rest);
     if (is_word(line, "TLS", &rest)) {
         if (!visit->ssl)
-            visit_encrypt(visit);
+            visit_encrypt(visit, rest);
         visit_hear(visit);
         return SSL_is_init_finished(visit->ssl) ||
                fake_client_state(visit->client) != FAKE_CLIENT_OPEN;
@@ -569,6 +599,27 @@ static void body_put(struct player *p, struct str text, size_t times, bool line)
     buf_done(&one);
 }
 
+/* "@key" and "@ca" as hex. */
+static void dns_put(struct player *p, struct str text)
+{
+    struct buf line = BUF_INIT(TEXT_MAX);
+    unsigned char data[4096];
+    ssize_t at = str_index(text, '@');
+    buf_put(&line, at < 0 ? text : str_head(text, (size_t)at));
+    if (at >= 0) {
+        struct chain chain;
+        chain_make(&chain, &(struct chain_settings){.issuer = BY_AUTHORITY, .key = KEY_P256});
+        bool ca = str_eq(str_from_index(text, (size_t)at), STR("@ca"));
+        struct tls_tlsa record = chain_record(chain.certificates[ca], 0, 1, 1, data);
+        for (size_t i = 0; i < record.data.n; i++)
+            buf_printf(&line, "%02x", (unsigned char)record.data.p[i]);
+        chain_done(&chain);
+    }
+    buf_putc(&line, '\0');
+    stage_dns(&p->stage, line.p);
+    buf_done(&line);
+}
+
 /* --- A transcript ---------------------------------------------------------------------------- */
 
 static void on_stage(struct player *p)
@@ -579,9 +630,11 @@ static void on_stage(struct player *p)
     };
     if (p->on_stage)
         return;
+    struct fake_settings settings = weathers[p->weather];
+    settings.wall_start = world_wall(world_real()); /* certificates are made today */
     if (p->conf.n == 0)
         buf_put(&p->conf, STR("hostname = us.example\n"));
-    stage_open(&p->stage, buf_str(&p->conf), &weathers[p->weather], 7);
+    stage_open(&p->stage, buf_str(&p->conf), &settings, 7);
     must(tls_client_authorities(p->stage.courier.tls, chain_authority()) == 1);
     p->on_stage = true;
 }
@@ -620,9 +673,7 @@ static void command(struct player *p, struct str line)
     }
     on_stage(p);
     if (is_word(line, "DNS:", &rest)) {
-        char *text = str_to_cstring(rest);
-        stage_dns(&p->stage, text);
-        free(text);
+        dns_put(p, rest);
     } else if (is_word(line, "BODY:", &rest)) {
         body_put(p, rest, 1, true);
     } else if (is_word(line, "BODY+", &rest)) {

@@ -5,6 +5,8 @@ DESTINATION, CONNECT = "src/base/destination.c", "src/sys/stream_connect.c"
 NET, STREAM, STEPS = "src/sys/real_net.c", "src/sys/stream.c", "src/sys/stream_tls.c"
 CLIENT, VERIFY, KEPT = "src/sys/tls_client.c", "src/sys/tls_verify.c", "src/sys/tls_kept.c"
 SESSION = "src/sys/tls_session.c"
+POLICY, COURIER_TLS, ROUTE = "src/courier/policy.c", "src/courier/tls.c", "src/courier/route.c"
+SCENES = "unit courier_transcripts"
 
 FAULTS = [
     # --- Where to ---
@@ -157,4 +159,36 @@ FAULTS = [
     Fault("leaving_spoils_the_session", "only who says close_notify comes back",
           "unit stream_tls_connect",
           SESSION, "        SSL_set_shutdown(session->ssl, SSL_SENT_SHUTDOWN);\n", "        SSL_set_shutdown(session->ssl, 0);\n"),
+    # --- DANE of the courier ---
+    Fault("dane_without_an_answer_is_none", "RFC 7672 2.1.1: a TLSA look-up that fails takes the policy away",
+          SCENES,
+          POLICY, "    return e.code == ERR_NONE ? FOUND : unknown(job, asked, e, to->found.why);", "    return e.code == ERR_NONE ? FOUND : FOUND_NONE;"),
+    Fault("dane_of_an_unsigned_zone", "RFC 7672 2.1.1: TLSA records that nobody signed count",
+          SCENES,
+          POLICY, "(e.code == ERR_NONE && !to->found.secure))\n        return FOUND_NONE;\n    return e.code == ERR_NONE ? FOUND : unknown(job, asked,",
+          "(e.code == ERR_NONE && job->dropped))\n        return FOUND_NONE;\n    return e.code == ERR_NONE ? FOUND : unknown(job, asked,"),
+    Fault("dane_behind_any_mx", "RFC 7672 2.2.1: MX records that nobody signed lead to a policy",
+          SCENES,
+          ROUTE, "                                    .proven = mxs->found.secure};", "                                    .proven = true};"),
+    Fault("dane_asks_everywhere", "RFC 7672 2.1.2: TLSA records are asked for where addresses are not signed",
+          SCENES,
+          ROUTE, "    return !is_knowledge(e) || addresses->found.secure;", "    return !is_knowledge(e) || addresses->count < 99;"),
+    Fault("unusable_is_no_policy", "RFC 7672 2.2: records of which none can be used are as good as none",
+          SCENES,
+          POLICY, "policy->tlsa_count > 0 ? TLS_NEED_DANE : TLS_NEED_TLS;", "policy->tlsa_count > 0 ? TLS_NEED_DANE : TLS_NEED_NONE;"),
+    Fault("dane_takes_anybody", "S09: a certificate that is not the one of the TLSA records does",
+          SCENES,
+          COURIER_TLS, "[TLS_NEED_DANE] = TLS_VERIFY_DANE", "[TLS_NEED_DANE] = TLS_VERIFY_NONE"),
+    Fault("dane_knows_one_name", "RFC 7672 3.2.2: the domain's own name in a certificate does not count",
+          SCENES,
+          POLICY, "    name_add(policy, route->domain);\n    name_add(policy, route->canonical);\n", "    (void)route;\n"),
+    Fault("dane_of_the_alias_alone", "RFC 7672 2.1.3: an alias's own records are not looked for",
+          SCENES,
+          POLICY, "    bases[(*count_r)++] = host->name;\n", "    if (*count_r == 0)\n        bases[(*count_r)++] = host->name;\n"),
+    Fault("dane_at_port_25_alone", "RFC 7672 3: the port in the records' name is not the one that is called",
+          SCENES,
+          POLICY, "found = tlsa_find(job, bases[i], host->port, to);", "found = tlsa_find(job, bases[i], ROUTE_PORT, to);"),
+    Fault("dane_cannot_be_turned_off", "sending.dane = no changes nothing",
+          SCENES,
+          POLICY, "    if (!proven || !job->conf->sending.dane)", "    if (!proven)"),
 ]

@@ -1,0 +1,42 @@
+/*
+ * What a host has to prove before mail goes there: the strictest of what its operators publish.
+ * DANE (RFC 7672) stands before all else: where the MX records, the host's addresses and its TLSA
+ * records are all proven by DNSSEC, the host does TLS and has one of those certificates, or gets no
+ * mail. Records of which none can be used: TLS all the same, with anybody's certificate (2.2). No
+ * records, or a zone that is not signed: nothing is demanded. Nobody knows: the host is passed over
+ * (2.1.1), for whoever can keep an answer from us could else take the policy away.
+ *
+ * Of a host that the configuration names, the name is as good as proven (2.2.2); an address has no
+ * policy. May yield (the resolver); memory is the job's arena's.
+ */
+#ifndef COURIER_POLICY_H
+#define COURIER_POLICY_H
+
+#include "courier/route.h"
+#include "sys/tls.h"
+
+enum {
+    POLICY_NAMES_MAX = 4, /* that a certificate may have (RFC 7672 3.2.2) */
+};
+
+enum tls_need {
+    TLS_NEED_NONE, /* it may be in clear */
+    TLS_NEED_TLS,  /* never in clear; with anybody's certificate */
+    TLS_NEED_PKIX, /* its certificate has to be good */
+    TLS_NEED_DANE, /* or one of those that its TLSA records tell */
+};
+
+struct tls_policy {
+    enum tls_need need;
+    struct str base; /* DANE: the TLSA base domain, which SNI says */
+    struct str names[POLICY_NAMES_MAX];
+    size_t name_count;
+    const struct tls_tlsa *tlsa;
+    size_t tlsa_count;
+};
+
+/* False: nobody knows, and the job has a note of why. */
+bool policy_find(struct job *job, const struct route *route, const struct route_host *host,
+                 const struct route_addresses *addresses, struct tls_policy *policy_r);
+
+#endif
