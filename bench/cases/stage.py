@@ -64,7 +64,8 @@ class Stage:
         self.wait_quiet()
         meter.begin()
         found = generator.run(mode, port or server.port, messages=messages, **settings)
-        if wait and server.queue_folders():
+        server.was_sent(messages)
+        if wait and server.delivers_later():
             server.wait_delivered()
             found["seconds"] = time.monotonic() - meter.at
             found["rate"] = messages / found["seconds"]
@@ -90,6 +91,7 @@ def probe(server, numbers, least, wait=False, **settings):
     while True:
         begun = time.monotonic()
         found = generator.run("smtp", server.port, messages=count, first=numbers.take(count), **settings)
+        server.was_sent(count)
         if wait:
             server.wait_delivered()
         passed = time.monotonic() - begun if wait else found["seconds"]

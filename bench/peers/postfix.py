@@ -5,6 +5,7 @@ import subprocess
 import peers.packages
 import peers.server
 from peers.dovecot import Dovecot
+from peers.relays import Relays
 from peers.server import DOMAIN
 
 MAIN = """compatibility_level = 3.6
@@ -33,6 +34,8 @@ PURPOSE = {
              "virtual_transport = lmtp:inet:127.0.0.1:{lmtp}\n"
              "virtual_mailbox_domains = {domain}\n"
              "virtual_mailbox_maps = static:ok\n",
+    "relay": "smtpd_recipient_restrictions = permit_mynetworks, reject\n"
+             "relayhost = [127.0.0.9]:25\n",
     "idle": "smtpd_recipient_restrictions = permit_mynetworks, reject\n"
             "default_process_limit = 1200\n"
             "smtpd_timeout = 600s\n",
@@ -92,6 +95,15 @@ class Postfix(peers.server.Server):
     @staticmethod
     def version():
         return peers.packages.version("postfix")
+
+
+class PostfixRelay(Relays, Postfix):
+    """Sends on whatever it takes."""
+    name, title = "postfix-relay", "Postfix, relaying"
+    stated = "Debian's values, process limit 100, log to a file"
+
+    def __init__(self, folder):
+        super().__init__(folder, "relay")
 
 
 class PostfixDovecot(Postfix):

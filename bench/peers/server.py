@@ -23,9 +23,9 @@ def wait_until(condition, what, patience=PATIENCE):
         time.sleep(0.005)
 
 
-def greets(port):
+def greets(port, address="127.0.0.1"):
     try:
-        with socket.create_connection(("127.0.0.1", port), 1) as connection:
+        with socket.create_connection((address, port), 1) as connection:
             connection.settimeout(5)
             return bool(connection.recv(10))
     except OSError:
@@ -79,6 +79,12 @@ class Server:
     def queue_folders(self):
         """Where files lie as long as something is not delivered."""
         return []
+
+    def was_sent(self, messages):
+        """So many were taken."""
+
+    def delivers_later(self):
+        return bool(self.queue_folders())
 
     def quit(self):
         if self.process.poll() is None:

@@ -1,5 +1,9 @@
 """smtp-sink, Postfix's own: reads mail and throws it away. The most that SMTP allows on this machine with this
 generator."""
+import re
+import subprocess
+import threading
+
 import peers.packages
 import peers.server
 
@@ -17,3 +21,30 @@ class Sink(peers.server.Server):
     @staticmethod
     def version():
         return "of Postfix " + peers.packages.version("postfix")
+
+
+class Destination(Sink):
+    """Where relayed mail ends: a sink at the port of servers, that counts."""
+    name, title, address = "destination", "smtp-sink as destination", "127.0.0.9"
+    stated = "throws everything away; backlog 1000; counts"
+    expected = 0  # messages that whoever relays has taken
+
+    def command(self):
+        return ["/usr/sbin/smtp-sink", "-c", "-u", "nobody", f"{self.address}:25", "1000"]
+
+    def spawn(self, command):
+        process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   preexec_fn=self.group.join, cwd="/")
+        self.count = 0
+        threading.Thread(target=self.listen, args=(process.stdout,), daemon=True).start()
+        return process
+
+    def listen(self, output):
+        """It prints all its counters after each message."""
+        while text := output.read1():
+            found = re.findall(rb"mesg=(\d+)\b(?=[ \r\n]|$)", text)
+            if found:
+                self.count = max(self.count, int(found[-1]))
+
+    def ready(self):
+        return peers.server.greets(25, self.address)

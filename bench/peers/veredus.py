@@ -5,6 +5,7 @@ import warnings
 
 import machine
 import peers.server
+from peers.relays import Relays
 from peers.server import DOMAIN, PASSWORD
 
 PROGRAM = machine.ROOT / "build" / "veredus"
@@ -37,7 +38,7 @@ control = control
 pid_file = pid
 smtp {{
     listen = {{"127.0.0.1:{self.port}"}}
-}}
+{self.in_smtp()}}}
 lmtp {{
     listen = {{"127.0.0.1:{self.lmtp}"}}
 }}
@@ -58,6 +59,9 @@ pop3 {{
 
     def listen_tls(self):
         return "{}"
+
+    def in_smtp(self):
+        return ""
 
     def more(self):
         return ""
@@ -97,6 +101,18 @@ class VeredusGrowing(Veredus):
     """The log grows instead of being written over zeroes."""
     name, title = "veredus-growing", "Veredus, prefill = no"
     prefill = False
+
+
+class VeredusRelay(Relays, Veredus):
+    """Takes mail from this machine for anywhere."""
+    name, title = "veredus-relay", "Veredus, relaying"
+    stated = "as shipped; it may relay for this machine, and connect to it"
+
+    def in_smtp(self):
+        return '    relay_from = {"127.0.0.0/8"}\n'
+
+    def more(self):
+        return 'sending {\n    allow_to = {"127.0.0.0/8"}\n}\n'
 
 
 class VeredusTimed(Veredus):
