@@ -13,9 +13,10 @@
 #include "core/transaction.h"
 
 #include "base/must.h"
-#include "core/outgoing.h"
+#include "core/departing.h"
 #include "core/room.h"
 #include "core/submission.h"
+#include "core/told.h"
 #include "core/upload.h"
 #include "format/message_id.h"
 
@@ -58,12 +59,6 @@ static struct err commit_check(const struct request *request, const struct trans
     return err_none();
 }
 
-static const struct accepted_recipient *
-recipient_of(const struct request *request, const struct transaction *transaction, size_t i)
-{
-    return &transaction->recipients[request->msg.commit.recipients[i].token - 1];
-}
-
 /* --- C2: repetitions --- */
 
 static struct err key_make(const struct request *request, struct transaction *transaction,
@@ -75,7 +70,7 @@ static struct err key_make(const struct request *request, struct transaction *tr
     if (!texts)
         return err_make(ERR_NO_MEMORY);
     for (size_t i = 0; i < count; i++)
-        texts[i] = recipient_of(request, transaction, i)->text;
+        texts[i] = transaction_recipient(request, transaction, i)->text;
     *key_r =
         resent_key(transaction->client, transaction->reverse_path, texts, count, asked->digest);
     return err_none();
@@ -150,79 +145,12 @@ static struct err body_put(struct request *request, struct transaction *transact
     return err_none();
 }
 
-/* --- C3: for others --- */
-
-/* Targets elsewhere of all recipients that were not refused; each address once, by the first that
- * led to it. */
-struct outside_list {
-    struct outgoing_target *targets;
-    size_t count;
-};
-
-static bool is_trusted(const struct core *core, const struct transaction *transaction)
-{
-    return transaction->login ||
-           conf_networks_hold(&core->conf->smtp.relay_from, transaction->client);
-}
-
-static struct outgoing_target target_of(const struct accepted_recipient *recipient,
-                                        const struct outside *outside)
-{
-    bool own = str_eq(recipient->text, outside->text);
-    return (struct outgoing_target){
-        .address = outside->text,
-        .domain = outside->addr.domain,
-        .given = own ? str_make("", 0) : recipient->text,
-        .asked = outside->list.p ? str_make("", 0) : recipient->asked,
-        .sender = outside->list.p ? outside->list_owner : str_null(),
-    };
-}
-
-static struct err outside_take(const struct request *request, struct transaction *transaction,
-                               const struct msg_outcome *outcomes, struct outside_list *list)
-{
-    size_t count = request->msg.commit.recipients_count, room = 0;
-    *list = (struct outside_list){.count = 0};
-    for (size_t i = 0; i < count; i++)
-        room += recipient_of(request, transaction, i)->outside_count;
-    if (room == 0)
-        return err_none();
-    list->targets = arena_take_array(&transaction->arena, room, sizeof(*list->targets));
-    if (!list->targets)
-        return err_make(ERR_NO_MEMORY);
-    for (size_t i = 0; i < count; i++) {
-        const struct accepted_recipient *recipient = recipient_of(request, transaction, i);
-        for (size_t j = 0; j < recipient->outside_count && !outcomes[i].error; j++)
-            list->targets[list->count++] = target_of(recipient, &recipient->outside[j]);
-    }
-    return err_none();
-}
-
-static struct err outside_put(const struct request *request, const struct transaction *transaction,
-                              struct delivery *delivery, const struct outside_list *list,
-                              blob_id blob)
-{
-    const struct msg_commit *asked = &request->msg.commit;
-    const struct outgoing message = {
-        .message = transaction->message,
-        .blob = blob,
-        .size = asked->received.n + asked->size,
-        .sender = transaction->reverse_path,
-        .account = transaction->account,
-        .body_type = asked->body_type,
-        .asked = transaction->asked,
-        .utf8 = transmission_is_utf8(transaction->transmission),
-        .trusted = is_trusted(request->peer->core, transaction),
-    };
-    return outgoing_put(delivery, &message, list->targets, list->count);
-}
-
 static struct err message_put(struct request *request, struct transaction *transaction,
-                              struct upload_slot *slot, const struct outside_list *outside,
+                              struct upload_slot *slot, const struct departing *departing,
                               struct delivery *delivery)
 {
     const struct msg_commit *asked = &request->msg.commit;
-    if (delivery->copy_count == 0 && outside->count == 0)
+    if (delivery->copy_count == 0 && departing->count == 0)
         return err_none();
     struct message_head head = {
         .served_extra = asked->served_extra,
@@ -240,7 +168,9 @@ static struct err message_put(struct request *request, struct transaction *trans
         return e;
     delivery->upload = slot ? &slot->upload : NULL;
     e = delivery_put(delivery, &head, asked->size, put, delivery->copies, delivery->copy_count);
-    return err_is(e) ? e : outside_put(request, transaction, delivery, outside, put.blob);
+    return err_is(e) ? e
+                     : departing_put(request, transaction, delivery, departing, put.blob,
+                                     head.received.n);
 }
 
 /* What the log and the trace keep of a try, for whoever asks after it; empty: nobody may. */
@@ -260,6 +190,22 @@ static struct err sending_put(struct delivery *delivery, const struct transactio
     return err_none();
 }
 
+/* May yield. The message itself: the copies, what goes elsewhere, what its sender is told at once.
+ */
+static struct err leave(struct request *request, struct transaction *transaction,
+                        struct upload_slot *slot, const struct msg_outcome *outcomes,
+                        struct delivery *delivery)
+{
+    struct departing departing;
+    struct str header = str_make("", 0);
+    struct err e = departing_take(request, transaction, outcomes, &departing);
+    if (!err_is(e) && told_any(request, transaction, outcomes))
+        e = arrived_header(request, slot, &transaction->arena, &header);
+    if (!err_is(e))
+        e = message_put(request, transaction, slot, &departing, delivery);
+    return err_is(e) ? e : told_put(request, transaction, outcomes, header, delivery);
+}
+
 static struct err deliver(struct request *request, struct transaction *transaction,
                           struct upload_slot *slot, const struct msg_outcome *outcomes,
                           const struct try_names *names)
@@ -267,7 +213,7 @@ static struct err deliver(struct request *request, struct transaction *transacti
     const struct msg_commit *asked = &request->msg.commit;
     size_t copies = 0, count = asked->recipients_count;
     for (size_t i = 0; i < count; i++)
-        copies += recipient_of(request, transaction, i)->copy_count;
+        copies += transaction_recipient(request, transaction, i)->copy_count;
     struct delivery delivery;
     struct err e = delivery_init(&delivery, request->peer->core, &transaction->arena,
                                  transaction->message, copies, 1 + count);
@@ -276,7 +222,7 @@ static struct err deliver(struct request *request, struct transaction *transacti
         return err_make(ERR_NO_MEMORY);
     trace_accepted(&delivery, transaction, asked, names->text);
     for (size_t i = 0; i < count; i++) {
-        const struct accepted_recipient *recipient = recipient_of(request, transaction, i);
+        const struct accepted_recipient *recipient = transaction_recipient(request, transaction, i);
         addrs[i] = recipient->addr;
         if (outcomes[i].error) {
             trace_no_room(&delivery, transaction, recipient, (enum err_code)outcomes[i].error);
@@ -286,14 +232,11 @@ static struct err deliver(struct request *request, struct transaction *transacti
         delivery_take_copies(&delivery, recipient->copies, recipient->copy_count, false);
     }
     for (size_t i = 0; i < count; i++) {
-        const struct accepted_recipient *recipient = recipient_of(request, transaction, i);
+        const struct accepted_recipient *recipient = transaction_recipient(request, transaction, i);
         if (!outcomes[i].error)
             delivery_take_copies(&delivery, recipient->copies, recipient->copy_count, true);
     }
-    struct outside_list outside;
-    e = outside_take(request, transaction, outcomes, &outside);
-    if (!err_is(e))
-        e = message_put(request, transaction, slot, &outside, &delivery);
+    e = leave(request, transaction, slot, outcomes, &delivery);
     if (!err_is(e))
         e = delivery_notices(&delivery);
     if (!err_is(e))

@@ -148,7 +148,7 @@ struct err delivery_put(struct delivery *delivery, struct message_head *head, ui
 {
     if (count > MESSAGE_DELIVERED_MAX)
         return err_make(ERR_TOO_MANY_RECIPIENTS);
-    must(delivery->blob_count < sizeof(delivery->blobs) / sizeof(delivery->blobs[0]));
+    must(delivery->blob_count <= DELIVERY_NOTICES_MAX);
     struct err e = head_encode(delivery, head, copies, count, &put.head);
     if (err_is(e))
         return e;
@@ -160,12 +160,36 @@ struct err delivery_put(struct delivery *delivery, struct message_head *head, ui
     return delivery->ops.over || arena_over(delivery->arena) ? err_make(ERR_NO_MEMORY) : err_none();
 }
 
+/* The operations and the body of what is committed with it; its trace is its own. */
+static struct err join(struct delivery *delivery)
+{
+    struct delivery *with = delivery->with;
+    trace_ops(with->message, with->events, with->event_count, NULL, NULL, 0, with->arena,
+              &with->ops);
+    if (with->ops.over || !op_list_more(&delivery->ops, delivery->arena, with->ops.count))
+        return err_make(ERR_NO_MEMORY);
+    memcpy(delivery->ops.ops + delivery->ops.count, with->ops.ops,
+           with->ops.count * sizeof(*with->ops.ops));
+    delivery->ops.count += with->ops.count;
+    must(with->blob_count <= 1);
+    if (with->blob_count)
+        delivery->blobs[delivery->blob_count++] = with->blobs[0];
+    return err_none();
+}
+
+static void accepted(const struct delivery *delivery)
+{
+    if (delivery && delivery->entry_count)
+        queue_accepted(delivery->core, delivery->entries, delivery->entry_count);
+}
+
 struct err delivery_commit(struct delivery *delivery, const struct addr *sender,
                            const struct addr *recipients, size_t recipient_count, struct str tag)
 {
     trace_ops(delivery->message, delivery->events, delivery->event_count, sender, recipients,
               recipient_count, delivery->arena, &delivery->ops);
-    if (delivery->ops.over || arena_over(delivery->arena))
+    struct err e = delivery->with ? join(delivery) : err_none();
+    if (err_is(e) || delivery->ops.over || arena_over(delivery->arena))
         return err_make(ERR_NO_MEMORY);
     struct commit commit = {.ops = delivery->ops.ops,
                             .op_count = delivery->ops.count,
@@ -174,8 +198,10 @@ struct err delivery_commit(struct delivery *delivery, const struct addr *sender,
                             .tag = tag};
     if (delivery->upload)
         *delivery->upload = NULL;
-    struct err e = engine_commit_wait(delivery->core->engine, &commit);
-    if (!err_is(e) && delivery->entry_count)
-        queue_accepted(delivery->core, delivery->entries, delivery->entry_count);
+    e = engine_commit_wait(delivery->core->engine, &commit);
+    if (!err_is(e)) {
+        accepted(delivery);
+        accepted(delivery->with);
+    }
     return e;
 }

@@ -34,8 +34,10 @@ struct delivery {
     struct op_list ops;
     struct queue_entry *entries; /* that go into the queue (outgoing.h) */
     size_t entry_count;
-    struct blob_put blobs[1 + DELIVERY_NOTICES_MAX];
+    struct blob_put blobs[2 + DELIVERY_NOTICES_MAX]; /* its own, its notices', what is with it */
     size_t blob_count;
+    struct delivery
+        *with; /* another message that is durable with this one or not at all; or NULL */
     struct upload **upload; /* where its owner keeps the upload that a blob takes, or NULL */
 };
 
@@ -82,8 +84,9 @@ struct err delivery_text_put(struct delivery *delivery, struct str message,
  * yield. */
 struct err delivery_notices(struct delivery *delivery);
 
-/* May yield: the trace, then the commit, and what it put into the queue may go. An upload stays its
- * owner's until the commit has it: then *upload is NULL, whatever becomes of the commit. */
+/* May yield: the trace, then the commit, and what it put into the queue may go; of `with`, too. An
+ * upload stays its owner's until the commit has it: then *upload is NULL, whatever becomes of the
+ * commit. */
 struct err delivery_commit(struct delivery *delivery, const struct addr *sender,
                            const struct addr *recipients, size_t recipient_count, struct str tag);
 

@@ -317,7 +317,7 @@ static struct err report(struct deciding *deciding)
     }
     if (count == 0)
         return err_none();
-    struct err e = report_put(&deciding->delivery, &deciding->entry, recipients, count);
+    struct err e = report_put(&deciding->delivery, &deciding->entry, NULL, recipients, count);
     if (!err_is(e))
         trace_reported(deciding, recipients, count);
     return e;

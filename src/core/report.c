@@ -166,8 +166,9 @@ static struct str message_id_of(struct delivery *delivery)
 }
 
 static struct err report_print(struct delivery *delivery, const struct queue_entry *entry,
-                               const struct reader *reader, const struct dsn_recipient *recipients,
-                               size_t count, struct str *text_r)
+                               const struct dsn_original *original, const struct reader *reader,
+                               const struct dsn_recipient *recipients, size_t count,
+                               struct str *text_r)
 {
     struct core *core = delivery->core;
     struct mail_options options;
@@ -191,8 +192,12 @@ static struct err report_print(struct delivery *delivery, const struct queue_ent
         .reads_utf8 = reader->copy_count > 0,
         .double_bounce = reader->postmaster,
     };
-    struct err e =
-        original_read(delivery, entry, &options, recipients[0].action == DSN_FAILED, &dsn.original);
+    struct err e = err_none();
+    if (original)
+        dsn.original = *original;
+    else
+        e = original_read(delivery, entry, &options, recipients[0].action == DSN_FAILED,
+                          &dsn.original);
     if (err_is(e))
         return e;
     arena_init_from(&scratch, REPORT_ARENA, &core->spares);
@@ -232,7 +237,8 @@ static struct err nobody_told(struct delivery *delivery, const struct dsn_recipi
 }
 
 struct err report_put(struct delivery *delivery, const struct queue_entry *entry,
-                      const struct dsn_recipient *recipients, size_t count)
+                      const struct dsn_original *original, const struct dsn_recipient *recipients,
+                      size_t count)
 {
     struct reader reader = {.language = LANGUAGE_ENGLISH};
     struct err e = err_none();
@@ -247,6 +253,6 @@ struct err report_put(struct delivery *delivery, const struct queue_entry *entry
         return nobody_told(delivery, recipients);
     e = delivery_room_for_notices(delivery, 1);
     if (!err_is(e))
-        e = report_print(delivery, entry, &reader, recipients, count, &text);
+        e = report_print(delivery, entry, original, &reader, recipients, count, &text);
     return err_is(e) ? e : reader_put(delivery, &reader, text);
 }

@@ -13,9 +13,10 @@
  * May yield. Adds the report about these recipients to the commit: copies for the sender's
  * mailboxes here, entries of the queue where he is elsewhere. The null path is told nothing: its
  * failures are the postmaster's, as sending.double_bounce says. delivery->message is the report's
- * id.
+ * id. `original`: of the message that is reported about; NULL: it is read from the store.
  */
 struct err report_put(struct delivery *delivery, const struct queue_entry *entry,
-                      const struct dsn_recipient *recipients, size_t count);
+                      const struct dsn_original *original, const struct dsn_recipient *recipients,
+                      size_t count);
 
 #endif

@@ -64,6 +64,14 @@ uint64_t peer_id_give(struct peer *peer);
 struct err transaction_of_addresses(struct request *request, struct transaction **transaction_r,
                                     struct msg_outcome *outcomes_r);
 
+/* Whom the i-th token of the request's COMMIT names. */
+static inline const struct accepted_recipient *
+transaction_recipient(const struct request *request, const struct transaction *transaction,
+                      size_t i)
+{
+    return &transaction->recipients[request->msg.commit.recipients[i].token - 1];
+}
+
 struct transaction *transaction_find(struct peer *peer, uint64_t number);
 /* Out of the peer's sight now; freed when the last hold is released. */
 void transaction_end(struct peer *peer, struct transaction *transaction);

@@ -19,6 +19,7 @@ static void slot_free(struct peer *peer, struct upload_slot *slot)
 {
     HASH_DEL(peer->uploads, slot);
     engine_upload_drop(peer->core->engine, &slot->upload);
+    buf_done(&slot->header.text);
     free(slot);
 }
 
@@ -58,6 +59,7 @@ void serve_upload_open(struct request *request)
         return;
     }
     slot->number = number;
+    buf_init(&slot->header.text, HEADER_KEPT_MAX);
     HASH_ADD(hh, peer->uploads, number, sizeof(slot->number), slot);
     if (!HASH_ADDED(slot)) {
         free(slot);
@@ -78,7 +80,10 @@ static struct err slabs_write(struct request *request, struct upload_slot *slot)
         if (!peer_slabs(peer, &data->slabs[i], 1, data->slabs[i].length, &part))
             return err_detail(ERR_BUS_BROKEN, STR("a slab out of range"));
         memcpy(own, part.iov_base, part.iov_len);
-        struct err e = engine_upload_write(engine, slot->upload, str_make(own, part.iov_len));
+        struct str octets = str_make(own, part.iov_len);
+        struct err e = header_keep(&slot->header, octets);
+        if (!err_is(e))
+            e = engine_upload_write(engine, slot->upload, octets);
         if (err_is(e))
             return e;
         slot->octets += part.iov_len;

@@ -5,6 +5,7 @@
 #ifndef CORE_UPLOAD_H
 #define CORE_UPLOAD_H
 
+#include "core/arrived.h"
 #include "core/peer.h"
 
 struct upload_slot {
@@ -13,6 +14,7 @@ struct upload_slot {
     blob_id blob;
     struct upload *upload; /* the engine's; NULL before the first octets */
     uint64_t octets;
+    struct header_kept header;
     bool busy;    /* a request works on it */
     bool dropped; /* goes when that request is done */
 };

@@ -4,7 +4,33 @@ from fault import Fault
 RESOLVE, FIND, GROUP = "src/store/directory_resolve.c", "src/store/directory_find.c", "src/store/directory_group.c"
 FORWARD, GRANT, LOGIN = "src/store/directory_forward.c", "src/store/directory_grant.c", "src/store/directory_login.c"
 
+DEPARTING, TOLD, DELIVERY = "src/core/departing.c", "src/core/told.c", "src/core/delivery.c"
+EXTENSIONS = "src/edge/smtp/extensions.c"
+
 FAULTS = [
+    # --- What its sender is told at once ---
+    Fault("strangers_are_told", "S30: a stranger has reports of success sent to whom he likes",
+          "unit core_told",
+          TOLD, "transaction->reverse_path.n > 0 && departing_is_trusted(core, transaction)", "transaction->reverse_path.n > 0 && core"),
+    Fault("success_goes_on_twice", "RFC 3461 5.2.7.3: success is told at once, and again by each who gets it further on",
+          "unit core_told",
+          DEPARTING, "    options.notify &= (uint8_t)~DSN_NOTIFY_SUCCESS;\n", ""),
+    Fault("nothing_wanted_is_the_default", "who asked for success alone is told of failures",
+          "unit core_told",
+          DEPARTING, "    if (!options.notify)\n        options.notify = DSN_NOTIFY_NEVER;\n", ""),
+    Fault("told_is_not_kept", "a report of success is made, and forgotten",
+          "unit core_told",
+          DELIVERY, "    struct err e = delivery->with ? join(delivery) : err_none();", "    struct err e = delivery->with && !join ? join(delivery) : err_none();"),
+    Fault("told_waits_for_a_restart", "a report that goes elsewhere waits until core begins anew",
+          "unit core_told",
+          DELIVERY, "        accepted(delivery->with);\n", ""),
+    Fault("asked_in_vain", "where nothing is sent, what only a queue can do is announced",
+          "unit smtp_transcripts",
+          EXTENSIONS, "    return sends(s) && !smtp_is_lmtp(s);", "    return !smtp_is_lmtp(s);"),
+    Fault("anybody_hurries", "strangers may say what goes first",
+          "unit smtp_transcripts",
+          EXTENSIONS, "return reports(s) && (smtp_is_submission(s) ||", "return reports(s) && (!smtp_is_submission(s) ||"),
+
     # --- Who gets the mail ---
     Fault("who_is_elsewhere_gets_nothing", "mail to an alias is lost for those of its targets that are elsewhere",
           "unit directory_outside",

@@ -4,17 +4,10 @@
 #include "format/date.h"
 #include "format/xclient.h"
 
-/*
- * What these ask for is the queue's to do. Until it does, their parameters are read and kept, but
- * nobody is told so.
- */
-static const bool queue_serves = false;
-
 struct extension {
     const char *keyword;
     const char *rfc;
     const char *parameters; /* of MAIL and RCPT (format/mail_options.h), a space between them */
-    bool of_queue;
     void (*values)(const struct smtp_session *s, struct buf *to);
     bool (*offered)(const struct smtp_session *s);
 };
@@ -75,16 +68,31 @@ static void xforward_values(const struct smtp_session *s, struct buf *to)
     xclient_names_print(true, to);
 }
 
-/* RFC 2033 has no queue behind it: who gives us mail by LMTP has one, and reports itself. */
-static bool is_not_lmtp(const struct smtp_session *s)
+/* What is asked of the queue is asked in vain where nothing is sent. */
+static bool sends(const struct smtp_session *s)
 {
-    return !smtp_is_lmtp(s);
+    return smtp_conf(s)->sending.processes > 0;
+}
+
+/* RFC 2033 has no queue behind it: who gives us mail by LMTP has one, and reports itself. */
+static bool reports(const struct smtp_session *s)
+{
+    return sends(s) && !smtp_is_lmtp(s);
 }
 
 /* RFC 4865 4.2: nowhere else. */
 static bool holds(const struct smtp_session *s)
 {
-    return smtp_is_submission(s) && smtp_conf(s)->submission.hold_most > 0;
+    return sends(s) && smtp_is_submission(s) && smtp_conf(s)->submission.hold_most > 0;
+}
+
+/* Whose word is taken about what goes first, and by when. MT-PRIORITY names no policy, which is the
+ * default one (RFC 6710 9). */
+static bool hurries(const struct smtp_session *s)
+{
+    struct str client = edge_session_client(&s->base);
+    return reports(s) &&
+           (smtp_is_submission(s) || conf_networks_hold(&smtp_conf(s)->smtp.relay_from, client));
 }
 
 static void hold_values(const struct smtp_session *s, struct buf *to)
@@ -96,9 +104,9 @@ static void hold_values(const struct smtp_session *s, struct buf *to)
     date_print_rfc3339(to, world_wall(s->base.edge->world) / US_PER_SECOND + most);
 }
 
-static bool is_encrypted(const struct smtp_session *s)
+static bool keeps_tls(const struct smtp_session *s)
 {
-    return edge_session_is_encrypted(&s->base);
+    return sends(s) && edge_session_is_encrypted(&s->base);
 }
 
 static const struct extension rows[] = {
@@ -112,32 +120,15 @@ static const struct extension rows[] = {
     {.keyword = "LIMITS", .rfc = "9422", .values = limits_values},
     {.keyword = "STARTTLS", .rfc = "3207", .offered = smtp_starttls_is_offered},
     {.keyword = "AUTH", .rfc = "4954", .values = auth_values, .offered = has_mechanisms},
-    {.keyword = "DSN",
-     .rfc = "3461",
-     .parameters = "RET ENVID NOTIFY ORCPT",
-     .of_queue = true,
-     .offered = is_not_lmtp},
+    {.keyword = "DSN", .rfc = "3461", .parameters = "RET ENVID NOTIFY ORCPT", .offered = reports},
     {.keyword = "FUTURERELEASE",
      .rfc = "4865",
      .parameters = "HOLDFOR HOLDUNTIL",
-     .of_queue = true,
      .values = hold_values,
      .offered = holds},
-    {.keyword = "DELIVERBY",
-     .rfc = "2852",
-     .parameters = "BY",
-     .of_queue = true,
-     .offered = smtp_is_submission},
-    {.keyword = "MT-PRIORITY",
-     .rfc = "6710",
-     .parameters = "MT-PRIORITY",
-     .of_queue = true,
-     .offered = smtp_is_submission},
-    {.keyword = "REQUIRETLS",
-     .rfc = "8689",
-     .parameters = "REQUIRETLS",
-     .of_queue = true,
-     .offered = is_encrypted},
+    {.keyword = "DELIVERBY", .rfc = "2852", .parameters = "BY", .offered = hurries},
+    {.keyword = "MT-PRIORITY", .rfc = "6710", .parameters = "MT-PRIORITY", .offered = hurries},
+    {.keyword = "REQUIRETLS", .rfc = "8689", .parameters = "REQUIRETLS", .offered = keeps_tls},
     {.keyword = "VRFY", .rfc = "5321", .offered = smtp_verify_is_on},
     {.keyword = "XCLIENT", .values = xclient_values, .offered = smtp_may_stand_in},
     {.keyword = "XFORWARD", .values = xforward_values, .offered = smtp_may_stand_in},
@@ -174,7 +165,7 @@ void smtp_extensions_print(struct smtp_session *s)
     for (size_t i = 0; i < ROWS; i++) {
         char room[SMTP_REPLY_MAX];
         struct buf line = {.p = room, .cap = sizeof room, .max = sizeof room};
-        if ((rows[i].of_queue && !queue_serves) || !is_offered(&rows[i], s))
+        if (!is_offered(&rows[i], s))
             continue;
         buf_put(&line, str_from(rows[i].keyword));
         if (rows[i].values)

@@ -1,0 +1,44 @@
+/*
+ * What of a message leaves: the targets elsewhere of those of its recipients that were not refused.
+ * Inside src/core only.
+ *
+ *   departing_take   whom it goes to, and what each is asked for
+ *   departing_put    its entries of the queue, within the commit
+ *
+ * A recipient who is elsewhere himself keeps what his sender asked for, and so does the one target
+ * of an alias (RFC 3461 5.2.7.2). Where an address leads to several, each is asked for what there
+ * was but a report of success: the sender gets one at once, which says that it was expanded
+ * (5.2.7.3 c). A list begins anew: its owner is the sender, who asked for nothing (5.2.7.1).
+ */
+#ifndef CORE_DEPARTING_H
+#define CORE_DEPARTING_H
+
+#include "core/outgoing.h"
+#include "core/transaction.h"
+
+struct departing {
+    struct outgoing_target *targets;
+    size_t count;
+};
+
+/* From a user, or from a client that may relay. */
+bool departing_is_trusted(const struct core *core, const struct transaction *transaction);
+
+/* What the message's sender was promised about this recipient. */
+enum departing_kind {
+    DEPARTING_STAYS,    /* it is delivered here, or to a list, which is the same to its sender */
+    DEPARTING_GOES_ON,  /* to one place elsewhere, with all that is asked for */
+    DEPARTING_EXPANDED, /* to several places, not all of them here */
+};
+enum departing_kind departing_kind(const struct accepted_recipient *recipient);
+
+/* Each address once, by the first that led to it. ERR_NO_MEMORY. Nothing yields. */
+struct err departing_take(const struct request *request, struct transaction *transaction,
+                          const struct msg_outcome *outcomes, struct departing *departing_r);
+
+/* `front`: octets that the blob's head puts in front of the body. Errors of outgoing_put. */
+struct err departing_put(const struct request *request, const struct transaction *transaction,
+                         struct delivery *delivery, const struct departing *departing, blob_id blob,
+                         size_t front);
+
+#endif
