@@ -29,7 +29,7 @@ FAULTS = [
           EXTENSIONS, "    return sends(s) && !smtp_is_lmtp(s);", "    return !smtp_is_lmtp(s);"),
     Fault("anybody_hurries", "strangers may say what goes first",
           "unit smtp_transcripts",
-          EXTENSIONS, "return reports(s) && (smtp_is_submission(s) ||", "return reports(s) && (!smtp_is_submission(s) ||"),
+          EXTENSIONS, "           (smtp_is_submission(s) || conf_networks_hold", "           (s->base.port || conf_networks_hold"),
 
     # --- Who gets the mail ---
     Fault("who_is_elsewhere_gets_nothing", "mail to an alias is lost for those of its targets that are elsewhere",
