@@ -613,3 +613,15 @@ struct err conf_parse(struct str text, struct str file, struct str folder, struc
     struct conf_reading how = {.file = file, .folder = folder};
     return conf_read(text, &how, arena, conf_r, trouble);
 }
+
+void conf_local_socket(const struct conf *conf, struct buf *to)
+{
+    struct str control = conf->server.control;
+    ssize_t slash = str_last_index(control, '/');
+    if (conf->submission.local_socket.n > 0) {
+        buf_put(to, conf->submission.local_socket);
+        return;
+    }
+    buf_put(to, str_head(control, (size_t)(slash + 1)));
+    buf_put(to, STR("submission"));
+}

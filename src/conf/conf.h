@@ -31,6 +31,7 @@ enum listen_protocol {
     LISTEN_POP3S,       /* in TLS from its first octet (RFC 8314) */
     LISTEN_SUBMISSION,  /* RFC 6409 */
     LISTEN_SUBMISSIONS, /* in TLS from its first octet (RFC 8314) */
+    LISTEN_LOCAL,       /* submission by programs of this host: a unix socket */
     LISTEN_PROTOCOLS
 };
 
@@ -231,6 +232,9 @@ static inline bool conf_mechanism_is_on(const struct conf *conf, enum conf_mecha
                  mechanism == CONF_MECHANISM_SCRAM_SHA_256_PLUS;
     return conf->login.mechanisms & 1u << mechanism && (!scram || conf->login.scram);
 }
+
+/* Where programs of this host submit: submission.local_socket, or beside the control socket. */
+void conf_local_socket(const struct conf *conf, struct buf *to);
 
 /* Is there nothing in it, and no list named? */
 static inline bool conf_networks_empty(const struct conf_networks *networks)

@@ -182,7 +182,7 @@ struct try_names {
 static struct err sending_put(struct delivery *delivery, const struct transaction *transaction)
 {
     const struct sender *sender = transaction->sends;
-    if (!sender)
+    if (!sender || sender->account & SENDER_LOCAL)
         return err_none();
     if (!op_list_more(&delivery->ops, delivery->arena, SENDING_OPS))
         return err_make(ERR_NO_MEMORY);

@@ -5,6 +5,9 @@
  * A log-in ends with its session (logout), with its link, or when the account's credentials change
  * (another credential version, removed): then the edge is told (login_ended) and the handle is void
  * at once. What runs for it at that moment finishes on the memory it holds.
+ *
+ * A local log-in is that of a program of this host (login_local): it has no account, ends with its
+ * session or link, and is good for sending alone.
  */
 #ifndef CORE_LOGIN_H
 #define CORE_LOGIN_H
@@ -16,13 +19,15 @@
 struct login {
     UT_hash_handle hh;
     uint64_t handle;
-    uint64_t account, inbox;
-    uint64_t version; /* of its credentials */
+    uint64_t account, inbox; /* 0: a local one's */
+    uint64_t version;        /* of its credentials */
     uint32_t uid_validity;
     uint64_t open; /* mailbox that was opened, or 0 */
     enum listen_protocol protocol;
     enum sasl_mechanism mechanism;
     struct str address, client;
+    bool local;             /* a program of this host: nobody's account */
+    uint32_t uid;           /* its user */
     bool from_new_network;  /* of the client, for the account: directory_network_is_new */
     struct uid_set expunge; /* of the pages so far */
     struct reading reading;

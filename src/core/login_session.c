@@ -77,6 +77,8 @@ static struct login *login_make(const struct login *like)
     login->protocol = like->protocol;
     login->mechanism = like->mechanism;
     login->from_new_network = like->from_new_network;
+    login->local = like->local;
+    login->uid = like->uid;
     login->address = arena_str(&login->arena, like->address);
     login->client = arena_str(&login->arena, like->client);
     return login;
@@ -137,6 +139,8 @@ static struct reviewed *logins_list(struct core *core, size_t *count_r)
         return NULL;
     LIST_FOREACH (peer, &core->peers, link_in_core) {
         HASH_ITER (hh, peer->logins, login, next) {
+            if (login->local)
+                continue;
             peer_hold(peer);
             list[(*count_r)++] =
                 (struct reviewed){peer, login->handle, login->account, login->version};

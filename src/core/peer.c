@@ -217,6 +217,7 @@ static void (*const serves[MSG_COUNT])(struct request *) = {
     [MSG_login_dropped] = serve_login_dropped,
     [MSG_login_token] = serve_login_token,
     [MSG_login_certificate] = serve_login_certificate,
+    [MSG_login_local] = serve_login_local,
     [MSG_logout] = serve_logout,
     [MSG_mailbox_open] = serve_mailbox_open,
     [MSG_fetch] = serve_fetch,

@@ -117,6 +117,7 @@ void serve_login_proof(struct request *);
 void serve_login_dropped(struct request *);
 void serve_login_token(struct request *);
 void serve_login_certificate(struct request *);
+void serve_login_local(struct request *);
 void serve_logout(struct request *);
 void serve_mailbox_open(struct request *);
 void serve_fetch(struct request *);

@@ -135,7 +135,7 @@ static bool is_above(const struct sending *sending, uint64_t hour, uint64_t leas
 static bool is_above_habit(const struct sending *sending, const struct conf *conf,
                            const struct sender_load *load, int64_t now)
 {
-    if (sending->released && now < sending->released + RELEASED_FOR)
+    if (load->local || (sending->released && now < sending->released + RELEASED_FOR))
         return false;
     uint64_t hour = sending_last_hour(sending, now) + load->recipients;
     return is_above(sending, hour, conf->submission.brake_least, conf->submission.brake_factor) ||

@@ -25,6 +25,9 @@
 struct conf;
 struct core;
 
+/* A user of this host stands among the accounts with this and his uid; in memory alone. */
+#define SENDER_LOCAL (UINT64_C(1) << 63)
+
 enum {
     SENDERS_KEPT = 10000 /* in memory, that nobody uses */
 };
@@ -68,6 +71,7 @@ enum sender_verdict {
 struct sender_load {
     uint32_t recipients;
     bool from_new_network; /* by a log-in from one that is new to the account */
+    bool local;            /* by a program of this host: it has limits and no habit */
 };
 
 /* `now` is when, for sender_take_back. */

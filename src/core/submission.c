@@ -35,6 +35,8 @@ struct err submission_enter(struct peer *peer, uint64_t handle, struct transacti
         return err_make(ERR_NO_MEMORY);
     transaction->login = handle;
     transaction->account = login->account;
+    transaction->local = login->local;
+    transaction->uid = login->uid;
     transaction->from_new_network = login->from_new_network;
     return err_none();
 }
@@ -88,15 +90,26 @@ struct err submission_judge(struct request *request, const struct transaction *t
         return err_detail(ERR_BUS_BROKEN, STR("a commit of another log-in, or without authors"));
     if (!login)
         return err_none();
+    if (login->local)
+        return err_none();
     e = sender_judge(peer->core, transaction->account, &transaction->sender, &request->arena);
     return err_is(e) ? e : authors_judge(request, transaction->account);
 }
 
 /* --- How much? --- */
 
+/* Whose count it is; 0: nobody's. */
+static uint64_t counted_as(uint64_t account, bool local, uint32_t uid)
+{
+    return !local ? account : uid ? SENDER_LOCAL | uid : 0;
+}
+
 static struct err account_left(struct core *core, uint64_t account, uint64_t *left_r)
 {
     struct sender *sender;
+    *left_r = UINT64_MAX;
+    if (!account)
+        return err_none();
     struct err e = senders_take(&core->senders, account, &sender);
     if (err_is(e))
         return e;
@@ -110,20 +123,24 @@ struct err submission_left(struct transaction *transaction, uint64_t *left_r)
     *left_r = UINT64_MAX;
     if (!transaction->login)
         return err_none();
-    struct err e = sender_judge(transaction->core, transaction->account, &transaction->sender,
-                                &transaction->arena);
-    return err_is(e) ? e : account_left(transaction->core, transaction->account, left_r);
+    struct err e = transaction->local ? err_none()
+                                      : sender_judge(transaction->core, transaction->account,
+                                                     &transaction->sender, &transaction->arena);
+    uint64_t who = counted_as(transaction->account, transaction->local, transaction->uid);
+    return err_is(e) ? e : account_left(transaction->core, who, left_r);
 }
 
 struct err submission_count(struct request *request, struct transaction *transaction)
 {
     struct core *core = request->peer->core;
     struct sender_load load = {.recipients = (uint32_t)request->msg.commit.recipients_count,
-                               .from_new_network = transaction->from_new_network};
+                               .from_new_network = transaction->from_new_network,
+                               .local = transaction->local};
+    uint64_t who = counted_as(transaction->account, transaction->local, transaction->uid);
     struct sender *sender;
-    if (!transaction->login)
+    if (!transaction->login || !who)
         return err_none();
-    struct err e = senders_take(&core->senders, transaction->account, &sender);
+    struct err e = senders_take(&core->senders, who, &sender);
     if (err_is(e))
         return e;
     transaction->counted_at = world_wall(core->world);
@@ -169,13 +186,13 @@ static struct err path_parse_again(struct str path, struct arena *arena, struct 
 static struct err mail_judge(struct request *request, const struct login *login)
 {
     struct core *core = request->peer->core;
-    uint64_t account = login->account, left = 0;
+    uint64_t left = 0;
     struct addr sender;
     struct err e = path_parse_again(request->msg.sender.reverse_path, &request->arena, &sender);
+    if (!err_is(e) && !login->local)
+        e = sender_judge(core, login->account, &sender, &request->arena);
     if (!err_is(e))
-        e = sender_judge(core, account, &sender, &request->arena);
-    if (!err_is(e))
-        e = account_left(core, account, &left);
+        e = account_left(core, counted_as(login->account, login->local, login->uid), &left);
     return !err_is(e) && left == 0 ? err_make(ERR_SENDING_LIMIT) : e;
 }
 

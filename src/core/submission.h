@@ -4,7 +4,9 @@
  * resolve and commit, for no edge is believed.
  *
  * An mx edge names no log-in and no authors, a sub edge always does: who says otherwise is cut off.
- * A log-in that has ended is refused (ERR_LOGIN_NEEDED): its end and the edge's question may cross.
+ * A local log-in (core/login.h) may send as anybody; its user has an account's limits, but for
+ * root. A log-in that has ended is refused (ERR_LOGIN_NEEDED): its end and the edge's question may
+ * cross.
  *
  * All but submission_enter may yield.
  */

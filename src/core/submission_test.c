@@ -315,6 +315,47 @@ static void a_message_without_authors_is_no_edge_s(void **state)
     cut_by(sub, offer.msg);
 }
 
+/* --- Programs of this host --- */
+
+static struct msg login_local_of(uint32_t uid)
+{
+    return (struct msg){.kind = MSG_login_local, .login_local = {.uid = uid}};
+}
+
+static struct letter local_letter(uint32_t uid)
+{
+    return (struct letter){.login = logged_in_by(sub, login_local_of(uid)),
+                           .from = "cron@else.test",
+                           .to = {"bob@example.test", "x@else.test"},
+                           .authors = {"anybody@else.test"}};
+}
+
+static void a_program_of_this_host_sends_as_whom_it_says(void **state)
+{
+    (void)state;
+    struct letter letter = local_letter(0);
+    struct msg answer;
+    struct msg question = {.kind = MSG_sender,
+                           .sender = {.login = letter.login, .reverse_path = STR("x@y.example")}};
+    assert_false(err_is(house_ask(sub, question, &answer)));
+    assert_int_equal(answer.sender_judged.error, ERR_NONE);
+    for (int i = 0; i < 10; i++) /* root has no limit */
+        assert_int_equal(sent(&letter), ERR_NONE);
+    assert_int_equal(house_count(box, "bob@example.test"), 10);
+}
+
+static void each_user_of_this_host_has_the_limits_of_an_account(void **state)
+{
+    (void)state;
+    struct letter one = local_letter(1000), again = local_letter(1000), two = local_letter(1001);
+    assert_int_equal(sent(&one), ERR_NONE);
+    assert_int_equal(sent(&one), ERR_NONE);
+    assert_int_equal(sent(&again), ERR_NONE); /* six recipients in this hour */
+    assert_int_equal(sent(&again), ERR_SENDING_LIMIT);
+    assert_int_equal(sent(&one), ERR_SENDING_LIMIT);
+    assert_int_equal(sent(&two), ERR_NONE);
+}
+
 /* --- To whom --- */
 
 static void users_may_send_to_others(void **state)
@@ -703,6 +744,8 @@ int main(void)
         SUB_TEST(every_author_is_the_user_s),
         SUB_TEST(the_null_path_has_authors_too),
         SUB_TEST(a_message_without_authors_is_no_edge_s),
+        SUB_TEST(a_program_of_this_host_sends_as_whom_it_says),
+        SUB_TEST(each_user_of_this_host_has_the_limits_of_an_account),
         SUB_TEST(users_may_send_to_others),
         SUB_TEST(an_hour_and_a_day_have_limits),
         SUB_TEST(a_message_is_counted_where_it_is_accepted),

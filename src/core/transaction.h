@@ -40,6 +40,8 @@ struct transaction {
     struct mail_options options; /* the same, read; what its texts are is in `asked` */
     uint64_t login;              /* a submission (core/submission.h): by whom; else 0 */
     uint64_t account;
+    bool local;   /* a program of this host: no account, and no address that is its own */
+    uint32_t uid; /* its user */
     struct str account_address;
     bool from_new_network; /* the log-in's */
     struct sender *sends;  /* while its COMMIT is counted */

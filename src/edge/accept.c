@@ -131,6 +131,14 @@ static void take_a_rest(struct edge_listener *listener, int error)
     timer_set(edge->loop, &listener->pause, edge->loop->now + EDGE_ACCEPT_PAUSE);
 }
 
+/* A user of this host is counted, limited and logged like an address. */
+static void local_name(struct peer_address *peer)
+{
+    struct buf text = {.p = peer->text, .cap = sizeof peer->text, .max = sizeof peer->text - 1};
+    memset(peer->text, 0, sizeof peer->text);
+    buf_printf(&text, "uid %lld", (long long)peer->uid);
+}
+
 static bool accept_one(struct edge_listener *listener)
 {
     struct edge *edge = listener->edge;
@@ -144,6 +152,8 @@ static bool accept_one(struct edge_listener *listener)
     }
     if (handle < 0) /* it broke while it waited; the next may be well */
         return true;
+    if (listener->protocol == LISTEN_LOCAL)
+        local_name(&peer);
     if (conf_networks_hold(&edge->conf->server.proxy_from, str_from(peer.text)))
         proxied_begin(listener, handle, &peer);
     else

@@ -121,6 +121,7 @@ static bool client_enter(struct edge_session *session, struct edge *edge,
     session->client = client;
     session->network = network_enter(edge, peer);
     session->port = peer->port;
+    session->uid = peer->uid;
     memcpy(session->server, peer->server, sizeof session->server);
     return true;
 }

@@ -115,6 +115,7 @@ struct edge_session {
     struct edge_client *client;
     struct network network; /* the client's, where it is counted; bits 0: nowhere */
     uint16_t port;          /* the client's */
+    int64_t uid;            /* of who is at the other end of a unix socket; -1 elsewhere */
     char server[IP_TEXT];   /* our address that it connected to; empty on a unix socket */
     enum listen_protocol listen;
     struct stream *stream; /* the session's own; set by its protocol */

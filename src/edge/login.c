@@ -102,7 +102,7 @@ static bool is_configured(const struct edge_session *session, enum sasl_mechanis
 bool edge_login_offers(const struct edge_session *session, enum sasl_mechanism mechanism)
 {
     const struct sasl_row *row = &sasl_rows[mechanism];
-    if (!is_configured(session, mechanism))
+    if (session->listen == LISTEN_LOCAL || !is_configured(session, mechanism))
         return false;
     if (row->shows_password && !edge_login_offers_passwords(session))
         return false;
@@ -196,6 +196,22 @@ static struct edge_exchange_says ask(struct edge_exchange *x, struct msg *questi
 {
     struct str text;
     return decided(who_is_it(x->session, question, x->mechanism, &x->arena, &text));
+}
+
+/* --- A program of this host ------------------------------------------------------------------ */
+
+struct err edge_login_local(struct edge_session *session)
+{
+    struct msg question = {.kind = MSG_login_local, .login_local = {.uid = (uint32_t)session->uid}};
+    struct arena arena;
+    struct str text;
+    must(!session->login.handle && session->listen == LISTEN_LOCAL);
+    if (session->uid < 0 || session->uid > UINT32_MAX)
+        return err_make(ERR_NOT_ALLOWED);
+    arena_init(&arena, EXCHANGE_ARENA);
+    struct err e = who_is_it(session, &question, SASL_EXTERNAL, &arena, &text);
+    arena_done(&arena);
+    return e;
 }
 
 /* --- A name and a password ------------------------------------------------------------------- */

@@ -61,6 +61,9 @@ void edge_exchange_drop(struct edge_exchange **exchange);
 /* USER and PASS. May yield. The caller wipes the password. */
 struct err edge_login_password(struct edge_session *session, struct str user, struct str password);
 
+/* A program of this host, whose user the kernel named. May yield. */
+struct err edge_login_local(struct edge_session *session);
+
 /* --- Afterwards ------------------------------------------------------------------------------ */
 
 /* Somebody logged in, core did not take it back, and it is the core that knows of it. */

@@ -16,6 +16,7 @@ enum {
 static const enum bus_role servers[LISTEN_PROTOCOLS] = {
     [LISTEN_SMTP] = ROLE_MX,   [LISTEN_LMTP] = ROLE_MX,        [LISTEN_POP3] = ROLE_BOX,
     [LISTEN_POP3S] = ROLE_BOX, [LISTEN_SUBMISSION] = ROLE_SUB, [LISTEN_SUBMISSIONS] = ROLE_SUB,
+    [LISTEN_LOCAL] = ROLE_SUB,
 };
 
 static bool listeners_any(const struct house *house, enum bus_role role)

@@ -65,6 +65,28 @@ static const struct conf_listen *listen_of(const struct house *house, size_t row
     return (const struct conf_listen *)((const char *)&house->conf + rows[row].listen);
 }
 
+/* For the programs of this host. */
+static bool local_open(struct house *house)
+{
+    struct listener *listener = &house->listeners[house->listener_count];
+    const struct conf *conf = &house->conf;
+    struct buf path = BUF_INIT(HOUSE_LINE_MAX);
+    if (!conf->submission.local)
+        return true;
+    conf_local_socket(conf, &path);
+    *listener = (struct listener){.protocol = LISTEN_LOCAL,
+                                  .address = buf_copy(&path, &house->start_arena)};
+    buf_done(&path);
+    struct err e = listener->address.p
+                       ? process_listen_local(listener->address, conf->submission.local_group,
+                                              &listener->handle)
+                       : err_make(ERR_NO_MEMORY);
+    if (err_is(e))
+        say_why(house, "submission.local_socket", listener->address, e);
+    house->listener_count += !err_is(e);
+    return !err_is(e);
+}
+
 bool listeners_open(struct house *house)
 {
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -74,7 +96,10 @@ bool listeners_open(struct house *house)
         listeners_close(house);
         return false;
     }
-    return true;
+    if (local_open(house))
+        return true;
+    listeners_close(house);
+    return false;
 }
 
 static bool is_served(const struct house *house, enum listen_protocol protocol)
@@ -105,7 +130,9 @@ void listeners_warn(struct house *house)
 void listeners_close(struct house *house)
 {
     while (house->listener_count) {
-        int handle = house->listeners[--house->listener_count].handle;
-        house->world->ops->close(house->world, handle);
+        const struct listener *listener = &house->listeners[--house->listener_count];
+        house->world->ops->close(house->world, listener->handle);
+        if (listener->protocol == LISTEN_LOCAL) /* it was bound here, so it is ours */
+            process_remove_file(listener->address);
     }
 }

@@ -129,7 +129,8 @@ static void ports_print(const struct house *house, struct buf *to)
                                         [LISTEN_POP3] = "pop3",
                                         [LISTEN_POP3S] = "pop3s",
                                         [LISTEN_SUBMISSION] = "submission",
-                                        [LISTEN_SUBMISSIONS] = "submissions"};
+                                        [LISTEN_SUBMISSIONS] = "submissions",
+                                        [LISTEN_LOCAL] = "local"};
     for (size_t i = 0; i < house->listener_count; i++) {
         buf_printf(to, "%s%s ", i ? ", " : "", names[house->listeners[i].protocol]);
         buf_put(to, house->listeners[i].address);

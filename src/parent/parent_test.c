@@ -303,7 +303,9 @@ static int role_main(const char *name)
                                                  .told = core_told,
                                                  .stop = nothing_to_finish};
     struct role_table edge_table = {.name = name,
-                                    .role = strcmp(name, "mx") == 0 ? ROLE_MX : ROLE_BOX,
+                                    .role = strcmp(name, "mx") == 0    ? ROLE_MX
+                                            : strcmp(name, "sub") == 0 ? ROLE_SUB
+                                                                       : ROLE_BOX,
                                     .fibers = FIBERS,
                                     .sandbox = edge_sandbox,
                                     .begin = edge_begin,
@@ -324,6 +326,7 @@ struct server {
     struct buf path, log;
     int64_t pid;
     unsigned port;
+    bool local; /* programs of this host may submit */
 };
 
 static struct str path_in(struct server *server, const char *name)
@@ -345,9 +348,9 @@ static void config_write(struct server *server, const char *more)
                "data = data\ncontrol = control\npid_file = pid\nlog_least = info\n"
                "smtp {\n    listen = 127.0.0.1:%u\n    processes = 1\n    %s\n}\n"
                "pop3 { listen = {} listen_tls = {} }\n"
-               "submission { listen = {} listen_tls = {} }\n"
+               "submission { listen = {} listen_tls = {} local = %s }\n"
                "sending { processes = 0 }\n",
-               server->port, more);
+               server->port, more, server->local ? "yes" : "no");
     file_write(server, "conf", buf_str(&text));
     buf_done(&text);
 }
@@ -917,6 +920,22 @@ static void a_missing_data_folder_is_made(void **state)
     assert_int_not_equal(answered(begun(state)).core, 0);
 }
 
+/* A role of its own serves it, also where users have no way in. */
+static void the_socket_for_this_host_is_there_while_we_are(void **state)
+{
+    struct server *server = *state;
+    server->local = true;
+    config_write(server, "");
+    begun(state);
+    int handle;
+    assert_int_equal(process_connect_local(path_in(server, "submission"), &handle).code, ERR_NONE);
+    close(handle);
+    process_terminate(server->pid);
+    assert_int_equal(exit_code(server), 0);
+    server->pid = 0;
+    assert_false(exists(server, "submission"));
+}
+
 static void a_core_that_cannot_start_ends_all(void **state)
 {
     struct server *server = *state;
@@ -998,6 +1017,7 @@ int main(int argc, char **argv)
         TEST(a_mistake_in_the_file_is_told_with_its_line),
         TEST(a_data_folder_that_cannot_be_is_told),
         TEST(a_missing_data_folder_is_made),
+        TEST(the_socket_for_this_host_is_there_while_we_are),
         TEST(a_core_that_cannot_start_ends_all),
         TEST(an_edge_that_cannot_listen_is_started_again),
         TEST(roles_end_when_the_parent_is_killed),

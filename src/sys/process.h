@@ -34,6 +34,8 @@ int64_t process_own_pid(void);
 bool process_is_root(void);
 int64_t process_own_uid(void);
 bool process_has_user(struct str user);
+/* False: the system has no such group. */
+bool process_group(struct str name, int64_t *gid_r);
 /* Root's folder becomes this user's; it may be the user's already, and nobody else's. */
 struct err process_give_folder(struct str path, struct str user);
 /* The system's host name. */
@@ -53,6 +55,10 @@ struct err process_listen(struct str address, int *handle_r);
  * (else errno EADDRINUSE). A path has at most 107 octets. */
 struct err process_listen_unix(struct str path, int *handle_r);
 struct err process_connect_unix(struct str path, int *handle_r);
+/* A unix stream socket at path, likewise, that everybody may connect to; with a group: its members
+ * alone, and root. ERR_CONFIG: there is no such group. */
+struct err process_listen_local(struct str path, struct str group, int *handle_r);
+struct err process_connect_local(struct str path, int *handle_r);
 
 /* `path` as it is from the root folder on; unchanged where the working folder has no name. */
 void process_absolute_path(struct str path, struct buf *to);

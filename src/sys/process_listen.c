@@ -131,9 +131,9 @@ static struct err path_wrong(void)
     return err_detail(ERR_USAGE, STR("the path of a socket has 1 to 107 octets"));
 }
 
-static int unix_socket(void)
+static int unix_socket(int type)
 {
-    return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    return socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 }
 
 static bool set_nonblocking(int handle)
@@ -142,12 +142,12 @@ static bool set_nonblocking(int handle)
     return flags >= 0 && fcntl(handle, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
-struct err process_connect_unix(struct str path, int *handle_r)
+static struct err unix_connect(int type, struct str path, int *handle_r)
 {
     struct sockaddr_un to;
     if (!unix_address(path, &to))
         return path_wrong();
-    int handle = unix_socket();
+    int handle = unix_socket(type);
     if (handle < 0 || connect(handle, (struct sockaddr *)&to, sizeof(to)) < 0 ||
         !set_nonblocking(handle))
         return failed_with(handle, STR("connect"));
@@ -155,11 +155,21 @@ struct err process_connect_unix(struct str path, int *handle_r)
     return err_none();
 }
 
+struct err process_connect_unix(struct str path, int *handle_r)
+{
+    return unix_connect(SOCK_SEQPACKET, path, handle_r);
+}
+
+struct err process_connect_local(struct str path, int *handle_r)
+{
+    return unix_connect(SOCK_STREAM, path, handle_r);
+}
+
 /* A socket nobody listens on any more; what is no socket is left alone. */
-static bool stale_remove(const struct sockaddr_un *at)
+static bool stale_remove(int type, const struct sockaddr_un *at)
 {
     struct stat st;
-    int handle = unix_socket();
+    int handle = unix_socket(type);
     if (handle < 0)
         return false;
     bool refused =
@@ -175,24 +185,53 @@ static bool unix_bind(int handle, const struct sockaddr_un *at)
 }
 
 /* The mode is set before the name exists: bind takes it from the socket. */
-struct err process_listen_unix(struct str path, int *handle_r)
+static struct err unix_listen(int type, struct str path, int *handle_r)
 {
     struct sockaddr_un at;
     if (!unix_address(path, &at))
         return path_wrong();
-    int handle = unix_socket();
+    int handle = unix_socket(type);
     if (handle < 0 || fchmod(handle, 0600) < 0)
         return failed_with(handle, STR("socket"));
     if (!unix_bind(handle, &at)) {
         if (errno != EADDRINUSE)
             return failed_with(handle, STR("bind"));
-        bool removed = stale_remove(&at);
+        bool removed = stale_remove(type, &at);
         errno = EADDRINUSE;
         if (!removed || !unix_bind(handle, &at))
             return failed_with(handle, STR("bind"));
     }
     if (listen(handle, BACKLOG) < 0 || !set_nonblocking(handle))
         return failed_with(handle, STR("listen"));
+    *handle_r = handle;
+    return err_none();
+}
+
+struct err process_listen_unix(struct str path, int *handle_r)
+{
+    return unix_listen(SOCK_SEQPACKET, path, handle_r);
+}
+
+/* Behind bind, which cuts the mode by the umask. The folder is ours alone. */
+static bool unix_open_to(struct str path, int64_t gid)
+{
+    struct sockaddr_un at;
+    bool all = gid < 0;
+    return unix_address(path, &at) && (all || chown(at.sun_path, (uid_t)-1, (gid_t)gid) == 0) &&
+           chmod(at.sun_path, all ? 0666 : 0660) == 0;
+}
+
+struct err process_listen_local(struct str path, struct str group, int *handle_r)
+{
+    int64_t gid = -1;
+    int handle;
+    if (group.n > 0 && !process_group(group, &gid))
+        return err_detail(ERR_CONFIG, STR("there is no such group"));
+    struct err e = unix_listen(SOCK_STREAM, path, &handle);
+    if (err_is(e))
+        return e;
+    if (!unix_open_to(path, gid))
+        return failed_with(handle, STR("chmod"));
     *handle_r = handle;
     return err_none();
 }

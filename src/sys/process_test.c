@@ -219,6 +219,36 @@ static void a_stale_socket_is_replaced_and_a_live_one_is_not(void **state)
     close(two);
 }
 
+/* Whatever the umask: the service file's is 0077. */
+static void a_local_socket_is_everybody_s_or_a_group_s(void **state)
+{
+    struct place *place = *state;
+    struct str path = path_in(place, "socket");
+    struct stat st;
+    char text[128];
+    int handle, client;
+    snprintf(text, sizeof(text), "%s/socket", place->folder);
+    mode_t before = umask(0077);
+    assert_int_equal(process_listen_local(path, STR(""), &handle).code, ERR_NONE);
+    assert_int_equal(stat(text, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0666);
+    assert_int_equal(process_connect_unix(path, &client).os, EPROTOTYPE);
+    assert_int_equal(process_connect_local(path, &client).code, ERR_NONE);
+    close(client);
+    close(handle);
+    assert_int_equal(process_listen_local(path, STR("no such group"), &handle).code, ERR_CONFIG);
+    if (geteuid() == 0) {
+        int64_t gid;
+        assert_true(process_group(STR("daemon"), &gid));
+        assert_int_equal(process_listen_local(path, STR("daemon"), &handle).code, ERR_NONE);
+        assert_int_equal(stat(text, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0660);
+        assert_int_equal(st.st_gid, gid);
+        close(handle);
+    }
+    umask(before);
+}
+
 static void a_file_in_the_place_of_a_socket_is_left_alone(void **state)
 {
     struct place *place = *state;
@@ -342,6 +372,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(addresses_that_are_none_are_refused),
         cmocka_unit_test_setup_teardown(a_stale_socket_is_replaced_and_a_live_one_is_not,
                                         place_open, place_close),
+        cmocka_unit_test_setup_teardown(a_local_socket_is_everybody_s_or_a_group_s, place_open,
+                                        place_close),
         cmocka_unit_test_setup_teardown(a_file_in_the_place_of_a_socket_is_left_alone, place_open,
                                         place_close),
         cmocka_unit_test_setup_teardown(socket_paths_have_a_largest_length, place_open,

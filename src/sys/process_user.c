@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 enum {
     USER_NAME_MOST = 64,
     USER_RECORD_MOST = 4096,
+    GROUP_RECORD_MOST = 65536, /* all members are in it */
     PATH_MOST = 4096
 };
 
@@ -41,6 +43,20 @@ bool process_has_user(struct str user)
     uid_t uid;
     gid_t gid;
     return user_find(user, &uid, &gid);
+}
+
+bool process_group(struct str group, int64_t *gid_r)
+{
+    char name[USER_NAME_MOST], record[GROUP_RECORD_MOST];
+    if (group.n == 0 || group.n >= sizeof(name))
+        return false;
+    memcpy(name, group.p, group.n);
+    name[group.n] = '\0';
+    struct group entry, *found = NULL;
+    if (getgrnam_r(name, &entry, record, sizeof(record), &found) != 0 || !found)
+        return false;
+    *gid_r = entry.gr_gid;
+    return true;
 }
 
 static struct err folder_give(int folder, uid_t uid, gid_t gid)

@@ -136,10 +136,15 @@ static struct smtp_mail *mail_begin(struct smtp_session *s, const struct smtp_ma
     return mail;
 }
 
-/* May yield. May who logged in send as this? */
+/* May yield. May who logged in send as this? A program of this host is known to core from here on.
+ */
 static struct err sender_judge(struct smtp_session *s)
 {
     struct smtp_mail *mail = s->mail;
+    struct err known =
+        smtp_is_local(s) && !s->base.login.handle ? edge_login_local(&s->base) : err_none();
+    if (err_is(known))
+        return known;
     struct msg answer,
         msg = {
             .kind = MSG_sender,

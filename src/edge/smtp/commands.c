@@ -168,7 +168,8 @@ static enum err_code judge(const struct smtp_session *s, const struct smtp_comma
 {
     if (!row)
         return ERR_COMMAND_UNKNOWN;
-    if (row->flags & SMTP_NOT_BUILT || (row->flags & SMTP_USERS_ONLY && !smtp_is_submission(s)))
+    if (row->flags & SMTP_NOT_BUILT ||
+        (row->flags & SMTP_USERS_ONLY && (!smtp_is_submission(s) || smtp_is_local(s))))
         return ERR_COMMAND_NOT_BUILT;
     if (row->flags & SMTP_STANDS_IN && !smtp_may_stand_in(s))
         return ERR_NOT_ALLOWED;
@@ -176,7 +177,8 @@ static enum err_code judge(const struct smtp_session *s, const struct smtp_comma
         return ERR_COMMAND_UNKNOWN;
     if (!(row->states & s->state))
         return ERR_COMMAND_ORDER;
-    if (row->flags & SMTP_LOGGED_IN && smtp_is_submission(s) && !s->base.login.handle)
+    if (row->flags & SMTP_LOGGED_IN && smtp_is_submission(s) && !smtp_is_local(s) &&
+        !s->base.login.handle)
         return ERR_LOGIN_NEEDED;
     if (row->flags & SMTP_NO_ARGUMENT && text.n > 0)
         return ERR_COMMAND_SYNTAX;

@@ -47,6 +47,7 @@ static void describe(struct smtp_session *s, struct try *try, struct msg_commit 
     struct tls_facts tls;
     struct received facts = {
         .hidden = smtp_is_submission(s) && !smtp_conf(s)->submission.show_client,
+        .local = smtp_is_local(s),
         .helo = smtp_helo(s),
         .client = edge_session_client(&s->base),
         .port = s->base.port,

@@ -42,12 +42,21 @@ static void put_from(const struct received *received, struct buf *to)
     buf_put(to, STR("\r\n\t"));
 }
 
+static void put_user(const struct received *received, struct buf *to)
+{
+    buf_put(to, STR("(from "));
+    buf_put(to, received->client);
+    buf_put(to, STR(")\r\n\t"));
+}
+
 void received_print(const struct received *received, struct buf *to)
 {
     char id[MESSAGE_ID_TEXT];
     message_id_print(received->message, id);
     buf_put(to, STR("Received: "));
-    if (!received->hidden)
+    if (received->local)
+        put_user(received, to);
+    else if (!received->hidden)
         put_from(received, to);
     buf_put(to, STR("by "));
     buf_put(to, received->host);

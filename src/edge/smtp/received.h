@@ -11,6 +11,7 @@
 
 struct received {
     bool hidden;       /* where it came from is not told */
+    bool local;        /* a program of this host; client says whose: "uid 1000" */
     struct str helo;   /* as checked by EHLO; empty: none was said */
     struct str client; /* IP address as text; empty: a unix socket */
     uint16_t port;
@@ -31,7 +32,8 @@ struct received {
  * With its CR LF. Where it came from is hidden by leaving the from clause out: "Received: by HOST
  * with ESMTPSA id ..". RFC 5321 4.4 wants the clause from a server that takes mail from another;
  * RFC 5322 3.6.7 and its readers do without it, as for mail that is made on the host itself. A
- * made-up name or address in it would be a lie, and filters judge those.
+ * made-up name or address in it would be a lie, and filters judge those. What a program of this
+ * host brings is "Received: (from uid 1000)".
  */
 void received_print(const struct received *received, struct buf *to);
 

@@ -35,6 +35,11 @@ static void tells_the_session(void **state)
     assert_str(printed(&received, &buf),
                STR("Received: by mx.example.test with SMTP id 0000000000010;\r\n"
                    "\tSat, 21 Nov 2026 05:57:17 +0000\r\n"));
+    received.local = true;
+    received.client = STR("uid 1000");
+    assert_str(printed(&received, &buf), STR("Received: (from uid 1000)\r\n"
+                                             "\tby mx.example.test with SMTP id 0000000000010;\r\n"
+                                             "\tSat, 21 Nov 2026 05:57:17 +0000\r\n"));
     buf_done(&buf);
 }
 

@@ -79,14 +79,17 @@ enum transmission smtp_transmission(const struct smtp_session *s)
         .extended = s->extended,
         .utf8 = s->mail->utf8,
         .encrypted = edge_session_is_encrypted(&s->base),
-        .logged_in = s->base.login.handle != 0,
+        .logged_in = s->base.login.handle != 0 && !smtp_is_local(s),
     };
     return transmission_of(&facts);
 }
 
 static struct str protocol_name(const struct smtp_session *s)
 {
-    return smtp_is_lmtp(s) ? STR("lmtp") : smtp_is_submission(s) ? STR("submission") : STR("smtp");
+    return smtp_is_lmtp(s)         ? STR("lmtp")
+           : smtp_is_local(s)      ? STR("local")
+           : smtp_is_submission(s) ? STR("submission")
+                                   : STR("smtp");
 }
 
 static void log_end(const struct smtp_session *s)
@@ -455,6 +458,7 @@ bool smtp_open(struct edge *edge)
     edge->protocols[LISTEN_SMTP] = edge->protocols[LISTEN_LMTP] = &smtp_protocol;
     edge->protocols[LISTEN_SUBMISSION] = &smtp_submission_protocol;
     edge->protocols[LISTEN_SUBMISSIONS] = &smtp_submission_protocol;
+    edge->protocols[LISTEN_LOCAL] = &smtp_submission_protocol;
     return true;
 }
 

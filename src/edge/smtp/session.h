@@ -78,8 +78,8 @@ struct smtp_session {
     char helo[SMTP_HELO_MAX];
 };
 
-/* The rows of enum listen_protocol: LISTEN_SMTP and LISTEN_LMTP; LISTEN_SUBMISSION and
- * LISTEN_SUBMISSIONS, which have limits of their own. */
+/* The rows of enum listen_protocol: LISTEN_SMTP and LISTEN_LMTP; LISTEN_SUBMISSION,
+ * LISTEN_SUBMISSIONS and LISTEN_LOCAL, which have limits of their own. */
 extern const struct edge_protocol smtp_protocol, smtp_submission_protocol;
 
 /* Before the first connection: what the sessions of an edge share. False: no memory. */
@@ -105,7 +105,14 @@ static inline bool smtp_is_lmtp(const struct smtp_session *s)
 /* From users: they log in first (RFC 6409), and s->base.login says who. */
 static inline bool smtp_is_submission(const struct smtp_session *s)
 {
-    return s->base.listen == LISTEN_SUBMISSION || s->base.listen == LISTEN_SUBMISSIONS;
+    return s->base.listen == LISTEN_SUBMISSION || s->base.listen == LISTEN_SUBMISSIONS ||
+           s->base.listen == LISTEN_LOCAL;
+}
+
+/* From a program of this host: the kernel says who it is, so nobody logs in. */
+static inline bool smtp_is_local(const struct smtp_session *s)
+{
+    return s->base.listen == LISTEN_LOCAL;
 }
 
 /* Recipients of one message. */
