@@ -255,7 +255,7 @@ FAULTS = [
           SENDING, "    if (!err_is(e) && delivery->copy_count > 0)\n", "    if (!err_is(e) && delivery->copy_count > 99)\n"),
     Fault("released_and_held_again", "S21: the next message after a release is held again",
           "unit core_submission",
-          SENDING, "    if (sending->released && now < sending->released + RELEASED_FOR)\n        return false;\n", ""),
+          SENDING, "    if (load->local || (sending->released && now < sending->released + RELEASED_FOR))\n", "    if (load->local)\n"),
 
     # --- The tree ---
     Fault("roles_include_each_other", "the edge includes a header of core",

@@ -91,7 +91,7 @@ FAULTS = [
           AUTH, "    if (s->base.login.handle) {", "    if (s->base.login.handle == UINT64_MAX) {"),
     Fault("auth_for_strangers", "AUTH is served on port 25",
           "unit smtp_transcripts",
-          COMMANDS, "row->flags & SMTP_USERS_ONLY && !smtp_is_submission(s)", "row->flags & SMTP_USERS_ONLY && smtp_is_lmtp(s)"),
+          COMMANDS, "(row->flags & SMTP_USERS_ONLY && (!smtp_is_submission(s) || smtp_is_local(s)))", "(row->flags & SMTP_USERS_ONLY && smtp_is_lmtp(s))"),
     Fault("guesses_without_end", "a session may guess as often as smtp.errors allows",
           "unit smtp_transcripts",
           AUTH, "s->base.login_failures >= EDGE_LOGIN_FAILURES", "s->base.login_failures > 10 * EDGE_LOGIN_FAILURES"),

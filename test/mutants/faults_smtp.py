@@ -178,7 +178,7 @@ FAULTS = [
     # --- Who may come in ---
     Fault("submission_is_open", "S19: the submission port takes mail from who did not log in",
           "unit smtp_session",
-          "src/edge/smtp/commands.c", "    if (row->flags & SMTP_LOGGED_IN && smtp_is_submission(s) && !s->base.login.handle)\n        return ERR_LOGIN_NEEDED;\n", ""),
+          "src/edge/smtp/commands.c", "    if (row->flags & SMTP_LOGGED_IN && smtp_is_submission(s) && !smtp_is_local(s) &&\n        !s->base.login.handle)\n        return ERR_LOGIN_NEEDED;\n", ""),
     Fault("anybody_is_the_sender", "S20: MAIL of a submission is answered without core",
           "unit smtp_submission",
           "src/edge/smtp/cmd_mail.c", "smtp_is_submission(s) ? sender_judge(s) : err_none();", "err_none();\n    (void)sender_judge;"),
