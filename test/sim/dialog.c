@@ -2,17 +2,22 @@
 
 #include "base/must.h"
 
+void dialog_take(struct dialog *dialog, struct fake_client *client,
+                 void (*changed)(struct fake_client *, void *), void *arg)
+{
+    *dialog = (struct dialog){
+        .client = client, .in = BUF_INIT(DIALOG_IN_MAX), .out = BUF_INIT(DIALOG_OUT_MAX)};
+    if (client)
+        fake_client_watch(client, changed, arg);
+}
+
 bool dialog_open(struct dialog *dialog, struct fake_world *fake, const char *listener,
                  const char *address, void (*changed)(struct fake_client *, void *), void *arg)
 {
     struct peer_address peer = {.port = 40000, .server = "192.0.2.25", .uid = -1, .pid = -1};
     struct buf text = {.p = peer.text, .cap = sizeof(peer.text), .max = sizeof(peer.text) - 1};
     buf_printf(&text, "%s", address);
-    *dialog = (struct dialog){.client = fake_connect(fake, listener, &peer),
-                              .in = BUF_INIT(DIALOG_IN_MAX),
-                              .out = BUF_INIT(DIALOG_OUT_MAX)};
-    if (dialog->client)
-        fake_client_watch(dialog->client, changed, arg);
+    dialog_take(dialog, fake_connect(fake, listener, &peer), changed, arg);
     return dialog->client != NULL;
 }
 

@@ -33,6 +33,9 @@ enum dialog_end {
 /* False: nobody listens. */
 bool dialog_open(struct dialog *dialog, struct fake_world *fake, const char *listener,
                  const char *address, void (*changed)(struct fake_client *, void *), void *arg);
+/* An end that is there already. */
+void dialog_take(struct dialog *dialog, struct fake_client *client,
+                 void (*changed)(struct fake_client *, void *), void *arg);
 void dialog_end(struct dialog *dialog, enum dialog_end how);
 
 void dialog_say(struct dialog *dialog, struct str octets);

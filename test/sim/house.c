@@ -2,7 +2,7 @@
  * A role's structs are taken while the role is charged, so that they go with it: what would point
  * into a killed role is a use after free that the sanitizer sees.
  */
-#include "house.h"
+#include "house_inside.h"
 
 #include "base/must.h"
 #include "core/peer.h"
@@ -10,9 +10,9 @@
 #include "edge/smtp/session.h"
 #include "index_kept.h"
 #include "sys/fake/memory.h"
+#include "waiting.h"
 
 enum {
-    FIBERS = 512,
     CONF_TEXT = 4096,
     STARTS_MAX = 1000, /* that fail in one run */
 };
@@ -24,6 +24,7 @@ enum {
     "postmaster = " postmaster "\n"                                                                \
     "smtp {\n"                                                                                     \
     "    message_size = 1M\n"                                                                      \
+    "    relay_from = { \"192.0.2.1\" \"192.0.2.2\" }\n"                                           \
     "    messages_per_minute = 40\n" limits "}\n"                                                  \
     "login {\n"                                                                                    \
     "    plain_text_from = { \"192.0.2.0/24\" \"10.0.0.0/8\" }\n"                                  \
@@ -37,7 +38,17 @@ enum {
     "    ban = 5m\n"                                                                               \
     "    ban_most = 20m\n"                                                                         \
     "}\n"                                                                                          \
-    "sending { processes = 0 }\n"                                                                  \
+    "sending {\n"                                                                                  \
+    "    processes = 2\n"                                                                          \
+    "    connections = 6\n"                                                                        \
+    "    connections_per_destination = 3\n"                                                        \
+    "    messages_per_connection = 4\n"                                                            \
+    "    retry_first = 1m\n"                                                                       \
+    "    retry_most = 15m\n"                                                                       \
+    "    expire = 3h\n"                                                                            \
+    "    expire_bounce = 1h\n"                                                                     \
+    "    warn_after = 30m\n"                                                                       \
+    "}\n"                                                                                          \
     "submission {\n"                                                                               \
     "    recipients_per_hour = 12\n"                                                               \
     "    recipients_per_day = 20\n"                                                                \
@@ -90,13 +101,15 @@ struct edge_room {
 static enum bus_role bus_role_of(enum house_slot slot)
 {
     static const enum bus_role roles[HOUSE_SLOTS] = {
-        [HOUSE_CORE] = ROLE_CORE, [HOUSE_MX_1] = ROLE_MX, [HOUSE_MX_2] = ROLE_MX,
-        [HOUSE_SUB] = ROLE_SUB,   [HOUSE_BOX] = ROLE_BOX,
+        [HOUSE_CORE] = ROLE_CORE,         [HOUSE_MX_1] = ROLE_MX,
+        [HOUSE_MX_2] = ROLE_MX,           [HOUSE_SUB] = ROLE_SUB,
+        [HOUSE_BOX] = ROLE_BOX,           [HOUSE_COURIER_1] = ROLE_COURIER,
+        [HOUSE_COURIER_2] = ROLE_COURIER, [HOUSE_RESOLVER] = ROLE_RESOLVER,
     };
     return roles[slot];
 }
 
-static void wrong(struct house *house, const char *what, struct str detail)
+void house_complain(struct house *house, const char *what, struct str detail)
 {
     house->wrong(house->arg, what, detail);
 }
@@ -114,8 +127,11 @@ static void role_is_dead(struct house *house, enum house_slot slot)
             kept_index_free(house->index);
             house->index = NULL;
         }
+    } else if (slot == HOUSE_RESOLVER) {
+        house->resolver = NULL;
     } else {
         house->edges[slot] = NULL;
+        house->couriers[slot] = NULL;
     }
     role->role = 0;
     role->deaths++;
@@ -157,8 +173,7 @@ void house_role_died(struct house *house, int role)
             role_is_dead(house, slot);
 }
 
-/* The driver's own calls in a role's name may be the ones at which it dies. */
-static bool role_enter(struct house *house, enum house_slot slot)
+bool house_enter(struct house *house, enum house_slot slot)
 {
     if (house->roles[slot].role == 0)
         return false;
@@ -166,7 +181,7 @@ static bool role_enter(struct house *house, enum house_slot slot)
     return true;
 }
 
-static bool role_leave(struct house *house, enum house_slot slot)
+bool house_leave(struct house *house, enum house_slot slot)
 {
     fake_role_enter(house->fake, 0);
     if (fake_role_alive(house->fake, house->roles[slot].role))
@@ -185,26 +200,40 @@ static void peer_take(struct core_room *room, const struct early_peer *peer)
         room->loop.world->ops->close(room->loop.world, peer->handle);
 }
 
-/* Both live: a packet pair between them, as the parent makes it. */
-static void link_up(struct house *house, enum house_slot slot)
+/* Its own number among those of its kind, where that is asked for. */
+static uint32_t instance_of(enum house_slot slot)
+{
+    return (uint32_t)(house_is_courier(slot) ? slot - HOUSE_COURIER_1 : slot);
+}
+
+static void core_attach(struct house *house, enum house_slot slot, int handle)
+{
+    house_enter(house, slot);
+    if (house_is_courier(slot))
+        house_courier_attach(house, slot, handle);
+    else
+        edge_core_attach(&house->edges[slot]->edge, handle);
+    house_leave(house, slot);
+}
+
+/* A packet pair between them, as the parent makes it. */
+void house_link_core(struct house *house, enum house_slot slot)
 {
     int pair[2];
-    if (!house->core || !house->edges[slot])
+    if (!house->core || (!house->edges[slot] && !house->couriers[slot]))
         return;
     fake_packet_pair(house->fake, house->roles[HOUSE_CORE].role, house->roles[slot].role, pair);
     struct core_room *room = house->core;
-    struct early_peer peer = {pair[0], bus_role_of(slot), (uint32_t)slot};
-    role_enter(house, HOUSE_CORE);
+    struct early_peer peer = {pair[0], bus_role_of(slot), instance_of(slot)};
+    house_enter(house, HOUSE_CORE);
     if (room->serving)
         peer_take(room, &peer);
     else if (room->early_count < HOUSE_SLOTS)
         room->early[room->early_count++] = peer;
     else
         house->fake->world.ops->close(&house->fake->world, peer.handle);
-    role_leave(house, HOUSE_CORE);
-    role_enter(house, slot);
-    edge_core_attach(&house->edges[slot]->edge, pair[1]);
-    role_leave(house, slot);
+    house_leave(house, HOUSE_CORE);
+    core_attach(house, slot, pair[1]);
 }
 
 /* --- Core ------------------------------------------------------------------------------------ */
@@ -212,7 +241,7 @@ static void link_up(struct house *house, enum house_slot slot)
 static void found(void *arg, struct str what, bool mended)
 {
     (void)mended;
-    wrong(arg, "fsck:", what);
+    house_complain(arg, "fsck:", what);
 }
 
 /* On an engine that committed nothing yet: only there it compares everything. */
@@ -221,7 +250,7 @@ static struct err examine(struct core_room *room)
     uint64_t findings;
     struct err e = local_fsck(room->engine, false, found, room->house, &findings);
     if (err_is(e))
-        wrong(room->house, "fsck fails:", str_from(err_row(e.code)->name));
+        house_complain(room->house, "fsck fails:", str_from(err_row(e.code)->name));
     return e;
 }
 
@@ -260,21 +289,21 @@ static void core_start(struct house *house)
         house->index = kept_index_open();
     role->role = fake_role_open(house->fake, "core");
     int root = fake_root(house->fake, role->role, house->disk);
-    role_enter(house, HOUSE_CORE);
+    house_enter(house, HOUSE_CORE);
     struct core_room *room = calloc(1, sizeof(*room));
     must(room && loop_init(&room->loop, &house->fake->world) == 0);
     room->house = house;
     room->root = root;
-    room->fibers = fiber_pool_open(&room->loop, FIBERS);
+    room->fibers = fiber_pool_open(&room->loop, HOUSE_FIBERS);
     must(room->fibers);
     log_init(&room->log, &house->fake->world, "core");
     room->start = (struct fiber_start){.run = core_begin, .arg = room};
     house->core = room;
     fiber_run(room->fibers, &room->start);
-    if (!role_leave(house, HOUSE_CORE))
+    if (!house_leave(house, HOUSE_CORE))
         return;
-    for (int slot = HOUSE_MX_1; slot < HOUSE_SLOTS; slot++)
-        link_up(house, slot);
+    for (enum house_slot slot = HOUSE_MX_1; slot < HOUSE_RESOLVER; slot++)
+        house_link_core(house, slot);
 }
 
 /* The process would say why and end; the parent would start it again. */
@@ -285,16 +314,16 @@ void house_look(struct house *house)
         return;
     struct err e = room->failed;
     if (e.code == ERR_STORE_DAMAGED || ++house->failed_starts > STARTS_MAX)
-        wrong(house, "core does not start", str_from(err_row(e.code)->name));
+        house_complain(house, "core does not start", str_from(err_row(e.code)->name));
     kill_now(house, HOUSE_CORE);
 }
 
 void house_status(struct house *house, struct local_status *status_r)
 {
     *status_r = (struct local_status){.read_only = false};
-    if (house->core && house->core->serving && role_enter(house, HOUSE_CORE)) {
+    if (house->core && house->core->serving && house_enter(house, HOUSE_CORE)) {
         local_status(house->core->engine, status_r);
-        role_leave(house, HOUSE_CORE);
+        house_leave(house, HOUSE_CORE);
     }
 }
 
@@ -315,7 +344,12 @@ static const struct house_listener listeners[] = {
 
 static const char *role_name(enum house_slot slot)
 {
-    return slot == HOUSE_SUB ? "sub" : slot == HOUSE_BOX ? "box" : "mx";
+    static const char *const names[HOUSE_SLOTS] = {
+        [HOUSE_CORE] = "core",         [HOUSE_MX_1] = "mx",           [HOUSE_MX_2] = "mx",
+        [HOUSE_SUB] = "sub",           [HOUSE_BOX] = "box",           [HOUSE_COURIER_1] = "courier",
+        [HOUSE_COURIER_2] = "courier", [HOUSE_RESOLVER] = "resolver",
+    };
+    return names[slot];
 }
 
 static void protocols_open(struct edge *edge, enum house_slot slot)
@@ -338,10 +372,10 @@ static void edge_start(struct house *house, enum house_slot slot)
     for (size_t i = 0; i < COUNT; i++)
         if (listeners[i].role == bus_role_of(slot))
             handles[i] = fake_listen(house->fake, role->role, listeners[i].name);
-    role_enter(house, slot);
+    house_enter(house, slot);
     struct edge_room *room = calloc(1, sizeof(*room));
     must(room && loop_init(&room->loop, &house->fake->world) == 0);
-    room->fibers = fiber_pool_open(&room->loop, FIBERS);
+    room->fibers = fiber_pool_open(&room->loop, HOUSE_FIBERS);
     must(room->fibers);
     log_init(&room->log, &house->fake->world, role_name(slot));
     must(!err_is(edge_open(&room->edge, &room->loop, room->fibers, &room->log, bus_role_of(slot),
@@ -351,18 +385,35 @@ static void edge_start(struct house *house, enum house_slot slot)
         must(listeners[i].role != bus_role_of(slot) ||
              !err_is(edge_listen(&room->edge, listeners[i].protocol, handles[i], STR("here"))));
     house->edges[slot] = room;
-    if (role_leave(house, slot))
-        link_up(house, slot);
+    if (!house_leave(house, slot))
+        return;
+    house_link_resolver(house, slot);
+    house_link_core(house, slot);
+}
+
+struct dns_client *house_edge_dns(struct house *house, enum house_slot slot)
+{
+    bool has = bus_role_of(slot) == ROLE_MX && house->edges[slot];
+    return has ? &house->edges[slot]->edge.dns : NULL;
+}
+
+static void slot_start(struct house *house, enum house_slot slot)
+{
+    if (slot == HOUSE_CORE)
+        core_start(house);
+    else if (slot == HOUSE_RESOLVER)
+        house_resolver_start(house);
+    else if (house_is_courier(slot))
+        house_courier_start(house, slot);
+    else
+        edge_start(house, slot);
 }
 
 static void start(struct fake_world *fake, struct fake_event *event)
 {
     (void)fake;
     struct house_role *role = event->arg;
-    if (role->slot == HOUSE_CORE)
-        core_start(role->house);
-    else
-        edge_start(role->house, role->slot);
+    slot_start(role->house, role->slot);
 }
 
 /* --- The driver asks ------------------------------------------------------------------------- */
@@ -381,14 +432,13 @@ bool house_errand(struct house *house, struct house_errand *errand)
         return false;
     errand->room = house->core;
     errand->start = (struct fiber_start){.run = errand_run, .arg = errand};
-    role_enter(house, HOUSE_CORE);
+    house_enter(house, HOUSE_CORE);
     fiber_run(house->core->fibers, &errand->start);
-    role_leave(house, HOUSE_CORE);
+    house_leave(house, HOUSE_CORE);
     return true;
 }
 
-/* Runs the world until *done, which somebody sets who then stops it. */
-static bool wait_until(struct house *house, const bool *done)
+bool house_wait(struct house *house, const bool *done)
 {
     int64_t until = world_mono(&house->fake->world) + STEP_MOST;
     while (!*done) {
@@ -403,31 +453,42 @@ static bool wait_until(struct house *house, const bool *done)
 bool house_do(struct house *house, void (*run)(struct core *core, void *arg), void *arg)
 {
     struct house_errand errand = {.run = run, .arg = arg};
-    return house_errand(house, &errand) && wait_until(house, &errand.done);
+    return house_errand(house, &errand) && house_wait(house, &errand.done);
 }
 
 void house_configure(struct house *house, size_t which)
 {
     house->conf = &house->confs[which];
-    if (house->core && house->core->serving && role_enter(house, HOUSE_CORE)) {
+    if (house->core && house->core->serving && house_enter(house, HOUSE_CORE)) {
         core_configure(&house->core->core, house->conf);
-        role_leave(house, HOUSE_CORE);
+        house_leave(house, HOUSE_CORE);
     }
-    for (int slot = HOUSE_MX_1; slot < HOUSE_SLOTS; slot++) {
-        if (!house->edges[slot] || !role_enter(house, slot))
+    for (enum house_slot slot = HOUSE_MX_1; slot < HOUSE_RESOLVER; slot++) {
+        if (!house->roles[slot].role || !house_enter(house, slot))
             continue;
-        edge_configure(&house->edges[slot]->edge, house->conf);
-        role_leave(house, slot);
+        if (house_is_courier(slot))
+            house_courier_configure(house, slot);
+        else
+            edge_configure(&house->edges[slot]->edge, house->conf);
+        house_leave(house, slot);
     }
 }
 
 uint64_t house_sessions(const struct house *house)
 {
     uint64_t sessions = 0;
-    for (int slot = HOUSE_MX_1; slot < HOUSE_SLOTS; slot++)
+    for (int slot = HOUSE_MX_1; slot < HOUSE_EDGES_END; slot++)
         if (house->edges[slot])
             sessions += house->edges[slot]->edge.session_count;
     return sessions;
+}
+
+size_t house_waiting(const struct house *house)
+{
+    size_t waiting = house_jobs(house);
+    if (house->core && house->core->serving)
+        waiting += waiting_entries(&house->core->core);
+    return waiting;
 }
 
 uint64_t house_hashes(const struct house *house)
@@ -455,15 +516,13 @@ static void core_stop(void *arg)
     fake_stop(room->house->fake);
 }
 
-static void nothing_left(struct house *house, enum house_slot slot)
+void house_nothing_left(struct house *house, enum house_slot slot)
 {
     int role = house->roles[slot].role;
     if (fake_role_handles(house->fake, role) != 0)
-        wrong(house, "handles are left at a role's end",
-              slot == HOUSE_CORE ? STR("core") : STR("edge"));
+        house_complain(house, "handles are left at a role's end", str_from(role_name(slot)));
     if (fake_memory_blocks(fake_role_memory(house->fake, role)) != 0)
-        wrong(house, "memory is left at a role's end",
-              slot == HOUSE_CORE ? STR("core") : STR("edge"));
+        house_complain(house, "memory is left at a role's end", str_from(role_name(slot)));
     fake_kill_role(house->fake, role);
     house->roles[slot].role = 0;
 }
@@ -471,15 +530,15 @@ static void nothing_left(struct house *house, enum house_slot slot)
 static void core_end(struct house *house)
 {
     struct core_room *room = house->core;
-    role_enter(house, HOUSE_CORE);
+    house_enter(house, HOUSE_CORE);
     room->start = (struct fiber_start){.run = core_stop, .arg = room};
     fiber_run(room->fibers, &room->start);
     fake_role_enter(house->fake, 0);
-    if (!wait_until(house, &room->ended)) {
-        wrong(house, "core does not stop", str_null());
+    if (!house_wait(house, &room->ended)) {
+        house_complain(house, "core does not stop", str_null());
         return;
     }
-    role_enter(house, HOUSE_CORE);
+    house_enter(house, HOUSE_CORE);
     loop_turn(&room->loop); /* what ended behind it */
     house->fake->world.ops->close(&house->fake->world, room->root);
     fiber_pool_close(room->fibers);
@@ -487,7 +546,7 @@ static void core_end(struct house *house)
     free(room);
     fake_role_enter(house->fake, 0);
     house->core = NULL;
-    nothing_left(house, HOUSE_CORE);
+    house_nothing_left(house, HOUSE_CORE);
 }
 
 struct edge_stopping {
@@ -507,15 +566,15 @@ static void edge_end(struct house *house, enum house_slot slot)
 {
     struct edge_room *room = house->edges[slot];
     struct edge_stopping stopping = {house, room};
-    role_enter(house, slot);
+    house_enter(house, slot);
     room->start = (struct fiber_start){.run = edge_stop_run, .arg = &stopping};
     fiber_run(room->fibers, &room->start);
     fake_role_enter(house->fake, 0);
-    if (!wait_until(house, &room->ended) || room->edge.session_count > 0) {
-        wrong(house, "an edge does not stop", str_null());
+    if (!house_wait(house, &room->ended) || room->edge.session_count > 0) {
+        house_complain(house, "an edge does not stop", str_null());
         return;
     }
-    role_enter(house, slot);
+    house_enter(house, slot);
     if (slot != HOUSE_BOX)
         smtp_close(&room->edge);
     edge_close(&room->edge);
@@ -525,7 +584,7 @@ static void edge_end(struct house *house, enum house_slot slot)
     free(room);
     fake_role_enter(house->fake, 0);
     house->edges[slot] = NULL;
-    nothing_left(house, slot);
+    house_nothing_left(house, slot);
 }
 
 /* --- Opening and closing --------------------------------------------------------------------- */
@@ -548,7 +607,7 @@ static void wait_for_start(struct house *house)
     while (!house_is_up(house) && fake_run(house->fake, until) == FAKE_STOPPED)
         house_look(house);
     if (!house_is_up(house))
-        wrong(house, "the server does not start", str_null());
+        house_complain(house, "the server does not start", str_null());
 }
 
 void house_open(struct house *house, struct fake_world *fake, struct fake_disk *disk)
@@ -562,7 +621,7 @@ void house_open(struct house *house, struct fake_world *fake, struct fake_disk *
         *role = (struct house_role){.house = house, .slot = slot};
         role->restart = (struct fake_event){.run = start, .arg = role};
         if (slot != HOUSE_CORE)
-            edge_start(house, slot);
+            slot_start(house, (enum house_slot)slot);
     }
     core_start(house);
     wait_for_start(house);
@@ -581,9 +640,14 @@ void house_reopen_core(struct house *house)
 
 void house_close(struct house *house)
 {
-    for (int slot = HOUSE_MX_1; slot < HOUSE_SLOTS; slot++)
+    for (enum house_slot slot = HOUSE_MX_1; slot < HOUSE_RESOLVER; slot++) {
         if (house->edges[slot])
             edge_end(house, slot);
+        if (house->couriers[slot])
+            house_courier_end(house, slot);
+    }
+    if (house->resolver)
+        house_resolver_end(house);
     if (house->core && house->core->serving)
         core_end(house);
 }

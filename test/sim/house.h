@@ -1,8 +1,9 @@
 /*
- * struct house: the server as the simulator runs it: core, two mx edges, a sub edge and a box edge,
- * each a role of the fake world with memory of its own, and this driver in place of the parent. It
- * starts roles by the functions the server starts them with, links them, kills them, cuts the
- * power, and starts again what died.
+ * struct house: the server as the simulator runs it: core, two mx edges, a sub edge, a box edge,
+ * two couriers and the resolver, each a role of the fake world with memory of its own, and this
+ * driver in place of the parent. It starts roles by the functions the server starts them with,
+ * links them, kills them, cuts the power, and starts again what died. house_out.c has those that
+ * look outside.
  *
  * All of it is the driver's. What must hold and does not is told to `wrong`.
  */
@@ -21,11 +22,26 @@ enum house_slot {
     HOUSE_MX_2,
     HOUSE_SUB,
     HOUSE_BOX,
+    HOUSE_COURIER_1,
+    HOUSE_COURIER_2,
+    HOUSE_RESOLVER,
     HOUSE_SLOTS
 };
 
+enum {
+    HOUSE_EDGES_END = HOUSE_COURIER_1,
+    HOUSE_COURIERS = HOUSE_RESOLVER - HOUSE_COURIER_1,
+};
+
+/* As house.c configures it. */
+#define HOUSE_EXPIRE (3 * 3600 * NS_PER_SECOND)
+#define HOUSE_EXPIRE_BOUNCE (3600 * NS_PER_SECOND)
+
 struct core_room;
 struct edge_room;
+struct courier_room;
+struct resolver_room;
+struct fake_zones;
 
 struct house_role {
     struct house *house;
@@ -48,9 +64,12 @@ struct house {
     bool index_is_lost;  /* at every restart: it is rebuilt from the log */
     bool examines;       /* fsck before core serves; what it finds is wrong */
     struct house_role roles[HOUSE_SLOTS];
-    struct core_room *core;               /* the role's memory; NULL: dead */
-    struct edge_room *edges[HOUSE_SLOTS]; /* the same; [HOUSE_CORE] is NULL */
-    int64_t restart_most;                 /* ns until what died is started again */
+    struct core_room *core;                     /* the role's memory; NULL: dead */
+    struct edge_room *edges[HOUSE_SLOTS];       /* the same; NULL where the slot is no edge's */
+    struct courier_room *couriers[HOUSE_SLOTS]; /* the same */
+    struct resolver_room *resolver;
+    struct fake_zones *zones; /* what it knows; the driver's, before house_open */
+    int64_t restart_most;     /* ns until what died is started again */
     uint64_t power_cuts, failed_starts;
     void (*wrong)(void *arg, const char *what, struct str detail);
     void *arg;
@@ -95,6 +114,8 @@ void house_reopen_core(struct house *house);
 bool house_is_up(const struct house *house);
 /* Sessions that its edges have. */
 uint64_t house_sessions(const struct house *house);
+/* Entries of the queue, and jobs of couriers. */
+size_t house_waiting(const struct house *house);
 /* Password hashes that core computed since its start. */
 uint64_t house_hashes(const struct house *house);
 void house_status(struct house *house, struct local_status *status_r);

@@ -8,6 +8,7 @@
 
 #include "base/must.h"
 #include "format/message_id.h"
+#include "internet.h"
 
 enum {
     LINE_MOST = 200,
@@ -119,16 +120,26 @@ static uint32_t change_accounts(const struct people_address *address)
     return accounts;
 }
 
+/* Who may not send to elsewhere seldom tries. */
+static size_t address_choose(const struct letter *letter, struct fake_random *random)
+{
+    bool direct = fake_random_below(random, letter->relays ? 2 : 16) == 0;
+    return direct ? PEOPLE_LOCAL + fake_random_below(random, PEOPLE_ADDRESSES - PEOPLE_LOCAL)
+                  : fake_random_below(random, PEOPLE_LOCAL);
+}
+
 static void addresses_choose(struct letter *letter, struct fake_random *random)
 {
     static const size_t counts[] = {1, 1, 1, 2, 3, LETTER_ADDRESSES};
     letter->address_count = counts[fake_random_below(random, sizeof(counts) / sizeof(*counts))];
     for (size_t i = 0; i < letter->address_count; i++) {
-        letter->addresses[i] = fake_random_below(random, PEOPLE_ADDRESSES);
+        letter->addresses[i] = address_choose(letter, random);
         const struct people_address *address = &people_addresses[letter->addresses[i]];
+        letter->utf8 = letter->utf8 || address->utf8;
+        if (address->direct && !letter->relays)
+            continue;
         letter->accounts |= address->accounts | address->perhaps | change_accounts(address);
         letter->certain |= address->full ? 0 : address->accounts;
-        letter->utf8 = letter->utf8 || address->utf8;
     }
     if (letter->is_false)
         letter->accounts = letter->certain = 0;
@@ -148,6 +159,9 @@ struct letter *oracle_letter(struct oracle *oracle, int host, bool submitted,
     letter->utf8 = fake_random_below(random, 8) == 0;
     letter->submitted = submitted;
     letter->is_false = submitted && fake_random_below(random, 12) == 0;
+    letter->relays = submitted || host < ORACLE_RELAYING;
+    letter->local_sender = submitted && fake_random_below(random, 2) ? host - ORACLE_HOSTS : -1;
+    letter->same = UINT64_MAX;
     octets_make(letter, random, size);
     addresses_choose(letter, random);
     oracle->letters[oracle->letter_count++] = letter;
@@ -195,7 +209,7 @@ void letter_accepted(struct oracle *oracle, struct letter *letter, const struct 
     is_loose(letter, reach, forgotten);
     letter->settled++;
     letter->together &= reach->sure;
-    for (int i = 0; i < PEOPLE_ACCOUNTS; i++) {
+    for (int i = 0; i < PEOPLE_ALL; i++) {
         letter->least[i] += joined.sure >> i & 1;
         letter->most[i] += joined.perhaps >> i & 1;
     }
@@ -307,15 +321,36 @@ static struct str field_cut(struct str *text, struct str name)
     return str_head(value, at - 2);
 }
 
+/* Each user's own address, with a tag: "<mona+m7@example.test>". */
+void letter_sender(const struct letter *letter, struct buf *to)
+{
+    unsigned long long number = letter->number;
+    if (letter->local_sender < 0) {
+        buf_printf(to, "m%llu@sender.test", number);
+        return;
+    }
+    struct str domain = people_accounts[PEOPLE_FIRST_USER + letter->local_sender];
+    struct str name = str_cut(&domain, '@');
+    buf_printf(to, "%.*s+m%llu@%.*s", STR_FMT(name), number, STR_FMT(domain));
+}
+
 static struct letter *letter_named(struct oracle *oracle, struct str path)
 {
-    uint64_t number;
-    if (!str_starts(path, STR("<m")) || !str_ends(path, STR("@sender.test>")))
+    uint64_t number = 0;
+    struct str rest = path;
+    if (path.n < 4)
         return NULL;
-    struct str digits = str_head(str_from_index(path, 2), path.n - 2 - STR("@sender.test>").n);
+    struct str local = str_from_index(str_cut(&rest, '@'), 1);
+    ssize_t tag = str_index(local, '+');
+    struct str digits = str_from_index(local, tag < 0 ? 1 : (size_t)tag + 2);
     if (!str_to_u64(digits, &number) || number < 1 || number > oracle->letter_count)
         return NULL;
-    return oracle->letters[number - 1];
+    struct letter *letter = oracle->letters[number - 1];
+    struct buf sender = BUF_INIT(PATH_MAX_OCTETS);
+    letter_sender(letter, &sender);
+    bool same = str_eq(buf_str(&sender), str_make(path.p + 1, path.n - 2));
+    buf_done(&sender);
+    return same ? letter : NULL;
 }
 
 /* POP3 ends the last line where the message does not. */
@@ -344,6 +379,31 @@ static bool base64_equal(struct str octets, struct str text)
                  memcmp(decoded, octets.p, octets.n) == 0;
     free(decoded);
     buf_done(&joined);
+    return equal;
+}
+
+static int digit_of(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Quoted-printable (RFC 2045 6.7), read by no code of ours, too. */
+static bool printable_equal(struct str octets, struct str text)
+{
+    struct buf decoded = BUF_INIT(2 * LETTER_SIZE_MAX);
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] != '=') {
+            buf_putc(&decoded, text.p[i]);
+            continue;
+        }
+        if (i + 2 >= text.n)
+            break;
+        if (text.p[i + 1] != '\r')
+            buf_putc(&decoded, (char)(digit_of(text.p[i + 1]) << 4 | digit_of(text.p[i + 2])));
+        i += 2;
+    }
+    bool equal = text_equal(octets, buf_str(&decoded));
+    buf_done(&decoded);
     return equal;
 }
 
@@ -389,6 +449,10 @@ struct found oracle_find(struct oracle *oracle, int account, struct str text)
     struct str rest = text;
     struct str path = str_trim(field_cut(&rest, STR("Return-Path:")));
     struct str to = str_trim(field_cut(&rest, STR("Delivered-To:")));
+    if (str_eq(path, STR("<>")) && returns_is_report(text)) {
+        returns_read(oracle->returns, text, account);
+        return (struct found){.is_report = true};
+    }
     if (str_eq(path, STR("<>")))
         return notice_find(oracle, account, text);
     struct str received = field_cut(&rest, STR("Received:"));
@@ -416,13 +480,14 @@ void oracle_read(struct oracle *oracle, int account, struct str id, struct str t
 {
     struct found found = oracle_find(oracle, account, text);
     struct known *known = known_find(oracle, account, id);
-    if ((!found.letter && !found.is_notice) || !known)
+    if ((!found.letter && !found.is_notice && !found.is_report) || !known)
         return;
     oracle->read++;
     if (known->message && (known->letter != found.letter || known->message != found.message))
         oracle_wrong(oracle, "account %d: %s was one message and is another", account, known->id);
     known->letter = found.letter;
     known->is_notice = found.is_notice;
+    known->is_report = found.is_report;
     known->message = found.message;
 }
 
@@ -468,7 +533,7 @@ static void copies_count(struct oracle *oracle, int account, uint64_t first_list
         struct known *known = &list->at[i];
         if (known->seen_in < first_listing && known->state == KNOWN_LIVES)
             oracle_wrong(oracle, "account %d: %s is lost", account, known->id);
-        if (known->is_notice)
+        if (known->is_notice || known->is_report)
             continue;
         if (known->letter)
             copies[known->letter->number - 1]++;
@@ -486,6 +551,24 @@ static void letter_judge(struct oracle *oracle, struct letter *letter, int accou
             oracle, "letter %llu (%zu octets): %llu copies in account %d, must be %llu to %llu",
             (unsigned long long)letter->number, letter->octets.n, (unsigned long long)copies,
             account, (unsigned long long)least, (unsigned long long)most);
+}
+
+static void together_judge(struct oracle *oracle, struct letter *letter, int account,
+                           uint64_t copies)
+{
+    if (!(letter->together & 1u << account))
+        return;
+    if (letter->same != UINT64_MAX && letter->same != copies)
+        oracle_wrong(oracle, "letter %llu: %llu copies in account %d, %llu in another",
+                     (unsigned long long)letter->number, (unsigned long long)copies, account,
+                     (unsigned long long)letter->same);
+    letter->same = copies;
+}
+
+void oracle_judge_outside(struct oracle *oracle, struct letter *letter, int at, uint64_t copies)
+{
+    letter_judge(oracle, letter, PEOPLE_ACCOUNTS + at, copies);
+    together_judge(oracle, letter, PEOPLE_ACCOUNTS + at, copies);
 }
 
 /* --- Conservation ---------------------------------------------------------------------------- */
@@ -571,29 +654,64 @@ static void conservation_judge(struct oracle *oracle)
 void oracle_judge(struct oracle *oracle, uint64_t first_listing)
 {
     uint64_t *copies = calloc(oracle->letter_count + 1, sizeof(*copies));
-    uint64_t *first = calloc(oracle->letter_count + 1, sizeof(*first));
-    must(copies && first);
+    must(copies);
     for (size_t i = 0; i < oracle->letter_count; i++)
-        first[i] = UINT64_MAX;
+        oracle->letters[i]->same = UINT64_MAX;
     for (int account = 0; account < PEOPLE_ACCOUNTS; account++) {
         memset(copies, 0, oracle->letter_count * sizeof(*copies));
         copies_count(oracle, account, first_listing, copies);
         for (size_t i = 0; i < oracle->letter_count; i++) {
             struct letter *letter = oracle->letters[i];
             letter_judge(oracle, letter, account, copies[i]);
-            if (!(letter->together & 1u << account))
-                continue;
-            if (first[i] != UINT64_MAX && first[i] != copies[i])
-                oracle_wrong(oracle, "letter %llu: %llu copies in account %d, %llu in another",
-                             (unsigned long long)letter->number, (unsigned long long)copies[i],
-                             account, (unsigned long long)first[i]);
-            first[i] = copies[i];
+            together_judge(oracle, letter, account, copies[i]);
         }
     }
     free(copies);
-    free(first);
     if (!oracle->violated)
         conservation_judge(oracle);
+}
+
+/* --- What sites took ------------------------------------------------------------------------- */
+
+/* Down-converted (RFC 6152 3): the same content in another encoding, its header grown. */
+static bool recoded_equal(const struct letter *letter, struct str body)
+{
+    struct str octets = buf_str(&letter->octets);
+    ssize_t was = str_find(octets, STR("\r\n\r\n")), is = str_find(body, STR("\r\n\r\n"));
+    if (was < 0 || is < 0)
+        return false;
+    struct str header = str_head(body, (size_t)is + 2);
+    struct str content = str_from_index(octets, (size_t)was + 4);
+    struct str text = str_from_index(body, (size_t)is + 4);
+    if (str_find(header, STR("Content-Transfer-Encoding: base64")) >= 0)
+        return base64_equal(content, text);
+    return str_find(header, STR("Content-Transfer-Encoding: quoted-printable")) >= 0 &&
+           printable_equal(content, text);
+}
+
+uint64_t oracle_relayed(struct oracle *oracle, struct str content, struct letter **letter_r)
+{
+    uint64_t number = 0, id = id_behind(content, STR(" id "));
+    ssize_t at = str_find(content, STR("\r\nSubject: letter "));
+    *letter_r = NULL;
+    if (!id)
+        oracle_wrong(oracle, "what a site took has no id: %.*s", STR_FMT(str_head(content, 300)));
+    if (at < 0)
+        return id; /* a letter of no octets; law.c knows it by its id */
+    struct str body = str_from_index(content, (size_t)at + 2);
+    struct str digits = str_from_index(body, STR("Subject: letter ").n);
+    size_t n = 0;
+    while (n < digits.n && digits.p[n] >= '0' && digits.p[n] <= '9')
+        n++;
+    if (!str_to_u64(str_head(digits, n), &number) || number < 1 || number > oracle->letter_count) {
+        oracle_wrong(oracle, "a site took a letter nobody sent");
+        return id;
+    }
+    struct letter *letter = *letter_r = oracle->letters[number - 1];
+    if (!octets_equal(letter, body) && !recoded_equal(letter, body))
+        oracle_wrong(oracle, "letter %llu was sent changed: %zu octets, of %zu",
+                     (unsigned long long)number, body.n, letter->octets.n);
+    return id;
 }
 
 uint64_t oracle_hash(const struct oracle *oracle, uint64_t hash)

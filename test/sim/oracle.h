@@ -38,6 +38,8 @@ enum {
     LETTER_SIZE_MAX = 420 * 1024,
     UNIQUE_ID_MAX = 20,
     ORACLE_TEXT_MAX = 1 << 20,
+    ORACLE_HOSTS = 6,    /* HOSTS of sim.h: those behind them are users' */
+    ORACLE_RELAYING = 2, /* the first of them may send to elsewhere, as house.c configures */
 };
 
 /* Who knows of an attempt, as long as one of them lives: core, and the edge it was with. */
@@ -70,17 +72,20 @@ struct letter {
     uint32_t certain;  /* of these, those that nothing but trouble keeps it from */
 
     int attempts;
-    uint64_t settled;                /* times it was accepted */
-    uint64_t least[PEOPLE_ACCOUNTS]; /* copies of what is over */
-    uint64_t most[PEOPLE_ACCOUNTS];  /* the same */
-    uint32_t together;               /* accounts that every attempt reached for sure */
-    uint64_t unknown;                /* attempts of unknown end since */
-    struct reach unknown_reach;      /* theirs: sure for all, perhaps for any */
-    bool loose;                      /* they may be copies of their own */
-    int64_t unknown_at; /* the server may know since then that the first of them ended */
-    bool was_unknown;   /* an attempt once was: its bytes are not sent a second time on purpose */
+    uint64_t settled;           /* times it was accepted */
+    uint64_t least[PEOPLE_ALL]; /* copies of what is over */
+    uint64_t most[PEOPLE_ALL];  /* the same */
+    uint32_t together;          /* accounts that every attempt reached for sure */
+    uint64_t unknown;           /* attempts of unknown end since */
+    struct reach unknown_reach; /* theirs: sure for all, perhaps for any */
+    bool loose;                 /* they may be copies of their own */
+    int64_t unknown_at;         /* the server may know since then that the first of them ended */
+    bool was_unknown; /* an attempt once was: its bytes are not sent a second time on purpose */
     struct witness witnesses[LETTER_ATTEMPTS]; /* of attempts of unknown end; the sender's */
     size_t witness_count;
+    int local_sender; /* the user whose address it comes from; below 0: <mNUMBER@sender.test> */
+    bool relays;      /* its host may send to elsewhere */
+    uint64_t same;    /* copies in each account of `together`; UINT64_MAX: not known */
 };
 
 enum known_state {
@@ -93,6 +98,7 @@ struct known {
     char id[UNIQUE_ID_MAX + 1];
     struct letter *letter; /* NULL: only listed so far */
     bool is_notice;        /* that a list's member is full */
+    bool is_report;        /* what became of mail to elsewhere */
     uint64_t message;      /* the id it was accepted under */
     enum known_state state;
     uint64_t seen_in; /* number of the newest listing that had it */
@@ -104,13 +110,16 @@ struct known_list {
     size_t count, room;
 };
 
+struct returns;
+
 struct oracle {
     struct fake_world *fake; /* stopped by what is wrong */
     struct letter **letters; /* number - 1 */
     size_t letter_count;
     struct known_list accounts[PEOPLE_ACCOUNTS];
     uint64_t listings;
-    uint64_t left_at; /* listings that had begun when PEOPLE_LEAVER was gone the last time */
+    uint64_t left_at;        /* listings that had begun when PEOPLE_LEAVER was gone the last time */
+    struct returns *returns; /* who is told of reports */
     struct outcome *outcomes; /* of each message that was accepted, from the judgment on */
     size_t outcome_count;
     uint64_t accepted, refused, unknown, repeated, read, removed, notices, checked;
@@ -122,6 +131,9 @@ void oracle_open(struct oracle *oracle, struct fake_world *fake, size_t letters)
 void oracle_close(struct oracle *oracle);
 void oracle_wrong(struct oracle *oracle, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Who sends it, as it stands between < and >. */
+void letter_sender(const struct letter *letter, struct buf *to);
 
 struct letter *oracle_letter(struct oracle *oracle, int host, bool submitted,
                              struct fake_random *random, size_t size);
@@ -150,7 +162,7 @@ void oracle_removal(struct oracle *oracle, int account, struct str id, enum know
 /* What a message says of itself. */
 struct found {
     struct letter *letter; /* NULL: a notice, or nothing that anybody sent, which is told */
-    bool is_notice;
+    bool is_notice, is_report;
     uint64_t message; /* the id it was accepted under, or that the notice is about */
 };
 
@@ -171,6 +183,10 @@ struct outcome {
 
 /* After a listing of every account in which each message was read: is everything there, once? */
 void oracle_judge(struct oracle *oracle, uint64_t first_listing);
+/* Copies that went, go or went not to people_outside[at]. */
+void oracle_judge_outside(struct oracle *oracle, struct letter *letter, int at, uint64_t copies);
+/* `content`: as a site took it. Its id; 0, and told: it is nothing that anybody sent. */
+uint64_t oracle_relayed(struct oracle *oracle, struct str content, struct letter **letter_r);
 uint64_t oracle_hash(const struct oracle *oracle, uint64_t hash);
 
 #endif

@@ -26,6 +26,36 @@ enum {
     TEAM = ALICE | CAROL | DAVE,
 };
 
+/* The bit of people_outside[i]. */
+#define OUT(i) (1u << (PEOPLE_ACCOUNTS + (i)))
+
+enum {
+    AWAY = 1,  /* an alias leads there, */
+    MOVED = 2, /* somebody who moved, */
+    GUEST = 3, /* a member of a list */
+};
+
+const struct people_outside people_outside[PEOPLE_OUTSIDE] = {
+    {STR_INIT("w1@good.test"), FATE_SENT},    {STR_INIT("w2@good.test"), FATE_SENT},
+    {STR_INIT("a1@alias.test"), FATE_ANY},    {STR_INIT("l3@limit.test"), FATE_ANY},
+    {STR_INIT("l1@limit.test"), FATE_ANY},    {STR_INIT("l2@limit.test"), FATE_ANY},
+    {STR_INIT("g1@grey.test"), FATE_ANY},     {STR_INIT("d1@dead.test"), FATE_ANY},
+    {STR_INIT("t1@tarpit.test"), FATE_ANY},   {STR_INIT("r1@reset.test"), FATE_ANY},
+    {STR_INIT("c1@closing.test"), FATE_ANY},  {STR_INIT("m1@mixed.test"), FATE_ANY},
+    {STR_INIT("x1@mixed.test"), FATE_FAILED}, {STR_INIT("p1@liar.test"), FATE_ANY},
+    {STR_INIT("o1@old.test"), FATE_ANY},      {STR_INIT("s1@small.test"), FATE_ANY},
+    {STR_INIT("n1@null.test"), FATE_FAILED},  {STR_INIT("b1@bogus.test"), FATE_ANY},
+    {STR_INIT("z1@garbage.test"), FATE_ANY},  {STR_INIT("i1@inside.test"), FATE_FAILED},
+};
+
+int people_outside_find(struct str address)
+{
+    for (int i = 0; i < PEOPLE_OUTSIDE; i++)
+        if (str_eq(people_outside[i].address, address))
+            return i;
+    return -1;
+}
+
 const struct str people_accounts[PEOPLE_ACCOUNTS] = {
     STR_INIT("alice@example.test"), STR_INIT("bob@example.test"),  STR_INIT("carol@example.test"),
     STR_INIT("dave@example.test"),  STR_INIT("erin@example.test"), STR_INIT("frank@example.test"),
@@ -68,7 +98,34 @@ const struct people_address people_addresses[PEOPLE_ADDRESSES] = {
     {.path = STR_INIT("heidi@example.test"), .reply = 550},
     {.path = STR_INIT("gone@example.test"), .reply = 551},
     {.path = STR_INIT("nobody@example.test"), .reply = 550},
-    {.path = STR_INIT("somebody@elsewhere.test"), .reply = 550},
+    {.path = STR_INIT("away@example.test"), .reply = 250, .accounts = OUT(AWAY)},
+    {.path = STR_INIT("left@example.test"), .reply = 251, .accounts = OUT(MOVED)},
+    {.path = STR_INIT("circle@example.test"), .reply = 250, .accounts = CAROL | OUT(GUEST)},
+#define DIRECT(address, place)                                                                     \
+    {                                                                                              \
+        .path = STR_INIT(address), .reply = 250, .accounts = OUT(place), .direct = true            \
+    }
+    DIRECT("w1@good.test", 0),
+    DIRECT("w2@good.test", 1),
+    DIRECT("a1@alias.test", 2),
+    DIRECT("l3@limit.test", 3),
+    DIRECT("l1@limit.test", 4),
+    DIRECT("l2@limit.test", 5),
+    DIRECT("g1@grey.test", 6),
+    DIRECT("d1@dead.test", 7),
+    DIRECT("t1@tarpit.test", 8),
+    DIRECT("r1@reset.test", 9),
+    DIRECT("c1@closing.test", 10),
+    DIRECT("m1@mixed.test", 11),
+    DIRECT("x1@mixed.test", 12),
+    DIRECT("p1@liar.test", 13),
+    DIRECT("o1@old.test", 14),
+    DIRECT("s1@small.test", 15),
+    DIRECT("n1@null.test", 16),
+    DIRECT("b1@bogus.test", 17),
+    DIRECT("z1@garbage.test", 18),
+    DIRECT("i1@inside.test", 19),
+#undef DIRECT
 };
 
 #define ACCOUNT(address) "account \"" address "\" { password = \"" HASH "\" }\n"
@@ -169,6 +226,13 @@ static const struct str directory_text = STR_INIT(
                                    "    member = \"frank@example.test\"\n"
                                    "}\n"
                                    "moved \"old@example.test\" { forward = \"alice@example.test\" "
+                                   "}\n"
+                                   "alias \"away@example.test\" { to = \"w2@good.test\" }\n"
+                                   "moved \"left@example.test\" { forward = \"a1@alias.test\" }\n"
+                                   "list \"circle@example.test\" {\n"
+                                   "    owner = \"alice@example.test\"\n"
+                                   "    member = \"carol@example.test\"\n"
+                                   "    member = \"l3@limit.test\"\n"
                                    "}\n"
                                    "moved \"gone@example.test\" { refer = \"gone@elsewhere.test\" "
                                    "}\n");

@@ -9,9 +9,12 @@
 #include "core/core.h"
 
 enum {
-    PEOPLE_ACCOUNTS = 12, /* that a reader may log in to */
-    PEOPLE_ADDRESSES = 26,
-    PEOPLE_USERS = 3, /* the last of them: their passwords change (keyring.h), they send mail */
+    PEOPLE_ACCOUNTS = 12,                          /* that a reader may log in to */
+    PEOPLE_OUTSIDE = 20,                           /* addresses elsewhere that mail goes to */
+    PEOPLE_ALL = PEOPLE_ACCOUNTS + PEOPLE_OUTSIDE, /* that have a bit */
+    PEOPLE_ADDRESSES = 48,
+    PEOPLE_LOCAL = 28, /* of them, that are not elsewhere themselves */
+    PEOPLE_USERS = 3,  /* the last of them: their passwords change (keyring.h), they send mail */
     PEOPLE_FIRST_USER = 9, /* mona */
     PEOPLE_NAMES = 4,      /* by which each of these may log in */
     PEOPLE_OWNER = 1,      /* bob owns the list that has a member with a quota, */
@@ -29,11 +32,13 @@ enum {
 struct people_address {
     struct str path;   /* what stands between < and > */
     int reply;         /* to RCPT, when nothing is wrong with the server */
-    uint32_t accounts; /* bit i: delivered to people_accounts[i] */
+    uint32_t accounts; /* bit i: delivered to people_accounts[i], or sent to people_outside[i -
+                          PEOPLE_ACCOUNTS] */
     uint32_t perhaps;  /* bit i: to this one, or its list's owner is told that it is full */
     int change;        /* 1 + its place in people_changes, whose states hold instead */
     bool full;         /* may be refused for its quota */
     bool utf8;         /* needs SMTPUTF8 */
+    bool direct;       /* it is elsewhere: 250 to who may relay, else 550 */
 };
 
 /* An address that the clerk changes. */
@@ -55,6 +60,23 @@ struct people_change {
 extern const struct people_change people_changes[PEOPLE_CHANGES];
 extern const struct str people_accounts[PEOPLE_ACCOUNTS];
 extern const struct people_address people_addresses[PEOPLE_ADDRESSES];
+
+/* What is sent there. */
+enum people_fate {
+    FATE_ANY,
+    FATE_SENT,   /* is sent there in the end */
+    FATE_FAILED, /* never is */
+};
+
+struct people_outside {
+    struct str address;
+    enum people_fate fate;
+};
+
+extern const struct people_outside people_outside[PEOPLE_OUTSIDE];
+
+/* -1: none. */
+int people_outside_find(struct str address);
 
 /* What user i may call himself. */
 extern const struct str people_names[PEOPLE_USERS][PEOPLE_NAMES];

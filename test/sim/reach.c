@@ -100,6 +100,8 @@ struct reach host_reach(const struct host *host, const struct letter *letter, bo
 bool host_may_hear(const struct host *host, const struct people_address *address, uint64_t named,
                    int code)
 {
+    if (address->direct && (host->user < 0 && host->number >= ORACLE_RELAYING))
+        return code == 550;
     if (!address->change)
         return code == address->reply;
     const struct people_change *change = &people_changes[address->change - 1];

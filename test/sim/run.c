@@ -15,6 +15,8 @@ enum {
 };
 
 #define TIMEOUTS (1800 * NS_PER_SECOND)
+#define DRAIN_STEP (30 * NS_PER_SECOND)
+#define DRAIN_SLACK (3600 * NS_PER_SECOND)
 #define WORK_MOST (24 * 3600 * NS_PER_SECOND)
 
 int64_t sim_now(const struct sim *sim)
@@ -160,6 +162,23 @@ static void last_letters(struct sim *sim)
         if (last[i]->certain && last[i]->settled == 0)
             oracle_wrong(&sim->oracle, "letter %llu is not taken in calm weather",
                          (unsigned long long)last[i]->number);
+}
+
+/* --- What waits to be sent -------------------------------------------------------------------- */
+
+/* All goes, or expires: behind the last try there is nothing. */
+static void drain(struct sim *sim)
+{
+    int64_t until = sim_now(sim) + HOUSE_EXPIRE + HOUSE_EXPIRE_BOUNCE + DRAIN_SLACK;
+    internet_heal(&sim->internet);
+    while (!sim->oracle.violated && house_waiting(&sim->house) > 0 && sim_now(sim) < until) {
+        if (fake_run(sim->fake, sim_now(sim) + DRAIN_STEP) == FAKE_SPINS)
+            oracle_wrong(&sim->oracle, "somebody spins while the queue drains");
+        house_look(&sim->house);
+    }
+    if (!sim->oracle.violated && house_waiting(&sim->house) > 0)
+        oracle_wrong(&sim->oracle, "%zu entries and jobs still wait when all has expired",
+                     house_waiting(&sim->house));
 }
 
 /* --- The inspection -------------------------------------------------------------------------- */
@@ -343,7 +362,10 @@ static void sim_open(struct sim *sim, uint64_t seed, const struct sim_plan *plan
     fake_log_watch(sim->fake, log_line, sim);
     fake_role_watch(sim->fake, role_died, sim);
     oracle_open(&sim->oracle, sim->fake, sim->plan.letters + sim->plan.mails + HOSTS);
+    returns_open(&sim->returns, sim);
     recorder_open(&sim->recorder, sim->fake, house_wrong, sim);
+    internet_open(&sim->internet, sim);
+    sim->house.zones = sim->internet.zones;
     house_plan(sim);
     house_open(&sim->house, sim->fake, sim->disk);
     struct err e = err_none();
@@ -404,8 +426,11 @@ static void sim_close(struct sim *sim)
     if (!sim->oracle.violated)
         house_close(&sim->house);
     recorder_close(&sim->recorder, sim->fake);
+    internet_close(&sim->internet);
+    returns_close(&sim->returns);
     fake_world_close(sim->fake);
     fake_disk_close(sim->disk);
+    fake_zones_close(sim->internet.zones);
     house_free(&sim->house);
 }
 
@@ -428,6 +453,7 @@ static struct sim_result result_of(const struct sim *sim)
                                 .removed = sim->oracle.removed,
                                 .troubles = sim->weather.troubles,
                                 .power_cuts = sim->house.power_cuts,
+                                .out = sim->judged,
                                 .violated = sim->oracle.violated};
     for (int i = 0; i < HOUSE_SLOTS; i++)
         result.deaths += sim->house.roles[i].deaths;
@@ -451,8 +477,11 @@ struct sim_result sim_run(uint64_t seed, const struct sim_plan *plan, bool verbo
     if (!sim->oracle.violated)
         exam(sim);
     last_letters(sim);
+    law_judge(sim, false, &sim->judged);
+    drain(sim);
     inspect_by_pop3(sim);
     inspect_store(sim);
+    law_judge(sim, true, &sim->judged);
     if (!sim->oracle.violated)
         house_reopen_core(&sim->house);
     inspect_store(sim);

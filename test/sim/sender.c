@@ -233,16 +233,19 @@ static void say_mail(struct host *host)
     host->spoiled = host->mail_refused = host->limited = false;
     host->taken_count = 0;
     host->witness.core_deaths = host->sim->house.roles[HOUSE_CORE].deaths;
+    struct buf sender = BUF_INIT(LINE_MOST);
     letter_begun(&host->sim->oracle, letter);
+    letter_sender(letter, &sender);
     if (host->extended)
-        host_say(host, "MAIL FROM:<m%llu@sender.test> SIZE=%zu%s%s",
-                 (unsigned long long)letter->number, size_said(host, letter),
+        host_say(host, "MAIL FROM:<%.*s> SIZE=%zu%s%s", STR_FMT(buf_str(&sender)),
+                 size_said(host, letter),
                  letter->binary      ? " BODY=BINARYMIME"
                  : letter->eight_bit ? " BODY=8BITMIME"
                                      : "",
                  letter->utf8 ? " SMTPUTF8" : "");
     else
-        host_say(host, "MAIL FROM:<m%llu@sender.test>", (unsigned long long)letter->number);
+        host_say(host, "MAIL FROM:<%.*s>", STR_FMT(buf_str(&sender)));
+    buf_done(&sender);
     host_ask(host, ASKED_MAIL, 0);
     host->saying = SAY_RCPT;
     host->saying_at = 0;

@@ -1,5 +1,6 @@
 /*
- * The simulator: core, four edges, their clients, the weather, all made from one seed.
+ * The simulator: core, four edges, two couriers, the resolver, their clients and the servers of
+ * others, the weather, all made from one seed.
  *
  *     main.c      options; runs seeds and says what went wrong
  *     plan.c      how wild a run is; shrink.c: how little of it still fails
@@ -11,6 +12,8 @@
  *     stranger.c  those who send octets that no good client sends, or none, or read nothing
  *     reader.c    people who read and remove them by POP3
  *     oracle.c    what must hold, judged from outside
+ *     internet.c  the servers of others; site.c: what one says; returns.c: reports that came back
+ *     law.c     what must hold of mail to elsewhere
  *     recorder.c  that no reply leaves before the sync it promises
  *     people.c    the directory
  *     clerk.c     who changes it, and reloads the configuration, meanwhile
@@ -20,7 +23,8 @@
  *     locksmith.c who changes passwords and bans networks; keyring.c: what is valid when
  *
  * Hosts and readers work one session after the other, each in its own time; when all have done what
- * they were given and the weather has calmed down, every mailbox is read, and the oracle judges.
+ * they were given and the weather has calmed down, the internet heals, what waits to be sent goes,
+ * every mailbox is read, and the oracle judges.
  */
 #ifndef SIM_SIM_H
 #define SIM_SIM_H
@@ -30,6 +34,7 @@
 #include "crowd.h"
 #include "dialog.h"
 #include "house.h"
+#include "internet.h"
 #include "locksmith.h"
 #include "oracle.h"
 #include "plan.h"
@@ -38,7 +43,7 @@
 #include "visitor.h"
 
 enum {
-    HOSTS = 6,
+    HOSTS = ORACLE_HOSTS,
     MAILERS = PEOPLE_USERS, /* hosts of users, behind the others */
     MAILER_HOST = 10,       /* 10.1.USER.10 */
     READERS = 3,
@@ -285,6 +290,9 @@ struct sim {
     struct fake_random random;
     struct house house;
     struct oracle oracle;
+    struct internet internet;
+    struct returns returns;
+    struct law_totals judged;
     struct recorder recorder;
     struct weather weather;
     struct clerk clerk;
@@ -303,6 +311,7 @@ struct sim {
 
 struct sim_result {
     uint64_t in, wrong, back_off, banned; /* log-ins */
+    struct law_totals out;                /* to elsewhere */
     uint64_t submitted, limited, turned_away, slowed;
     uint64_t hash, sessions, accepted, unknown, repeated, read, removed;
     uint64_t troubles, deaths, power_cuts;

@@ -14,6 +14,8 @@ enum {
 enum trouble {
     KILL_EDGE,
     KILL_CORE,
+    KILL_COURIER,
+    KILL_RESOLVER,
     CUT_POWER,
     FAIL_SYNC,
     FAIL_WRITE,
@@ -90,6 +92,8 @@ static bool may_happen(const struct sim_plan *plan, enum trouble trouble)
     case KILL_EDGE:
         return plan->kills && !plan->edges_live;
     case KILL_CORE:
+    case KILL_COURIER:
+    case KILL_RESOLVER:
         return plan->kills;
     case CUT_POWER:
         return plan->power;
@@ -106,19 +110,27 @@ static bool may_happen(const struct sim_plan *plan, enum trouble trouble)
 
 static void happen(struct weather *weather, enum trouble trouble)
 {
-    static const char *const names[] = {"an edge is killed",  "core is killed", "power cut",
-                                        "a sync fails",       "a write fails",  "the disk is full",
-                                        "the network changes"};
+    static const char *const names[] = {
+        "an edge is killed",      "core is killed",   "a courier is killed",
+        "the resolver is killed", "power cut",        "a sync fails",
+        "a write fails",          "the disk is full", "the network changes"};
     struct house *house = &weather->sim->house;
     enum house_slot edge;
     sim_say(weather->sim, "weather: %s", names[trouble]);
     switch (trouble) {
     case KILL_EDGE:
-        edge = HOUSE_MX_1 + (enum house_slot)below(weather, HOUSE_SLOTS - HOUSE_MX_1);
+        edge = HOUSE_MX_1 + (enum house_slot)below(weather, HOUSE_EDGES_END - HOUSE_MX_1);
         house_kill(house, edge, when(weather));
         break;
     case KILL_CORE:
         house_kill(house, HOUSE_CORE, when(weather));
+        break;
+    case KILL_COURIER:
+        edge = HOUSE_COURIER_1 + (enum house_slot)below(weather, HOUSE_COURIERS);
+        house_kill(house, edge, when(weather));
+        break;
+    case KILL_RESOLVER:
+        house_kill(house, HOUSE_RESOLVER, when(weather));
         break;
     case CUT_POWER:
         house_cut_power(house);
