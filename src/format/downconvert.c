@@ -51,12 +51,6 @@ enum {
     REGIONS_PER_PART = 3,
 };
 
-bool downconvert_may_need(const struct summary_view *view, enum downconvert_to to)
-{
-    bool eight = to == DOWNCONVERT_TO_7BIT && (view->flags & SUMMARY_HAS_8BIT);
-    return eight || (view->flags & SUMMARY_HAS_NUL) || reencode_needed(view);
-}
-
 /* --- Regions --- */
 
 static uint32_t body_end(const struct summary_part *part)
@@ -127,6 +121,20 @@ static enum label_kind label_of(const struct summary_part *part)
         if (str_eq_nocase(word, rows[i].word))
             return rows[i].label;
     return LABEL_OTHER;
+}
+
+/* A binary body up to the end of the message: whether that ends a line is part of it, and DATA
+ * would end one. */
+static bool ends_binary(const struct summary_view *view, const struct summary_part *part)
+{
+    return is_leaf(part) && body_end(part) == view->size && label_of(part) == LABEL_BINARY;
+}
+
+bool downconvert_may_need(const struct summary_view *view, enum downconvert_to to)
+{
+    bool eight = to == DOWNCONVERT_TO_7BIT && (view->flags & SUMMARY_HAS_8BIT);
+    return eight || (view->flags & SUMMARY_HAS_NUL) || reencode_needed(view) ||
+           ends_binary(view, &view->parts[view->part_count - 1]);
 }
 
 static bool protects(const struct summary_part *part)
@@ -224,8 +232,9 @@ static void region_end(struct downconvert *convert, const struct downconvert_reg
     struct downconvert_part *part = &convert->parts[region->part];
     if (region->kind == REGION_HEADER)
         line_finish(convert, part);
-    else if (region->kind == REGION_BODY && convert->cr)
-        part->body |= OFFENCE_BARE;
+    else if (convert->cr || (convert->column > 0 && region->end == convert->view->size &&
+                             part->label == LABEL_BINARY))
+        part->body |= region->kind == REGION_BODY ? OFFENCE_BARE : 0;
     convert->column = 0;
     convert->cr = false;
     convert->region++;
