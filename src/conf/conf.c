@@ -7,6 +7,7 @@
 
 #include "base/must.h"
 #include "conf/lists.h"
+#include "conf/routes.h"
 #include "conf/rows.h"
 #include "conf/scan.h"
 #include "conf/value.h"
@@ -584,6 +585,7 @@ static void read_all(struct reader *reader, struct str text)
     read_file(reader);
     if (!arena_over(reader->arena))
         lists_settle(&lists);
+    routes_check(reader->conf, reader->how->file, &reader->mistakes);
 }
 
 struct err conf_read(struct str text, const struct conf_reading *how, struct arena *arena,

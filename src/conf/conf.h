@@ -83,6 +83,30 @@ enum conf_mechanism {
     CONF_MECHANISM_EXTERNAL
 };
 
+/* Of a route: what a connection has to have. */
+enum conf_route_tls {
+    CONF_ROUTE_TLS_AUTO,
+    CONF_ROUTE_TLS_OPPORTUNISTIC,
+    CONF_ROUTE_TLS_REQUIRED,
+    CONF_ROUTE_TLS_VERIFIED,
+    CONF_ROUTE_TLS_IMPLICIT,
+    CONF_ROUTE_TLS_OFF,
+    CONF_ROUTE_TLS_COUNT
+};
+
+enum conf_protocol {
+    CONF_PROTOCOL_SMTP,
+    CONF_PROTOCOL_LMTP
+};
+
+/* A provider (conf/presets.def). */
+enum conf_preset {
+    CONF_PRESET_NONE,
+#define PRESET(name, ...) CONF_PRESET_##name,
+#include "conf/presets.def"
+    CONF_PRESETS
+};
+
 /* "ADDRESS:PORT" texts, checked. */
 struct conf_listen {
     struct str *addresses;
@@ -126,11 +150,17 @@ struct conf_texts {
 #define CONF_C_SERVERS struct conf_texts
 #define CONF_C_NETWORKS struct conf_networks
 #define CONF_C_FILES struct conf_files
+#define CONF_C_HOPS struct conf_texts
+#define CONF_C_PEOPLE struct conf_texts
+#define CONF_C_ADDRESSES struct conf_texts
 #define CONF_C_CHOICE_log enum conf_log
 #define CONF_C_CHOICE_word enum conf_word
 #define CONF_C_CHOICE_verify enum conf_verify
 #define CONF_C_CHOICE_bounce enum conf_bounce
 #define CONF_C_CHOICE_language enum language
+#define CONF_C_CHOICE_route_tls enum conf_route_tls
+#define CONF_C_CHOICE_protocol enum conf_protocol
+#define CONF_C_CHOICE_preset enum conf_preset
 #define CONF_C_CHOICES_listener unsigned
 #define CONF_C_CHOICES_mechanism unsigned
 
@@ -171,6 +201,7 @@ enum {
     CONF_LISTS_MOST = 256,                /* lists, and names of them in a value */
     CONF_TEXTS_MOST = 100,                /* host names, servers or files of a value */
     CONF_FREE_TEXT_MOST = 200,
+    CONF_ROUTES_MOST = 200,
     CONF_NAME_MOST = 64,     /* octets of a block's name */
     CONF_TROUBLE_MOST = 100, /* mistakes that are told one by one */
     CONF_TROUBLE_SIZE = 65536

@@ -59,6 +59,21 @@ static const char *const mechanism_names[] = {[CONF_MECHANISM_PLAIN] = "plain",
                                               [CONF_MECHANISM_EXTERNAL] = "external",
                                               NULL};
 
+static const char *const route_tls_names[] = {[CONF_ROUTE_TLS_AUTO] = "auto",
+                                              [CONF_ROUTE_TLS_OPPORTUNISTIC] = "opportunistic",
+                                              [CONF_ROUTE_TLS_REQUIRED] = "required",
+                                              [CONF_ROUTE_TLS_VERIFIED] = "verified",
+                                              [CONF_ROUTE_TLS_IMPLICIT] = "implicit",
+                                              [CONF_ROUTE_TLS_OFF] = "off",
+                                              NULL};
+static const char *const protocol_names[] = {
+    [CONF_PROTOCOL_SMTP] = "smtp", [CONF_PROTOCOL_LMTP] = "lmtp", NULL};
+/* A name in C cannot begin with a digit: those that do are written with an underscore there. */
+static const char *const preset_names[] = {[CONF_PRESET_NONE] = "none",
+#define PRESET(name, title, ...) [CONF_PRESET_##name] = title,
+#include "conf/presets.def"
+                                           NULL};
+
 /* Of those that are one or several of some names. */
 static const struct {
     const char *const *names;
@@ -69,6 +84,9 @@ static const struct {
     [TYPE_CHOICE_verify] = {verify_names, false},
     [TYPE_CHOICE_bounce] = {bounce_names, false},
     [TYPE_CHOICE_language] = {language_names, false},
+    [TYPE_CHOICE_route_tls] = {route_tls_names, false},
+    [TYPE_CHOICE_protocol] = {protocol_names, false},
+    [TYPE_CHOICE_preset] = {preset_names, false},
     [TYPE_CHOICES_listener] = {listener_names, true},
     [TYPE_CHOICES_mechanism] = {mechanism_names, true},
 };
@@ -117,6 +135,12 @@ void value_expected(const struct setting *setting, struct buf *to)
         [TYPE_SERVERS] = STR_INIT("ADDRESS or ADDRESS:PORT such as 192.0.2.53, 192.0.2.53:5353 or "
                                   "[2001:db8::53]:53, or several in braces"),
         [TYPE_FILES] = STR_INIT("a path, or several in braces"),
+        [TYPE_HOPS] =
+            STR_INIT("HOST:PORT such as smtp.example.test:587 or [2001:db8::1]:25, several "
+                     "in braces, or mx"),
+        [TYPE_PEOPLE] = STR_INIT("user@example.test, example.test, .example.test, <> or *, several "
+                                 "in braces"),
+        [TYPE_ADDRESSES] = STR_INIT("an IP address such as 192.0.2.7, or several in braces"),
         [TYPE_MARK] = STR_INIT("one punctuation character such as +, or \"\" for none"),
         [TYPE_FLAG] = STR_INIT("yes or no"),
         [TYPE_COUNT] = STR_INIT("a number"),
@@ -378,7 +402,7 @@ static void list_print(enum setting_type type, const void *place, bool whole, st
     const struct conf_files *files = place;
     if (type == TYPE_LISTEN)
         texts_print(listen->addresses, listen->count, to);
-    else if (type == TYPE_HOSTS || type == TYPE_SERVERS)
+    else if (value_is_texts(type))
         texts_print(texts->list, texts->count, to);
     else if (type == TYPE_NETWORKS)
         networks_print(place, to);

@@ -13,6 +13,13 @@ bool value_host(struct str word, struct arena *arena, struct str *host_r, struct
 bool value_path(struct str word, struct str folder, struct arena *arena, struct str *path_r,
                 struct buf *why);
 
+/* value_route.c: each brings a word into its one form. */
+bool value_hop(struct str word, struct arena *arena, struct str *hop_r, struct buf *why);
+bool value_people(struct str word, struct arena *arena, struct str *people_r, struct buf *why);
+bool value_ip(struct str word, struct arena *arena, struct str *address_r, struct buf *why);
+
+/* Is it a struct conf_texts? */
+bool value_is_texts(enum setting_type type);
 /* Does a setting of this type take several values? */
 bool value_is_list(enum setting_type type);
 bool value_list_parse(const struct setting *setting, const struct value_words *words,

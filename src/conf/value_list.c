@@ -192,19 +192,23 @@ static bool wildcard_parse(struct str word, struct arena *arena, struct str *hos
     return good;
 }
 
-/* Texts of one kind, each brought into its one form by `parse`. */
-static bool texts_parse(const struct value_words *words, const char *what,
-                        bool (*parse)(struct str, struct arena *, struct str *, struct buf *),
+/* Of texts of one kind: how each is brought into its one form. */
+struct text_kind {
+    const char *what;
+    bool (*parse)(struct str, struct arena *, struct str *, struct buf *);
+};
+
+static bool texts_parse(const struct value_words *words, const struct text_kind *kind,
                         struct arena *arena, struct conf_texts *texts, struct buf *why)
 {
     struct walk walk = walk_begin(words);
     struct str word;
     size_t n = words_in(words, NULL);
-    if (!few_enough(n, CONF_TEXTS_MOST, what, why))
+    if (!few_enough(n, CONF_TEXTS_MOST, kind->what, why))
         return false;
     *texts = (struct conf_texts){.list = arena_take_array(arena, n, sizeof(struct str))};
     while (texts->list && walk_next(&walk, &word))
-        if (!parse(word, arena, &texts->list[texts->count++], why))
+        if (!kind->parse(word, arena, &texts->list[texts->count++], why))
             return false;
     return true;
 }
@@ -257,11 +261,23 @@ static bool choices_parse(const struct setting *setting, const struct value_word
     return true;
 }
 
+static const struct text_kind text_kinds[TYPE_COUNT_] = {
+    [TYPE_HOSTS] = {"host names", wildcard_parse},
+    [TYPE_SERVERS] = {"servers", server_parse},
+    [TYPE_HOPS] = {"hosts", value_hop},
+    [TYPE_PEOPLE] = {"addresses and domains", value_people},
+    [TYPE_ADDRESSES] = {"addresses", value_ip},
+};
+
+bool value_is_texts(enum setting_type type)
+{
+    return text_kinds[type].parse != NULL;
+}
+
 bool value_is_list(enum setting_type type)
 {
     return type == TYPE_LISTEN || type == TYPE_NETWORKS || type == TYPE_FILES ||
-           type == TYPE_HOSTS || type == TYPE_SERVERS || type == TYPE_CHOICES_listener ||
-           type == TYPE_CHOICES_mechanism;
+           value_is_texts(type) || type == TYPE_CHOICES_listener || type == TYPE_CHOICES_mechanism;
 }
 
 bool value_list_parse(const struct setting *setting, const struct value_words *words,
@@ -273,9 +289,7 @@ bool value_list_parse(const struct setting *setting, const struct value_words *w
         return networks_parse(words, true, arena, place, why);
     if (setting->type == TYPE_FILES)
         return files_parse(words, arena, place, why);
-    if (setting->type == TYPE_SERVERS)
-        return texts_parse(words, "servers", server_parse, arena, place, why);
-    if (setting->type == TYPE_HOSTS)
-        return texts_parse(words, "host names", wildcard_parse, arena, place, why);
+    if (value_is_texts(setting->type))
+        return texts_parse(words, &text_kinds[setting->type], arena, place, why);
     return choices_parse(setting, words, place, why);
 }
