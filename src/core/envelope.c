@@ -8,6 +8,7 @@
 
 #include "base/must.h"
 #include "core/policy.h"
+#include "core/route.h"
 #include "core/submission.h"
 
 enum {
@@ -213,10 +214,25 @@ static void refuse_recipient(struct msg_answer *answer, struct err e,
                              const struct resolved *resolved)
 {
     refuse(answer, e);
+    if (e.code == ERR_DESTINATION_DENIED)
+        answer->text = e.detail;
     if (e.code == ERR_MAILBOX_MOVED)
         answer->text = resolved->moved_to;
     if (e.code == ERR_NOT_SENDING)
         answer->text = STR("this server does not send to other servers");
+}
+
+/* A route that refuses it is known before anything is promised. */
+static struct err way_judge(const struct core *core, const struct transaction *transaction,
+                            struct arena *arena, const struct resolved *resolved)
+{
+    for (size_t i = 0; i < resolved->outside_count && core->conf->route_count > 0; i++) {
+        struct str words = route_denies(core->conf, transaction->reverse_path,
+                                        transaction->account_address, resolved->outside[i].text);
+        if (words.n > 0)
+            return err_detail(ERR_DESTINATION_DENIED, arena_str(arena, words));
+    }
+    return err_none();
 }
 
 /* Elsewhere: for whom we relay the address is its own target. */
@@ -257,6 +273,8 @@ static void resolve_one(struct core *core, struct transaction *transaction,
                               &resolved);
     if (!err_is(e))
         e = relay(core, &policy, &addr, named.text, arena, &resolved);
+    if (!err_is(e))
+        e = way_judge(core, transaction, arena, &resolved);
     if (!err_is(e))
         e = resolved.refusal;
     if (!err_is(e))

@@ -7,6 +7,7 @@
 #include "conf/conf.h"
 #include "core/core.h"
 #include "core/queue.h"
+#include "core/route.h"
 #include "core/source.h"
 #include "format/message_id.h"
 #include "store/message_head.h"
@@ -90,8 +91,12 @@ static struct errand *errand_new(struct queue *queue, uint64_t id, struct schedu
     struct errand *errand = calloc(1, sizeof(*errand));
     if (!errand)
         return NULL;
-    *errand =
-        (struct errand){.magic = ERRAND_MAGIC, .queue = queue, .id = id, .one = one, .holds = 1};
+    *errand = (struct errand){.magic = ERRAND_MAGIC,
+                              .queue = queue,
+                              .id = id,
+                              .one = one,
+                              .holds = 1,
+                              .given = world_wall(queue->core->world)};
     RB_INSERT(errand_tree, &queue->jobs, errand);
     return errand;
 }
@@ -106,31 +111,37 @@ static void errand_learn(struct errand *errand, const struct queue_entry *entry)
 
 /* --- Giving --- */
 
-static struct err errand_send(struct errand *errand, const struct queue_entry *entry,
-                              struct arena *arena)
+static struct msg_job order_of(const struct errand *errand, const struct queue_entry *entry)
 {
-    struct msg_job_recipient *recipients =
-        arena_take_array(arena, entry->recipient_count, sizeof(*recipients));
-    if (!recipients)
+    return (struct msg_job){.job = errand->id,
+                            .message = entry->message,
+                            .entry = entry->number,
+                            .domain = entry->domain,
+                            .sender = entry->sender,
+                            .asked = entry->asked,
+                            .body_type = entry->body_type,
+                            .utf8 = (entry->flags & QUEUE_UTF8) != 0,
+                            .size = entry->size,
+                            .more = errand->one->destination->due > 0};
+}
+
+/* Those of its recipients that go this way now. */
+static struct err errand_send(struct errand *errand, const struct queue_entry *entry,
+                              const struct route_choice *choice, struct arena *arena)
+{
+    struct msg msg = {.kind = MSG_job, .job = order_of(errand, entry)};
+    struct msg_job *order = &msg.job;
+    order->recipients = arena_take_array(arena, choice->count, sizeof(*order->recipients));
+    if (!order->recipients || !route_tell(choice, arena, order))
         return err_make(ERR_NO_MEMORY);
-    for (size_t i = 0; i < entry->recipient_count; i++)
-        recipients[i] = (struct msg_job_recipient){.number = (uint32_t)i,
-                                                   .address = entry->recipients[i].address,
-                                                   .asked = entry->recipients[i].asked};
-    const struct msg msg = {.kind = MSG_job,
-                            .job = {.job = errand->id,
-                                    .message = entry->message,
-                                    .entry = entry->number,
-                                    .domain = entry->domain,
-                                    .route = entry->route,
-                                    .sender = entry->sender,
-                                    .asked = entry->asked,
-                                    .body_type = entry->body_type,
-                                    .utf8 = (entry->flags & QUEUE_UTF8) != 0,
-                                    .size = entry->size,
-                                    .more = errand->one->destination->due > 0,
-                                    .recipients = recipients,
-                                    .recipients_count = entry->recipient_count}};
+    for (size_t i = 0; i < entry->recipient_count; i++) {
+        if (!choice->goes[i])
+            continue;
+        order->recipients[order->recipients_count++] =
+            (struct msg_job_recipient){.number = (uint32_t)i,
+                                       .address = entry->recipients[i].address,
+                                       .asked = entry->recipients[i].asked};
+    }
     errand_learn(errand, entry);
     return link_send(&errand->peer->link, &msg);
 }
@@ -154,46 +165,6 @@ static void errand_forget(struct errand *errand)
     queue_turn(queue);
 }
 
-static void errand_begin(void *arg)
-{
-    struct errand *errand = arg;
-    struct queue *queue = errand->queue;
-    struct core *core = queue->core;
-    struct arena arena;
-    struct queue_entry entry;
-    arena_init_from(&arena, JOB_ARENA, &core->spares);
-    struct err e =
-        queue_read(core->engine, errand->one->message, errand->one->number, &arena, &entry);
-    if (!err_is(e) && errand->peer)
-        e = errand_send(errand, &entry, &arena);
-    arena_done(&arena);
-    errand->begins = false;
-    if (e.code == ERR_NOT_FOUND) {
-        errand_forget(errand);
-    } else if (err_is(e)) {
-        log_err(core->log, "job_not_given", e);
-        errand_take_back(errand, world_wall(core->world) + NOT_GIVEN_AGAIN);
-    } else if (!errand->peer) {
-        errand_take_back(errand, world_wall(core->world));
-    }
-    queue_fiber_end(queue);
-}
-
-void errand_give(struct queue *queue, struct scheduled *one, struct peer *peer)
-{
-    struct core *core = queue->core;
-    struct errand *errand = errand_new(queue, core_message_id(core), one);
-    if (!errand) {
-        schedule_back(&queue->schedule, one, world_wall(core->world) + NOT_GIVEN_AGAIN);
-        return;
-    }
-    errand_attach(errand, peer);
-    errand->begins = true;
-    errand->start = (struct fiber_start){.run = errand_begin, .arg = errand};
-    queue_fiber_begin(queue);
-    fiber_run(core->fibers, &errand->start);
-}
-
 /* --- Recording --- */
 
 /* May yield, until it is durable: nobody would gain from hearing that it is not, since the disk is
@@ -215,6 +186,98 @@ static bool errand_record(struct errand *errand, const struct outcome *outcome)
     return !err_is(e);
 }
 
+/* --- Begins --- */
+
+/* It goes another way than when it was put in line: it stands in line there. */
+static void errand_move(struct errand *errand, struct str destination)
+{
+    struct queue *queue = errand->queue;
+    struct scheduled *one = errand->one;
+    errand_take_back(errand, world_wall(queue->core->world));
+    (void)schedule_reroute(&queue->schedule, one, destination); /* else it is found out again */
+}
+
+/* A block of the configuration refuses it: no courier is asked. */
+static void errand_refuse(struct errand *errand, const struct queue_entry *entry,
+                          const struct route_choice *choice, struct arena *arena)
+{
+    struct outcome outcome = {.here = true, .given = errand->given};
+    struct msg_job_result *results = arena_take_array(arena, choice->count, sizeof(*results));
+    struct str words = arena_str(arena, choice->block->deny);
+    for (size_t i = 0; results && i < entry->recipient_count; i++)
+        if (choice->goes[i])
+            results[outcome.result_count++] = (struct msg_job_result){.number = (uint32_t)i,
+                                                                      .verdict = JOB_FAILED,
+                                                                      .status = STR("5.7.1"),
+                                                                      .text = words};
+    outcome.results = results;
+    errand->deciding = true;
+    if (errand_record(errand, &outcome))
+        errand_end(errand);
+    queue_turn(errand->queue);
+}
+
+/* May yield only where it says so: then it is over. */
+static struct err errand_go(struct errand *errand, const struct queue_entry *entry,
+                            struct arena *arena)
+{
+    struct route_choice choice;
+    route_choose(errand->queue->core, entry, arena, &choice);
+    if (!errand->peer)
+        return err_none();
+    if (!str_eq(choice.destination.name, destination_name(errand->one->destination)))
+        errand_move(errand, choice.destination.name);
+    else if (choice.denied)
+        errand_refuse(errand, entry, &choice, arena);
+    else
+        return errand_send(errand, entry, &choice, arena);
+    return err_none();
+}
+
+static void errand_begin(void *arg)
+{
+    struct errand *errand = arg;
+    struct queue *queue = errand->queue;
+    struct core *core = queue->core;
+    struct arena arena;
+    struct queue_entry entry;
+    errand->holds++;
+    arena_init_from(&arena, JOB_ARENA, &core->spares);
+    struct err e =
+        queue_read(core->engine, errand->one->message, errand->one->number, &arena, &entry);
+    if (!err_is(e) && errand->peer)
+        e = errand_go(errand, &entry, &arena);
+    arena_done(&arena);
+    errand->begins = false;
+    if (errand->over) {
+        /* it went another way, or was refused */
+    } else if (e.code == ERR_NOT_FOUND) {
+        errand_forget(errand);
+    } else if (err_is(e)) {
+        log_err(core->log, "job_not_given", e);
+        errand_take_back(errand, world_wall(core->world) + NOT_GIVEN_AGAIN);
+    } else if (!errand->peer) {
+        errand_take_back(errand, world_wall(core->world));
+    }
+    errand_release(errand);
+    queue_fiber_end(queue);
+}
+
+void errand_give(struct queue *queue, struct scheduled *one, struct peer *peer)
+{
+    struct core *core = queue->core;
+    struct errand *errand = errand_new(queue, core_message_id(core), one);
+    if (!errand) {
+        schedule_back(&queue->schedule, one, world_wall(core->world) + NOT_GIVEN_AGAIN);
+        return;
+    }
+    errand_attach(errand, peer);
+    errand->begins = true;
+    errand->start = (struct fiber_start){.run = errand_begin, .arg = errand};
+    queue_fiber_begin(queue);
+    fiber_run(core->fibers, &errand->start);
+}
+
 /* --- Ends of links --- */
 
 /* Its courier has died with it, as far as anybody can tell. */
@@ -223,6 +286,7 @@ static void lost_run(void *arg)
     struct errand *errand = arg;
     struct queue *queue = errand->queue;
     const struct outcome outcome = {.dotted = errand->dotted,
+                                    .given = errand->given,
                                     .quietly = !errand->dotted && !errand->one->died};
     errand->one->died = true;
     (void)errand_record(errand, &outcome);
@@ -494,6 +558,7 @@ void serve_job_over(struct request *request)
     bool recorded = true; /* of a job that there is not there is nothing to record */
     if (errand) {
         const struct outcome outcome = {.trouble = said->trouble,
+                                        .given = errand->given,
                                         .dotted = said->dotted,
                                         .reports = said->reports,
                                         .host = said->host,

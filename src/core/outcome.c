@@ -26,6 +26,7 @@ struct fate {
     struct rcpt_options options;
     enum job_verdict verdict;
     bool expired;
+    bool ungiven; /* his turn comes next */
 };
 
 /* One outcome on its way to the disk. */
@@ -37,6 +38,8 @@ struct deciding {
     struct mail_options options;
     struct fate *fates;
     size_t failed, sent, left;
+    size_t ungiven; /* of those left: they were in no job since `pass` */
+    int64_t pass;   /* when the entry came due: all its recipients have a turn from then on */
     int64_t now, next;
     bool heard; /* the other side said something to somebody */
     bool warn;  /* its sender is to be told that it waits */
@@ -97,6 +100,9 @@ static void fate_take(struct deciding *deciding, size_t i)
     deciding->failed += fate->verdict == JOB_FAILED;
     deciding->sent += fate->verdict == JOB_SENT;
     deciding->left += waits(fate);
+    fate->ungiven = waits(fate) && !result && deciding->outcome->result_count > 0 &&
+                    fate->words.when < deciding->pass;
+    deciding->ungiven += fate->ungiven;
 }
 
 /* --- The next time --- */
@@ -125,8 +131,9 @@ static int64_t pause_of(struct core *core, uint32_t tries)
 static void next_set(struct deciding *deciding)
 {
     struct queue_entry *entry = &deciding->entry;
-    if (deciding->outcome->quietly) {
-        deciding->next = deciding->now;
+    bool goes_on = deciding->ungiven > 0 && !deciding->outcome->trouble;
+    if (deciding->outcome->quietly || goes_on) {
+        deciding->next = goes_on ? deciding->pass : deciding->now;
         return;
     }
     entry->tries++;
@@ -137,24 +144,36 @@ static void next_set(struct deciding *deciding)
 
 /* --- What is left of the entry --- */
 
-static void entry_left(struct deciding *deciding)
+/* The fates of those left, who had no turn first. */
+static size_t fates_left(struct deciding *deciding, const struct fate **left_r)
+{
+    size_t left = 0, all = deciding->entry.recipient_count;
+    for (size_t i = 0; i < all; i++)
+        if (deciding->fates[i].ungiven)
+            left_r[left++] = &deciding->fates[i];
+    for (size_t i = 0; i < all; i++)
+        if (waits(&deciding->fates[i]) && !deciding->fates[i].ungiven)
+            left_r[left++] = &deciding->fates[i];
+    return left;
+}
+
+static struct err entry_left(struct deciding *deciding)
 {
     struct queue_entry *entry = &deciding->entry;
-    size_t left = 0;
-    const struct queue_words *first = NULL;
-    for (size_t i = 0; i < entry->recipient_count; i++) {
-        const struct fate *fate = &deciding->fates[i];
-        if (!waits(fate))
-            continue;
-        if (!first)
-            first = &fate->words;
-        struct queue_recipient recipient = *fate->recipient;
-        bool own = !same_words(first, &fate->words);
-        recipient.last = own ? fate->words : (struct queue_words){.when = 0};
-        entry->recipients[left++] = recipient;
+    const struct fate *fates[QUEUE_RECIPIENTS_MAX] = {NULL};
+    size_t left = fates_left(deciding, fates);
+    struct queue_recipient *recipients =
+        arena_take_array(&deciding->arena, left, sizeof(*recipients));
+    if (!recipients)
+        return err_make(ERR_NO_MEMORY);
+    for (size_t i = 0; i < left; i++) {
+        bool own = !same_words(&fates[0]->words, &fates[i]->words);
+        recipients[i] = *fates[i]->recipient;
+        recipients[i].last = own ? fates[i]->words : (struct queue_words){.when = 0};
     }
+    entry->recipients = recipients;
     entry->recipient_count = left;
-    entry->last = *first;
+    entry->last = fates[0]->words;
     entry->next = deciding->next;
     if (deciding->outcome->dotted)
         entry->flags |= QUEUE_DOTTED;
@@ -162,9 +181,9 @@ static void entry_left(struct deciding *deciding)
         entry->flags |= QUEUE_WARNED;
     if (!deciding->outcome->quietly)
         entry->wait = deciding->outcome->trouble ? QUEUE_TROUBLE : QUEUE_DEFERRED;
+    return err_none();
 }
 
-/* The fates point into the entry's recipients, so it is the last that is changed. */
 static struct err entry_ops(struct deciding *deciding)
 {
     struct op_list *ops = &deciding->delivery.ops;
@@ -174,8 +193,8 @@ static struct err entry_ops(struct deciding *deciding)
         queue_remove_ops(&deciding->entry, &deciding->arena, ops);
         return err_none();
     }
-    entry_left(deciding);
-    return queue_change_ops(&deciding->entry, &deciding->arena, ops);
+    struct err e = entry_left(deciding);
+    return err_is(e) ? e : queue_change_ops(&deciding->entry, &deciding->arena, ops);
 }
 
 /* --- Trace --- */
@@ -325,6 +344,13 @@ static struct err report(struct deciding *deciding)
 
 /* --- All of it --- */
 
+/* An operator may have sent it before its time. */
+static int64_t pass_of(const struct deciding *deciding)
+{
+    int64_t given = deciding->outcome->given, next = deciding->entry.next;
+    return given && given < next ? given : next;
+}
+
 static struct err fates_read(struct deciding *deciding, const struct scheduled *one)
 {
     struct queue_entry *entry = &deciding->entry;
@@ -337,6 +363,7 @@ static struct err fates_read(struct deciding *deciding, const struct scheduled *
         arena_take_array(&deciding->arena, entry->recipient_count, sizeof(struct fate));
     if (!deciding->fates)
         return err_make(ERR_NO_MEMORY);
+    deciding->pass = pass_of(deciding);
     for (size_t i = 0; i < entry->recipient_count; i++)
         fate_take(deciding, i);
     deciding->warn = deciding->left > 0 && entry->warn && deciding->now >= entry->warn &&
@@ -373,6 +400,8 @@ static void destination_learn(const struct deciding *deciding, struct destinatio
 {
     const struct outcome *outcome = deciding->outcome;
     struct core *core = deciding->core;
+    if (outcome->here)
+        return;
     if (outcome->trouble)
         schedule_troubled(&deciding->queue->schedule, destination, outcome->trouble,
                           core->loop->now, chance_of(core));

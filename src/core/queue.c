@@ -8,6 +8,7 @@
 #include "base/must.h"
 #include "conf/conf.h"
 #include "core/core.h"
+#include "core/route.h"
 
 enum {
     LOAD_SLICE = 500, /* entries read at once */
@@ -133,11 +134,6 @@ void queue_turn(struct queue *queue)
 
 /* --- Entries --- */
 
-struct str queue_destination(const struct queue_entry *entry)
-{
-    return entry->route.n ? entry->route : entry->domain;
-}
-
 /* Who takes turns: an account has one, however many addresses it sends as. */
 static struct str sender_of(const struct queue_entry *entry)
 {
@@ -147,10 +143,12 @@ static struct str sender_of(const struct queue_entry *entry)
 
 bool queue_schedule(struct queue *queue, const struct queue_entry *entry)
 {
+    struct route_destination destination;
+    route_destination(queue->core->conf, entry, &destination);
     const struct schedule_facts facts = {
         .message = entry->message,
         .number = entry->number,
-        .destination = queue_destination(entry),
+        .destination = destination.name,
         .sender = sender_of(entry),
         .next = entry->next,
         .priority = entry->priority,
@@ -266,6 +264,12 @@ void queue_close(struct core *core)
 
 void queue_configure(struct core *core)
 {
-    schedule_set_window(&core->queue->schedule, window_most(core));
-    queue_turn(core->queue);
+    struct queue *queue = core->queue;
+    struct destination *destination = NULL;
+    schedule_set_window(&queue->schedule, window_most(core));
+    /* What kept a route's mail may have been mended, or the route may be another one. */
+    while ((destination = schedule_next_destination(&queue->schedule, destination)))
+        if (str_starts(destination_name(destination), STR("@")))
+            schedule_calm(&queue->schedule, destination);
+    queue_turn(queue);
 }

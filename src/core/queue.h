@@ -42,6 +42,7 @@ struct errand {
     uint32_t instance;
     struct fiber_start start, mark_start;
     struct timer timer; /* the dot's, or the orphan's */
+    int64_t given;      /* wall */
     char *front;        /* what stands in front of a large body, once it was read */
     size_t front_octets;
     blob_id blob;
@@ -85,8 +86,6 @@ void queue_turn(struct queue *queue);
 /* A courier's link ended. */
 void queue_peer_gone(struct peer *peer);
 
-/* Where an entry goes together with others: its route, or its domain. */
-struct str queue_destination(const struct queue_entry *entry);
 /* In the schedule; false: no memory. */
 bool queue_schedule(struct queue *queue, const struct queue_entry *entry);
 
@@ -103,7 +102,9 @@ struct outcome {
     uint8_t trouble; /* enum job_trouble */
     bool dotted;
     bool reports;
-    bool quietly; /* nothing was tried, and nothing is counted: it is due again at once */
+    bool here;     /* decided by us: its destination has no part in it */
+    bool quietly;  /* nothing was tried, and nothing is counted: it is due again at once */
+    int64_t given; /* wall: when the job was made */
     struct str host, facts;
     const struct msg_job_result *results;
     size_t result_count;

@@ -94,7 +94,28 @@ struct callable {
     struct connect_to to[ROUTE_ADDRESSES_MAX];
     struct network allowed[ROUTE_ADDRESSES_MAX];
     size_t count, allowed_count;
+    bool sourceless; /* some were left out: their family is none of the route's sources */
 };
+
+/* An address that stands in a route block itself, or this machine by its name there: no stranger's
+ * DNS has led us to it. */
+static bool is_meant(const struct route_host *host)
+{
+    return host->named && (host->address.n > 0 || str_eq_nocase(host->name, STR("localhost")));
+}
+
+/* Of the route's own addresses the one of this family; it has some. False: none. */
+static bool source_for(struct str sources, struct str address, struct str *source_r)
+{
+    struct network there, here;
+    bool known = network_address(address, &there);
+    while (known && sources.n > 0) {
+        *source_r = str_cut(&sources, ' ');
+        if (network_address(*source_r, &here) && network_is_v4(&here) == network_is_v4(&there))
+            return true;
+    }
+    return false;
+}
 
 static void callable_make(struct job *job, const struct route_host *host,
                           const struct route_addresses *addresses, struct callable *callable_r)
@@ -105,9 +126,14 @@ static void callable_make(struct job *job, const struct route_host *host,
         struct str address = addresses->list[i];
         if (conf_networks_hold(&conf->sending.deny_to, address))
             continue;
+        struct str source = STR("");
+        if (job->order->source.n > 0 && !source_for(job->order->source, address, &source)) {
+            callable_r->sourceless = true;
+            continue;
+        }
         callable_r->to[callable_r->count++] =
-            (struct connect_to){.address = address, .port = host->port};
-        if (conf_networks_hold(&conf->sending.allow_to, address) &&
+            (struct connect_to){.address = address, .port = host->port, .from = source};
+        if ((conf_networks_hold(&conf->sending.allow_to, address) || is_meant(host)) &&
             network_address(address, &callable_r->allowed[callable_r->allowed_count]))
             callable_r->allowed_count++;
     }
@@ -135,18 +161,24 @@ static void addresses_left(const struct callable *callable, const int *failures,
 static void call_failed(struct job *job, const struct callable *callable, int failure)
 {
     struct buf text = BUF_INIT(JOB_TEXT_MAX);
-    if (callable->count == 0)
+    if (callable->count == 0 && callable->sourceless)
+        buf_printf(&text, "it has no address of the kind of its route's source, %.*s",
+                   STR_FMT(job->order->source));
+    else if (callable->count == 0)
         buf_put(&text, STR("all its addresses are forbidden here (sending.deny_to)"));
     else if (failure == -ELOOP)
         buf_put(&text, STR("its address is this server's own"));
     else if (failure == -EPERM)
         buf_put(&text, STR("its address is one that mail is never sent to"));
+    else if (failure == -EADDRNOTAVAIL && job->order->source.n > 0)
+        buf_printf(&text, "this host has no such address as its route's source %.*s",
+                   STR_FMT(job->order->source));
     else
         buf_printf(&text, "cannot connect: %s", strerrordesc_np(-failure));
     if (callable->count > 0)
         buf_printf(&text, " (%.*s port %u)", STR_FMT(callable->to[callable->count - 1].address),
                    callable->to[0].port);
-    if (callable->count == 0 || failure == -EPERM)
+    if ((callable->count == 0 && !callable->sourceless) || failure == -EPERM)
         job->forbidden++;
     else
         job->unforbidden += failure != -ELOOP;
@@ -190,6 +222,8 @@ static bool call(struct job *job, const struct route_host *host, struct connecti
 static struct str own_name(const struct job *job)
 {
     const struct conf *conf = job->conf;
+    if (job->order->helo.n > 0)
+        return job->order->helo;
     return conf->sending.helo.n > 0 ? conf->sending.helo : conf->server.hostname;
 }
 
@@ -243,7 +277,8 @@ static bool greet(struct job *job, struct connection *connection)
 /* In TLS, where that is to be and can be; what was heard before counts no more (RFC 3207 4.2). */
 static bool secure(struct job *job, struct connection *connection, bool *again_r)
 {
-    enum tls_end end = connection->lmtp ? TLS_OFF : tls_begin(job, connection);
+    bool without = connection->lmtp && job->order->tls == CONF_ROUTE_TLS_AUTO;
+    enum tls_end end = without ? TLS_OFF : tls_begin(job, connection);
     enum talk_end heard_last = TALK_REPLY;
     struct talk *talk = &connection->talk;
     *again_r = end == TLS_FAILED;
@@ -257,13 +292,21 @@ static bool secure(struct job *job, struct connection *connection, bool *again_r
     return false;
 }
 
+/* Greeting and all, in the order of its route. */
+static bool begin(struct job *job, struct connection *connection, bool *again_r)
+{
+    if (job->order->tls != CONF_ROUTE_TLS_IMPLICIT)
+        return greet(job, connection) && secure(job, connection, again_r);
+    return tls_begin_first(job, connection) == TLS_ON && greet(job, connection);
+}
+
 /* Whom it reached. False: it is of no use; *again_r: another one in clear would be. */
 static bool meet(struct job *job, struct connection *connection, bool *again_r)
 {
     int64_t since = job->courier->loop->now;
     talk_limit(&connection->talk, since + LIMIT_HELLO);
     *again_r = false;
-    bool met = greet(job, connection) && secure(job, connection, again_r);
+    bool met = begin(job, connection, again_r);
     talk_limit(&connection->talk, INT64_MAX);
     return met;
 }

@@ -7,6 +7,24 @@
 #include "base/sha256.h"
 #include "courier/tls.h"
 
+/* All that makes two connections of one route different, after a reload too: no name has a NUL. */
+static void difference(const struct msg_job *order, unsigned char different_r[SHA256_SIZE])
+{
+    const struct str parts[] = {order->via,  order->tls_names, order->source,
+                                order->helo, order->user,      order->password};
+    const unsigned char numbers[] = {order->lmtp, order->tls, order->token,
+                                     (unsigned char)order->mechanisms,
+                                     (unsigned char)(order->mechanisms >> 8)};
+    struct sha256 sha256;
+    sha256_init(&sha256);
+    sha256_feed(&sha256, str_make(numbers, sizeof numbers));
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        sha256_feed(&sha256, parts[i]);
+        sha256_feed(&sha256, str_make("", 1));
+    }
+    sha256_end(&sha256, different_r);
+}
+
 char *rest_destination(const struct job *job)
 {
     const struct msg_job *order = job->order;
@@ -16,16 +34,11 @@ char *rest_destination(const struct job *job)
     buf_put(&text, order->route.n > 0 ? STR(" route ") : STR(" "));
     if (tls_is_required(job))
         buf_put(&text, STR("proven "));
-    if (order->user.n > 0 || order->password.n > 0) {
-        unsigned char who[SHA256_SIZE];
-        struct sha256 sha256;
-        sha256_init(&sha256);
-        sha256_feed(&sha256, order->user);
-        sha256_feed(&sha256, str_make("", 1));
-        sha256_feed(&sha256, order->password);
-        sha256_end(&sha256, who);
-        for (size_t i = 0; i < sizeof who; i++)
-            buf_printf(&text, "%02x", who[i]);
+    if (str_starts(order->route, STR("@"))) {
+        unsigned char different[SHA256_SIZE];
+        difference(order, different);
+        for (size_t i = 0; i < sizeof different; i++)
+            buf_printf(&text, "%02x", different[i]);
     }
     char *destination = buf_over(&text) ? NULL : str_to_cstring(buf_str(&text));
     buf_done(&text);

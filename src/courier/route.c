@@ -179,11 +179,49 @@ static bool mx_find(struct job *job, struct route *route_r)
     return false;
 }
 
+/* --- The block of the configuration ---------------------------------------------------------- */
+
+static size_t words_in(struct str text)
+{
+    size_t count = 0;
+    while (text.n > 0) {
+        str_cut(&text, ' ');
+        count++;
+    }
+    return count;
+}
+
+/* Core has checked them; one that is none is left out. */
+static bool via_hosts(struct job *job, struct route *route_r)
+{
+    const struct msg_job *order = job->order;
+    struct str rest = order->via;
+    route_r->hosts = arena_take_array(&job->arena, words_in(order->via), sizeof *route_r->hosts);
+    if (!route_r->hosts)
+        return false;
+    while (rest.n > 0 && route_r->count < ROUTE_HOSTS_MAX) {
+        struct route_host host = {.lmtp = order->lmtp != 0, .proven = true, .named = true};
+        if (!host_port_parse(str_cut(&rest, ' '), &host))
+            continue;
+        host.preference = order->shuffle ? 0 : (uint16_t)route_r->count;
+        route_r->hosts[route_r->count++] = host;
+    }
+    equal_ones_shuffle(job, route_r->hosts, route_r->count);
+    return route_r->count > 0;
+}
+
+static bool is_block(struct str route)
+{
+    return str_starts(route, STR("@"));
+}
+
 bool route_find(struct job *job, struct route *route_r)
 {
     struct route_host host = {.port = 0};
     *route_r = (struct route){.hosts = NULL};
-    if (job->order->route.n > 0) {
+    if (job->order->via.n > 0)
+        return via_hosts(job, route_r);
+    if (job->order->route.n > 0 && !is_block(job->order->route)) {
         struct str text = job->order->route;
         host.lmtp = str_starts(text, STR("lmtp:"));
         if (host.lmtp)

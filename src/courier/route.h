@@ -1,6 +1,7 @@
 /*
  * Which hosts a job may be sent to, in which order (doc/sending.md, 3; RFC 5321 5.1): those of its
- * route ("host:port", "[address]:port", "lmtp:" before them), or the MX of its domain by
+ * route block in their order or shuffled, the one that an operator chose ("host:port",
+ * "[address]:port", "lmtp:" before them), or the MX of its domain by
  * preference, equal ones shuffled, or the domain itself. What leads back to us is cut. May yield
  * (the resolver); memory is the job's arena's.
  */
@@ -22,6 +23,7 @@ struct route_host {
     uint16_t preference;
     bool lmtp;
     bool proven; /* its name is the configuration's, or of MX records that DNSSEC proves */
+    bool named;  /* by the operator, in a route block: it may be on this machine */
 };
 
 struct route {

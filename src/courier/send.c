@@ -64,6 +64,8 @@ static bool sent_to_host(struct job *job, const struct route *route, const struc
     bool known = found == ROUTE_FOUND && policy_find(job, route, host, &addresses, &policy);
     job_spends(job, PHASE_DNS, since);
     job->nowhere += found == ROUTE_NO_ADDRESS;
+    if (found == ROUTE_NO_ADDRESS)
+        job_note(job, JOB_TROUBLE_DNS, NULL, STR("it has no address in the DNS"));
     job->somewhere += found != ROUTE_NO_ADDRESS;
     if (!known)
         return false;
@@ -78,6 +80,11 @@ static void rest_decide(struct job *job, bool ours)
 {
     if (job->dropped || job->given_up)
         return;
+    if (job->order->via.n > 0) {
+        /* An operator's mistake, which he can mend: nobody's mail goes back for it. */
+        job_noted_to_all(job);
+        return;
+    }
     if (ours && job->unforbidden == 0)
         results_say(job, JOB_FAILED, "5.4.6",
                     STR("the way to this domain leads back to this server"));

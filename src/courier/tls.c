@@ -18,9 +18,30 @@ bool tls_is_required(const struct job *job)
     return mail_options_read(job->order->asked, &asked) && asked.require_tls;
 }
 
+/* What its route asks for. */
+static enum tls_need route_need(const struct job *job)
+{
+    switch ((enum conf_route_tls)job->order->tls) {
+    case CONF_ROUTE_TLS_VERIFIED:
+    case CONF_ROUTE_TLS_IMPLICIT:
+        return TLS_NEED_PKIX;
+    case CONF_ROUTE_TLS_REQUIRED:
+        return TLS_NEED_TLS;
+    case CONF_ROUTE_TLS_AUTO:
+    case CONF_ROUTE_TLS_OPPORTUNISTIC:
+    case CONF_ROUTE_TLS_OFF:
+    case CONF_ROUTE_TLS_COUNT:
+        break;
+    }
+    return TLS_NEED_NONE;
+}
+
+/* With DANE there is a proof already, of this host and by its own records. */
 enum tls_need tls_need(const struct job *job)
 {
     enum tls_need need = job->policy ? job->policy->need : TLS_NEED_NONE;
+    if (need < route_need(job))
+        need = route_need(job);
     return need < TLS_NEED_PKIX && tls_is_required(job) ? TLS_NEED_PKIX : need;
 }
 
@@ -60,6 +81,29 @@ static struct str destination_of(struct job *job, const struct connection *conne
     return destination.p ? destination : STR("");
 }
 
+/* Those that the route names. */
+static size_t names_of(struct job *job, struct str **names_r)
+{
+    struct str rest = job->order->tls_names;
+    size_t count = 0;
+    *names_r = arena_take_array(&job->arena, TLS_PEER_NAMES_MAX, sizeof(struct str));
+    while (*names_r && rest.n > 0 && count < TLS_PEER_NAMES_MAX)
+        (*names_r)[count++] = str_cut(&rest, ' ');
+    return count;
+}
+
+/* A certificate without the names that it should have proves nothing: there are always some. */
+static void named(struct job *job, struct str name, bool address, struct tls_peer *peer)
+{
+    struct str *names;
+    peer->name_count = names_of(job, &names);
+    if (peer->name_count == 0 && address && names) {
+        names[0] = name;
+        peer->name_count = 1;
+    }
+    peer->names = names;
+}
+
 static struct tls_peer peer_of(struct job *job, const struct connection *connection,
                                enum tls_need need)
 {
@@ -70,10 +114,11 @@ static struct tls_peer peer_of(struct job *job, const struct connection *connect
     const struct tls_policy *policy = job->policy;
     struct network literal;
     struct str name = str_from(connection->host);
-    struct tls_peer peer = {
-        .verify = ways[need],
-        .name = network_address(name, &literal) || str_starts(name, STR("[")) ? STR("") : name,
-        .destination = destination_of(job, connection)};
+    bool address = network_address(name, &literal);
+    struct tls_peer peer = {.verify = ways[need],
+                            .name = address || str_starts(name, STR("[")) ? STR("") : name,
+                            .destination = destination_of(job, connection)};
+    named(job, name, address, &peer);
     if (need == TLS_NEED_DANE) {
         peer.name = policy->base; /* RFC 7672 8.1 */
         peer.names = policy->names;
@@ -115,6 +160,9 @@ enum tls_end tls_begin(struct job *job, struct connection *connection)
 {
     struct talk *talk = &connection->talk;
     enum tls_need need = tls_need(job);
+    if (job->order->tls == CONF_ROUTE_TLS_OFF)
+        return in_clear(job, tls_is_required(job) ? TLS_NEED_PKIX : TLS_NEED_NONE,
+                        STR("its route is without"));
     if (!capabilities_have(&connection->can, CAPABILITY_STARTTLS) || !job->courier->tls)
         return in_clear(job, need, STR("it is not offered"));
     if (job->in_clear && need == TLS_NEED_NONE)
@@ -130,5 +178,13 @@ enum tls_end tls_begin(struct job *job, struct connection *connection)
     }
     if (reply->class != REPLY_SUCCESS)
         return in_clear(job, need, STR("STARTTLS is refused"));
+    return shake_hands(job, connection, need);
+}
+
+enum tls_end tls_begin_first(struct job *job, struct connection *connection)
+{
+    enum tls_need need = tls_need(job);
+    if (!job->courier->tls)
+        return in_clear(job, need, STR("this courier has none"));
     return shake_hands(job, connection, need);
 }

@@ -14,7 +14,7 @@
 #define WITHIN_STARTTLS (120 * NS_PER_SECOND)
 #define WITHIN_HANDSHAKE (60 * NS_PER_SECOND)
 
-/* What this job demands of the host it calls: by its policy (policy.h) and its own. */
+/* What this job demands of the host it calls: by its policy (policy.h), its route and its own. */
 enum tls_need tls_need(const struct job *job);
 
 /* REQUIRETLS. */
@@ -29,5 +29,7 @@ enum tls_end {
 
 /* Behind EHLO. May yield. */
 enum tls_end tls_begin(struct job *job, struct connection *connection);
+/* From the first octet on (RFC 8314 3.3): TLS_ON or TLS_REFUSED. May yield. */
+enum tls_end tls_begin_first(struct job *job, struct connection *connection);
 
 #endif

@@ -19,11 +19,15 @@
  *                        is its own word; else the authority that is known here says that it is of
  *                        these ("a.example,b.example"), and the whole chain is shown
  *   REFUSES, SILENT, UNREACHABLE: address port
- *   JOB: number key=value ...   core orders it: from, to (commas between), domain, route, body,
- * utf8 DROP: number         core says job_drop PASS: seconds        time passes CORE: word die,
- * start, mute, speak, forget, forgetful (keeps nothing), kind, half, empty SAID: text           the
- * next line that core noted (stage_test.h); * as above EXPECT: what n       dots, fetches, overs,
- * asked (of the resolver)
+ *   JOB: number key=value ...   core orders it: from, to (commas between), domain, body, utf8; of a
+ *     route: route, via, source, tls_names (commas), tls (conf.h's number), lmtp, helo, user,
+ *     password, token, mechanisms
+ *   DROP: number         core says job_drop
+ *   PASS: seconds        time passes
+ *   CORE: word           die, start, mute, speak, forget, forgetful (keeps nothing), kind, half,
+ *     empty
+ *   SAID: text           the next line that core noted (stage_test.h); * as above
+ *   EXPECT: what n       dots, fetches, overs, asked (of the resolver)
  *
  * In texts \r \n \t \\ and \xNN are octets. At the end every HOST must have been met and played to
  * its end, and nothing said be left over.
@@ -37,6 +41,7 @@
 #include "base/test.h"
 #include "format/mail_options.h"
 #include "sys/fake/tls_chain.h"
+#include "trust/sasl.h"
 
 enum {
     LINES_MAX = 4096,
@@ -472,6 +477,58 @@ static size_t recipients_cut(struct str list, struct msg_job_recipient *recipien
     return count;
 }
 
+/* Commas are spaces there. */
+static struct str words_of(struct player *p, struct str value)
+{
+    char *words = arena_take(&p->stage.conf_arena, value.n);
+    must(words);
+    for (size_t i = 0; i < value.n; i++)
+        words[i] = value.p[i] == ',' ? ' ' : value.p[i];
+    return str_make(words, value.n);
+}
+
+static unsigned mechanisms_of(struct str value)
+{
+    enum sasl_mechanism mechanism;
+    unsigned all = 0;
+    while (value.n > 0) {
+        must(sasl_find(str_cut(&value, ','), &mechanism));
+        all |= 1u << mechanism;
+    }
+    return all;
+}
+
+/* What a route block brings. */
+static bool order_route(struct player *p, struct msg_job *job, struct str key, struct str value,
+                        uint64_t number)
+{
+    if (str_eq(key, STR("route")))
+        job->route = value;
+    else if (str_eq(key, STR("via")))
+        job->via = words_of(p, value);
+    else if (str_eq(key, STR("lmtp")))
+        job->lmtp = (uint8_t)number;
+    else if (str_eq(key, STR("tls")))
+        job->tls = (uint8_t)number;
+    else if (str_eq(key, STR("tls_names")))
+        job->tls_names = words_of(p, value);
+    else if (str_eq(key, STR("source")))
+        job->source = words_of(p, value);
+    else if (str_eq(key, STR("helo")))
+        job->helo = value;
+    else if (str_eq(key, STR("user")))
+        job->user = value;
+    else if (str_eq(key, STR("password")))
+        job->password = value;
+    else if (str_eq(key, STR("token")))
+        job->token = (uint8_t)number;
+    else if (str_eq(key, STR("mechanisms")))
+        job->mechanisms = mechanisms_of(value);
+    else
+        return false;
+    return true;
+}
+
 static void order(struct player *p, struct str rest)
 {
     struct msg_job_recipient recipients[RECIPIENTS];
@@ -486,14 +543,14 @@ static void order(struct player *p, struct str rest)
         struct str key = str_cut(&value, '=');
         uint64_t number = 0;
         (void)str_to_u64(value, &number);
+        if (order_route(p, &job, key, value, number))
+            continue;
         if (str_eq(key, STR("to")))
             job.recipients_count = recipients_cut(value, recipients);
         else if (str_eq(key, STR("from")))
             job.sender = value;
         else if (str_eq(key, STR("domain")))
             job.domain = value;
-        else if (str_eq(key, STR("route")))
-            job.route = value;
         else if (str_eq(key, STR("body")))
             job.body_type = (uint8_t)number;
         else if (str_eq(key, STR("utf8")))

@@ -87,8 +87,8 @@ struct queue_entry {
     uint64_t size;     /* octets of fields, Received and body */
     struct str sender; /* the envelope's, addr_print form; empty: the null path */
     struct str domain; /* of the recipients */
-    struct str route;  /* an operator's choice: a route's name, or "host:port"; empty: as configured
-                        */
+    struct str route;  /* an operator's choice: "@NAME" of a route, or "host:port"; empty: as
+                        * configured */
     struct str fields; /* header fields for this entry alone, put in front of everything; each ends
                           in CR LF */
     struct str asked;  /* mail_options_keep; empty: nothing */

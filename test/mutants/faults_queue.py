@@ -83,7 +83,7 @@ FAULTS = [
           REPORT, "        .sender = str_make(\"\", 0),", "        .sender = reader->text,"),
     Fault("those_who_have_it_get_it_again", "a recipient that took the message is tried again with the others",
           "unit core_queue",
-          OUTCOME, "        if (!waits(fate))\n            continue;\n        if (!first)", "        if (!first)"),
+          OUTCOME, "        if (waits(&deciding->fates[i]) && !deciding->fates[i].ungiven)", "        if (!deciding->fates[i].ungiven)"),
 
     # --- Entries ---
     Fault("an_address_twice_is_two_copies", "who is named twice gets the message twice",

@@ -1,0 +1,162 @@
+/*
+ * Why no destination is stored: the entry says who sent it to whom, and the configuration the rest.
+ * A block that went, or a new one, holds for what waits as for what comes.
+ */
+#include "core/route.h"
+
+#include "base/must.h"
+
+/* --- Destinations ---------------------------------------------------------------------------- */
+
+static void destination_put(struct route_destination *to, const struct conf_route *block,
+                            bool is_mx, struct str otherwise)
+{
+    struct buf name = {.p = to->room, .cap = sizeof to->room, .max = sizeof to->room};
+    if (block) {
+        buf_putc(&name, '@');
+        buf_put(&name, block->name);
+        buf_put(&name, is_mx ? STR("/") : STR(""));
+    }
+    if (!block || is_mx)
+        buf_put(&name, str_head(otherwise, sizeof to->room - name.n));
+    to->name = buf_str(&name);
+}
+
+static struct str operator_block(const struct queue_entry *entry)
+{
+    return str_starts(entry->route, STR("@")) ? str_from_index(entry->route, 1) : str_null();
+}
+
+static const struct conf_route *block_of(const struct conf *conf, const struct queue_entry *entry,
+                                         size_t recipient, struct str account, bool *unsure_r)
+{
+    const struct route_question question = {.recipient = entry->recipients[recipient].address,
+                                            .sender = entry->sender,
+                                            .account = account,
+                                            .account_unknown = entry->account && !account.p};
+    return conf_route_find(conf, &question, unsure_r);
+}
+
+/* A block that refuses has a destination like any other's: there the entry is found out. */
+static void block_put(struct route_destination *to, const struct conf_route *block,
+                      struct str domain)
+{
+    struct conf_way way = {.via = {.count = 0}};
+    if (block)
+        conf_route_way(block, &way);
+    destination_put(to, block, way.via.count == 0, domain);
+}
+
+void route_destination(const struct conf *conf, const struct queue_entry *entry,
+                       struct route_destination *to)
+{
+    struct str named = operator_block(entry);
+    bool unsure;
+    if (named.p)
+        block_put(to, conf_route_named(conf, named), entry->domain);
+    else if (entry->route.n)
+        destination_put(to, NULL, false, entry->route);
+    else
+        block_put(to, block_of(conf, entry, 0, str_null(), &unsure), entry->domain);
+}
+
+/* --- Choosing -------------------------------------------------------------------------------- */
+
+/* May yield. Empty: nobody's, or an account that is gone. */
+static struct str account_of(struct core *core, const struct queue_entry *entry,
+                             struct arena *arena)
+{
+    struct account account;
+    if (!entry->account || !conf_routes_ask_accounts(core->conf))
+        return STR("");
+    struct err e = directory_account_by_id(&core->directory, entry->account, arena, &account);
+    return err_is(e) ? STR("") : account.address;
+}
+
+static void all_go(const struct queue_entry *entry, struct route_choice *choice)
+{
+    choice->count = entry->recipient_count;
+    for (size_t i = 0; i < entry->recipient_count; i++)
+        choice->goes[i] = true;
+}
+
+static void by_blocks(const struct conf *conf, const struct queue_entry *entry, struct str account,
+                      struct route_choice *choice)
+{
+    bool unsure;
+    choice->block = block_of(conf, entry, 0, account, &unsure);
+    for (size_t i = 0; i < entry->recipient_count; i++) {
+        choice->goes[i] = block_of(conf, entry, i, account, &unsure) == choice->block;
+        choice->count += choice->goes[i];
+    }
+}
+
+void route_choose(struct core *core, const struct queue_entry *entry, struct arena *arena,
+                  struct route_choice *choice_r)
+{
+    struct str account = account_of(core, entry, arena);
+    struct str named = operator_block(entry);
+    *choice_r = (struct route_choice){.block = NULL};
+    if (entry->route.n) {
+        all_go(entry, choice_r);
+        if (named.p)
+            choice_r->block = conf_route_named(core->conf, named);
+        else
+            choice_r->fixed = entry->route;
+        choice_r->lost = named.p && !choice_r->block;
+    } else {
+        by_blocks(core->conf, entry, account, choice_r);
+    }
+    if (choice_r->block)
+        conf_route_way(choice_r->block, &choice_r->way);
+    choice_r->denied = choice_r->block && choice_r->block->deny.n > 0;
+    if (choice_r->fixed.n)
+        destination_put(&choice_r->destination, NULL, false, choice_r->fixed);
+    else
+        block_put(&choice_r->destination, choice_r->block, entry->domain);
+}
+
+/* --- Telling --------------------------------------------------------------------------------- */
+
+static struct str joined(const struct conf_texts *texts, struct arena *arena)
+{
+    size_t most = 1;
+    for (size_t i = 0; i < texts->count; i++)
+        most += texts->list[i].n + 1;
+    struct buf all = buf_in(arena, most);
+    for (size_t i = 0; i < texts->count; i++) {
+        buf_put(&all, i ? STR(" ") : STR(""));
+        buf_put(&all, texts->list[i]);
+    }
+    return buf_built(&all);
+}
+
+bool route_tell(const struct route_choice *choice, struct arena *arena, struct msg_job *job)
+{
+    const struct conf_route *block = choice->block;
+    job->route = choice->fixed;
+    if (!block)
+        return true;
+    job->route = arena_str(arena, choice->destination.name);
+    job->via = joined(&choice->way.via, arena);
+    job->shuffle = block->shuffle;
+    job->lmtp = block->protocol == CONF_PROTOCOL_LMTP;
+    job->tls = (uint8_t)choice->way.tls;
+    job->tls_names = joined(&block->tls_names, arena);
+    job->source = joined(&block->source, arena);
+    job->helo = block->helo;
+    job->mechanisms = choice->way.mechanisms;
+    return job->via.p && job->tls_names.p && job->source.p && job->route.p;
+}
+
+/* --- Refusing -------------------------------------------------------------------------------- */
+
+struct str route_denies(const struct conf *conf, struct str sender, struct str account,
+                        struct str recipient)
+{
+    const struct route_question question = {
+        .recipient = recipient, .sender = sender, .account = account};
+    bool unsure;
+    const struct conf_route *block = conf_route_find(conf, &question, &unsure);
+    return block ? block->deny : STR("");
+}

@@ -1,0 +1,56 @@
+/*
+ * Which way an entry of the queue goes (doc/sending.md, 3): an operator's choice, the first route
+ * block that holds, or the MX of its domain. Looked at anew each time an entry comes due, so a
+ * reload needs to change nothing that is stored.
+ *
+ * Recipients of one entry may go several ways (a block may name addresses): those of the first one
+ * go now, the others after them.
+ */
+#ifndef CORE_ROUTE_H
+#define CORE_ROUTE_H
+
+#include "conf/routes.h"
+#include "core/core.h"
+#include "store/queue.h"
+
+enum {
+    ROUTE_DESTINATION_MAX = 1 + CONF_NAME_MOST + 1 + 255, /* "@NAME/domain" */
+};
+
+/* Where an entry goes together with others; its text lives in `room`. */
+struct route_destination {
+    struct str name;
+    char room[ROUTE_DESTINATION_MAX];
+};
+
+/* By what is in the entry alone: where a block asks for accounts, the one behind it may be given,
+ * and route_choose puts it right. Never yields. */
+void route_destination(const struct conf *conf, const struct queue_entry *entry,
+                       struct route_destination *to);
+
+struct route_choice {
+    const struct conf_route *block; /* NULL: none holds */
+    struct conf_way way;            /* of the block */
+    struct str fixed;               /* an operator's "host:port"; else empty */
+    bool lost;                      /* an operator's choice of a block that there is not */
+    bool denied;
+    struct route_destination destination;
+    bool goes[QUEUE_RECIPIENTS_MAX]; /* which recipients */
+    size_t count;
+};
+
+/* May yield before it looks at the configuration, which is core's then: core->conf. The choice must
+ * stay where it is. */
+void route_choose(struct core *core, const struct queue_entry *entry, struct arena *arena,
+                  struct route_choice *choice_r);
+
+/* What a courier is to know of it, but for the recipients and what to log in with. Memory is the
+ * arena's. False: none is left. */
+bool route_tell(const struct route_choice *choice, struct arena *arena, struct msg_job *job);
+
+/* Why mail of this sender, by this account (empty: none), is refused for the recipient: the words
+ * of the block. Empty: it is not. Never yields. */
+struct str route_denies(const struct conf *conf, struct str sender, struct str account,
+                        struct str recipient);
+
+#endif

@@ -1,0 +1,282 @@
+/*
+ * Ways of entries: which block holds when an entry comes due, what a courier is told of it, and
+ * mail that a block refuses.
+ */
+#include "core/route.h"
+
+#include "base/test.h"
+#include "core/core_rig_test.h"
+#include "core/queue.h"
+
+static const struct str text =
+    STR_INIT("From: alice@example.test\r\nSubject: hello\r\n\r\nbody\r\n");
+
+#define OPEN "smtp { relay_from = \"0.0.0.0/0\" } sending { processes = 1 }\n"
+
+enum {
+    JOBS_MAX = 16
+};
+
+static struct house house;
+static struct edge_end *mx, *box, *courier;
+static struct msg jobs[JOBS_MAX];
+static size_t job_count;
+
+static void heard(struct edge_end *edge, const struct msg *msg)
+{
+    (void)edge;
+    if (msg->kind != MSG_job)
+        return;
+    assert_true(job_count < JOBS_MAX);
+    assert_false(err_is(msg_copy(msg, &house.arena, &jobs[job_count++])));
+}
+
+static void open_house(const char *conf)
+{
+    house_open(&house, conf, 1);
+    mx = house_edge(&house, ROLE_MX);
+    box = house_edge(&house, ROLE_BOX);
+    courier = house_edge(&house, ROLE_COURIER);
+    courier->heard = heard;
+    job_count = 0;
+    struct msg none = {.kind = MSG_jobs, .jobs = {.names = NULL}};
+    edge_end_tell(courier, &none);
+    house_settle(&house);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    house_close(&house);
+    return 0;
+}
+
+/* --- What the edge and the courier say --- */
+
+static uint64_t next_transaction = 100;
+
+static struct msg_resolved named(uint64_t transaction, const char *sender,
+                                 const char *const *recipients, size_t count)
+{
+    struct msg_address *list = arena_take_array(&house.arena, count, sizeof(*list));
+    struct msg answer;
+    for (size_t i = 0; i < count; i++)
+        list[i].text = str_from(recipients[i]);
+    struct msg question = {.kind = MSG_resolve,
+                           .resolve = {.transaction = transaction,
+                                       .transmission = TRANSMISSION_ESMTP,
+                                       .client = STR("192.0.2.1"),
+                                       .server = STR("192.0.2.25"),
+                                       .helo = STR("c.example"),
+                                       .reverse_path = str_from(sender),
+                                       .recipients = list,
+                                       .recipients_count = count}};
+    assert_false(err_is(house_ask(mx, question, &answer)));
+    return answer.resolved;
+}
+
+static void send_to(const char *sender, const char *const *recipients, size_t count)
+{
+    struct offer offer;
+    struct msg answer;
+    uint64_t transaction = next_transaction++;
+    struct msg_resolved resolved = named(transaction, sender, recipients, count);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(resolved.answers[i].error, ERR_NONE);
+    offer_make(&offer, mx, transaction, text, count, transaction);
+    assert_false(err_is(house_ask(mx, offer.msg, &answer)));
+    assert_int_equal(answer.committed.error, ERR_NONE);
+    house_settle(&house);
+}
+
+static void send_one(const char *sender, const char *recipient)
+{
+    send_to(sender, &recipient, 1);
+}
+
+static void over(const struct msg_job *job, enum job_verdict verdict, enum job_trouble trouble)
+{
+    struct msg_job_result *results =
+        arena_take_array(&house.arena, job->recipients_count, sizeof(*results));
+    for (size_t i = 0; i < job->recipients_count; i++)
+        results[i] = (struct msg_job_result){.number = job->recipients[i].number,
+                                             .verdict = (uint8_t)verdict,
+                                             .code = verdict == JOB_SENT ? 250 : 450,
+                                             .text = STR("so it is")};
+    struct msg msg = {.kind = MSG_job_over,
+                      .job_over = {.job = job->job,
+                                   .message = job->message,
+                                   .entry = job->entry,
+                                   .trouble = (uint8_t)trouble,
+                                   .host = STR("s.test"),
+                                   .results = results,
+                                   .results_count = job->recipients_count}};
+    edge_end_tell(courier, &msg);
+    house_settle(&house);
+}
+
+static const struct msg_job *job_at(size_t i)
+{
+    assert_true(i < job_count);
+    return &jobs[i].job;
+}
+
+static void goes_to(size_t i, const char *recipient, const char *route, const char *via)
+{
+    const struct msg_job *job = job_at(i);
+    assert_int_equal(job->recipients_count, 1);
+    assert_str(job->recipients[0].address, str_from(recipient));
+    assert_str(job->route, str_from(route));
+    assert_str(job->via, str_from(via));
+}
+
+/* A reload. */
+static void configure(const char *conf)
+{
+    struct conf_trouble trouble;
+    struct conf *next = arena_take(&house.arena, sizeof(*next));
+    struct arena *arena = arena_take(&house.arena, sizeof(*arena));
+    arena_init(arena, CONF_ARENA);
+    assert_false(err_is(conf_parse(str_from(conf), STR("f"), STR("/"), arena, next, &trouble)));
+    buf_done(&trouble.text);
+    fake_role_enter(house.rig.fake, house.rig.role);
+    core_configure(&house.core, next);
+    fake_role_enter(house.rig.fake, 0);
+    house_settle(&house);
+}
+
+/* --- Ways --- */
+
+static void a_block_goes_with_the_job(void **state)
+{
+    (void)state;
+    open_house(OPEN "route smart { to = far.test via = { s.test:465, [2001:db8::1]:587 } "
+                    "shuffle = yes tls_names = { a.test, b.test } source = 192.0.2.25 "
+                    "helo = out.test mechanisms = scram-sha-256 user = u password_file = p "
+                    "tls = required }\n");
+    send_one("alice@example.test", "x@far.test");
+    send_one("alice@example.test", "x@near.test");
+    goes_to(0, "x@far.test", "@smart", "s.test:465 [2001:db8::1]:587");
+    const struct msg_job *job = job_at(0);
+    assert_int_equal(job->shuffle, 1);
+    assert_int_equal(job->lmtp, 0);
+    assert_int_equal(job->tls, CONF_ROUTE_TLS_REQUIRED);
+    assert_str(job->tls_names, STR("a.test b.test"));
+    assert_str(job->source, STR("192.0.2.25"));
+    assert_str(job->helo, STR("out.test"));
+    assert_int_equal(job->mechanisms, 1u << SASL_SCRAM_SHA_256);
+    goes_to(1, "x@near.test", "", "");
+    assert_int_equal(job_at(1)->tls, CONF_ROUTE_TLS_AUTO);
+}
+
+/* Trouble with a smart host is that of its route, whatever the domain; by MX it is the domain's. */
+static void a_route_is_a_destination(void **state)
+{
+    (void)state;
+    open_house(OPEN "route smart { to = { a.test, b.test } via = s.test:25 }\n"
+                    "route mx { to = c.test tls = verified }\n");
+    struct schedule *schedule = &house.core.queue->schedule;
+    send_one("alice@example.test", "x@a.test");
+    send_one("alice@example.test", "x@c.test");
+    assert_non_null(schedule_destination(schedule, STR("@smart")));
+    assert_non_null(schedule_destination(schedule, STR("@mx/c.test")));
+    goes_to(1, "x@c.test", "@mx/c.test", "");
+    over(job_at(0), JOB_LATER, JOB_TROUBLE_LOGIN);
+    send_one("alice@example.test", "x@b.test");
+    assert_int_equal(job_count, 2);
+    configure(OPEN "route smart { to = { a.test, b.test } via = s.test:25 }\n");
+    assert_int_equal(job_count, 3); /* somebody may have mended it */
+}
+
+static void recipients_of_one_message_part(void **state)
+{
+    const char *all[] = {"anna@far.test", "bob@far.test", "carl@far.test"};
+    (void)state;
+    open_house(OPEN "route hers { to = \"Anna@far.test\" via = s.test:25 }\n");
+    send_to("alice@example.test", all, 3);
+    goes_to(0, "anna@far.test", "@hers", "s.test:25");
+    assert_int_equal(job_count, 1);
+    over(job_at(0), JOB_SENT, JOB_NO_TROUBLE);
+    assert_int_equal(job_count, 2);
+    assert_int_equal(job_at(1)->recipients_count, 2);
+    assert_str(job_at(1)->via, STR(""));
+    over(job_at(1), JOB_SENT, JOB_NO_TROUBLE);
+    assert_int_equal(house.core.queue->schedule.entries, 0);
+}
+
+/* Who was told "later" waits, and those whose turn had not come do not wait for him. */
+static void turns_come_before_second_tries(void **state)
+{
+    const char *all[] = {"anna@far.test", "bob@far.test"};
+    (void)state;
+    open_house(OPEN "route hers { to = \"anna@far.test\" via = s.test:25 }\n");
+    send_to("alice@example.test", all, 2);
+    over(job_at(0), JOB_LATER, JOB_NO_TROUBLE);
+    goes_to(1, "bob@far.test", "", "");
+    over(job_at(1), JOB_LATER, JOB_NO_TROUBLE);
+    assert_int_equal(job_count, 2);
+    house_pass(&house, 10 * 60 * NS_PER_SECOND);
+    assert_int_equal(job_count, 3);
+    over(job_at(2), JOB_SENT, JOB_NO_TROUBLE);
+    assert_int_equal(job_count, 4);
+    over(job_at(3), JOB_SENT, JOB_NO_TROUBLE);
+    assert_int_equal(job_count, 4);
+}
+
+static void a_reload_holds_for_what_waits(void **state)
+{
+    (void)state;
+    open_house(OPEN "route one { to = far.test via = s.test:25 }\n");
+    send_one("alice@example.test", "x@far.test");
+    over(job_at(0), JOB_LATER, JOB_NO_TROUBLE);
+    configure(OPEN "route two { to = far.test via = other.test:25 }\n");
+    house_pass(&house, 10 * 60 * NS_PER_SECOND);
+    goes_to(1, "x@far.test", "@two", "other.test:25");
+    over(job_at(1), JOB_LATER, JOB_NO_TROUBLE);
+    configure(OPEN);
+    house_pass(&house, 20 * 60 * NS_PER_SECOND);
+    goes_to(2, "x@far.test", "", "");
+    over(job_at(2), JOB_SENT, JOB_NO_TROUBLE);
+    assert_int_equal(house.core.queue->schedule.entries, 0);
+}
+
+/* --- Refused --- */
+
+static void a_block_refuses_at_rcpt(void **state)
+{
+    const char *all[] = {"x@far.test", "x@near.test"};
+    (void)state;
+    open_house(OPEN "route never { to = far.test from = example.test deny = \"Ask Anna.\" }\n");
+    struct msg_resolved resolved = named(1, "alice@example.test", all, 2);
+    assert_int_equal(resolved.answers[0].error, ERR_DESTINATION_DENIED);
+    assert_int_equal(resolved.answers[0].reply, 550);
+    assert_str(resolved.answers[0].text, STR("Ask Anna."));
+    assert_int_equal(resolved.answers[1].error, ERR_NONE);
+    send_one("bob@elsewhere.test", "x@far.test");
+    assert_int_equal(job_count, 1);
+}
+
+static void what_waits_goes_back(void **state)
+{
+    (void)state;
+    open_house(OPEN);
+    send_one("alice@example.test", "x@far.test");
+    over(job_at(0), JOB_LATER, JOB_NO_TROUBLE);
+    configure(OPEN "route never { to = far.test deny = \"Ask Anna.\" }\n");
+    house_pass(&house, 10 * 60 * NS_PER_SECOND);
+    assert_int_equal(job_count, 1);
+    assert_int_equal(house.core.queue->schedule.entries, 0);
+    assert_int_equal(house_count(box, "alice@example.test"), 1);
+}
+
+int main(void)
+{
+#define GIVEN(name) cmocka_unit_test_teardown(name, teardown)
+    const struct CMUnitTest tests[] = {
+        GIVEN(a_block_goes_with_the_job),      GIVEN(a_route_is_a_destination),
+        GIVEN(recipients_of_one_message_part), GIVEN(turns_come_before_second_tries),
+        GIVEN(a_reload_holds_for_what_waits),  GIVEN(a_block_refuses_at_rcpt),
+        GIVEN(what_waits_goes_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
