@@ -100,11 +100,21 @@ static void trace_expansion(struct delivery *delivery, const struct accepted_rec
         struct trace_event *event = delivery_event(delivery, TRACED_forwarded);
         trace_text(event, TRACE_recipient, recipient->text);
         trace_text(event, TRACE_address, recipient->moved_to);
-    } else if (recipient->copy_count && recipient->copies[0].list.n) {
+        return;
+    }
+    struct str list = str_null(), owner = str_null();
+    if (recipient->copy_count) {
+        list = recipient->copies[0].list;
+        owner = recipient->copies[0].list_owner;
+    } else if (recipient->outside_count) {
+        list = recipient->outside[0].list;
+        owner = recipient->outside[0].list_owner;
+    }
+    if (list.n) {
         struct trace_event *event = delivery_event(delivery, TRACED_expanded);
-        trace_text(event, TRACE_list, recipient->copies[0].list);
+        trace_text(event, TRACE_list, list);
         trace_text(event, TRACE_recipient, recipient->text);
-        trace_text(event, TRACE_owner, recipient->copies[0].list_owner);
+        trace_text(event, TRACE_owner, owner);
     }
 }
 
@@ -198,12 +208,18 @@ static struct err leave(struct request *request, struct transaction *transaction
 {
     struct departing departing;
     struct str header = str_make("", 0);
-    struct err e = departing_take(request, transaction, outcomes, &departing);
-    if (!err_is(e) && told_any(request, transaction, outcomes))
+    struct err e = err_none();
+    if (departing_any(request, transaction) || told_any(request, transaction, outcomes))
         e = arrived_header(request, slot, &transaction->arena, &header);
     if (!err_is(e))
+        e = departing_take(request, transaction, outcomes, header, &departing);
+    if (!err_is(e) && departing.loop_count && departing.count + delivery->copy_count == 0)
+        e = err_make(ERR_MAIL_LOOP);
+    if (!err_is(e))
+        e = departing_trace(&departing, delivery);
+    if (!err_is(e))
         e = message_put(request, transaction, slot, &departing, delivery);
-    return err_is(e) ? e : told_put(request, transaction, outcomes, header, delivery);
+    return err_is(e) ? e : told_put(request, transaction, outcomes, &departing, header, delivery);
 }
 
 static struct err deliver(struct request *request, struct transaction *transaction,

@@ -1,6 +1,7 @@
 #include "core/core.h"
 
 #include "base/must.h"
+#include "core/forwarding.h"
 #include "core/login.h"
 #include "core/queue.h"
 #include "core/signing.h"
@@ -68,6 +69,9 @@ static void duty_run(void *arg)
     e = signing_duty(core);
     if (err_is(e))
         log_err(core->log, "signing_keys_not_kept_up", e);
+    e = forwarding_keys(core);
+    if (err_is(e))
+        log_err(core->log, "forward_keys_not_kept_up", e);
     audit_head_log(core);
     core->duty_running = false;
     if (core->duty_over)
@@ -178,10 +182,12 @@ static void log_ins_close(struct core *core)
     lane_done(&core->hashes);
 }
 
-/* May yield. Who logs in, and what signs. */
+/* May yield. Who logs in, what signs, and what forwards are marked with. */
 static struct err secrets_open(struct core *core)
 {
-    struct err e = signing_open(core);
+    struct err e = forwarding_keys(core);
+    if (!err_is(e))
+        e = signing_open(core);
     if (err_is(e))
         return e;
     e = log_ins_open(core);
@@ -194,6 +200,7 @@ static void secrets_close(struct core *core)
 {
     log_ins_close(core);
     signing_close(core);
+    explicit_bzero(&core->forward, sizeof(core->forward));
 }
 
 struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fibers,

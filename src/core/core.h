@@ -15,6 +15,7 @@
  *   mailbox.c, fetch.c   what a mailbox session asks
  *   keys.c       private keys: certificates for the edges, signatures of handshakes
  *   signing.c    signatures on what is sent (DKIM); signing_keys.c makes their keys
+ *   forwarding.c mail that is sent on: its sender, its way back, its mark against loops
  *   audit.c      what was decided, for the record
  *   admin.c      the operator's commands; control.c: their socket
  *
@@ -36,6 +37,7 @@
 #include "role/dns.h"
 #include "store/directory.h"
 #include "store/engine.h"
+#include "store/forward_keys.h"
 #include "sys/fiber.h"
 #include "sys/log.h"
 #include "sys/worker.h"
@@ -69,6 +71,7 @@ struct core {
     struct dns_client dns;
     struct keys *keys; /* of TLS; NULL: none */
     struct signing *signing;
+    struct forward_keys forward;
     struct lane hashes; /* password hashes: one thread a processor */
     struct login_desk desk;
     struct resent *resent;

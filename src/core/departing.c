@@ -5,6 +5,7 @@
 #include "core/departing.h"
 
 #include "conf/conf.h"
+#include "core/forwarding.h"
 
 bool departing_is_trusted(const struct core *core, const struct transaction *transaction)
 {
@@ -44,41 +45,117 @@ static struct str without_success(struct str asked, struct arena *arena)
     return rcpt_options_keep(&options, arena);
 }
 
-static struct err target_of(const struct accepted_recipient *recipient,
-                            const struct outside *outside, struct arena *arena,
-                            struct outgoing_target *target_r)
+/* What all targets are made from. */
+struct taking {
+    struct core *core;
+    struct arena *arena;
+    struct departing *departing;
+    struct loop_marks marks;
+    bool rewrites; /* the message's sender is elsewhere */
+};
+
+/* The field that tells a message that comes back. */
+static struct str mark_of(const struct taking *taking, struct str address)
 {
-    bool own = str_eq(recipient->text, outside->text), of_list = outside->list.p != NULL;
-    bool expanded = departing_kind(recipient) == DEPARTING_EXPANDED;
-    *target_r = (struct outgoing_target){
+    struct buf field = buf_in(taking->arena, LOOP_FIELD);
+    loop_mark_print(&taking->marks, &taking->core->forward.loop, address, &field);
+    return buf_built(&field);
+}
+
+static struct str asked_of(const struct accepted_recipient *recipient,
+                           const struct outside *outside, struct arena *arena)
+{
+    if (outside->list.p)
+        return str_make("", 0);
+    return departing_kind(recipient) == DEPARTING_EXPANDED
+               ? without_success(recipient->asked, arena)
+               : recipient->asked;
+}
+
+static struct err target_add(struct taking *taking, const struct accepted_recipient *recipient,
+                             const struct outside *outside)
+{
+    struct departing *departing = taking->departing;
+    bool own = str_eq(recipient->text, outside->text);
+    const struct outgoing_target target = {
         .address = outside->text,
         .domain = outside->addr.domain,
         .given = own ? str_make("", 0) : recipient->text,
-        .asked = of_list    ? str_make("", 0)
-                 : expanded ? without_success(recipient->asked, arena)
-                            : recipient->asked,
-        .sender = of_list ? outside->list_owner : str_null(),
+        .asked = asked_of(recipient, outside, taking->arena),
+        .sender = outside->list.p ? outside->list_owner : str_null(),
+        .fields = outside->given.n ? mark_of(taking, outside->given) : str_make("", 0),
+        .forward = outside->forward && taking->rewrites,
     };
-    return err_make(target_r->asked.p ? ERR_NONE : ERR_NO_MEMORY);
+    departing->targets[departing->count++] = target;
+    return err_make(target.asked.p && target.fields.p ? ERR_NONE : ERR_NO_MEMORY);
+}
+
+static struct err outside_take(struct taking *taking, const struct accepted_recipient *recipient,
+                               const struct outside *outside)
+{
+    struct departing *departing = taking->departing;
+    if (!outside->given.n ||
+        !loop_marks_found(&taking->marks, &taking->core->forward.loop, outside->given))
+        return target_add(taking, recipient, outside);
+    departing->loops[departing->loop_count++] =
+        (struct departing_loop){.recipient = recipient, .outside = outside};
+    return err_none();
+}
+
+static size_t outside_count(const struct request *request, const struct transaction *transaction)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < request->msg.commit.recipients_count; i++)
+        count += transaction_recipient(request, transaction, i)->outside_count;
+    return count;
+}
+
+bool departing_any(const struct request *request, const struct transaction *transaction)
+{
+    return outside_count(request, transaction) > 0;
+}
+
+static struct err all_take(const struct request *request, struct transaction *transaction,
+                           const struct msg_outcome *outcomes, struct taking *taking)
+{
+    struct err e = err_none();
+    for (size_t i = 0; i < request->msg.commit.recipients_count; i++) {
+        const struct accepted_recipient *recipient = transaction_recipient(request, transaction, i);
+        for (size_t j = 0; j < recipient->outside_count && !outcomes[i].error && !err_is(e); j++)
+            e = outside_take(taking, recipient, &recipient->outside[j]);
+    }
+    return e;
 }
 
 struct err departing_take(const struct request *request, struct transaction *transaction,
-                          const struct msg_outcome *outcomes, struct departing *departing_r)
+                          const struct msg_outcome *outcomes, struct str header,
+                          struct departing *departing_r)
 {
-    size_t count = request->msg.commit.recipients_count, room = 0;
     struct arena *arena = &transaction->arena;
+    size_t room = outside_count(request, transaction);
     *departing_r = (struct departing){.count = 0};
-    for (size_t i = 0; i < count; i++)
-        room += transaction_recipient(request, transaction, i)->outside_count;
     if (room == 0)
         return err_none();
     departing_r->targets = arena_take_array(arena, room, sizeof(*departing_r->targets));
-    struct err e = err_make(departing_r->targets ? ERR_NONE : ERR_NO_MEMORY);
-    for (size_t i = 0; i < count && !err_is(e); i++) {
-        const struct accepted_recipient *recipient = transaction_recipient(request, transaction, i);
-        for (size_t j = 0; j < recipient->outside_count && !outcomes[i].error && !err_is(e); j++)
-            e = target_of(recipient, &recipient->outside[j], arena,
-                          &departing_r->targets[departing_r->count++]);
+    departing_r->loops = arena_take_array(arena, room, sizeof(*departing_r->loops));
+    struct taking *taking = arena_new(arena, struct taking);
+    if (!departing_r->targets || !departing_r->loops || !taking)
+        return err_make(ERR_NO_MEMORY);
+    *taking =
+        (struct taking){.core = request->peer->core, .arena = arena, .departing = departing_r};
+    loop_marks_read(header, &taking->marks);
+    struct err e =
+        forwarding_rewrites(taking->core, &transaction->sender, arena, &taking->rewrites);
+    return err_is(e) ? e : all_take(request, transaction, outcomes, taking);
+}
+
+struct err departing_trace(const struct departing *departing, struct delivery *delivery)
+{
+    struct err e = delivery_room_for_events(delivery, departing->loop_count);
+    for (size_t i = 0; i < departing->loop_count && !err_is(e); i++) {
+        struct trace_event *event = delivery_event(delivery, TRACED_looped);
+        trace_text(event, TRACE_recipient, departing->loops[i].outside->text);
+        trace_text(event, TRACE_address, departing->loops[i].outside->given);
     }
     return e;
 }

@@ -19,6 +19,15 @@
 struct departing {
     struct outgoing_target *targets;
     size_t count;
+    struct departing_loop *loops;
+    size_t loop_count;
+};
+
+/* A target that it is not sent on to: it has our mark of having been sent on for the same address
+ * before (catalogue S24). */
+struct departing_loop {
+    const struct accepted_recipient *recipient;
+    const struct outside *outside;
 };
 
 /* From a user, or from a client that may relay. */
@@ -32,9 +41,18 @@ enum departing_kind {
 };
 enum departing_kind departing_kind(const struct accepted_recipient *recipient);
 
-/* Each address once, by the first that led to it. ERR_NO_MEMORY. Nothing yields. */
+/* Does anything of it go elsewhere? Then its header is needed. */
+bool departing_any(const struct request *request, const struct transaction *transaction);
+
+/* May yield. What is sent on for an address here gets a mark, and where its sender is elsewhere it
+ * leaves by one of ours (core/forwarding.h). `header`: the message's. ERR_NO_MEMORY; errors of the
+ * engine. */
 struct err departing_take(const struct request *request, struct transaction *transaction,
-                          const struct msg_outcome *outcomes, struct departing *departing_r);
+                          const struct msg_outcome *outcomes, struct str header,
+                          struct departing *departing_r);
+
+/* An event for each loop, in the message's trace. ERR_NO_MEMORY. */
+struct err departing_trace(const struct departing *departing, struct delivery *delivery);
 
 /* `front`: octets that the blob's head puts in front of the body. Errors of outgoing_put. */
 struct err departing_put(const struct request *request, const struct transaction *transaction,

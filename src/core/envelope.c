@@ -7,6 +7,7 @@
 #include "core/transaction.h"
 
 #include "base/must.h"
+#include "core/forwarding.h"
 #include "core/policy.h"
 #include "core/route.h"
 #include "core/submission.h"
@@ -266,9 +267,14 @@ static void resolve_one(struct core *core, struct transaction *transaction,
                                                  : err_make(ERR_TOO_MANY_RECIPIENTS);
     const struct policy policy =
         policy_of(core->conf, &addr, transaction->client, transaction->login != 0);
+    bool back = false;
     if (!err_is(e))
         e = err_make(policy_judge(&policy));
     if (!err_is(e))
+        e = forwarding_is_back(core, &addr, arena, &back);
+    if (!err_is(e) && back)
+        e = forwarding_back(core, &addr, transaction->reverse_path.n == 0, arena, &resolved);
+    else if (!err_is(e))
         e = directory_resolve(&core->directory, &addr, question->size, question->server, arena,
                               &resolved);
     if (!err_is(e))
@@ -286,8 +292,8 @@ static void resolve_one(struct core *core, struct transaction *transaction,
     answer->error = ERR_NONE;
     answer->reply = resolved.forwarded ? 251 : 250;
     answer->text = resolved.forwarded ? resolved.moved_to : str_make("", 0);
-    /* Who is relayed for is asked each time. */
-    answer->lasts = !resolved.forwarded && resolved.kind == RESOLVED_FOUND &&
+    /* Who is relayed for is asked each time, and where a message to a rewritten sender goes. */
+    answer->lasts = !resolved.forwarded && !back && resolved.kind == RESOLVED_FOUND &&
                     policy_is_for_all(&policy) && room_lasts(&resolved);
 }
 

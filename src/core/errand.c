@@ -6,6 +6,7 @@
 #include "base/must.h"
 #include "conf/conf.h"
 #include "core/core.h"
+#include "core/forwarding.h"
 #include "core/queue.h"
 #include "core/route.h"
 #include "core/source.h"
@@ -111,13 +112,14 @@ static void errand_learn(struct errand *errand, const struct queue_entry *entry)
 
 /* --- Giving --- */
 
-static struct msg_job order_of(const struct errand *errand, const struct queue_entry *entry)
+static struct msg_job order_of(const struct errand *errand, const struct queue_entry *entry,
+                               struct arena *arena)
 {
     return (struct msg_job){.job = errand->id,
                             .message = entry->message,
                             .entry = entry->number,
                             .domain = entry->domain,
-                            .sender = entry->sender,
+                            .sender = forwarding_sender(errand->queue->core, entry, arena),
                             .asked = entry->asked,
                             .body_type = entry->body_type,
                             .utf8 = (entry->flags & QUEUE_UTF8) != 0,
@@ -129,7 +131,7 @@ static struct msg_job order_of(const struct errand *errand, const struct queue_e
 static struct err errand_send(struct errand *errand, const struct queue_entry *entry,
                               const struct route_choice *choice, struct arena *arena)
 {
-    struct msg msg = {.kind = MSG_job, .job = order_of(errand, entry)};
+    struct msg msg = {.kind = MSG_job, .job = order_of(errand, entry, arena)};
     struct msg_job *order = &msg.job;
     order->recipients = arena_take_array(arena, choice->count, sizeof(*order->recipients));
     if (!order->recipients || !route_tell(choice, arena, order))

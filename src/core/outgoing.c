@@ -35,6 +35,14 @@ static int target_order(const void *a, const void *b)
     return order ? order : str_order(one->address, two->address);
 }
 
+/* Without the fields: who is reached by two ways gets one of them. */
+static int reached_order(const void *a, const void *b)
+{
+    const struct outgoing_target *one = a, *two = b;
+    int order = str_order(one->address, two->address);
+    return order ? order : str_order(one->sender, two->sender);
+}
+
 /* --- Times --- */
 
 static int64_t us(int64_t ns)
@@ -102,7 +110,8 @@ static struct err entry_put(struct delivery *delivery, const struct outgoing *me
         .number = (uint32_t)(entry - delivery->entries),
         .blob = message->blob,
         .flags = (uint8_t)((message->utf8 ? QUEUE_UTF8 : 0) | (of_list ? QUEUE_OF_LIST : 0) |
-                           (message->trusted ? QUEUE_TRUSTED : 0)),
+                           (message->trusted ? QUEUE_TRUSTED : 0) |
+                           (targets->forward ? QUEUE_FORWARDED : 0)),
         .priority = message->trusted || options.priority < 0 ? options.priority : 0,
         .body_type = message->body_type,
         .account = message->account,
@@ -127,7 +136,7 @@ static size_t unique(struct outgoing_target *targets, size_t count)
 {
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
-        if (kept > 0 && target_order(&targets[kept - 1], &targets[i]) == 0)
+        if (kept > 0 && reached_order(&targets[kept - 1], &targets[i]) == 0)
             continue;
         targets[kept++] = targets[i];
     }
@@ -173,8 +182,9 @@ struct err outgoing_put(struct delivery *delivery, const struct outgoing *messag
 {
     if (count == 0)
         return err_none();
-    qsort(targets, count, sizeof(*targets), target_order);
+    qsort(targets, count, sizeof(*targets), reached_order);
     count = unique(targets, count);
+    qsort(targets, count, sizeof(*targets), target_order);
     struct err e = room_take(delivery, groups_count(targets, count));
     for (size_t at = 0; at < count && !err_is(e);) {
         size_t n = group_of(targets + at, count - at);

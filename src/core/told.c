@@ -42,7 +42,7 @@ bool told_any(const struct request *request, const struct transaction *transacti
     return false;
 }
 
-static struct dsn_recipient told(const struct accepted_recipient *recipient, int64_t now)
+static struct dsn_recipient success(const struct accepted_recipient *recipient, int64_t now)
 {
     struct rcpt_options options = {.notify = 0};
     must(rcpt_options_read(recipient->asked, &options));
@@ -54,22 +54,42 @@ static struct dsn_recipient told(const struct accepted_recipient *recipient, int
     };
 }
 
-/* The gravest first: a report is named after it. */
+static struct dsn_recipient failure(const struct departing_loop *loop,
+                                    const struct rcpt_options *options, int64_t now)
+{
+    return (struct dsn_recipient){
+        .action = DSN_FAILED,
+        .original = options->orcpt,
+        .final = loop->outside->text,
+        .status = {.class = 5, .subject = 4, .detail = 6},
+        .text = STR("the message went through here to this address before"),
+        .last_attempt = now / US_PER_SECOND,
+    };
+}
+
+/* Whom the report is about. The gravest come first: it is named after them. */
 static size_t recipients_take(const struct request *request, const struct transaction *transaction,
-                              const struct msg_outcome *outcomes, int64_t now,
-                              struct dsn_recipient *recipients_r)
+                              const struct msg_outcome *outcomes, const struct departing *departing,
+                              int64_t now, struct dsn_recipient *recipients_r)
 {
     size_t count = 0;
-    for (size_t i = 0; i < request->msg.commit.recipients_count; i++) {
-        const struct accepted_recipient *recipient = transaction_recipient(request, transaction, i);
-        if (outcomes[i].error || action_of(recipient) == DSN_ACTIONS)
+    for (size_t i = 0; i < departing->loop_count; i++) {
+        struct rcpt_options options;
+        if (!rcpt_options_read(departing->loops[i].recipient->asked, &options) ||
+            (options.notify && !(options.notify & DSN_NOTIFY_FAILURE)))
             continue;
-        struct dsn_recipient one = told(recipient, now);
-        bool first = count && one.action < recipients_r[0].action;
-        recipients_r[count] = first ? recipients_r[0] : one;
-        if (first)
-            recipients_r[0] = one;
-        count++;
+        recipients_r[count++] = failure(&departing->loops[i], &options, now);
+    }
+    static const enum dsn_action successes[] = {DSN_EXPANDED, DSN_DELIVERED};
+    size_t all =
+        may_be_told(request->peer->core, transaction) ? request->msg.commit.recipients_count : 0;
+    for (size_t action = 0; action < 2; action++) {
+        for (size_t i = 0; i < all; i++) {
+            const struct accepted_recipient *recipient =
+                transaction_recipient(request, transaction, i);
+            if (!outcomes[i].error && action_of(recipient) == successes[action])
+                recipients_r[count++] = success(recipient, now);
+        }
     }
     return count;
 }
@@ -103,19 +123,22 @@ static struct queue_entry entry_of(const struct request *request,
 }
 
 struct err told_put(const struct request *request, struct transaction *transaction,
-                    const struct msg_outcome *outcomes, struct str header,
-                    struct delivery *delivery)
+                    const struct msg_outcome *outcomes, const struct departing *departing,
+                    struct str header, struct delivery *delivery)
 {
     struct core *core = request->peer->core;
     struct arena *arena = &transaction->arena;
-    if (!told_any(request, transaction, outcomes))
+    if (!departing->loop_count && !told_any(request, transaction, outcomes))
         return err_none();
-    struct dsn_recipient *recipients =
-        arena_take_array(arena, request->msg.commit.recipients_count, sizeof(*recipients));
+    struct dsn_recipient *recipients = arena_take_array(
+        arena, request->msg.commit.recipients_count + departing->loop_count, sizeof(*recipients));
     struct delivery *with = arena_new(arena, struct delivery);
     if (!recipients || !with)
         return err_make(ERR_NO_MEMORY);
-    size_t count = recipients_take(request, transaction, outcomes, delivery->now, recipients);
+    size_t count =
+        recipients_take(request, transaction, outcomes, departing, delivery->now, recipients);
+    if (count == 0)
+        return err_none();
     struct queue_entry entry = entry_of(request, transaction, delivery->now);
     const struct dsn_original original = {
         .header = header, .body = str_null(), .utf8 = (entry.flags & QUEUE_UTF8) != 0};

@@ -46,6 +46,7 @@ enum partition_kind {
     PARTITION_AUDIT = 7,     /* by day since 1970 << 8; store/audit.h */
     PARTITION_GUARD = 8,     /* who may not log in for a while (core/login_desk.h); one, id 0 */
     PARTITION_DKIM = 10,     /* signing keys of domains; store/dkim.h; one, id 0 */
+    PARTITION_FORWARD = 11,  /* keys of what we forward; store/forward_keys.h; one, id 0 */
 };
 
 struct partition {

@@ -46,12 +46,14 @@ enum queue_hold {
 };
 
 enum queue_flag {
-    QUEUE_UTF8 = 1,     /* it came with SMTPUTF8, and needs it */
-    QUEUE_DOTTED = 2,   /* a try ended, or may have, behind the final dot: the next may be a
-                           second copy */
-    QUEUE_WARNED = 4,   /* its sender was told that it waits */
-    QUEUE_OF_LIST = 8,  /* its envelope sender is a list's owner */
-    QUEUE_TRUSTED = 16, /* from a user or smtp.relay_from: may ask for reports of success */
+    QUEUE_UTF8 = 1,       /* it came with SMTPUTF8, and needs it */
+    QUEUE_DOTTED = 2,     /* a try ended, or may have, behind the final dot: the next may be a
+                             second copy */
+    QUEUE_WARNED = 4,     /* its sender was told that it waits */
+    QUEUE_OF_LIST = 8,    /* its envelope sender is a list's owner */
+    QUEUE_TRUSTED = 16,   /* from a user or smtp.relay_from: may ask for reports of success */
+    QUEUE_FORWARDED = 32, /* it is sent on for an address here, by a sender of ours instead of its
+                             own (core/forwarding.h) */
 };
 
 /* What the other side, or the way to it, said last. */

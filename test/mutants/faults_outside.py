@@ -6,6 +6,7 @@ FORWARD, GRANT, LOGIN = "src/store/directory_forward.c", "src/store/directory_gr
 
 DEPARTING, TOLD, DELIVERY = "src/core/departing.c", "src/core/told.c", "src/core/delivery.c"
 EXTENSIONS = "src/edge/smtp/extensions.c"
+FORWARDING, KEYS, OUTGOING, ACCEPT = "src/core/forwarding.c", "src/store/forward_keys.c", "src/core/outgoing.c", "src/core/accept.c"
 
 FAULTS = [
     # --- What its sender is told at once ---
@@ -20,7 +21,7 @@ FAULTS = [
           DEPARTING, "    if (!options.notify)\n        options.notify = DSN_NOTIFY_NEVER;\n", ""),
     Fault("told_is_not_kept", "a report of success is made, and forgotten",
           "unit core_told",
-          DELIVERY, "    struct err e = delivery->with ? join(delivery) : err_none();", "    struct err e = delivery->with && !join ? join(delivery) : err_none();"),
+          DELIVERY, "    struct err e = delivery->with ? join(delivery) : err_none();", "    struct err e = delivery->with == delivery ? join(delivery) : err_none();"),
     Fault("told_waits_for_a_restart", "a report that goes elsewhere waits until core begins anew",
           "unit core_told",
           DELIVERY, "        accepted(delivery->with);\n", ""),
@@ -30,6 +31,38 @@ FAULTS = [
     Fault("anybody_hurries", "strangers may say what goes first",
           "unit smtp_transcripts",
           EXTENSIONS, "           (smtp_is_submission(s) || conf_networks_hold", "           (s->base.port || conf_networks_hold"),
+
+    # --- What is sent on: its sender, its way back, its mark ---
+    Fault("forward_as_himself", "mail of strangers is sent on by their own sender, which SPF forbids",
+          "unit core_forwarding",
+          DEPARTING, "outside->forward && taking->rewrites", "outside->forward && !taking->rewrites"),
+    Fault("anybody_writes_back", "a rewritten sender is a way to somebody elsewhere for anybody",
+          "unit core_forwarding",
+          FORWARDING, "    if (!null_path)\n", "    if (!null_path && addr->utf8)\n"),
+    Fault("back_for_ever", "a rewritten sender is taken back after a year",
+          "unit core_forwarding",
+          FORWARDING, "seconds(core), SRS_DAYS, arena", "seconds(core), SRS_DAYS_MAX, arena"),
+    Fault("back_of_any_domain", "mail to a rewritten sender of other servers is ours to judge",
+          "unit core_forwarding",
+          FORWARDING, "    return is_ours(core, addr->domain, arena, is_back_r);", "    *is_back_r = core->magic != 0;\n    return err_none();"),
+    Fault("keys_of_this_process", "what bounces finds no way back behind a restart",
+          "unit core_forwarding",
+          KEYS, "    if (!err_is(e) && (!keys.made ||", "    if (!err_is(e) && (keys.made || !keys.made ||"),
+    Fault("keys_change_too_soon", "a rewritten sender is forgotten within its time",
+          "unit forward_keys",
+          KEYS, ">= FORWARD_KEYS_EVERY", ">= FORWARD_KEYS_EVERY / 2"),
+    Fault("mark_is_not_looked_at", "S24: a message goes in a circle until its Received fields are too many",
+          "unit core_forwarding",
+          DEPARTING, "    if (!outside->given.n ||\n", "    if (outside->text.n ||\n"),
+    Fault("circle_is_silent", "S24: what is not sent on is told to nobody",
+          "unit core_forwarding",
+          TOLD, "    if (!departing->loop_count && !told_any", "    if (!told_any"),
+    Fault("circle_is_taken", "S24: what goes nowhere is accepted",
+          "unit core_forwarding",
+          ACCEPT, "departing.count + delivery->copy_count == 0)", "departing.count + delivery->copy_count == SIZE_MAX)"),
+    Fault("two_ways_two_copies", "who is reached by two aliases gets two copies",
+          "unit core_forwarding",
+          OUTGOING, "reached_order(&targets[kept - 1], &targets[i]) == 0", "target_order(&targets[kept - 1], &targets[i]) == 0"),
 
     # --- Who gets the mail ---
     Fault("who_is_elsewhere_gets_nothing", "mail to an alias is lost for those of its targets that are elsewhere",
