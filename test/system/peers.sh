@@ -25,8 +25,20 @@ unpack()
     touch "$1/.whole"
 }
 
-# smtp-source and the libraries it needs.
 unpack postfix
+unpack exim4-daemon-light
+unpack exim4-base
+unpack opensmtpd
+unpack unbound # the resolver that they ask
+# What these need and a machine may not have.
 unpack libdb5.3
+unpack libevent-2.1-7
+unpack libgnutls-dane0
+unpack libidn12
+unpack libnghttp2-14
 unpack libnsl2
+unpack libpcre2-8-0
+unpack libprotobuf-c1
+unpack libpython3.11
 unpack libsasl2-2
+touch .whole

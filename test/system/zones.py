@@ -44,19 +44,19 @@ class Zone:
         self.spoil, self.false_ds = spoil, false_ds
         self.keys, self.ds, self.key = [], "", ""
 
-    def text(self, delegations):
+    def text(self, delegations, address):
         head = (f"$ORIGIN {self.name}.\n$TTL {self.ttl}\n"
                 f"@ SOA ns.{self.name}. hostmaster.{self.name}. 1 3600 600 86400 {self.ttl}\n"
-                f"@ NS ns.{self.name}.\nns A 127.0.0.1\n")
+                f"@ NS ns.{self.name}.\nns A {address}\n")
         return head + self.records.strip("\n") + "\n" + delegations
 
 
 class Zones:
-    def __init__(self, zones):
-        self.zones = list(zones)
+    def __init__(self, zones, address="127.0.0.1", port=None):
+        self.zones, self.address = list(zones), address
         self.folder = tempfile.mkdtemp(prefix="veredus-zones.")
         os.chmod(self.folder, 0o755)
-        self.port = veredus.free_ports(1)[0]
+        self.port = port or veredus.free_ports(1)[0]
         self.process = None
         try:
             for zone in sorted(self.zones, key=lambda one: -one.name.count(".")):  # those below first: their keys go up
@@ -93,8 +93,8 @@ class Zones:
         delegations = ""
         for other in self.zones:
             if self.above(other) is zone:
-                delegations += f"{other.name}. NS ns.{other.name}.\nns.{other.name}. A 127.0.0.1\n{other.ds}"
-        self.write(zone.name, zone.text(delegations))
+                delegations += f"{other.name}. NS ns.{other.name}.\nns.{other.name}. A {self.address}\n{other.ds}"
+        self.write(zone.name, zone.text(delegations, self.address))
         if zone.signed:
             self.sign(zone)
         if zone.spoil:
@@ -124,7 +124,7 @@ class Zones:
     # --- The server ---
 
     def start(self):
-        lines = ["server:", f"    ip-address: 127.0.0.1@{self.port}", '    username: ""', '    chroot: ""',
+        lines = ["server:", f"    ip-address: {self.address}@{self.port}", '    username: ""', '    chroot: ""',
                  f'    zonesdir: "{self.folder}"', '    database: ""', f'    pidfile: "{self.path("pid")}"',
                  f'    zonelistfile: "{self.path("zonelist")}"', f'    xfrdfile: "{self.path("xfrd")}"',
                  f'    xfrdir: "{self.folder}"', f'    logfile: "{self.path("log")}"', "    rrl-ratelimit: 0",
@@ -137,7 +137,7 @@ class Zones:
 
         def answers():
             assert self.process.poll() is None, self.read("log")
-            return ask(self.port, self.zones[0].name, "SOA") is not None
+            return ask(self.port, self.zones[0].name, "SOA", self.address) is not None
 
         if self.zones:
             veredus.wait_until(answers, "nsd answers", PATIENCE)
@@ -165,7 +165,7 @@ class Zones:
         os.chmod(self.path("anchors"), 0o644)
         found = {"dns": {"trust_anchors": f'"{self.path("anchors")}"', **more}}
         for zone in self.zones:
-            found[f"zone {zone.name}"] = {"servers": f'"127.0.0.1:{port or self.port}"'}
+            found[f"zone {zone.name}"] = {"servers": f'"{self.address}:{port or self.port}"'}
         return found
 
 
@@ -202,12 +202,12 @@ def reply(message, records=(), rcode=0, flags=0x8400, number=None):
     return head + message[12:end] + b"".join(records)
 
 
-def ask(port, name, kind):
+def ask(port, name, kind, address="127.0.0.1"):
     """The octets of an answer over UDP, or None."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         asking.settimeout(0.5)
         try:
-            asking.sendto(query(name, kind), ("127.0.0.1", port))
+            asking.sendto(query(name, kind), (address, port))
             return asking.recv(65535)
         except OSError:
             return None
