@@ -278,23 +278,40 @@ static bool unitext_parse(struct str text, bool utf8, struct buf *to)
     return true;
 }
 
+/* An address of type rfc822 that turns out to be beyond ASCII is one of type utf-8: Postfix says
+ * ORCPT=rfc822;+E7+94+A8@example.org of such a recipient, and would give the mail up for a 501. */
+static struct err xtext_address(struct str type, struct str address, struct arena *arena,
+                                struct buf *to)
+{
+    struct str plain = str_null();
+    bool may_be_utf8 = str_eq_nocase(type, STR("rfc822"));
+    struct err e = may_be_utf8 ? xtext_parse_utf8(address, arena, &plain)
+                               : xtext_parse(address, arena, &plain);
+    if (err_is(e))
+        return e;
+    buf_put(to, str_is_ascii(plain) ? type : STR("utf-8"));
+    buf_putc(to, ';');
+    buf_put(to, plain);
+    return e;
+}
+
 static struct err orcpt_take(struct rcpt_options *options, const struct taking *taking)
 {
     char room[ORCPT_MAX];
     struct buf orcpt = {.p = room, .cap = sizeof(room), .max = sizeof(room)};
-    struct str address = taking->value, plain = str_null();
+    struct str address = taking->value;
     struct str type = str_cut(&address, ';');
     if (taking->value.n > ORCPT_MAX || !is_atom(type) || address.n == 0)
         return value_refused(STR("ORCPT is type;address in at most 500 characters"));
-    buf_put(&orcpt, type);
-    buf_putc(&orcpt, ';');
     if (!str_eq_nocase(type, STR("utf-8"))) {
-        struct err e = xtext_parse(address, taking->arena, &plain);
+        struct err e = xtext_address(type, address, taking->arena, &orcpt);
         if (err_is(e))
             return e;
-        buf_put(&orcpt, plain);
-    } else if (!unitext_parse(address, taking->utf8, &orcpt)) {
-        return value_refused(STR("ORCPT is no address of type utf-8"));
+    } else {
+        buf_put(&orcpt, type);
+        buf_putc(&orcpt, ';');
+        if (!unitext_parse(address, taking->utf8, &orcpt))
+            return value_refused(STR("ORCPT is no address of type utf-8"));
     }
     options->orcpt = buf_copy(&orcpt, taking->arena);
     return options->orcpt.p ? err_none() : err_make(ERR_OVER_LIMIT);

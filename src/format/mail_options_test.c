@@ -289,6 +289,19 @@ static void original_recipients_may_be_utf8(void **state)
     rcpt_as(given, " ORCPT=utf-8;\\x{10FFFF}", false, " ORCPT=utf-8;\\x{10FFFF}", false);
 }
 
+/* As Postfix 3.7 says it. */
+static void utf8_in_xtext_is_utf8(void **state)
+{
+    struct given *given = *state;
+    rcpt_as(given, " ORCPT=rfc822;+E7+94+A8+2Bt@example.org", true,
+            " ORCPT=utf-8;\xe7\x94\xa8\\x{2B}t@example.org", true);
+    assert_str(given->rcpt.orcpt, STR("utf-8;\xe7\x94\xa8+t@example.org"));
+    rcpt_as(given, " ORCPT=RFC822;+E7+94+A8@x", false, " ORCPT=utf-8;\\x{7528}@x", false);
+    refused(given, " ORCPT=rfc822;+E7+94@x", true);
+    refused(given, " ORCPT=rfc822;+C2+85@x", true);
+    refused(given, " ORCPT=x400;+E7+94+A8", true);
+}
+
 static void malformed_utf8_recipients_are_refused(void **state)
 {
     static const char *const texts[] = {
@@ -442,6 +455,7 @@ int main(void)
         with(recipients_say_when_to_be_told),
         with(original_recipients_are_kept_decoded),
         with(original_recipients_may_be_utf8),
+        with(utf8_in_xtext_is_utf8),
         with(malformed_utf8_recipients_are_refused),
         with(what_grew_too_long_is_left_out),
         with(a_full_arena_is_told),

@@ -86,7 +86,7 @@ static int hex_digit(char c)
 }
 
 /* One octet of `text` at *i, or -1; moves *i behind it. */
-static int xtext_octet(struct str text, size_t *i)
+static int xtext_octet(struct str text, size_t *i, bool high_too)
 {
     char c = text.p[(*i)++];
     if (c == '=' || c < 0x21 || c > 0x7e)
@@ -98,23 +98,46 @@ static int xtext_octet(struct str text, size_t *i)
     int high = hex_digit(text.p[*i]), low = hex_digit(text.p[*i + 1]);
     *i += 2;
     int octet = high < 0 || low < 0 ? -1 : high * 16 + low;
-    return octet >= 0x20 && octet <= 0x7e ? octet : -1;
+    return (octet >= 0x20 && octet <= 0x7e) || (high_too && octet >= 0x80) ? octet : -1;
 }
 
-struct err xtext_parse(struct str text, struct arena *arena, struct str *plain_r)
+static struct err xtext_take(struct str text, bool high_too, struct arena *arena,
+                             struct str *plain_r)
 {
     char *plain = arena_take(arena, text.n);
     if (!plain)
         return err_make(ERR_OVER_LIMIT);
     size_t n = 0;
     for (size_t i = 0; i < text.n;) {
-        int octet = xtext_octet(text, &i);
+        int octet = xtext_octet(text, &i, high_too);
         if (octet < 0)
             return err_detail(ERR_PARAMETER_VALUE, STR("xtext is malformed"));
         plain[n++] = (char)octet;
     }
     *plain_r = str_make(plain, n);
     return err_none();
+}
+
+struct err xtext_parse(struct str text, struct arena *arena, struct str *plain_r)
+{
+    return xtext_take(text, false, arena, plain_r);
+}
+
+/* The controls of Latin-1 (U+0080 to U+009F) are C2 80 to C2 9F. */
+static bool has_high_control(struct str text)
+{
+    for (size_t i = 0; i + 1 < text.n; i++)
+        if ((unsigned char)text.p[i] == 0xc2 && (unsigned char)text.p[i + 1] < 0xa0)
+            return true;
+    return false;
+}
+
+struct err xtext_parse_utf8(struct str text, struct arena *arena, struct str *plain_r)
+{
+    struct err e = xtext_take(text, true, arena, plain_r);
+    if (!err_is(e) && (!str_is_utf8(*plain_r) || has_high_control(*plain_r)))
+        return err_detail(ERR_PARAMETER_VALUE, STR("xtext holds no UTF-8"));
+    return e;
 }
 
 void xtext_print(struct buf *buf, struct str plain)

@@ -42,6 +42,9 @@ struct err esmtp_size_parse(struct str value, uint64_t *size_r);
  * ERR_PARAMETER_VALUE; ERR_OVER_LIMIT when the arena is full.
  */
 struct err xtext_parse(struct str text, struct arena *arena, struct str *plain_r);
+/* The same, but its content may be UTF-8 without controls: what Postfix and others make of an
+ * address beyond ASCII, though RFC 6533 3 has another way for it. */
+struct err xtext_parse_utf8(struct str text, struct arena *arena, struct str *plain_r);
 /* Any octets as xtext. */
 void xtext_print(struct buf *buf, struct str plain);
 

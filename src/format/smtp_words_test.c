@@ -96,9 +96,27 @@ static void xtext_carries_printable_ascii_only(void **state)
     arena_done(&arena);
 }
 
+static void xtext_may_carry_utf8(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct str plain;
+    arena_init(&arena, 1 << 16);
+    assert_false(err_is(xtext_parse_utf8(STR("+E7+94+A8+2B@x"), &arena, &plain)));
+    assert_str(plain, STR("\xe7\x94\xa8+@x"));
+    static const struct str rows[] = {
+        STR_INIT("+E7+94"),  STR_INIT("+FF"),          STR_INIT("+C2+85"),
+        STR_INIT("a+0D+0A"), STR_INIT("\xe7\x94\xa8"), STR_INIT("+C0+80"),
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_int_equal(xtext_parse_utf8(rows[i], &arena, &plain).code, ERR_PARAMETER_VALUE);
+    arena_done(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(xtext_may_carry_utf8),
         cmocka_unit_test(parameters_are_split),
         cmocka_unit_test(malformed_parameters_are_refused),
         cmocka_unit_test(sixty_four_parameters_are_enough),

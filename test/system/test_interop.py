@@ -157,6 +157,8 @@ def post(net):
     for here in OURS:
         one.send(f"{here}-opensmtpd-smtputf8", here, "用户", to(net, "opensmtpd", "nobody-utf8"))
         one.send(f"{here}-nobody-smtputf8", here, "用户", to(net, "exim", "没有这个人"))
+    one.send("north-postfix-dsn-smtputf8", "north", "用户", to(net, "postfix", "用户"),
+             rcpt=" NOTIFY=SUCCESS ORCPT=utf-8;原来的@south.test")
     for there in OTHERS:
         one.send(f"north-{there}-dsn", "north", "carol", to(net, there), parameters=" RET=HDRS ENVID=QQ314",
                  rcpt=f" NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;first-{there}@south.test")
@@ -225,6 +227,11 @@ def test_what_was_asked_of_reports_is_passed_on(post, there):
     if there != "opensmtpd":  # whose reports name neither
         assert re.search(r"(?i)Original-Envelope-Id: ?QQ314\n", fields)
         assert re.search(rf"(?i)Original-Recipient: ?rfc822; ?first-{there}@south.test\n", fields)
+
+
+def test_who_was_meant_first_may_be_Chinese(post):
+    _, fields, _ = post.report("north", "原来的@south.test", "用户", "delivered")
+    assert "Original-Recipient: utf-8;原来的@south.test\n" in fields, fields
 
 
 # --- Chinese ---
