@@ -63,6 +63,27 @@ enum conf_bounce {
     CONF_BOUNCE_DROP
 };
 
+/* What follows where a check of a client does not hold. */
+enum conf_check {
+    CONF_CHECK_IGNORE,
+    CONF_CHECK_SCORE,
+    CONF_CHECK_REFUSE
+};
+
+enum conf_list_kind {
+    CONF_LIST_BLOCK,
+    CONF_LIST_ALLOW
+};
+
+/* What a list in the DNS is asked about. */
+enum conf_subject {
+    CONF_SUBJECT_ADDRESS,
+    CONF_SUBJECT_NAME,
+    CONF_SUBJECT_HELO,
+    CONF_SUBJECT_SENDER,
+    CONF_SUBJECTS
+};
+
 /* Of a certificate: who may show it. */
 enum conf_listener {
     CONF_LISTENER_SMTP,
@@ -161,6 +182,9 @@ struct conf_texts {
 #define CONF_C_CHOICE_route_tls enum conf_route_tls
 #define CONF_C_CHOICE_protocol enum conf_protocol
 #define CONF_C_CHOICE_preset enum conf_preset
+#define CONF_C_CHOICE_check enum conf_check
+#define CONF_C_CHOICE_list_kind enum conf_list_kind
+#define CONF_C_CHOICES_subject unsigned
 #define CONF_C_CHOICES_listener unsigned
 #define CONF_C_CHOICES_mechanism unsigned
 

@@ -9,7 +9,7 @@ enum {
 /* In the order of conf.def. */
 #define BLOCKS                                                                                     \
     "smtp, lmtp, submission, sending, pop3, login, tls, dkim, store, dns, certificate, zone, "     \
-    "list, domain, route"
+    "dns_list, list, domain, route"
 
 struct given {
     struct arena arena;

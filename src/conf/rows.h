@@ -33,6 +33,9 @@ enum setting_type {
     TYPE_CHOICE_route_tls,
     TYPE_CHOICE_protocol,
     TYPE_CHOICE_preset,
+    TYPE_CHOICE_check,
+    TYPE_CHOICE_list_kind,
+    TYPE_CHOICES_subject,
     TYPE_CHOICES_listener,
     TYPE_CHOICES_mechanism,
     TYPE_COUNT_

@@ -42,6 +42,18 @@ static const char *const verify_names[] = {[CONF_VERIFY_AMBIGUOUS] = "ambiguous"
                                            [CONF_VERIFY_OFF] = "off",
                                            NULL};
 
+static const char *const check_names[] = {[CONF_CHECK_IGNORE] = "ignore",
+                                          [CONF_CHECK_SCORE] = "score",
+                                          [CONF_CHECK_REFUSE] = "refuse",
+                                          NULL};
+static const char *const list_kind_names[] = {
+    [CONF_LIST_BLOCK] = "block", [CONF_LIST_ALLOW] = "allow", NULL};
+static const char *const subject_names[] = {[CONF_SUBJECT_ADDRESS] = "address",
+                                            [CONF_SUBJECT_NAME] = "name",
+                                            [CONF_SUBJECT_HELO] = "helo",
+                                            [CONF_SUBJECT_SENDER] = "sender",
+                                            NULL};
+
 static const char *const listener_names[] = {[CONF_LISTENER_SMTP] = "smtp",
                                              [CONF_LISTENER_SUBMISSION] = "submission",
                                              [CONF_LISTENER_POP3] = "pop3",
@@ -87,6 +99,9 @@ static const struct {
     [TYPE_CHOICE_route_tls] = {route_tls_names, false},
     [TYPE_CHOICE_protocol] = {protocol_names, false},
     [TYPE_CHOICE_preset] = {preset_names, false},
+    [TYPE_CHOICE_check] = {check_names, false},
+    [TYPE_CHOICE_list_kind] = {list_kind_names, false},
+    [TYPE_CHOICES_subject] = {subject_names, true},
     [TYPE_CHOICES_listener] = {listener_names, true},
     [TYPE_CHOICES_mechanism] = {mechanism_names, true},
 };

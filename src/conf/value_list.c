@@ -277,7 +277,8 @@ bool value_is_texts(enum setting_type type)
 bool value_is_list(enum setting_type type)
 {
     return type == TYPE_LISTEN || type == TYPE_NETWORKS || type == TYPE_FILES ||
-           value_is_texts(type) || type == TYPE_CHOICES_listener || type == TYPE_CHOICES_mechanism;
+           value_is_texts(type) || type == TYPE_CHOICES_subject || type == TYPE_CHOICES_listener ||
+           type == TYPE_CHOICES_mechanism;
 }
 
 bool value_list_parse(const struct setting *setting, const struct value_words *words,

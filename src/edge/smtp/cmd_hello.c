@@ -5,6 +5,7 @@
  */
 #include "edge/smtp/commands.h"
 #include "edge/smtp/extensions.h"
+#include "edge/smtp/inquiry.h"
 #include "edge/smtp/reply.h"
 
 static bool is_harmless(struct str name)
@@ -35,6 +36,7 @@ static void begin(struct smtp_session *s, struct str name, bool extended)
     s->helo_length = (uint8_t)name.n;
     memcpy(s->helo, name.p, name.n);
     s->state = SMTP_READY;
+    smtp_inquiry_helo(s);
 }
 
 void smtp_helo_run(struct smtp_session *s, struct smtp_arguments *args)

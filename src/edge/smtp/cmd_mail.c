@@ -7,6 +7,7 @@
  */
 #include "edge/smtp/commands.h"
 #include "edge/smtp/extensions.h"
+#include "edge/smtp/inquiry.h"
 #include "edge/smtp/pace.h"
 #include "edge/smtp/reply.h"
 #include "format/smtp_words.h"
@@ -189,5 +190,6 @@ void smtp_mail_run(struct smtp_session *s, struct smtp_arguments *args)
         return;
     }
     s->state = SMTP_SENDER; /* S2 -> S3 */
+    smtp_inquiry_sender(s, args->mail.sender.domain);
     smtp_reply(s, 250, "2.1.0", STR("Sender OK"));
 }

@@ -4,6 +4,7 @@
  */
 #include "edge/smtp/commands.h"
 #include "edge/smtp/extensions.h"
+#include "edge/smtp/inquiry.h"
 #include "edge/smtp/pace.h"
 #include "edge/smtp/reply.h"
 #include "edge/smtp/resolve.h"
@@ -96,6 +97,21 @@ static void accepted(struct smtp_session *s, const struct msg_address *asked,
         smtp_reply(s, 250, "2.1.5", STR("Recipient OK"));
 }
 
+/* May yield. What the DNS says of the client; in front of core, so that it learns nothing here. */
+static bool is_turned_away(struct smtp_session *s, struct str address)
+{
+    struct judgement judgement;
+    smtp_inquiry_judge(s, address, &judgement);
+    if (judgement.refusal == ERR_NONE)
+        return false;
+    log_event(s->base.edge->log, LOG_INFO, "refused_by_dns",
+              log_str("client", edge_session_client(&s->base)), log_str("helo", smtp_helo(s)),
+              log_str("from", s->mail->reverse_path), log_str("to", address),
+              log_str("found", str_from(judgement.words)));
+    refused(s, address, judgement.refusal, 0, str_from(judgement.text));
+    return true;
+}
+
 void smtp_rcpt_run(struct smtp_session *s, struct smtp_arguments *args)
 {
     char room[ADDR_PATH_MAX];
@@ -109,6 +125,8 @@ void smtp_rcpt_run(struct smtp_session *s, struct smtp_arguments *args)
         refused(s, buf_str(&printed), ERR_TOO_MANY_RECIPIENTS, 0, str_null());
         return;
     }
+    if (is_turned_away(s, address))
+        return;
     struct err e = smtp_resolve(s, &asked, &answer);
     if (err_is(e))
         refused(s, address, e.code, 0, str_null());

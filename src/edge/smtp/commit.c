@@ -6,6 +6,7 @@
  */
 #include "edge/smtp/commit.h"
 
+#include "edge/smtp/inquiry.h"
 #include "edge/smtp/received.h"
 #include "edge/smtp/resolve.h"
 #include "format/reencode.h"
@@ -45,11 +46,16 @@ static void describe(struct smtp_session *s, struct try *try, struct msg_commit 
 {
     struct smtp_mail *mail = s->mail;
     struct tls_facts tls;
+    struct judgement judgement;
+    smtp_inquiry_judge_now(s, mail->recipient_count > 0 ? mail->recipients[0].address : str_null(),
+                           &judgement);
     struct received facts = {
         .hidden = smtp_is_submission(s) && !smtp_conf(s)->submission.show_client,
         .local = smtp_is_local(s),
         .helo = smtp_helo(s),
         .client = edge_session_client(&s->base),
+        .name = smtp_inquiry_name(s),
+        .found = str_from(judgement.words),
         .port = s->base.port,
         .host = smtp_hostname(s),
         .transmission = smtp_transmission(s),

@@ -52,13 +52,16 @@ struct smtp_mail {
     struct smtp_body body;
 };
 
-/* The pool. */
+struct smtp_inquiries;
+
+/* The pool, and what else the sessions of an edge share. */
 struct smtp_shared {
     SLIST_HEAD(, smtp_mail) mails;
     size_t mails_kept;
     struct smtp_known known;
     struct smtp_parking parking;
-    struct arena scratch; /* for one command's parsing; void at the next yield */
+    struct smtp_inquiries *inquiries; /* inquiry.h */
+    struct arena scratch;             /* for one command's parsing; void at the next yield */
 };
 
 /* NULL: no memory. */

@@ -34,6 +34,8 @@ static void put_from(const struct received *received, struct buf *to)
     buf_put(to, received->helo.n > 0 ? received->helo : STR("unknown"));
     if (received->client.n > 0) {
         buf_put(to, STR(" ("));
+        buf_put(to, received->name);
+        buf_put(to, received->name.n > 0 ? STR(" ") : STR(""));
         put_literal(received->client, to);
         buf_put(to, STR(")"));
     }
@@ -88,6 +90,8 @@ void received_facts_print(const struct received *received, struct buf *to)
 {
     put_fact(to, "client", received->client);
     buf_printf(to, " port=%u", received->port);
+    if (received->name.n > 0)
+        put_fact(to, "name", received->name);
     put_fact(to, "helo", received->helo);
     put_fact(to, "with", str_from(transmission_word(received->transmission)));
     if (received->tls) {
@@ -98,6 +102,8 @@ void received_facts_print(const struct received *received, struct buf *to)
         put_fact(to, "login", received->login);
     put_fact(to, "from", received->reverse_path);
     put_fact(to, "body", str_from(received->body_type));
+    if (received->found.n > 0)
+        put_fact(to, "found", received->found);
     if (received->forwarded.n > 0)
         buf_putc(to, ' ');
     buf_put(to, received->forwarded);

@@ -14,6 +14,8 @@ struct received {
     bool local;        /* a program of this host; client says whose: "uid 1000" */
     struct str helo;   /* as checked by EHLO; empty: none was said */
     struct str client; /* IP address as text; empty: a unix socket */
+    struct str name;   /* of that address, where it leads back; empty: none is known */
+    struct str found;  /* what speaks against the client, words; for the trace */
     uint16_t port;
     struct str host; /* ours */
     enum transmission transmission;

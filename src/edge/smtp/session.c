@@ -7,6 +7,7 @@
  */
 #include "edge/smtp/session.h"
 
+#include "edge/smtp/inquiry.h"
 #include "edge/smtp/message.h"
 #include "edge/smtp/reply.h"
 #include "edge/smtp/turn.h"
@@ -116,6 +117,7 @@ static void session_free(struct smtp_session *s)
     if (s->answered.message)
         edge_try_unseen(edge, &s->answered);
     edge_exchange_drop(&s->exchange);
+    smtp_inquiry_end(s);
     log_end(s);
     timer_clear(edge->loop, &s->timer);
     task_cancel(edge->loop, &s->after);
@@ -195,6 +197,7 @@ void smtp_session_anew(struct smtp_session *s)
     s->errors = 0;
     s->transactions = 0;
     smtp_transaction_end(s, str_null());
+    smtp_inquiry_begin(s);
     greet(s);
 }
 
@@ -374,6 +377,7 @@ void smtp_session_begin(struct edge *edge, enum listen_protocol listen, int hand
         shake_hands(s);
         return;
     }
+    smtp_inquiry_begin(s);
     stream_read_more(&s->stream);
     say_hello(s);
 }
@@ -449,8 +453,13 @@ enum {
 bool smtp_open(struct edge *edge)
 {
     struct smtp_shared *shared = calloc(1, sizeof *shared);
-    if (!shared)
+    struct smtp_inquiries *inquiries = calloc(1, sizeof *inquiries);
+    if (!shared || !inquiries) {
+        free(shared);
+        free(inquiries);
         return false;
+    }
+    shared->inquiries = inquiries;
     SLIST_INIT(&shared->mails);
     smtp_parking_open(&shared->parking);
     arena_init(&shared->scratch, SCRATCH_MAX);
@@ -465,6 +474,9 @@ bool smtp_open(struct edge *edge)
 void smtp_close(struct edge *edge)
 {
     struct smtp_shared *shared = edge->smtp;
+    dns_client_done(&edge->dns);
+    smtp_inquiries_close(shared->inquiries);
+    free(shared->inquiries);
     smtp_mails_close(shared);
     arena_done(&shared->scratch);
     free(shared);

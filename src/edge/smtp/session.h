@@ -39,6 +39,8 @@ enum {
     SMTP_FORWARDED_MAX = 2048, /* octets of what XFORWARD told, as facts */
 };
 
+struct smtp_inquiry;
+
 #define SMTP_SESSION_MAGIC MAGIC('S', 'M', 'T', 'P')
 
 struct smtp_session {
@@ -52,6 +54,7 @@ struct smtp_session {
     struct smtp_mail *mail;           /* S3 to S7, else NULL */
     TAILQ_ENTRY(smtp_session) parker; /* where parks */
     struct edge_exchange *exchange;   /* S11, else NULL */
+    struct smtp_inquiry *inquiry;     /* NULL: the DNS is not asked about this client */
     const char *end;                  /* why it ends, for the log: "quit", "lost" ... */
     int64_t began;                    /* mono */
     int64_t phase;                    /* when the wait for this command or message began */
@@ -84,6 +87,7 @@ extern const struct edge_protocol smtp_protocol, smtp_submission_protocol;
 
 /* Before the first connection: what the sessions of an edge share. False: no memory. */
 bool smtp_open(struct edge *edge);
+/* May yield. */
 void smtp_close(struct edge *edge);
 
 /* Begins a session on a connection; takes the handle over. Used by accept and by tests. */

@@ -604,6 +604,11 @@ static void stop_run(void *arg)
 
 void stage_close(struct stage *stage)
 {
+    stage_close_with(stage, 0, NULL, NULL);
+}
+
+void stage_close_with(struct stage *stage, int role, void (*close)(void *arg), void *arg)
+{
     struct fiber_start start = {.run = stop_run, .arg = stage};
     fake_role_enter(stage->fake, stage->edge_role);
     fiber_run(stage->fibers, &start);
@@ -611,6 +616,9 @@ void stage_close(struct stage *stage)
     stage_pass(stage, EDGE_STOP_WAIT);
     must(stage->edge.magic == 0);
     stage_core_die(stage);
+    fake_role_enter(stage->fake, role);
+    if (close)
+        close(arg);
     fake_role_enter(stage->fake, stage->edge_role);
     fiber_pool_close(stage->fibers);
     loop_done(&stage->edge_loop);

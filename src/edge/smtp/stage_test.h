@@ -111,6 +111,8 @@ void stage_open(struct stage *stage, struct str conf_text, const struct fake_set
 void stage_open_as(struct stage *stage, enum bus_role role, struct str conf_text,
                    const struct fake_settings *settings, uint64_t seed, uint32_t slabs);
 void stage_close(struct stage *stage);
+/* The same, with another role on the stage: `close` is run in it when the edge has ended. */
+void stage_close_with(struct stage *stage, int role, void (*close)(void *arg), void *arg);
 
 /* A client connects and the world runs until nothing moves. */
 struct fake_client *stage_connect(struct stage *stage, bool lmtp, const char *address);

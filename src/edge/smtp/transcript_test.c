@@ -6,6 +6,7 @@
  *   # ...            a remark
  *   CONF: text       configuration, before anything else
  *   LMTP, SUBMISSION that listener; PEER: address
+ *   DNS: text        what the DNS has, or how it behaves (dns_stage_test.h)
  *   WHOLE            what it shows is about what arrives together: played as it stands only
  *   C: text          the client sends a line; lines that follow one another are sent together
  *   C+ text          without CR LF at its end
@@ -20,12 +21,13 @@
  *                    refuse NAME (the next commit is refused for this error)
  *   BODY: text       of the last message
  *   RECEIVED: text   its Received field, * as above
+ *   FACTS: text      what the trace is told of it, * as above
  *   ASKED: text      what core was told to be asked (stage_test.h), * as above
  *   EXPECT: what n   a number of stage_core: messages, resolves, commits, recipients, seen ...
  *
  * In texts \r \n \0 \t \\ and \xNN are octets.
  */
-#include "edge/smtp/stage_test.h"
+#include "edge/smtp/dns_stage_test.h"
 
 #include "base/test.h"
 
@@ -44,9 +46,10 @@ enum cut {
 
 struct player {
     struct stage stage;
+    struct dns_stage dns;
     bool on_stage;
     struct fake_client *client;
-    struct buf conf, out, got;
+    struct buf conf, names, out, got;
     enum cut cut;
     struct fake_random random;
     const char *file;
@@ -136,11 +139,22 @@ static void hang_up(struct player *p)
     stage_settle(&p->stage);
 }
 
+static void names_put(struct player *p)
+{
+    struct str lines = buf_str(&p->names);
+    if (lines.n > 0 && !p->dns.zones)
+        dns_stage_open(&p->dns, &p->stage);
+    while (lines.n > 0)
+        dns_stage_add(&p->dns, str_cut(&lines, '\n'));
+    buf_clear(&p->names);
+}
+
 static void enter(struct player *p)
 {
     if (!p->on_stage)
         stage_open_as(&p->stage, p->role, buf_str(&p->conf), NULL, 1, STAGE_SLABS);
     p->on_stage = true;
+    names_put(p);
     if (!p->client)
         p->client = stage_connect_to(&p->stage, p->listener, p->peer);
 }
@@ -211,6 +225,7 @@ static void expect(struct player *p, struct str text)
         const char *name;
         uint64_t value;
     } numbers[] = {
+        {"dns", p->dns.zones ? fake_zones_asked(p->dns.zones) : 0},
         {"messages", core->messages},
         {"commits", core->commits},
         {"resolves", core->resolves},
@@ -265,6 +280,9 @@ static bool setting(struct player *p, struct str line)
     if (str_starts(line, STR("CONF: "))) {
         buf_put(&p->conf, str_from_index(line, 6));
         buf_putc(&p->conf, '\n');
+    } else if (str_starts(line, STR("DNS: "))) {
+        buf_put(&p->names, str_from_index(line, 5));
+        buf_putc(&p->names, '\n');
     } else if (str_eq(line, STR("LMTP"))) {
         p->listener = "lmtp";
     } else if (str_eq(line, STR("SUBMISSION"))) {
@@ -317,6 +335,9 @@ static void act(struct player *p, struct str line)
     } else if (str_starts(line, STR("RECEIVED: "))) {
         if (!matches(str_from_index(line, 10), buf_str(&p->stage.core.received)))
             wrong(p, "another Received", buf_str(&p->stage.core.received));
+    } else if (str_starts(line, STR("FACTS: "))) {
+        if (!matches(str_from_index(line, 7), buf_str(&p->stage.core.facts)))
+            wrong(p, "other facts", buf_str(&p->stage.core.facts));
     } else if (str_starts(line, STR("EXPECT: "))) {
         expect(p, str_from_index(line, 8));
     } else if (str_eq(line, STR("OPEN")) || str_eq(line, STR("CLOSED"))) {
@@ -350,6 +371,7 @@ static void play_line(struct player *p, struct str line)
 static void play(const char *file, enum cut cut)
 {
     struct player p = {.conf = BUF_INIT(65536),
+                       .names = BUF_INIT(65536),
                        .out = BUF_INIT(SENT_MAX),
                        .got = BUF_INIT(REPLIES_MAX),
                        .cut = cut,
@@ -372,9 +394,13 @@ static void play(const char *file, enum cut cut)
         if (p.got.n > 0)
             wrong(&p, "more than was expected", buf_str(&p.got));
         hang_up(&p);
-        stage_close(&p.stage);
+        if (p.dns.zones)
+            dns_stage_close(&p.dns, &p.stage);
+        else
+            stage_close(&p.stage);
     }
     buf_done(&p.conf);
+    buf_done(&p.names);
     buf_done(&p.out);
     buf_done(&p.got);
 }
