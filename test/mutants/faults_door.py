@@ -10,6 +10,8 @@ EXTENSIONS = "src/edge/smtp/extensions.c"
 CMD_XCLIENT = "src/edge/smtp/cmd_xclient.c"
 PACE = "src/edge/smtp/pace.c"
 SESSION = "src/edge/smtp/session.c"
+INQUIRY, JUDGEMENT = "src/edge/smtp/inquiry.c", "src/edge/smtp/judgement.c"
+LISTS = "src/edge/smtp/dns_list.c"
 POLICY = "src/core/policy.c"
 ENVELOPE = "src/core/envelope.c"
 
@@ -68,7 +70,7 @@ FAULTS = [
           CMD_XCLIENT, "    enum err_code why = edge_session_readdress(&s->base, &peer);", "    enum err_code why = edge_session_move(&s->base, &peer) ? ERR_NONE : ERR_NO_MEMORY;"),
     Fault("xclient_remembers_the_greeting", "behind XCLIENT the filter's EHLO is its client's",
           "unit smtp_admission",
-          SESSION, "    smtp_transaction_end(s, str_null());\n    greet(s);", "    greet(s);\n    s->state = SMTP_READY;"),
+          SESSION, "    smtp_inquiry_begin(s);\n    greet(s);", "    smtp_inquiry_begin(s);\n    greet(s);\n    s->state = SMTP_READY;"),
     Fault("forwarded_for_ever", "what XFORWARD told of one message is told of the next",
           "unit smtp_admission",
           SESSION, "    forwarded_drop(s);\n    if (!s->mail)", "    if (!s->mail)\n        forwarded_drop(s);\n    if (!s->mail)"),
@@ -102,4 +104,49 @@ FAULTS = [
     Fault("everybody_may_relay", "strangers are told that they might relay",
           "unit policy",
           POLICY, "    return policy->user ||", "    return !policy->user ||"),
+
+    # --- By DNS ---
+    Fault("a_name_need_not_lead_back", "reverse DNS is believed though the name has another address",
+          "unit smtp_transcripts",
+          INQUIRY, "        if (leads != LEADS_TO_CLIENT)\n            continue;", "        if (leads == LEADS_UNKNOWN)\n            continue;"),
+    Fault("trouble_refuses_reverse", "N01: a DNS that is silent refuses clients as if they had no name",
+          "unit smtp_transcripts",
+          INQUIRY, "reverse = is_absent(e) ? REVERSE_NONE : REVERSE_UNKNOWN;", "reverse = REVERSE_NONE;"),
+    Fault("trouble_refuses_senders", "N01: a sender's domain that does not answer is one that is not there",
+          "unit smtp_transcripts",
+          INQUIRY, "    return e.code == ERR_DNS_NO_DATA ? sender_by_address(dns, domain, arena) : SENDER_UNKNOWN;",
+          "    return e.code == ERR_DNS_NO_DATA ? sender_by_address(dns, domain, arena) : SENDER_NOWHERE;"),
+    Fault("null_mx_takes_mail", "RFC 7505 4.2: a sender whose domain takes no mail is taken",
+          "unit smtp_transcripts",
+          INQUIRY, "mxs.list[0].host.n == 0 ? SENDER_NULL_MX", "mxs.list[0].host.n == 1 ? SENDER_NULL_MX"),
+    Fault("sessions_wait_each_time", "the DNS keeps a session waiting longer than dns_wait in all",
+          "unit smtp_transcripts",
+          INQUIRY, "    inquiry->waited += loop->now - began;", "    (void)began;"),
+    Fault("late_answers_count", "the answer about an earlier HELO is taken for one about the new name",
+          "unit smtp_inquiry",
+          INQUIRY, "    if (is_current(question))\n        question->inquiry->helo_leads = leads;", "    question->inquiry->helo_leads = leads;"),
+    Fault("postmaster_is_refused", "RFC 5321 4.5.1: who is on a list cannot ask postmaster why",
+          "unit smtp_judgement",
+          JUDGEMENT, "    if (judgement_spares(known->recipient))\n", "    if (judgement_spares(known->helo))\n"),
+    Fault("allowed_are_weighed", "who is on an allow list is refused by another",
+          "unit smtp_judgement",
+          JUDGEMENT, "    if (!is_allowed(&writing, known->hits)) {", "    if (!is_allowed(&writing, known->hits) || true) {"),
+    Fault("anybody_allows_himself", "a HELO name or a sender's domain, which anybody may say, is looked for on allow lists",
+          "unit smtp_inquiry",
+          INQUIRY, "(proven || list->kind == CONF_LIST_BLOCK)", "(proven || list->kind <= CONF_LIST_ALLOW)"),
+    Fault("a_list_of_all_counts", "RFC 5782 5: a list that lists 127.0.0.1 refuses everybody",
+          "unit smtp_transcripts",
+          LISTS, "    if (never) {\n", "    if (never && kind > KIND_DOMAIN) {\n"),
+    Fault("a_parked_list_counts", "a list whose domain has a new owner answers with the address of a web page, and counts",
+          "unit smtp_transcripts",
+          LISTS, '        if (!is_within(text, "127.0.0.0/8")) {', '        if (!is_within(text, "0.0.0.0/0")) {'),
+    Fault("refusals_of_a_list_count", "a list that answers 127.255.255.254, which means it does not serve us, refuses everybody",
+          "unit smtp_transcripts",
+          "src/conf/conf.def", 'codes, NETWORKS, "127.0.0.0/16"', 'codes, NETWORKS, "127.0.0.0/8"'),
+    Fault("reasons_break_lines", "S28: what a list says goes into a reply octet by octet",
+          "system door",
+          LISTS, "text.p[i] >= ' ' && text.p[i] <= '~' ? text.p[i] : '?';", "text.p[i];"),
+    Fault("another_client_keeps_the_answers", "S23: behind XCLIENT the answers about the filter count for its client",
+          "unit smtp_inquiry",
+          SESSION, "    smtp_inquiry_begin(s);\n    greet(s);\n", "    greet(s);\n"),
 ]

@@ -227,6 +227,31 @@ static void another_client_stands_there(void **state)
     off_stage();
 }
 
+/* Whoever may say what he likes says what is on an allow list. */
+static void nobody_allows_himself(void **state)
+{
+    struct str lines[] = {
+        STR_INIT("test.good.test A 127.0.0.2"), STR_INIT("friend.example.good.test A 127.0.0.2"),
+        STR_INIT("friend.example A 198.51.100.1"), STR_INIT("192.0.2.2 PTR friend.example"),
+        STR_INIT("friend.example A 192.0.2.2")};
+    (void)state;
+    on_stage(STR(REFUSE "}\ndns_list good { zone = good.test\nkind = allow\n"
+                        "of = { name, helo, sender } }"),
+             lines, 5);
+    struct fake_client *client = stage_connect(&stage, false, "192.0.2.1");
+    assert_true(has(say(client, "HELO friend.example\r\nMAIL FROM:<a@friend.example>\r\n"
+                                "RCPT TO:<bob@example.test>\r\n"),
+                    "550 5.7.25"));
+    fake_client_done(client);
+    client = stage_connect(&stage, false, "192.0.2.2"); /* the name of its address is proven */
+    say(client, MAIL);
+    say(client, "DATA\r\n");
+    assert_true(has(say(client, "Subject: x\r\n\r\n.\r\n"), "250 2.0.0"));
+    assert_true(has(buf_str(&stage.core.facts), "found=\"score=0 allowed=good/127.0.0.2\""));
+    fake_client_done(client);
+    off_stage();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +265,7 @@ int main(void)
         cmocka_unit_test(a_list_is_tested_once),
         cmocka_unit_test(a_list_breaks_and_is_mended),
         cmocka_unit_test(another_client_stands_there),
+        cmocka_unit_test(nobody_allows_himself),
     };
     return cmocka_run_group_tests_name("inquiry", tests, NULL, NULL);
 }
