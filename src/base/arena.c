@@ -1,7 +1,9 @@
 /*
  * Blocks come from malloc, or from what an owner of many arenas keeps, and grow by doubling up to
  * 64 KB, so that an idle session that needs 300 bytes pays for 512 and a busy transaction does not
- * call malloc per object. obstacks were weighed: they cannot refuse at a cap.
+ * call malloc per object. An arena that has become large goes on in blocks of a megabyte, which
+ * go back to the system when it ends (process_memory_returns) and do not lie between others.
+ * obstacks were weighed: they cannot refuse at a cap.
  */
 #include "base/arena.h"
 
@@ -11,6 +13,7 @@
 enum {
     FIRST_BLOCK = 512,
     LARGEST_USUAL_BLOCK = 64 * 1024,
+    LARGE = 1024 * 1024, /* an arena, and from there on its blocks */
     ALIGNMENT = _Alignof(max_align_t),
 };
 
@@ -72,7 +75,8 @@ static struct arena_block *block_add(struct arena *arena, size_t need)
     size_t room = arena->cap > arena->used ? arena->cap - arena->used : 0;
     if (need > room)
         return NULL;
-    size_t size = need > arena->block_size ? need : arena->block_size;
+    size_t usual = arena->used < LARGE ? arena->block_size : LARGE;
+    size_t size = need > usual ? need : usual;
     if (size > room)
         size = room;
     struct arena_block *block = spares_take(arena->spares, sizeof(*block) + size);

@@ -8,6 +8,7 @@
 #include "parent/certificates.h"
 #include "parent/parent.h"
 #include "resolver/resolver.h"
+#include "sys/process.h"
 
 #ifndef VEREDUS_VERSION
 #define VEREDUS_VERSION "unknown"
@@ -207,6 +208,7 @@ static const struct {
 
 static int role_main(const char *name)
 {
+    process_memory_returns();
     for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
         if (strcmp(name, roles[i].name) == 0)
             return roles[i].main();

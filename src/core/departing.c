@@ -52,21 +52,28 @@ struct taking {
     struct departing *departing;
     struct loop_marks marks;
     bool rewrites; /* the message's sender is elsewhere */
+
+    /* What is the same for all members of a list, and costs a hash: of `given`. */
+    struct str given, mark;
+    bool looped;
+    struct str asked; /* of the recipient, where it came by no list */
 };
 
-/* The field that tells a message that comes back. */
-static struct str mark_of(const struct taking *taking, struct str address)
+/* Did it come by this address before, and which field would tell if it does again? */
+static void given_take(struct taking *taking, struct str given)
 {
+    const struct loop_key *key = &taking->core->forward.loop;
+    if (str_eq(given, taking->given))
+        return;
     struct buf field = buf_in(taking->arena, LOOP_FIELD);
-    loop_mark_print(&taking->marks, &taking->core->forward.loop, address, &field);
-    return buf_built(&field);
+    loop_mark_print(&taking->marks, key, given, &field);
+    taking->given = given;
+    taking->mark = buf_built(&field);
+    taking->looped = loop_marks_found(&taking->marks, key, given);
 }
 
-static struct str asked_of(const struct accepted_recipient *recipient,
-                           const struct outside *outside, struct arena *arena)
+static struct str asked_of(const struct accepted_recipient *recipient, struct arena *arena)
 {
-    if (outside->list.p)
-        return str_make("", 0);
     return departing_kind(recipient) == DEPARTING_EXPANDED
                ? without_success(recipient->asked, arena)
                : recipient->asked;
@@ -81,9 +88,9 @@ static struct err target_add(struct taking *taking, const struct accepted_recipi
         .address = outside->text,
         .domain = outside->addr.domain,
         .given = own ? str_make("", 0) : recipient->text,
-        .asked = asked_of(recipient, outside, taking->arena),
+        .asked = outside->list.p ? str_make("", 0) : taking->asked,
         .sender = outside->list.p ? outside->list_owner : str_null(),
-        .fields = outside->given.n ? mark_of(taking, outside->given) : str_make("", 0),
+        .fields = outside->given.n ? taking->mark : str_make("", 0),
         .forward = outside->forward && taking->rewrites,
     };
     departing->targets[departing->count++] = target;
@@ -94,8 +101,9 @@ static struct err outside_take(struct taking *taking, const struct accepted_reci
                                const struct outside *outside)
 {
     struct departing *departing = taking->departing;
-    if (!outside->given.n ||
-        !loop_marks_found(&taking->marks, &taking->core->forward.loop, outside->given))
+    if (outside->given.n)
+        given_take(taking, outside->given);
+    if (!outside->given.n || !taking->looped)
         return target_add(taking, recipient, outside);
     departing->loops[departing->loop_count++] =
         (struct departing_loop){.recipient = recipient, .outside = outside};
@@ -121,6 +129,7 @@ static struct err all_take(const struct request *request, struct transaction *tr
     struct err e = err_none();
     for (size_t i = 0; i < request->msg.commit.recipients_count; i++) {
         const struct accepted_recipient *recipient = transaction_recipient(request, transaction, i);
+        taking->asked = asked_of(recipient, taking->arena);
         for (size_t j = 0; j < recipient->outside_count && !outcomes[i].error && !err_is(e); j++)
             e = outside_take(taking, recipient, &recipient->outside[j]);
     }

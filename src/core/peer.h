@@ -19,7 +19,7 @@ enum {
     PEER_UPLOADS_MAX = 2000,
     PEER_LOGINS_MAX = 20000,
     PEER_IDS_MAX = 256, /* of messages that are still to come; an older one is forgotten */
-    TRANSACTION_ARENA = 32 * 1024 * 1024, /* most for one message with every list expanded */
+    TRANSACTION_ARENA = 64 * 1024 * 1024, /* most for one message with every list expanded */
     PEER_TRANSACTION_OCTETS =
         512 * 1024 * 1024, /* of all open ones; then recipients are told 452 */
 };

@@ -34,8 +34,8 @@
 
 enum {
     DIRECTORY_DEPTH_MAX = 16,       /* aliases and lists inside each other */
-    DIRECTORY_MEMBERS_MAX = 10000,  /* accounts and addresses elsewhere that one address leads to;
-                                       members of a list */
+    DIRECTORY_MEMBERS_MAX = 100000, /* of a list; addresses elsewhere that one address leads to */
+    DIRECTORY_COPIES_MAX = 10000,   /* accounts that one address leads to */
     DIRECTORY_TARGETS_MAX = 100,    /* of an alias */
     DIRECTORY_CANDIDATES_MAX = 20,  /* of an ambiguous VRFY */
     DIRECTORY_EXPAND_MAX = 1000,    /* lines of an EXPN */

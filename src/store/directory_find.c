@@ -8,6 +8,10 @@
 #include "base/must.h"
 #include "store/directory_record.h"
 
+enum {
+    ONE_ARENA = 1024 * 1024, /* octets that are read to follow one address */
+};
+
 struct seen {
     RB_ENTRY(seen) tree;
     struct str name;
@@ -35,6 +39,8 @@ TAILQ_HEAD(node_list, node);
 
 struct following {
     struct draft *draft;
+    struct arena one; /* what only the address needs that is followed now */
+    struct str here;  /* the domain of ours that was met last; or str_null */
     struct node_list queue;
     struct seen_tree seen;
     size_t seen_count;
@@ -191,6 +197,16 @@ struct err name_find(struct draft *draft, const struct addr *addr, struct found 
     return find_catch_all(draft, addr, found_r);
 }
 
+struct addr addr_in(struct addr addr, struct str text, struct arena *arena)
+{
+    size_t local = addr.local.n, domain = addr.domain.n;
+    bool plain =
+        text.n == local + 1 + domain && str_starts(text, addr.local) && str_ends(text, addr.domain);
+    addr.local = plain ? str_head(text, local) : arena_str(arena, addr.local);
+    addr.domain = plain ? str_from_index(text, local + 1) : arena_str(arena, addr.domain);
+    return addr;
+}
+
 /* --- Following --- */
 
 static struct err enqueue(struct following *following, struct str address, const struct node *from,
@@ -250,7 +266,7 @@ static struct err reach(struct following *following, const struct node *from,
                         const struct account *account)
 {
     struct reached *reached = arena_new(following->draft->arena, struct reached);
-    if (!reached || expansion_count(following->expansion) == DIRECTORY_MEMBERS_MAX)
+    if (!reached || following->expansion->count == DIRECTORY_COPIES_MAX)
         return too_many();
     following->expansion->count++;
     *reached = (struct reached){.account = *account,
@@ -311,18 +327,15 @@ static struct err follow_away(struct following *following, const struct node *no
                               const struct addr *addr)
 {
     struct arena *arena = following->draft->arena;
-    bool elsewhere, first = false;
-    struct err e = is_elsewhere(following->draft, addr, &elsewhere);
-    if (err_is(e) || !elsewhere)
-        return e;
-    struct str name = name_of_addr(addr, arena);
-    e = name.p ? see(following, name, &first) : err_make(ERR_OVER_LIMIT);
+    bool first = false;
+    struct str name = arena_str(arena, name_of_addr(addr, &following->one));
+    struct err e = name.p ? see(following, name, &first) : err_make(ERR_OVER_LIMIT);
     if (err_is(e) || !first)
         return e;
     struct reached_outside *outside = arena_new(arena, struct reached_outside);
-    if (!outside || expansion_count(following->expansion) == DIRECTORY_MEMBERS_MAX)
+    if (!outside || following->expansion->outside_count == DIRECTORY_MEMBERS_MAX)
         return too_many();
-    *outside = (struct reached_outside){.addr = *addr,
+    *outside = (struct reached_outside){.addr = addr_in(*addr, node->address, arena),
                                         .text = node->address,
                                         .given = node->given,
                                         .list = node->list,
@@ -332,21 +345,15 @@ static struct err follow_away(struct following *following, const struct node *no
     return err_none();
 }
 
-static struct err follow_node(struct following *following, const struct node *node)
+static struct err follow_here(struct following *following, const struct node *node)
 {
     struct draft *draft = following->draft;
     struct addr addr;
     struct found found;
     bool first;
-    if (node->depth > DIRECTORY_DEPTH_MAX) {
-        following->expansion->too_deep = true;
-        return err_none();
-    }
     struct err e = stored_addr(node->address, draft->arena, &addr);
     if (!err_is(e))
         e = name_find(draft, &addr, &found);
-    if (e.code == ERR_NOT_FOUND)
-        return follow_away(following, node, &addr);
     if (err_is(e))
         return e;
     if (following->how->forbidden.p && str_eq(found.name, following->how->forbidden))
@@ -358,6 +365,47 @@ static struct err follow_node(struct following *following, const struct node *no
     return first ? follow_record(following, node, &found.record) : err_none();
 }
 
+/* *elsewhere_r: it was, and is followed. Of 100,000 such addresses little is kept, and only their
+ * domains are looked up. */
+static struct err follow_elsewhere(struct following *following, const struct node *node,
+                                   bool *elsewhere_r)
+{
+    struct draft look = *following->draft;
+    struct addr addr;
+    *elsewhere_r = false;
+    arena_reset(&following->one);
+    look.arena = &following->one;
+    struct err e = stored_addr(node->address, look.arena, &addr);
+    if (err_is(e) || (following->here.p && str_eq(addr.domain, following->here)))
+        return e;
+    e = is_elsewhere(&look, &addr, elsewhere_r);
+    if (err_is(e))
+        return e;
+    if (*elsewhere_r)
+        return follow_away(following, node, &addr);
+    following->here = arena_str(following->draft->arena, addr.domain);
+    return err_none();
+}
+
+/* Who is written to is here most of the time, and where he leads often not. */
+static struct err follow_node(struct following *following, const struct node *node)
+{
+    bool elsewhere = false, is_first = node->given.p == NULL;
+    struct err e = err_none();
+    if (node->depth > DIRECTORY_DEPTH_MAX) {
+        following->expansion->too_deep = true;
+        return err_none();
+    }
+    if (!is_first)
+        e = follow_elsewhere(following, node, &elsewhere);
+    if (err_is(e) || elsewhere)
+        return e;
+    e = follow_here(following, node);
+    if (e.code == ERR_NOT_FOUND)
+        e = is_first ? follow_elsewhere(following, node, &elsewhere) : err_none();
+    return e;
+}
+
 struct err directory_follow(struct draft *draft, const struct str *addresses, size_t count,
                             const struct follow *how, struct expansion *expansion_r)
 {
@@ -367,6 +415,7 @@ struct err directory_follow(struct draft *draft, const struct str *addresses, si
     struct following following = {.draft = draft, .how = how, .expansion = expansion_r};
     TAILQ_INIT(&following.queue);
     RB_INIT(&following.seen);
+    arena_init_from(&following.one, ONE_ARENA, draft->directory->spares);
     const struct node before = {.depth = how->depth - 1};
     struct err e = err_none();
     for (size_t i = 0; i < count && !err_is(e); i++)
@@ -377,5 +426,6 @@ struct err directory_follow(struct draft *draft, const struct str *addresses, si
         draft_step(draft);
         e = follow_node(&following, node);
     }
+    arena_done(&following.one);
     return e;
 }

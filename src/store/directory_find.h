@@ -37,6 +37,9 @@ struct err is_elsewhere(struct draft *draft, const struct addr *addr, bool *else
 /* Text of the directory's own making back into an address; "@domain" too. */
 struct err stored_addr(struct str text, struct arena *arena, struct addr *addr_r);
 
+/* The same address, which lives as long as its text (addr_print form) and the arena do. */
+struct addr addr_in(struct addr addr, struct str text, struct arena *arena);
+
 /* One account that was reached. */
 struct reached {
     TAILQ_ENTRY(reached) link;
@@ -78,9 +81,10 @@ struct expansion {
     bool too_deep; /* more than DIRECTORY_DEPTH_MAX names inside each other */
 };
 
-/* ERR_ALIAS_LOOP: what is forbidden was reached. ERR_OVER_LIMIT: more than DIRECTORY_MEMBERS_MAX
- * accounts and addresses elsewhere, or twice as many names. Addresses here that nobody answers for
- * are passed over. A disabled account forwards nothing, but when loops are looked for. */
+/* ERR_ALIAS_LOOP: what is forbidden was reached. ERR_OVER_LIMIT: more than DIRECTORY_COPIES_MAX
+ * accounts or DIRECTORY_MEMBERS_MAX addresses elsewhere, or twice as many names. Addresses here
+ * that nobody answers for are passed over. A disabled account forwards nothing, but when loops are
+ * looked for. */
 struct err directory_follow(struct draft *draft, const struct str *addresses, size_t count,
                             const struct follow *how, struct expansion *expansion_r);
 

@@ -65,7 +65,7 @@ static struct err member_text_add(struct member_texts *members, struct str text,
                                   struct arena *arena)
 {
     if (members->count == DIRECTORY_MEMBERS_MAX)
-        return err_detail(ERR_OVER_LIMIT, STR("a list has at most 10,000 members"));
+        return err_detail(ERR_OVER_LIMIT, STR("a list has at most 100,000 members"));
     if (members->count == members->cap) {
         size_t cap = members->cap ? 2 * members->cap : MEMBERS_FIRST;
         struct str *texts = arena_take_array(arena, cap, sizeof(*texts));

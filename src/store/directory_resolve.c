@@ -97,6 +97,15 @@ static struct err copies_fill(struct draft *draft, const struct expansion *expan
     return arena_over(asked->arena) ? err_make(ERR_OVER_LIMIT) : err_none();
 }
 
+/* A copy, or the one that was made last: the members of a list share its name. */
+static struct str copy_again(struct arena *arena, struct str s, struct str before,
+                             struct str before_copy)
+{
+    if (!s.p)
+        return str_null();
+    return s.p == before.p && s.n == before.n && before_copy.p ? before_copy : arena_str(arena, s);
+}
+
 static struct err outside_fill(const struct expansion *expansion, struct arena *arena,
                                struct resolved *resolved)
 {
@@ -105,19 +114,20 @@ static struct err outside_fill(const struct expansion *expansion, struct arena *
     resolved->outside = arena_take_array(arena, expansion->outside_count, sizeof(struct outside));
     if (!resolved->outside)
         return err_make(ERR_OVER_LIMIT);
-    struct reached_outside *reached;
+    struct reached_outside none = {.text = str_null()}, *reached, *before = &none;
+    struct outside copied = {.text = str_null()};
     TAILQ_FOREACH (reached, &expansion->outside, link) {
-        struct outside *outside = &resolved->outside[resolved->outside_count++];
-        *outside = (struct outside){
-            .addr = reached->addr,
+        copied = (struct outside){
             .text = arena_str(arena, reached->text),
-            .given = arena_str(arena, reached->given),
-            .list = reached->list.p ? arena_str(arena, reached->list) : str_null(),
-            .list_owner = reached->list.p ? arena_str(arena, reached->list_owner) : str_null(),
+            .given = copy_again(arena, reached->given, before->given, copied.given),
+            .list = copy_again(arena, reached->list, before->list, copied.list),
+            .list_owner =
+                copy_again(arena, reached->list_owner, before->list_owner, copied.list_owner),
             .forward = !reached->list.p,
         };
-        outside->addr.local = arena_str(arena, reached->addr.local);
-        outside->addr.domain = arena_str(arena, reached->addr.domain);
+        copied.addr = addr_in(reached->addr, copied.text, arena);
+        resolved->outside[resolved->outside_count++] = copied;
+        before = reached;
     }
     return arena_over(arena) ? err_make(ERR_OVER_LIMIT) : err_none();
 }

@@ -144,7 +144,7 @@ static struct err field_add(struct text_reader *reader, struct text_block *block
                             struct text_field field)
 {
     if (block->count == TEXT_FIELDS_MAX)
-        return expected(reader, "no more than 10,100 settings in a block");
+        return expected(reader, "no more than 100,100 settings in a block");
     if (block->count == *cap) {
         size_t larger = *cap ? 2 * *cap : FIELDS_FIRST;
         struct text_field *fields = arena_take_array(reader->arena, larger, sizeof(*fields));

@@ -21,8 +21,8 @@
 #include "store/directory.h"
 
 enum {
-    TEXT_FIELDS_MAX = 10100, /* settings of one block: a list with all its members */
-    TEXT_VALUE_MAX = 1024,   /* octets of one value */
+    TEXT_FIELDS_MAX = 100100, /* settings of one block: a list with all its members */
+    TEXT_VALUE_MAX = 1024,    /* octets of one value */
 };
 
 struct text_field {

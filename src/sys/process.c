@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -20,7 +21,13 @@ enum {
     HOST_NAME_MOST = 256,
     ROLE_NAME_MAX = 32,
     EXIT_NOT_STARTED = 127,
+    LARGE_MEMORY = 1024 * 1024,
 };
+
+void process_memory_returns(void)
+{
+    mallopt(M_MMAP_THRESHOLD, LARGE_MEMORY);
+}
 
 struct err process_socket_pair(int pair_r[2])
 {

@@ -24,6 +24,11 @@ enum {
     PROCESS_ROLE_LINK = 3
 };
 
+/* From now on memory that was taken in pieces of a megabyte or more goes back to the system as soon
+ * as it is given back. Without this the C library keeps it for the next one, once it saw the first.
+ */
+void process_memory_returns(void);
+
 /* Reaps one child that ended: its pid, or 0. *how_r says how in words ("exit 1", "signal 9"). */
 int64_t process_reap(struct buf *how_r);
 void process_terminate(int64_t pid); /* SIGTERM */

@@ -79,7 +79,7 @@ FAULTS = [
           FIND, "    *elsewhere_r = e.code == ERR_NOT_FOUND && !is_host(draft, addr);", "    *elsewhere_r = !is_host(draft, addr);"),
     Fault("elsewhere_does_not_count", "an address leads to as many others elsewhere as one likes",
           "unit directory_apply",
-          FIND, "    if (!outside || expansion_count(following->expansion) == DIRECTORY_MEMBERS_MAX)", "    if (!outside)"),
+          FIND, "    if (!outside || following->expansion->outside_count == DIRECTORY_MEMBERS_MAX)", "    if (!outside)"),
     Fault("disabled_mailbox_refuses_for_others", "a disabled mailbox refuses the mail of who is elsewhere",
           "unit directory_outside",
           RESOLVE, "    bool all_disabled = resolved->outside_count == 0;", "    bool all_disabled = resolved->count > 0;"),
