@@ -32,7 +32,7 @@ struct delivery {
     struct trace_event *events;
     size_t event_count, event_room;
     struct op_list ops;
-    struct queue_entry *entries; /* that go into the queue (outgoing.h), without recipients */
+    struct queue_entry *entries; /* that go into the queue (outgoing.h) */
     size_t entry_count;
     struct blob_put blobs[2 + DELIVERY_NOTICES_MAX]; /* its own, its notices', what is with it */
     size_t blob_count;

@@ -62,7 +62,7 @@ struct taking {
 /* Did it come by this address before, and which field would tell if it does again? */
 static void given_take(struct taking *taking, struct str given)
 {
-    const struct loop_key *key = &taking->core->forward.loop;
+    const struct loop_keys *key = &taking->core->forward.loop;
     if (str_eq(given, taking->given))
         return;
     struct buf field = buf_in(taking->arena, LOOP_FIELD);
