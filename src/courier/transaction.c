@@ -65,6 +65,17 @@ static void asked_read(struct transaction *t)
         t->asked = (struct mail_options){.ret = DSN_RETURN_UNSAID};
 }
 
+/* RFC 2852 4.1.4.1: what is to come back where it cannot be there in time goes to nobody who does
+ * not say that he keeps to that. LMTP is the delivery itself. */
+static bool may_be_timed(const struct transaction *t)
+{
+    int64_t now = world_wall(t->job->courier->world) / US_PER_SECOND;
+    int64_t left = t->asked.deliver_by - now;
+    if (t->asked.deliver_by_mode != DELIVER_BY_RETURN || t->connection->lmtp)
+        return true;
+    return can(t, CAPABILITY_DELIVERBY) && (int64_t)t->connection->can.deliver_by_min <= left;
+}
+
 /* What the message needs and this host does not have ends it here: the other hosts of a domain are
  * seldom better, and its sender is to hear of it today. */
 static bool fits(struct transaction *t)
@@ -76,6 +87,9 @@ static bool fits(struct transaction *t)
                     STR("it takes no addresses and headers beyond ASCII (SMTPUTF8)"));
     else if (t->connection->can.size > 0 && order->size > t->connection->can.size)
         results_say(job, JOB_FAILED, "5.3.4", STR("the message is larger than it takes (SIZE)"));
+    else if (!may_be_timed(t))
+        results_say(job, JOB_FAILED, "5.4.7",
+                    STR("it does not promise to deliver in time or to return (DELIVERBY)"));
     else if (t->asked.require_tls && !can(t, CAPABILITY_REQUIRETLS))
         results_say(job, JOB_FAILED, "5.7.30", STR("it promises no TLS all the way (REQUIRETLS)"));
     else

@@ -19,8 +19,8 @@
  *                        is its own word; else the authority that is known here says that it is of
  *                        these ("a.example,b.example"), and the whole chain is shown
  *   REFUSES, SILENT, UNREACHABLE: address port
- *   JOB: number key=value ...   core orders it: from, to (commas between), domain, body, utf8; of a
- *     route: route, via, source, tls_names (commas), tls (conf.h's number), lmtp, helo, user,
+ *   JOB: number key=value ...   core orders it: from, to (commas between), domain, body, utf8, by;
+ * of a route: route, via, source, tls_names (commas), tls (conf.h's number), lmtp, helo, user,
  *     password, token, mechanisms
  *   DROP: number         core says job_drop
  *   PASS: seconds        time passes
@@ -529,6 +529,13 @@ static bool order_route(struct player *p, struct msg_job *job, struct str key, s
     return true;
 }
 
+/* There in so many seconds, or back (RFC 2852). */
+static void by_set(const struct player *p, struct mail_options *mail, uint64_t seconds)
+{
+    mail->deliver_by_mode = DELIVER_BY_RETURN;
+    mail->deliver_by = world_wall(&p->stage.fake->world) / US_PER_SECOND + (int64_t)seconds;
+}
+
 static void order(struct player *p, struct str rest)
 {
     struct msg_job_recipient recipients[RECIPIENTS];
@@ -563,6 +570,8 @@ static void order(struct player *p, struct str rest)
             rcpt.orcpt = value;
         else if (str_eq(key, STR("require_tls")))
             mail.require_tls = number;
+        else if (str_eq(key, STR("by")))
+            by_set(p, &mail, number);
         else
             wrong(p, p->at, "no such word", key);
     }

@@ -120,6 +120,22 @@ static void an_unended_line_stays_unended(void **state)
             STR("MIME-Version: 1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=E4=\r\n"));
 }
 
+/* Who takes lines alone would end that of DATA. */
+static void a_binary_body_that_ends_no_line_is_encoded(void **state)
+{
+    becomes(*state,
+            STR("MIME-Version: 1.0\r\nContent-Type: a/b\r\n"
+                "Content-Transfer-Encoding: binary\r\n\r\nab"),
+            DOWNCONVERT_TO_8BIT,
+            STR("MIME-Version: 1.0\r\nContent-Type: a/b\r\n"
+                "Content-Transfer-Encoding: base64\r\n\r\nYWI=\r\n"));
+    assert_int_equal(judge(*state,
+                           STR("MIME-Version: 1.0\r\nContent-Type: a/b\r\n"
+                               "Content-Transfer-Encoding: binary\r\n\r\nab\r\n"),
+                           DOWNCONVERT_TO_8BIT),
+                     DOWNCONVERT_NOT_NEEDED);
+}
+
 #define MIXED                                                                                      \
     "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n"                           \
     "Content-Transfer-Encoding: "
@@ -319,6 +335,7 @@ int main(void)
         with(text_becomes_quoted_printable),
         with(labels_are_added_where_there_are_none),
         with(an_unended_line_stays_unended),
+        with(a_binary_body_that_ends_no_line_is_encoded),
         with(parts_are_changed_alone),
         with(binary_parts_become_lines),
         with(messages_inside_are_walked),
