@@ -218,7 +218,7 @@ static struct ledger_row *row_new(struct internet *internet, const struct site *
 
 struct ledger_row *ledger_add(struct internet *internet, const struct site *site, struct str from,
                               char (*to)[SITE_ADDRESS_MAX], size_t to_count, struct str content,
-                              int role)
+                              bool by, int role)
 {
     struct sim *sim = internet->sim;
     struct ledger_row *row = row_new(internet, site, role);
@@ -233,7 +233,7 @@ struct ledger_row *ledger_add(struct internet *internet, const struct site *site
         if (from.n)
             oracle_wrong(&sim->oracle, "a report leaves with the sender <%.*s>", STR_FMT(from));
     } else {
-        row->message = oracle_relayed(&sim->oracle, content, &row->letter);
+        row->message = oracle_relayed(&sim->oracle, content, by, &row->letter);
         if (!from.n)
             oracle_wrong(&sim->oracle, "a letter leaves without a sender");
     }

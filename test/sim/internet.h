@@ -120,10 +120,11 @@ void site_calls_end(struct internet *internet);
 /* True: not yet. */
 bool internet_greys(struct internet *internet, const struct site *site, struct str from,
                     struct str to);
-/* Takes a message: `content` as it was received. NULL: something is wrong with it. */
+/* Takes a message: `content` as it was received; `by`: with BY=. NULL: something is wrong with it.
+ */
 struct ledger_row *ledger_add(struct internet *internet, const struct site *site, struct str from,
                               char (*to)[SITE_ADDRESS_MAX], size_t to_count, struct str content,
-                              int role);
+                              bool by, int role);
 
 /* --- returns.c ------------------------------------------------------------------------------- */
 
@@ -132,6 +133,7 @@ enum return_action {
     RETURN_DELAYED,
     RETURN_RELAYED,
     RETURN_EXPANDED,
+    RETURN_DELIVERED,
     RETURN_ACTIONS
 };
 

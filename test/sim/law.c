@@ -40,6 +40,7 @@ struct report_told {
 /* All that is known of one message. */
 struct account_of {
     uint64_t message;
+    const struct letter *letter; /* NULL: it is a report */
     uint64_t queued;
     struct target targets[TARGETS_MAX];
     size_t target_count;
@@ -212,6 +213,20 @@ static size_t returned_count(const struct law *law, const struct account_of *acc
     return count;
 }
 
+/* What nobody asked for. Who is on a list is its owner's to be told of. */
+static void wishes_judge(struct law *law, const struct account_of *account,
+                         const struct returned *row)
+{
+    const struct letter *letter = account->letter;
+    enum letter_notify notify = letter ? letter->notify : NOTIFY_UNSAID;
+    bool success = notify == NOTIFY_SUCCESS || notify == NOTIFY_ALL;
+    bool failure = notify != NOTIFY_NEVER && notify != NOTIFY_SUCCESS;
+    if (row->action >= RETURN_RELAYED ? success : failure)
+        return;
+    if (!str_eq(str_from(row->recipient), people_outside[PEOPLE_GUEST].address))
+        wrong(law, account, "a report that nobody asked for", row->recipient);
+}
+
 static void returns_judge(struct law *law, const struct account_of *account,
                           const struct target *target)
 {
@@ -226,11 +241,12 @@ static void returns_judge(struct law *law, const struct account_of *account,
 
 /* What a report that was found says, held against what is said of it: so many it told of. */
 static uint64_t report_found(struct law *law, const struct account_of *account, uint64_t report,
-                             bool *elsewhere_r)
+                             bool *elsewhere_r, uint64_t *failed_r)
 {
     const struct returns *returns = &law->sim->returns;
     uint64_t count = 0;
     *elsewhere_r = false;
+    *failed_r = 0;
     for (size_t i = 0; i < returns->count; i++) {
         const struct returned *row = &returns->rows[i];
         if (row->report != report)
@@ -238,6 +254,8 @@ static uint64_t report_found(struct law *law, const struct account_of *account, 
         count++;
         bool postmaster = row->account >= 0 && row->account < 2;
         *elsewhere_r |= !postmaster;
+        wishes_judge(law, account, row);
+        *failed_r += row->action == RETURN_FAILED;
         if (row->about != account->message)
             wrong(law, account, "a report about it is about another one", row->recipient);
     }
@@ -252,18 +270,21 @@ static void report_remember(struct law *law, uint64_t id)
 
 /* Where is it: in a mailbox, at a site, waiting, or itself not sent? */
 static void report_judge(struct law *law, const struct account_of *account,
-                         const struct report_told *told)
+                         const struct report_told *told, uint64_t *failed_r)
 {
     static const char lost[] = "a report about it is nowhere";
     struct account_of own;
     bool elsewhere;
-    uint64_t found = report_found(law, account, told->id, &elsewhere);
+    uint64_t found = report_found(law, account, told->id, &elsewhere, failed_r);
+    if (!found && told->failed)
+        *failed_r = told->count;
     bool known = collect(law, told->id, &own);
     size_t unseen = 0; /* recipients by whom nobody read it: it waits, or failed */
     for (size_t i = 0; i < own.target_count; i++)
         unseen += own.targets[i].sent == 0;
     law->totals.reports++;
-    if (found && found != told->count)
+    /* Who is named twice is told of twice where a copy stays here. */
+    if (found && (told->failed ? found != told->count : found > told->count))
         wrong(law, account, "a report tells of others than it is said to", NULL);
     if (law->over && !found && (!known || own.queued == 0 || unseen == 0))
         wrong(law, account, lost, NULL);
@@ -273,16 +294,22 @@ static void report_judge(struct law *law, const struct account_of *account,
         report_remember(law, told->id);
 }
 
+/* A report that nobody has, since it could not be sent either, may tell of others as well. */
 static void failures_judge(struct law *law, const struct account_of *account)
 {
     uint64_t failed = 0, told = 0;
+    enum letter_notify notify = account->letter ? account->letter->notify : NOTIFY_UNSAID;
     for (size_t i = 0; i < account->target_count; i++)
         failed += account->targets[i].not_sent;
-    for (size_t i = 0; i < account->report_count; i++)
-        told += account->reports[i].failed ? account->reports[i].count : 0;
+    for (size_t i = 0; i < account->report_count; i++) {
+        uint64_t one = 0;
+        report_judge(law, account, &account->reports[i], &one);
+        told += one;
+    }
     if (account->not_reported)
         wrong(law, account, "nobody was told", NULL);
-    if (failed != told)
+    bool all = notify == NOTIFY_UNSAID || notify == NOTIFY_FAILURE;
+    if (all ? failed != told : notify != NOTIFY_ALL && told > failed)
         wrong(law, account, "who failed was not reported once", NULL);
     law->totals.returned += failed;
 }
@@ -312,8 +339,6 @@ static void message_judge(struct law *law, const struct account_of *account)
 {
     targets_judge(law, account);
     failures_judge(law, account);
-    for (size_t i = 0; i < account->report_count; i++)
-        report_judge(law, account, &account->reports[i]);
 }
 
 /* --- Letters --------------------------------------------------------------------------------- */
@@ -344,6 +369,7 @@ static void letter_judge(struct law *law, struct letter *letter)
     for (size_t i = 0; i < count; i++) {
         if (!collect(law, ids[i], &account) || !account.accepted)
             continue; /* it was refused */
+        account.letter = letter;
         for (size_t j = 0; j < account.target_count; j++) {
             int at = people_outside_find(str_from(account.targets[j].address));
             if (at < 0)

@@ -18,6 +18,9 @@ enum {
 /* Less than smtp.resent_window: who comes back later is not recognised. */
 #define REMEMBERED (14 * 60 * NS_PER_SECOND)
 
+/* How long the last one, begun in time, may take. */
+#define LAST_TRY (1800 * NS_PER_SECOND)
+
 void oracle_open(struct oracle *oracle, struct fake_world *fake, size_t letters)
 {
     *oracle = (struct oracle){.fake = fake, .text = BUF_INIT(ORACLE_TEXT_MAX)};
@@ -146,6 +149,32 @@ static void addresses_choose(struct letter *letter, struct fake_random *random)
     letter->together = letter->accounts;
 }
 
+static bool all_direct(const struct letter *letter)
+{
+    for (size_t i = 0; i < letter->address_count; i++)
+        if (!people_addresses[letter->addresses[i]].direct)
+            return false;
+    return true;
+}
+
+/* Only who may send to elsewhere is offered all of it. A letter that is held has nobody here, whom
+ * it would reach at once. */
+static void options_choose(struct letter *letter, struct fake_random *random)
+{
+    if (!letter->relays)
+        return;
+    if (fake_random_below(random, 3) == 0)
+        letter->notify = (enum letter_notify)fake_random_below(random, NOTIFIES);
+    letter->headers = fake_random_below(random, 4) == 0;
+    if (fake_random_below(random, 4) == 0)
+        letter->priority = (int)fake_random_below(random, 19) - 9;
+    uint64_t kind = fake_random_below(random, 6);
+    if (kind == 0 && letter->submitted && all_direct(letter))
+        letter->hold = 30 + (int)fake_random_below(random, 1800);
+    else if (kind == 1)
+        letter->by = ORACLE_BY_LEAST + (int)fake_random_below(random, 7200);
+}
+
 struct letter *oracle_letter(struct oracle *oracle, int host, bool submitted,
                              struct fake_random *random, size_t size)
 {
@@ -164,6 +193,7 @@ struct letter *oracle_letter(struct oracle *oracle, int host, bool submitted,
     letter->same = UINT64_MAX;
     octets_make(letter, random, size);
     addresses_choose(letter, random);
+    options_choose(letter, random);
     oracle->letters[oracle->letter_count++] = letter;
     return letter;
 }
@@ -173,7 +203,9 @@ struct letter *oracle_letter(struct oracle *oracle, int host, bool submitted,
 void letter_begun(struct oracle *oracle, struct letter *letter)
 {
     int64_t now = world_mono(&oracle->fake->world);
-    letter->attempts++;
+    if (letter->attempts++ == 0)
+        letter->said_at = now;
+    letter->said_last = now;
     if (letter->unknown == 0)
         letter->loose = false;
     else if (now - letter->unknown_at > REMEMBERED)
@@ -689,7 +721,25 @@ static bool recoded_equal(const struct letter *letter, struct str body)
            printable_equal(content, text);
 }
 
-uint64_t oracle_relayed(struct oracle *oracle, struct str content, struct letter **letter_r)
+/* HOLDFOR and BY=n;R (RFC 4865, 2852); their times are whole seconds. */
+static void time_judge(struct oracle *oracle, const struct letter *letter, bool by)
+{
+    int64_t now = world_mono(&oracle->fake->world);
+    int64_t held = letter->said_at + (letter->hold - 1) * NS_PER_SECOND;
+    int64_t late = letter->said_last + letter->by * NS_PER_SECOND + LAST_TRY;
+    if (letter->hold && now < held)
+        oracle_wrong(oracle, "letter %llu was to be held, and leaves",
+                     (unsigned long long)letter->number);
+    if (letter->by && now > late)
+        oracle_wrong(oracle, "letter %llu leaves when it was to be returned",
+                     (unsigned long long)letter->number);
+    if (letter->by && !by)
+        oracle_wrong(oracle, "letter %llu leaves without the time by which it must be there",
+                     (unsigned long long)letter->number);
+}
+
+uint64_t oracle_relayed(struct oracle *oracle, struct str content, bool by,
+                        struct letter **letter_r)
 {
     uint64_t number = 0, id = id_behind(content, STR(" id "));
     ssize_t at = str_find(content, STR("\r\nSubject: letter "));
@@ -708,6 +758,7 @@ uint64_t oracle_relayed(struct oracle *oracle, struct str content, struct letter
         return id;
     }
     struct letter *letter = *letter_r = oracle->letters[number - 1];
+    time_judge(oracle, letter, by);
     if (!octets_equal(letter, body) && !recoded_equal(letter, body))
         oracle_wrong(oracle, "letter %llu was sent changed: %zu octets, of %zu",
                      (unsigned long long)number, body.n, letter->octets.n);

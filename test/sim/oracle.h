@@ -38,7 +38,8 @@ enum {
     LETTER_SIZE_MAX = 420 * 1024,
     UNIQUE_ID_MAX = 20,
     ORACLE_TEXT_MAX = 1 << 20,
-    ORACLE_HOSTS = 6,    /* HOSTS of sim.h: those behind them are users' */
+    ORACLE_HOSTS = 6, /* HOSTS of sim.h: those behind them are users' */
+    ORACLE_BY_LEAST = 300,
     ORACLE_RELAYING = 2, /* the first of them may send to elsewhere, as house.c configures */
 };
 
@@ -54,6 +55,16 @@ struct reach {
     uint32_t sure;
     uint32_t perhaps;
     uint32_t taken; /* bit i: recipient i of the letter was */
+};
+
+/* What a letter asks for of its recipients (RFC 3461). */
+enum letter_notify {
+    NOTIFY_UNSAID,
+    NOTIFY_NEVER,
+    NOTIFY_FAILURE,
+    NOTIFY_SUCCESS,
+    NOTIFY_ALL,
+    NOTIFIES
 };
 
 struct letter {
@@ -85,7 +96,14 @@ struct letter {
     size_t witness_count;
     int local_sender; /* the user whose address it comes from; below 0: <mNUMBER@sender.test> */
     bool relays;      /* its host may send to elsewhere */
-    uint64_t same;    /* copies in each account of `together`; UINT64_MAX: not known */
+    enum letter_notify notify;
+    bool headers;    /* RET=HDRS, and an ENVID */
+    int priority;    /* 0: not said */
+    int hold;        /* seconds (HOLDFOR); 0: at once */
+    int by;          /* seconds (BY=n;R); 0: whenever */
+    int64_t said_at; /* mono, when it was begun first */
+    int64_t said_last;
+    uint64_t same; /* copies in each account of `together`; UINT64_MAX: not known */
 };
 
 enum known_state {
@@ -185,8 +203,10 @@ struct outcome {
 void oracle_judge(struct oracle *oracle, uint64_t first_listing);
 /* Copies that went, go or went not to people_outside[at]. */
 void oracle_judge_outside(struct oracle *oracle, struct letter *letter, int at, uint64_t copies);
-/* `content`: as a site took it. Its id; 0, and told: it is nothing that anybody sent. */
-uint64_t oracle_relayed(struct oracle *oracle, struct str content, struct letter **letter_r);
+/* `content`: as a site took it, asked for that time or not. Its id; 0, and told: it is nothing that
+ * anybody sent. */
+uint64_t oracle_relayed(struct oracle *oracle, struct str content, bool by,
+                        struct letter **letter_r);
 uint64_t oracle_hash(const struct oracle *oracle, uint64_t hash);
 
 #endif

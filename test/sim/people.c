@@ -32,7 +32,6 @@ enum {
 enum {
     AWAY = 1,  /* an alias leads there, */
     MOVED = 2, /* somebody who moved, */
-    GUEST = 3, /* a member of a list */
 };
 
 const struct people_outside people_outside[PEOPLE_OUTSIDE] = {
@@ -100,7 +99,7 @@ const struct people_address people_addresses[PEOPLE_ADDRESSES] = {
     {.path = STR_INIT("nobody@example.test"), .reply = 550},
     {.path = STR_INIT("away@example.test"), .reply = 250, .accounts = OUT(AWAY)},
     {.path = STR_INIT("left@example.test"), .reply = 251, .accounts = OUT(MOVED)},
-    {.path = STR_INIT("circle@example.test"), .reply = 250, .accounts = CAROL | OUT(GUEST)},
+    {.path = STR_INIT("circle@example.test"), .reply = 250, .accounts = CAROL | OUT(PEOPLE_GUEST)},
 #define DIRECT(address, place)                                                                     \
     {                                                                                              \
         .path = STR_INIT(address), .reply = 250, .accounts = OUT(place), .direct = true            \

@@ -61,6 +61,10 @@ extern const struct people_change people_changes[PEOPLE_CHANGES];
 extern const struct str people_accounts[PEOPLE_ACCOUNTS];
 extern const struct people_address people_addresses[PEOPLE_ADDRESSES];
 
+enum {
+    PEOPLE_GUEST = 3 /* of a list */
+};
+
 /* What is sent there. */
 enum people_fate {
     FATE_ANY,

@@ -45,10 +45,9 @@ uint64_t returns_id(struct str text)
 static enum return_action action_of(struct str word)
 {
     static const struct str words[RETURN_ACTIONS] = {
-        [RETURN_FAILED] = STR_INIT("failed"),
-        [RETURN_DELAYED] = STR_INIT("delayed"),
-        [RETURN_RELAYED] = STR_INIT("relayed"),
-        [RETURN_EXPANDED] = STR_INIT("expanded"),
+        [RETURN_FAILED] = STR_INIT("failed"),       [RETURN_DELAYED] = STR_INIT("delayed"),
+        [RETURN_RELAYED] = STR_INIT("relayed"),     [RETURN_EXPANDED] = STR_INIT("expanded"),
+        [RETURN_DELIVERED] = STR_INIT("delivered"),
     };
     enum return_action action = RETURN_FAILED;
     while (action < RETURN_ACTIONS && !str_eq(word, words[action]))

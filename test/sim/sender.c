@@ -12,6 +12,7 @@
 enum {
     CHUNK_MOST = 40000,
     LINE_MOST = 300,
+    OPTIONS_MOST = 100,
     DRIP_OCTETS = 8000, /* of a session that drips, at most */
 };
 
@@ -227,6 +228,25 @@ static size_t size_said(struct host *host, const struct letter *letter)
     return letter->octets.n;
 }
 
+/* What is to become of it on its way; to who offers that. */
+static const char *asked_for(const struct host *host, const struct letter *letter,
+                             char text[OPTIONS_MOST])
+{
+    struct buf to = {.p = text, .cap = OPTIONS_MOST, .max = OPTIONS_MOST - 1};
+    memset(text, 0, OPTIONS_MOST);
+    if (host->lmtp)
+        return text;
+    if (letter->headers)
+        buf_printf(&to, " RET=HDRS ENVID=e%llu", (unsigned long long)letter->number);
+    if (letter->priority)
+        buf_printf(&to, " MT-PRIORITY=%d", letter->priority);
+    if (letter->hold)
+        buf_printf(&to, " HOLDFOR=%d", letter->hold);
+    if (letter->by)
+        buf_printf(&to, " BY=%d;R", letter->by);
+    return text;
+}
+
 static void say_mail(struct host *host)
 {
     struct letter *letter = letter_now(host);
@@ -235,10 +255,11 @@ static void say_mail(struct host *host)
     host->witness.core_deaths = host->sim->house.roles[HOUSE_CORE].deaths;
     struct buf sender = BUF_INIT(LINE_MOST);
     letter_begun(&host->sim->oracle, letter);
+    char options[OPTIONS_MOST];
     letter_sender(letter, &sender);
     if (host->extended)
-        host_say(host, "MAIL FROM:<%.*s> SIZE=%zu%s%s", STR_FMT(buf_str(&sender)),
-                 size_said(host, letter),
+        host_say(host, "MAIL FROM:<%.*s>%s SIZE=%zu%s%s", STR_FMT(buf_str(&sender)),
+                 asked_for(host, letter, options), size_said(host, letter),
                  letter->binary      ? " BODY=BINARYMIME"
                  : letter->eight_bit ? " BODY=8BITMIME"
                                      : "",
@@ -251,12 +272,21 @@ static void say_mail(struct host *host)
     host->saying_at = 0;
 }
 
+static const char *const notifies[NOTIFIES] = {
+    [NOTIFY_UNSAID] = "",
+    [NOTIFY_NEVER] = " NOTIFY=NEVER",
+    [NOTIFY_FAILURE] = " NOTIFY=FAILURE",
+    [NOTIFY_SUCCESS] = " NOTIFY=SUCCESS",
+    [NOTIFY_ALL] = " NOTIFY=SUCCESS,FAILURE,DELAY",
+};
+
 static void say_rcpt(struct host *host)
 {
     struct letter *letter = letter_now(host);
     size_t at = host->saying_at++;
     host->named[at] = host->sim->fake->steps;
-    host_say(host, "RCPT TO:<%.*s>", STR_FMT(people_addresses[letter->addresses[at]].path));
+    host_say(host, "RCPT TO:<%.*s>%s", STR_FMT(people_addresses[letter->addresses[at]].path),
+             host->lmtp ? "" : notifies[letter->notify]);
     host_ask(host, ASKED_RCPT, at);
     if (host->saying_at < letter->address_count)
         return;
@@ -372,7 +402,7 @@ static bool may_say(const struct host *host)
 static bool needs_extensions(const struct host *host)
 {
     for (size_t i = 0; i < host->letter_count; i++)
-        if (host->letters[i]->chunked || host->letters[i]->utf8)
+        if (host->letters[i]->chunked || host->letters[i]->utf8 || host->letters[i]->relays)
             return true;
     return host->lmtp || host->user >= 0;
 }
@@ -724,7 +754,8 @@ static void wake(struct fake_world *fake, struct fake_event *event)
     host->in_question = host->accepted = NULL;
     host->runs_ahead = sim_below(host->sim, 8) == 0;
     drops_plan(host);
-    host->lmtp = host->user < 0 && sim_below(host->sim, 4) == 0;
+    bool lmtp = sim_below(host->sim, 4) == 0;
+    host->lmtp = lmtp && host->user < 0 && host->number >= ORACLE_RELAYING;
     host->pause = 0;
     if (!dialog_open(&host->dialog, fake,
                      host->user >= 0 ? "submission"

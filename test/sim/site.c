@@ -43,6 +43,7 @@ struct site_call {
     unsigned fails_how; /* one of QUIRK_RESETS, CLOSES, DEAF, GARBAGE */
     enum site_state state;
     bool greeted, mail, chunks_bad;
+    bool by;              /* the message is to be there by a time */
     bool announces;       /* its limits */
     bool lies, miscounts; /* miscounts: an answer of its is for another command, or missing */
     bool ends;            /* when all was said */
@@ -154,7 +155,8 @@ static bool announces(struct site_call *call)
 
 static void say_extensions(struct site_call *call)
 {
-    static const char *const names[] = {"8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES"};
+    static const char *const names[] = {"8BITMIME",     "SMTPUTF8",    "DSN",
+                                        "DELIVERBY 60", "MT-PRIORITY", "ENHANCEDSTATUSCODES"};
     say(call, "250-%s", call->site->row->name);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (announces(call))
@@ -236,6 +238,7 @@ static void heard_mail(struct site_call *call, struct str line)
         return;
     }
     call->mail = true;
+    call->by = str_find(options, STR(" BY=")) >= 0;
     say(call, "250 2.1.0 ok");
 }
 
@@ -309,8 +312,9 @@ static const char *message_refusal(struct site_call *call)
 static void message_take(struct site_call *call)
 {
     struct internet *internet = call->site->internet;
-    call->row = ledger_add(internet, call->site, str_from(call->from), call->to, call->to_count,
-                           buf_str(&call->content), fake_client_role(call->dialog.client));
+    call->row =
+        ledger_add(internet, call->site, str_from(call->from), call->to, call->to_count,
+                   buf_str(&call->content), call->by, fake_client_role(call->dialog.client));
     call->row->doubtful = call->miscounts;
     transaction_end(call);
     if (fails(call, PHASE_REPLY))
