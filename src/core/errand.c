@@ -195,8 +195,11 @@ static void errand_move(struct errand *errand, struct str destination)
 {
     struct queue *queue = errand->queue;
     struct scheduled *one = errand->one;
-    errand_take_back(errand, world_wall(queue->core->world));
+    int64_t now = world_wall(queue->core->world);
+    errand_take_back(errand, now);
+    must(schedule_grasp(&queue->schedule, one));
     (void)schedule_reroute(&queue->schedule, one, destination); /* else it is found out again */
+    schedule_back(&queue->schedule, one, now);
 }
 
 /* A block of the configuration refuses it: no courier is asked. */
