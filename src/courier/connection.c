@@ -12,6 +12,7 @@
 #include "courier/rest.h"
 #include "courier/result.h"
 #include "courier/tls.h"
+#include "sys/process.h"
 
 /* --- Ends ------------------------------------------------------------------------------------ */
 
@@ -186,6 +187,31 @@ static void call_failed(struct job *job, const struct callable *callable, int fa
     buf_done(&text);
 }
 
+/* The socket of a server on this host. */
+static bool call_local(struct job *job, const struct route_host *host,
+                       struct connection *connection)
+{
+    struct courier *courier = job->courier;
+    struct stream *stream = &connection->talk.stream;
+    int handle;
+    struct err e = process_connect_local(host->address, &handle);
+    if (!err_is(e)) {
+        int failed =
+            stream_init(stream, courier->loop, courier->streams, handle, input, connection);
+        if (!failed) {
+            stream_pause(stream);
+            return true;
+        }
+        courier->world->ops->close(courier->world, handle);
+        e = err_os(-failed, STR("socket"));
+    }
+    struct buf text = BUF_INIT(JOB_TEXT_MAX);
+    buf_printf(&text, "cannot connect: %s", e.os ? strerrordesc_np(e.os) : "no such path");
+    job_note(job, JOB_TROUBLE_CONNECT, NULL, buf_str(&text));
+    buf_done(&text);
+    return false;
+}
+
 static bool call(struct job *job, const struct route_host *host, struct connection *connection,
                  struct route_addresses *addresses, bool *ours_r)
 {
@@ -334,7 +360,9 @@ struct connection *connection_open(struct job *job, const struct route_host *hos
         job_note(job, JOB_NO_TROUBLE, NULL, STR("this server is short of memory"));
         return NULL;
     }
-    bool connected = call(job, host, connection, addresses, ours_r);
+    addresses->count = host->local ? 0 : addresses->count;
+    bool connected = host->local ? call_local(job, host, connection)
+                                 : call(job, host, connection, addresses, ours_r);
     job_spends(job, PHASE_CONNECT, since);
     if (!connected) {
         connection_free(connection);

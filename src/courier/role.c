@@ -32,9 +32,10 @@ static void still_alone(struct timer *timer)
 }
 
 /* Whom this machine trusts. Without them no certificate is good, which most mail does not need. */
-static struct tls_client *tls_open(struct log *log)
+struct tls_client *courier_tls_open(struct log *log, struct str authorities)
 {
-    struct str path = STR("/etc/ssl/certs/ca-certificates.crt");
+    struct str path =
+        authorities.n > 0 ? authorities : STR("/etc/ssl/certs/ca-certificates.crt");
     struct buf pem = BUF_INIT(AUTHORITIES_MAX);
     struct tls_client *client = tls_client_new();
     struct err e = process_read_file(path, AUTHORITIES_MAX, &pem);
@@ -55,7 +56,7 @@ static struct err prepare(struct role *role)
     own->role = role;
     own->alone = (struct timer){.run = still_alone, .arg = own};
     own->courier.arg = own;
-    own->courier.tls = tls_open(&role->log);
+    own->courier.tls = courier_tls_open(&role->log, STR(""));
     own->courier.core_lost = alone;
     return err_is(e) || own->courier.tls ? e : err_make(ERR_NO_MEMORY);
 }

@@ -215,10 +215,24 @@ static bool is_block(struct str route)
     return str_starts(route, STR("@"));
 }
 
+/* A server's socket on this host, "unix:/run/veredus/submission": for commands, which have a
+ * courier of their own. One in its sandbox can connect to none. */
+static bool local_parse(struct str route, struct route_host *host_r)
+{
+    if (!str_starts(route, STR("unix:")))
+        return false;
+    *host_r = (struct route_host){.name = STR("localhost"),
+                                  .address = str_from_index(route, sizeof "unix:" - 1),
+                                  .local = true};
+    return host_r->address.n > 0;
+}
+
 bool route_find(struct job *job, struct route *route_r)
 {
     struct route_host host = {.port = 0};
     *route_r = (struct route){.hosts = NULL};
+    if (local_parse(job->order->route, &host))
+        return one_host(job, &host, route_r);
     if (job->order->via.n > 0)
         return via_hosts(job, route_r);
     if (job->order->route.n > 0 && !is_block(job->order->route)) {

@@ -39,10 +39,24 @@ int64_t process_own_pid(void);
 bool process_is_root(void);
 int64_t process_own_uid(void);
 bool process_has_user(struct str user);
+/* Who runs this process, as the system's list of users has him; appended to the bufs. False: it
+ * does not know him. `full`: the first part of the comment (GECOS), '&' in it his name. */
+bool process_own_user(struct buf *name, struct buf *full, struct buf *home);
+/* The value of a variable of the environment; appended. False: there is none. */
+bool process_environment(const char *name, struct buf *to);
+/* Is standard input a terminal? */
+bool process_input_is_terminal(void);
 /* False: the system has no such group. */
 bool process_group(struct str name, int64_t *gid_r);
 /* Root's folder becomes this user's; it may be the user's already, and nobody else's. */
 struct err process_give_folder(struct str path, struct str user);
+/* IPv4 or IPv6 addresses of a name, as the system looks them up; may wait for the network. False:
+ * nobody knows now. None found: true, and *count_r 0. */
+struct process_address {
+    unsigned char octets[16]; /* the first 4 of IPv4 */
+};
+bool process_addresses(struct str name, bool six, struct process_address *list, size_t most,
+                       size_t *count_r);
 /* The system's host name. */
 void process_host_name(struct buf *to);
 
@@ -67,6 +81,13 @@ struct err process_connect_local(struct str path, int *handle_r);
 
 /* `path` as it is from the root folder on; unchanged where the working folder has no name. */
 void process_absolute_path(struct str path, struct buf *to);
+
+/* What comes on standard input goes to the handle, and what comes there to standard output, until
+ * the other side has ended. Takes the handle over. */
+struct err process_pass(int handle);
+
+/* May we read the file? */
+bool process_may_read(struct str path);
 
 /* Whole small files, for the configuration and the command line. At most `max` bytes. */
 struct err process_read_file(struct str path, size_t max, struct buf *to);

@@ -179,6 +179,12 @@ struct err process_new_file(struct str path, struct str bytes, unsigned mode)
     return e;
 }
 
+bool process_may_read(struct str path)
+{
+    struct path_text name;
+    return path_make(&name, path) && access(name.text, R_OK) == 0;
+}
+
 struct err process_make_folder(struct str path, unsigned mode)
 {
     struct path_text name;

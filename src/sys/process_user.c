@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,6 +44,41 @@ bool process_has_user(struct str user)
     uid_t uid;
     gid_t gid;
     return user_find(user, &uid, &gid);
+}
+
+/* "John &,,,": the name stands for itself in the comment of old systems. */
+static void full_put(struct str comment, struct str name, struct buf *to)
+{
+    comment = str_cut(&comment, ',');
+    for (size_t i = 0; i < comment.n; i++) {
+        if (comment.p[i] == '&')
+            buf_put(to, name);
+        else
+            buf_putc(to, comment.p[i]);
+    }
+}
+
+bool process_own_user(struct buf *name, struct buf *full, struct buf *home)
+{
+    char record[USER_RECORD_MOST];
+    struct passwd entry, *found = NULL;
+    if (getpwuid_r(getuid(), &entry, record, sizeof(record), &found) != 0 || !found)
+        return false;
+    buf_put(name, str_from(entry.pw_name));
+    full_put(str_from(entry.pw_gecos), str_from(entry.pw_name), full);
+    buf_put(home, str_from(entry.pw_dir));
+    return true;
+}
+
+bool process_environment(const char *name, struct buf *to)
+{
+    const char *value = getenv(name);
+    return value && buf_put(to, str_from(value));
+}
+
+bool process_input_is_terminal(void)
+{
+    return isatty(STDIN_FILENO);
 }
 
 bool process_group(struct str group, int64_t *gid_r)
