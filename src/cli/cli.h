@@ -32,6 +32,11 @@ enum {
     CLI_PATH_MAX = 4096,
 };
 
+#ifndef SEND_CONF_FILE
+#define SEND_CONF_FILE "/etc/veredus/send.conf"
+#endif
+#define SEND_SPOOL_FOLDER "/var/spool/veredus"
+
 #define CLI_PATIENCE (60 * NS_PER_SECOND) /* without a word from core: then it hangs */
 
 struct cli {
@@ -56,6 +61,9 @@ int cli_input(struct cli *cli);
 
 /* `tls new NAME ... [--out FOLDER] [--force]`: a self-signed certificate and its key, in files. */
 int cli_tls_new(struct cli *cli);
+
+/* A command of the operator's, as if these were typed; VEREDUS_CONFIG names the configuration. */
+int cli_run_words(const char *const *words, size_t count);
 
 void cli_out(struct str text);
 void cli_say(struct str text); /* a line on standard error, "veredus: " in front */

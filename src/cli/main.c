@@ -1,4 +1,5 @@
 #include "cli/cli.h"
+#include "cli/sendmail.h"
 
 #include "core/admin.h"
 #include "core/core.h"
@@ -215,8 +216,30 @@ static int role_main(const char *name)
     return EXIT_USAGE;
 }
 
+int cli_run_words(const char *const *words, size_t count)
+{
+    struct cli cli = {.patience = CLI_PATIENCE};
+    struct buf file = BUF_INIT(CLI_PATH_MAX);
+    char program[] = "veredus", option[] = "--config";
+    bool named = process_environment("VEREDUS_CONFIG", &file);
+    char *path = str_to_cstring(buf_str(&file));
+    char *own[] = {program, option, path, NULL};
+    buf_done(&file);
+    int code = cli_arguments(&cli, named && path ? 3 : 1, own);
+    for (size_t i = 0; i < count && cli.word_count < CLI_ARGUMENTS_MAX; i++)
+        cli.words[cli.word_count++] = str_from(words[i]);
+    if (!code)
+        code = command_run(&cli);
+    free(path);
+    buf_done(&cli.input);
+    arena_done(&cli.arena);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 0 && sendmail_is_meant(argv[0]))
+        return sendmail_main(argc, argv);
     if (argc == 3 && strcmp(argv[1], "role") == 0)
         return role_main(argv[2]);
     struct cli cli = {.patience = CLI_PATIENCE};
