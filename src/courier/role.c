@@ -34,8 +34,7 @@ static void still_alone(struct timer *timer)
 /* Whom this machine trusts. Without them no certificate is good, which most mail does not need. */
 struct tls_client *courier_tls_open(struct log *log, struct str authorities)
 {
-    struct str path =
-        authorities.n > 0 ? authorities : STR("/etc/ssl/certs/ca-certificates.crt");
+    struct str path = authorities.n > 0 ? authorities : STR("/etc/ssl/certs/ca-certificates.crt");
     struct buf pem = BUF_INIT(AUTHORITIES_MAX);
     struct tls_client *client = tls_client_new();
     struct err e = process_read_file(path, AUTHORITIES_MAX, &pem);
