@@ -312,7 +312,8 @@ static void a_short_signature_waits_for_no_long_one(void **state)
         LONG = 8
     };
     struct asking asked[LONG], brief;
-    fake_world_settings(house.rig.fake)->job_most = 1000 * NS_PER_SECOND;
+    int64_t *job_most = &fake_world_settings(house.rig.fake)->job_most, before = *job_most;
+    *job_most = 1000 * NS_PER_SECOND;
     for (size_t i = 0; i < LONG; i++)
         house_ask_begin(&asked[i], box, question(box->identities.keys[0], 0x0503));
     house_settle(&house);
@@ -324,6 +325,7 @@ static void a_short_signature_waits_for_no_long_one(void **state)
     house_pass(&house, LONG * 1000 * NS_PER_SECOND);
     for (size_t i = 0; i < LONG; i++)
         assert_int_equal(asked[i].answer.signature.error, ERR_NONE);
+    *job_most = before; /* core's own jobs end before it does */
 }
 
 /* --- New sets -------------------------------------------------------------------------------- */
