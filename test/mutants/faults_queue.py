@@ -88,7 +88,7 @@ FAULTS = [
     # --- Entries ---
     Fault("an_address_twice_is_two_copies", "who is named twice gets the message twice",
           "unit core_queue",
-          OUTGOING, "target_order(&targets[kept - 1], &targets[i]) == 0)\n            continue;", "target_order(&targets[kept - 1], &targets[i]) == 0)\n            kept += 0;"),
+          OUTGOING, "reached_order(&targets[kept - 1], &targets[i]) == 0)\n            continue;", "reached_order(&targets[kept - 1], &targets[i]) == 0)\n            kept += 0;"),
     Fault("removed_entries_come_back", "an entry that was removed is written again by who still changes it",
           "unit queue",
           STORE, "    if (!fresh)\n        op_list_add(ops, OP_NEED_PRESENT", "    if (fresh)\n        op_list_add(ops, OP_NEED_PRESENT"),
