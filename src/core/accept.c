@@ -15,6 +15,7 @@
 #include "base/must.h"
 #include "core/departing.h"
 #include "core/room.h"
+#include "core/signed.h"
 #include "core/submission.h"
 #include "core/told.h"
 #include "core/upload.h"
@@ -39,6 +40,7 @@ static struct err commit_check(const struct request *request, const struct trans
     const struct conf *conf = request->peer->core->conf;
     if (asked->token.n != TRY_TOKEN_SIZE || asked->digest.n != DIGEST_SIZE ||
         asked->received.n > RECEIVED_MAX || asked->trace_facts.n > FACTS_MAX ||
+        (asked->body_hash.n && asked->body_hash.n != DIGEST_SIZE) ||
         asked->body_type > BODY_BINARYMIME)
         return err_detail(ERR_BUS_BROKEN, STR("a commit with impossible fields"));
     /* The header of a submission may have grown since the edge held it against the limit. */
@@ -157,7 +159,7 @@ static struct err body_put(struct request *request, struct transaction *transact
 
 static struct err message_put(struct request *request, struct transaction *transaction,
                               struct upload_slot *slot, const struct departing *departing,
-                              struct delivery *delivery)
+                              struct str front, struct delivery *delivery)
 {
     const struct msg_commit *asked = &request->msg.commit;
     if (delivery->copy_count == 0 && departing->count == 0)
@@ -166,7 +168,7 @@ static struct err message_put(struct request *request, struct transaction *trans
         .served_extra = asked->served_extra,
         .body_type = (enum body_type)asked->body_type,
         .return_path = transaction->reverse_path,
-        .received = asked->received,
+        .received = front,
         .summary = peer_slabs_copy(request->peer, asked->summary, asked->summary_count,
                                    &transaction->arena),
     };
@@ -200,6 +202,22 @@ static struct err sending_put(struct delivery *delivery, const struct transactio
     return err_none();
 }
 
+/* May yield. What stands in front of the body: our signatures before Received. */
+static struct err front_sign(const struct request *request, struct transaction *transaction,
+                             struct str header, struct str *front)
+{
+    struct arena *arena = &transaction->arena;
+    struct str fields;
+    struct err e = signed_fields(request, transaction, header, arena, &fields);
+    if (err_is(e) || !fields.n)
+        return e;
+    struct buf text = buf_in(arena, fields.n + front->n);
+    buf_put(&text, fields);
+    buf_put(&text, *front);
+    *front = buf_built(&text);
+    return err_make(front->p ? ERR_NONE : ERR_NO_MEMORY);
+}
+
 /* May yield. The message itself: the copies, what goes elsewhere, what its sender is told at once.
  */
 static struct err leave(struct request *request, struct transaction *transaction,
@@ -207,7 +225,7 @@ static struct err leave(struct request *request, struct transaction *transaction
                         struct delivery *delivery)
 {
     struct departing departing;
-    struct str header = str_make("", 0);
+    struct str header = str_make("", 0), front = request->msg.commit.received;
     struct err e = err_none();
     if (departing_any(request, transaction) || told_any(request, transaction, outcomes))
         e = arrived_header(request, slot, &transaction->arena, &header);
@@ -217,8 +235,10 @@ static struct err leave(struct request *request, struct transaction *transaction
         e = err_make(ERR_MAIL_LOOP);
     if (!err_is(e))
         e = departing_trace(&departing, delivery);
+    if (!err_is(e) && departing.count)
+        e = front_sign(request, transaction, header, &front);
     if (!err_is(e))
-        e = message_put(request, transaction, slot, &departing, delivery);
+        e = message_put(request, transaction, slot, &departing, front, delivery);
     return err_is(e) ? e : told_put(request, transaction, outcomes, &departing, header, delivery);
 }
 

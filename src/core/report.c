@@ -7,6 +7,7 @@
 #include "base/must.h"
 #include "conf/conf.h"
 #include "core/outgoing.h"
+#include "core/signed.h"
 #include "format/message_id.h"
 #include "format/summary.h"
 
@@ -212,7 +213,11 @@ static struct err report_print(struct delivery *delivery, const struct queue_ent
 static struct err reader_put(struct delivery *delivery, const struct reader *reader,
                              struct str text)
 {
-    struct err e = delivery_text_put(delivery, text, reader->copies, reader->copy_count);
+    struct err e = err_none();
+    if (reader->target_count)
+        e = signed_report(delivery, text, &text);
+    if (!err_is(e))
+        e = delivery_text_put(delivery, text, reader->copies, reader->copy_count);
     if (err_is(e) || reader->target_count == 0)
         return e;
     const struct outgoing message = {

@@ -5,7 +5,26 @@ CANONICAL, SIGN, KEY = "src/trust/dkim_canonical.c", "src/trust/dkim.c", "src/tr
 STORE, CORE, CHORES = "src/store/dkim.c", "src/core/signing.c", "src/core/signing_keys.c"
 SRS, LOOP = "src/trust/srs.c", "src/trust/loop_marker.c"
 
+SIGNED, BODY = "src/core/signed.c", "src/edge/smtp/body.c"
+
 FAULTS = [
+    # --- Which messages are signed ---
+    Fault("strangers_are_signed", "D07: what a stranger sends, as if he were one of ours, is sent on with our signature",
+          "pytest test_leaving.py",
+          "src/edge/smtp/message.c", "    if (smtp_conf(s)->dkim.sign && smtp_is_trusted(s))", "    if (smtp_conf(s)->dkim.sign)"),
+    Fault("core_believes_who_is_trusted", "D07: an edge has signed what a stranger sends",
+          "unit core_signed",
+          SIGNED, "        !departing_is_trusted(core, transaction))\n", "        core->magic == 0)\n"),
+    Fault("authors_are_not_looked_at", "an edge has signed a From that core did not judge",
+          "unit core_signed",
+          SIGNED, "(transaction->login && !is_judged(asked, &author, arena))", "(transaction->login && asked->authors_count == 0)"),
+    Fault("header_is_hashed_as_body", "the hash of the body begins within the header",
+          "pytest test_leaving.py",
+          BODY, "header > before ? (size_t)(header - before) : 0", "header > before ? (size_t)(header - before) - 1 : 0"),
+    Fault("reports_leave_unsigned", "reports of ours fail DMARC",
+          "pytest test_leaving.py",
+          SIGNED, "    if (!err_is(e) && fields.n) {", "    if (!err_is(e) && fields.n == 1) {"),
+
     # --- What is signed ---
     Fault("from_once", "D02: From is named as often as it is there: another one can be put in front",
           "unit dkim",

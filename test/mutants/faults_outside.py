@@ -30,7 +30,7 @@ FAULTS = [
           EXTENSIONS, "    return sends(s) && !smtp_is_lmtp(s);", "    return !smtp_is_lmtp(s);"),
     Fault("anybody_hurries", "strangers may say what goes first",
           "unit smtp_transcripts",
-          EXTENSIONS, "           (smtp_is_submission(s) || conf_networks_hold", "           (s->base.port || conf_networks_hold"),
+          EXTENSIONS, "    return reports(s) && smtp_is_trusted(s);", "    return reports(s);"),
 
     # --- What is sent on: its sender, its way back, its mark ---
     Fault("forward_as_himself", "mail of strangers is sent on by their own sender, which SPF forbids",

@@ -208,6 +208,7 @@ void smtp_body_begin(struct smtp_body *body, struct edge *edge, const struct con
     body->refused = err_none();
     body->upload = 0;
     body->submitted = NULL;
+    body->is_signed = false;
     data_init(&body->reader, !chunked, normalise);
     sha256_init(&body->digest);
     summary_init(&body->summary, &body->arena, &limits);
@@ -216,6 +217,12 @@ void smtp_body_begin(struct smtp_body *body, struct edge *edge, const struct con
 void smtp_body_submit(struct smtp_body *body, struct smtp_submitted *submitted)
 {
     body->submitted = submitted;
+}
+
+void smtp_body_sign(struct smtp_body *body)
+{
+    body->is_signed = true;
+    dkim_hash_begin(&body->signed_hash);
 }
 
 static void upload_drop(struct smtp_body *body)
@@ -368,6 +375,15 @@ bool smtp_body_ends_line(const struct smtp_body *body)
     return body->size == 0 || str_eq(str_make(body->last, sizeof(body->last)), STR("\r\n"));
 }
 
+/* The summary has seen it, and knows where the header ends. */
+static void hash_for_signature(struct smtp_body *body, struct str run)
+{
+    uint64_t header = body->summary.header_length, before = body->size - run.n;
+    if (header && header <= body->size)
+        dkim_hash_update(&body->signed_hash,
+                         str_from_index(run, header > before ? (size_t)(header - before) : 0));
+}
+
 /* There is room for them. */
 static void keep(struct smtp_body *body, struct str run)
 {
@@ -384,6 +400,8 @@ static void keep(struct smtp_body *body, struct str run)
         smtp_body_refuse(body, e);
         return;
     }
+    if (body->is_signed)
+        hash_for_signature(body, run);
     if (body->parked.p)
         smtp_parked_put(&body->parked, run);
     else

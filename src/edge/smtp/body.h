@@ -27,6 +27,7 @@
 #include "edge/smtp/parking.h"
 #include "edge/smtp/submitted.h"
 #include "format/summary.h"
+#include "trust/dkim.h"
 
 enum {
     SMTP_BODY_SLABS = SMTP_PARKED_MAX / SLAB_SIZE,
@@ -65,6 +66,8 @@ struct smtp_body {
     uint64_t upload;                  /* 0: the body is in slabs */
     uint64_t upload_since;            /* the core that has it */
     struct sha256 digest;             /* of the message as it came */
+    bool is_signed;                   /* core is to have the hash that a signature is made of */
+    struct dkim_hash signed_hash;     /* of the body as it is kept */
     struct arena arena;               /* the summary's */
     struct summary summary;
     struct buf record; /* the summary printed, on its way to slabs */
@@ -79,6 +82,8 @@ void smtp_body_begin(struct smtp_body *body, struct edge *edge, const struct con
                      bool chunked, bool binary, bool normalise);
 /* Right behind it: the message is a submission. NULL is allowed. */
 void smtp_body_submit(struct smtp_body *body, struct smtp_submitted *submitted);
+/* Right behind it: it may leave with a signature, so its body is hashed for one. */
+void smtp_body_sign(struct smtp_body *body);
 /* Slabs, upload and arena are given back. */
 void smtp_body_end(struct smtp_body *body);
 

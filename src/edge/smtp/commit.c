@@ -19,7 +19,7 @@ enum {
 
 struct
 try {
-    unsigned char digest[SHA256_SIZE];
+    unsigned char digest[SHA256_SIZE], signed_hash[DKIM_HASH];
     struct smtp_slab_list summary;
     uint64_t served_extra;
     struct msg_recipient *recipients; /* as core named them before, or ... */
@@ -121,6 +121,8 @@ static void fill(struct smtp_session *s, struct try *try, struct msg_commit *com
         .summary = try->summary.at,
         .summary_count = try->summary.count,
     };
+    if (body->is_signed)
+        commit->body_hash = str_make(try->signed_hash, sizeof try->signed_hash);
     if (body->submitted) {
         commit->login = s->base.login.handle;
         commit->authors = body->submitted->authors;
@@ -282,6 +284,8 @@ struct err smtp_commit(struct smtp_session *s, struct msg_committed *committed_r
         return err_make(ERR_OVER_LIMIT);
     world_random(s->base.edge->world, mail->token, sizeof mail->token);
     sha256_end(&mail->body.digest, try->digest);
+    if (mail->body.is_signed)
+        dkim_hash_end(&mail->body.signed_hash, try->signed_hash);
     struct err e = err_make(ERR_NOT_FOUND);
     for (int i = 0; i < TRIES && e.code == ERR_NOT_FOUND; i++)
         e = commit_once(s, try, committed_r);

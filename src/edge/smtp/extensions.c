@@ -86,13 +86,17 @@ static bool holds(const struct smtp_session *s)
     return sends(s) && smtp_is_submission(s) && smtp_conf(s)->submission.hold_most > 0;
 }
 
+bool smtp_is_trusted(const struct smtp_session *s)
+{
+    return smtp_is_submission(s) ||
+           conf_networks_hold(&smtp_conf(s)->smtp.relay_from, edge_session_client(&s->base));
+}
+
 /* Whose word is taken about what goes first, and by when. MT-PRIORITY names no policy, which is the
  * default one (RFC 6710 9). */
 static bool hurries(const struct smtp_session *s)
 {
-    struct str client = edge_session_client(&s->base);
-    return reports(s) &&
-           (smtp_is_submission(s) || conf_networks_hold(&smtp_conf(s)->smtp.relay_from, client));
+    return reports(s) && smtp_is_trusted(s);
 }
 
 static void hold_values(const struct smtp_session *s, struct buf *to)

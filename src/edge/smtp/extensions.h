@@ -19,6 +19,7 @@ bool smtp_starttls_is_offered(const struct smtp_session *s);
 bool smtp_verify_is_on(const struct smtp_session *s);
 
 /* May this client say for whom it speaks (XCLIENT, XFORWARD)? */
+bool smtp_is_trusted(const struct smtp_session *s); /* a user, or a client that may relay */
 bool smtp_may_stand_in(const struct smtp_session *s);
 
 #endif

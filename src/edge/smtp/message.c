@@ -6,6 +6,7 @@
 
 #include "edge/smtp/commands.h"
 #include "edge/smtp/commit.h"
+#include "edge/smtp/extensions.h"
 #include "edge/smtp/reply.h"
 #include "format/message_id.h"
 
@@ -44,6 +45,8 @@ struct err smtp_message_begin(struct smtp_session *s, bool chunked, bool binary)
     struct smtp_body *body = &s->mail->body;
     smtp_body_begin(body, s->base.edge, smtp_conf(s), chunked, binary, submission || s->normalise);
     smtp_body_submit(body, submitted);
+    if (smtp_conf(s)->dkim.sign && smtp_is_trusted(s))
+        smtp_body_sign(body);
     return err_none();
 }
 
