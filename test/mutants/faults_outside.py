@@ -53,7 +53,7 @@ FAULTS = [
           KEYS, ">= FORWARD_KEYS_EVERY", ">= FORWARD_KEYS_EVERY / 2"),
     Fault("mark_is_not_looked_at", "S24: a message goes in a circle until its Received fields are too many",
           "unit core_forwarding",
-          DEPARTING, "    if (!outside->given.n ||\n", "    if (outside->text.n ||\n"),
+          DEPARTING, "    if (!outside->given.n || !taking->looped)", "    if (outside->text.n || !taking->looped)"),
     Fault("circle_is_silent", "S24: what is not sent on is told to nobody",
           "unit core_forwarding",
           TOLD, "    if (!departing->loop_count && !told_any", "    if (!told_any"),
