@@ -224,6 +224,12 @@ static uint32_t window_most(const struct core *core)
     return (uint32_t)core->conf->sending.connections_per_destination;
 }
 
+static void retries_set(struct queue *queue)
+{
+    const struct conf *conf = queue->core->conf;
+    schedule_set_retries(&queue->schedule, conf->sending.retry_first, conf->sending.retry_most);
+}
+
 struct err queue_open(struct core *core)
 {
     struct queue *queue = calloc(1, sizeof(*queue));
@@ -234,6 +240,7 @@ struct err queue_open(struct core *core)
     queue->timer = (struct timer){.run = timer_due, .arg = queue};
     RB_INIT(&queue->jobs);
     schedule_init(&queue->schedule, window_most(core));
+    retries_set(queue);
     struct err e = pauses_load(queue);
     if (err_is(e)) {
         schedule_done(&queue->schedule);
@@ -267,6 +274,7 @@ void queue_configure(struct core *core)
     struct queue *queue = core->queue;
     struct destination *destination = NULL;
     schedule_set_window(&queue->schedule, window_most(core));
+    retries_set(queue);
     /* What kept a route's mail may have been mended, or the route may be another one. */
     while ((destination = schedule_next_destination(&queue->schedule, destination)))
         if (str_starts(destination_name(destination), STR("@")))

@@ -330,7 +330,10 @@ static void rest_enter(struct schedule *schedule, struct scheduled *one, int64_t
 
 void schedule_init(struct schedule *schedule, uint32_t window_most)
 {
-    *schedule = (struct schedule){.magic = SCHEDULE_MAGIC, .window_most = window_most};
+    *schedule = (struct schedule){.magic = SCHEDULE_MAGIC,
+                                  .window_most = window_most,
+                                  .quiet_first = SCHEDULE_QUIET_FIRST,
+                                  .quiet_most = SCHEDULE_QUIET_MOST};
     RB_INIT(&schedule->names);
     RB_INIT(&schedule->times);
     RB_INIT(&schedule->destinations);
@@ -531,7 +534,7 @@ void schedule_troubled(struct schedule *schedule, struct destination *destinatio
 {
     uint32_t doublings =
         destination->troubles < QUIET_DOUBLINGS ? destination->troubles : QUIET_DOUBLINGS;
-    int64_t quiet = SCHEDULE_QUIET_FIRST << doublings;
+    int64_t quiet = schedule->quiet_first << doublings;
     schedule->mono = mono;
     place_leave(schedule, destination);
     destination->failed++;
@@ -541,8 +544,8 @@ void schedule_troubled(struct schedule *schedule, struct destination *destinatio
         place(schedule, destination);
         return;
     }
-    if (quiet > SCHEDULE_QUIET_MOST)
-        quiet = SCHEDULE_QUIET_MOST;
+    if (quiet > schedule->quiet_most)
+        quiet = schedule->quiet_most;
     quiet += quiet / JITTER_PARTS * ((int64_t)chance * 2 - CHANCES) / CHANCES;
     destination->troubles++;
     destination->quiet_until = mono + quiet;
@@ -604,6 +607,12 @@ struct scheduled *schedule_next(struct schedule *schedule, struct scheduled *bef
 {
     return before ? RB_NEXT(scheduled_names, &schedule->names, before)
                   : RB_MIN(scheduled_names, &schedule->names);
+}
+
+void schedule_set_retries(struct schedule *schedule, int64_t first, int64_t most)
+{
+    schedule->quiet_first = first < SCHEDULE_QUIET_FIRST ? first : SCHEDULE_QUIET_FIRST;
+    schedule->quiet_most = most < SCHEDULE_QUIET_MOST ? most : SCHEDULE_QUIET_MOST;
 }
 
 void schedule_set_window(struct schedule *schedule, uint32_t window_most)

@@ -130,8 +130,9 @@ struct schedule {
     size_t entries, due, under_way, held;
     size_t under_way_to[DESTINATION_STANDINGS];
     uint32_t window_most;
-    bool paused;  /* all of it */
-    int64_t mono; /* as it was told last */
+    int64_t quiet_first, quiet_most; /* ns */
+    bool paused;                     /* all of it */
+    int64_t mono;                    /* as it was told last */
 };
 
 void schedule_init(struct schedule *schedule, uint32_t window_most);
@@ -202,6 +203,9 @@ struct scheduled *schedule_next(struct schedule *schedule, struct scheduled *bef
 /* What those with something in its line take in memory, for tests. */
 size_t schedule_senders_octets(struct destination *destination);
 void schedule_set_window(struct schedule *schedule, uint32_t window_most);
+/* How long an entry waits behind its first try, and at most, in ns: a destination in trouble is not
+ * quiet for longer than that, or the trace would promise a try that does not come. */
+void schedule_set_retries(struct schedule *schedule, int64_t first, int64_t most);
 
 /* How many microseconds from now something becomes due by itself; 0: something may go now if there
  * are places; INT64_MAX: nothing ever does. */

@@ -185,6 +185,27 @@ static void quiet_times_have_an_end_and_jitter(void **state)
     schedule_done(&schedule);
 }
 
+static void quiet_times_are_no_longer_than_those_of_entries(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    schedule_set_retries(&schedule, second, 3 * second);
+    add(&schedule, 1, "a.test", "x", 0, 0);
+    struct destination *destination = schedule_destination(&schedule, STR("a.test"));
+    int64_t mono = 0;
+    static const int seconds[] = {1, 2, 3, 3};
+    for (size_t i = 0; i < sizeof(seconds) / sizeof(*seconds); i++) {
+        schedule_troubled(&schedule, destination, 1, mono, 500);
+        assert_int_equal(destination->quiet_until - mono, seconds[i] * second);
+        mono = destination->quiet_until;
+    }
+    schedule_set_retries(&schedule, 4000 * second, 9000 * second);
+    assert_int_equal(schedule.quiet_first, SCHEDULE_QUIET_FIRST);
+    assert_int_equal(schedule.quiet_most, SCHEDULE_QUIET_MOST);
+    schedule_done(&schedule);
+}
+
 static void those_in_trouble_have_a_quarter_of_the_places(void **state)
 {
     (void)state;
@@ -516,6 +537,7 @@ int main(void)
         cmocka_unit_test(the_window_opens_with_success_and_halves_with_trouble),
         cmocka_unit_test(a_destination_in_trouble_is_tried_with_one_after_a_while),
         cmocka_unit_test(quiet_times_have_an_end_and_jitter),
+        cmocka_unit_test(quiet_times_are_no_longer_than_those_of_entries),
         cmocka_unit_test(those_in_trouble_have_a_quarter_of_the_places),
         cmocka_unit_test(the_unknown_leave_room_for_the_proven),
         cmocka_unit_test(what_was_tried_before_the_start_puts_its_destination_in_doubt),

@@ -349,6 +349,15 @@ static void again_in_clear(struct job *job, const struct connection *connection,
     job->in_clear = true;
 }
 
+/* Whoever says what is no SMTP, perhaps without an end, is not read any longer for a QUIT. */
+static void go(struct connection *connection)
+{
+    if (talk_last(&connection->talk)->class == REPLY_BROKEN)
+        connection_cut(connection);
+    else
+        connection_leave(connection);
+}
+
 struct connection *connection_open(struct job *job, const struct route_host *host,
                                    struct route_addresses *addresses, bool *ours_r)
 {
@@ -375,6 +384,6 @@ struct connection *connection_open(struct job *job, const struct route_host *hos
     }
     if (again)
         again_in_clear(job, connection, addresses);
-    connection_leave(connection);
+    go(connection);
     return NULL;
 }

@@ -391,11 +391,14 @@ static bool end_heard(struct transaction *t)
     return true;
 }
 
-/* It spoke before it had all: a refusal is one, whatever else it says is nonsense. */
+/* It spoke before it had all: a refusal is one, 421 is its end, whatever else it says is nonsense.
+ */
 static bool early_heard(struct transaction *t)
 {
     if (!t->chunks && !answer(t, WITHIN_DATA))
         return false;
+    if (t->closes)
+        return lost(t, TALK_CLOSED);
     if (talk_last(t->talk)->class < REPLY_TRANSIENT)
         return lost(t, TALK_BROKEN);
     tried_decide(t, true);
