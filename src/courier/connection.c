@@ -9,6 +9,7 @@
 
 #include <errno.h>
 
+#include "courier/auth.h"
 #include "courier/rest.h"
 #include "courier/result.h"
 #include "courier/tls.h"
@@ -332,7 +333,7 @@ static bool meet(struct job *job, struct connection *connection, bool *again_r)
     int64_t since = job->courier->loop->now;
     talk_limit(&connection->talk, since + LIMIT_HELLO);
     *again_r = false;
-    bool met = begin(job, connection, again_r);
+    bool met = begin(job, connection, again_r) && auth_log_in(job, connection);
     talk_limit(&connection->talk, INT64_MAX);
     return met;
 }

@@ -28,6 +28,7 @@ struct connection {
     char *host;        /* its name */
     char *destination; /* whose jobs it may serve (rest.h); NULL: none but this */
     bool lmtp;
+    bool logged_in;
     bool used; /* it has served a job before this one */
     bool resting, leaving;
     uint32_t messages; /* transactions, also those that failed */

@@ -5,6 +5,7 @@
 #include "courier/courier.h"
 
 #include "courier/job.h"
+#include "courier/log_ins.h"
 #include "courier/rest.h"
 
 struct err courier_open(struct courier *courier, struct loop *loop, struct fiber_pool *fibers,
@@ -65,6 +66,7 @@ void courier_close(struct courier *courier)
     must(TAILQ_EMPTY(&courier->waiters) && TAILQ_EMPTY(&courier->resting));
     while (!TAILQ_EMPTY(&courier->leaving))
         connection_cut(TAILQ_FIRST(&courier->leaving));
+    log_ins_free(courier->log_ins);
     stream_pool_close(courier->streams);
     tls_client_release(courier->tls);
     conf_let_go(courier->conf);

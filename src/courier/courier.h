@@ -8,6 +8,7 @@
  *   core.c         the link to core
  *   route.h        which hosts, in which order
  *   connection.h   a connection to one of them, its greeting and what it can do
+ *   auth.h         logging in at a smart host; log_ins.h its thread
  *   talk.h         what is said, and what is answered within which time
  *   transaction.h  one message by such a connection
  *   content.h      its octets, from core to the other side
@@ -40,6 +41,7 @@ enum {
 
 struct job;
 struct core_waiter;
+struct log_ins;
 struct connection;
 struct tls_policy;
 
@@ -66,8 +68,9 @@ struct courier {
     void (*core_lost)(struct courier *); /* NULL, or told when the link ended */
     void *arg;                           /* core_lost's */
 
-    struct dns_client dns;  /* the resolver */
-    struct tls_client *tls; /* NULL: nothing is encrypted */
+    struct dns_client dns;   /* the resolver */
+    struct tls_client *tls;  /* NULL: nothing is encrypted */
+    struct log_ins *log_ins; /* where passwords are computed with; NULL: none was yet */
 
     struct connections resting; /* newest first (rest.h) */
     size_t resting_count;

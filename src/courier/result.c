@@ -1,5 +1,7 @@
 #include "courier/result.h"
 
+#include "courier/auth.h"
+
 /* A cut in the middle of a character would be no text. */
 static size_t text_cut(struct str text)
 {
@@ -64,6 +66,8 @@ void result_by_reply(struct job *job, size_t recipient, const struct reply *repl
     enum job_verdict verdict = JOB_LATER;
     if (reply->class == REPLY_SUCCESS)
         verdict = JOB_SENT;
+    else if (reply->class == REPLY_PERMANENT && auth_is_meant(job, reply))
+        job->trouble = JOB_TROUBLE_LOGIN;
     else if (reply->class == REPLY_PERMANENT)
         verdict = JOB_FAILED;
     decide(job, recipient, verdict, reply);

@@ -175,6 +175,8 @@ static void mail_say(struct transaction *t, struct buf *line)
         buf_put(line, str_from(bodies[t->body_type]));
     if (order->utf8)
         buf_put(line, STR(" SMTPUTF8"));
+    if (t->connection->logged_in && can(t, CAPABILITY_AUTH))
+        buf_put(line, STR(" AUTH=<>")); /* RFC 4954 5: we do not say who gave it to us */
     int64_t now = world_wall(t->job->courier->world) / US_PER_SECOND;
     mail_options_print(line, &t->asked, &t->connection->can, now);
     talk_line(t->talk, line);
