@@ -105,6 +105,24 @@ void conf_route_way(const struct conf_route *route, struct conf_way *way_r)
     way_r->tls = tls_of(route, preset, way_r);
 }
 
+struct str conf_texts_join(const struct conf_texts *texts, struct arena *arena)
+{
+    size_t most = 1;
+    for (size_t i = 0; i < texts->count; i++)
+        most += texts->list[i].n + 1;
+    struct buf all = buf_in(arena, most);
+    for (size_t i = 0; i < texts->count; i++) {
+        buf_put(&all, i ? STR(" ") : STR(""));
+        buf_put(&all, texts->list[i]);
+    }
+    return buf_built(&all);
+}
+
+struct str conf_way_via(const struct conf_way *way, struct arena *arena)
+{
+    return conf_texts_join(&way->via, arena);
+}
+
 /* --- Which block ----------------------------------------------------------------------------- */
 
 /* As in `to`: "user@domain", "domain", ".domain", "*". The domain alone fits no address. */

@@ -45,6 +45,11 @@ struct conf_way {
 /* Into `way_r`, which must stay where it is. */
 void conf_route_way(const struct conf_route *route, struct conf_way *way_r);
 
+/* Its hosts in one text, a space between; the arena's. p NULL: no memory. */
+struct str conf_way_via(const struct conf_way *way, struct arena *arena);
+/* The same of any texts. */
+struct str conf_texts_join(const struct conf_texts *texts, struct arena *arena);
+
 /* Are there limits of an hour or a day? */
 static inline bool route_has_rates(const struct route_limits *limits)
 {

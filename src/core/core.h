@@ -13,6 +13,7 @@
  *   login.c      who is this: the order of an attempt; login_*.c its mechanisms
  *   guard.c      who guesses
  *   mailbox.c, fetch.c   what a mailbox session asks
+ *   route.c      which way it goes; secrets.c: what to log in with there
  *   keys.c       private keys: certificates for the edges, signatures of handshakes
  *   signing.c    signatures on what is sent (DKIM); signing_keys.c makes their keys
  *   forwarding.c mail that is sent on: its sender, its way back, its mark against loops
@@ -54,6 +55,7 @@ struct keys;
 struct peer;
 struct queue;
 struct request;
+struct secrets;
 struct signing;
 
 #define CORE_MAGIC MAGIC('C', 'O', 'R', 'E')
@@ -71,6 +73,7 @@ struct core {
     struct dns_client dns;
     struct keys *keys; /* of TLS; NULL: none */
     struct signing *signing;
+    struct secrets *secrets; /* of routes; NULL: none */
     struct forward_keys forward;
     struct lane hashes; /* password hashes: one thread a processor */
     struct login_desk desk;

@@ -7,6 +7,7 @@
 #include "core/control.h"
 #include "core/keys.h"
 #include "core/peer.h"
+#include "core/secrets.h"
 #include "core/store_open.h"
 #include "role/role.h"
 #include "store/local/local.h"
@@ -17,6 +18,7 @@ static const char core_user[] = "veredus-core";
 struct core_role {
     struct core core;
     struct keys *keys;
+    struct secrets *secrets;
     struct resent *resent;
     struct engine *engine;
     struct control control;
@@ -96,6 +98,7 @@ static struct err core_begin(struct role *role)
         e = keys_begin(own->keys, &own->core);
     if (!err_is(e)) {
         token_keys_begin(role);
+        own->core.secrets = own->secrets;
         dns_client_init(&own->core.dns, &role->loop, ROLE_CORE, resolver_lost, role);
     }
     if (!err_is(e))
@@ -107,6 +110,7 @@ static void core_configured(struct role *role, const struct conf *conf)
 {
     struct core_role *own = role->arg;
     core_configure(&own->core, conf);
+    secrets_forget(own->secrets, conf);
     local_set_least_free(own->core.engine, conf->store.least_free);
 }
 
@@ -115,6 +119,8 @@ static struct err core_told(struct role *role, const struct msg *msg)
     struct core_role *own = role->arg;
     if (msg->kind == MSG_certificate_files)
         return keys_take(own->keys, &msg->certificate_files);
+    if (msg->kind == MSG_route_secret)
+        return secrets_take(own->secrets, &msg->route_secret);
     if (own->begun)
         return login_token_keys(&own->core, msg->token_keys_file.json);
     buf_clear(&own->token_keys);
@@ -145,6 +151,7 @@ static void core_stop(struct role *role)
     core_close(&own->core);
     keys_end(own->keys);
     keys_free(own->keys);
+    secrets_free(own->secrets);
     engine_close(own->engine);
     resent_free(own->resent);
 }
@@ -166,7 +173,8 @@ int core_main(void)
     struct core_role *own = calloc(1, sizeof(*own));
     must(own);
     own->keys = keys_new();
-    must(own->keys);
+    own->secrets = secrets_new();
+    must(own->keys && own->secrets);
     buf_init(&own->token_keys, TOKEN_KEYS_OCTETS);
     int code = role_run(&table, own);
     free(own);

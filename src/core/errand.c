@@ -134,7 +134,7 @@ static struct err errand_send(struct errand *errand, const struct queue_entry *e
     struct msg msg = {.kind = MSG_job, .job = order_of(errand, entry, arena)};
     struct msg_job *order = &msg.job;
     order->recipients = arena_take_array(arena, choice->count, sizeof(*order->recipients));
-    if (!order->recipients || !route_tell(choice, arena, order))
+    if (!order->recipients || !route_tell(errand->queue->core, choice, arena, order))
         return err_make(ERR_NO_MEMORY);
     for (size_t i = 0; i < entry->recipient_count; i++) {
         if (!choice->goes[i])
@@ -202,24 +202,46 @@ static void errand_move(struct errand *errand, struct str destination)
     schedule_back(&queue->schedule, one, now);
 }
 
-/* A block of the configuration refuses it: no courier is asked. */
-static void errand_refuse(struct errand *errand, const struct queue_entry *entry,
-                          const struct route_choice *choice, struct arena *arena)
+/* Decided here: no courier is asked. `like` is what each recipient that goes this way is told. */
+static void errand_decide(struct errand *errand, const struct queue_entry *entry,
+                          const struct route_choice *choice, const struct msg_job_result *like,
+                          enum job_trouble trouble, struct arena *arena)
 {
-    struct outcome outcome = {.here = true, .given = errand->given};
+    struct outcome outcome = {
+        .here = trouble == JOB_NO_TROUBLE, .trouble = (uint8_t)trouble, .given = errand->given};
     struct msg_job_result *results = arena_take_array(arena, choice->count, sizeof(*results));
-    struct str words = arena_str(arena, choice->block->deny);
-    for (size_t i = 0; results && i < entry->recipient_count; i++)
-        if (choice->goes[i])
-            results[outcome.result_count++] = (struct msg_job_result){.number = (uint32_t)i,
-                                                                      .verdict = JOB_FAILED,
-                                                                      .status = STR("5.7.1"),
-                                                                      .text = words};
+    for (size_t i = 0; results && i < entry->recipient_count; i++) {
+        if (!choice->goes[i])
+            continue;
+        results[outcome.result_count] = *like;
+        results[outcome.result_count++].number = (uint32_t)i;
+    }
     outcome.results = results;
     errand->deciding = true;
     if (errand_record(errand, &outcome))
         errand_end(errand);
     queue_turn(errand->queue);
+}
+
+/* A block of the configuration refuses it. */
+static void errand_refuse(struct errand *errand, const struct queue_entry *entry,
+                          const struct route_choice *choice, struct arena *arena)
+{
+    const struct msg_job_result like = {.verdict = JOB_FAILED,
+                                        .status = STR("5.7.1"),
+                                        .text = arena_str(arena, choice->block->deny)};
+    errand_decide(errand, entry, choice, &like, JOB_NO_TROUBLE, arena);
+}
+
+/* What an operator has to mend. */
+static void errand_wait(struct errand *errand, const struct queue_entry *entry,
+                        const struct route_choice *choice, struct arena *arena)
+{
+    const struct msg_job_result like = {
+        .verdict = JOB_LATER,
+        .text = choice->lost ? STR("the route that an operator chose is not in the configuration")
+                             : STR("the file with the password of its route could not be read")};
+    errand_decide(errand, entry, choice, &like, JOB_TROUBLE_LOGIN, arena);
 }
 
 /* May yield only where it says so: then it is over. */
@@ -234,6 +256,8 @@ static struct err errand_go(struct errand *errand, const struct queue_entry *ent
         errand_move(errand, choice.destination.name);
     else if (choice.denied)
         errand_refuse(errand, entry, &choice, arena);
+    else if (choice.lost || !route_is_ready(errand->queue->core, &choice, arena))
+        errand_wait(errand, entry, &choice, arena);
     else
         return errand_send(errand, entry, &choice, arena);
     return err_none();

@@ -5,6 +5,7 @@
 #include "core/route.h"
 
 #include "base/must.h"
+#include "core/secrets.h"
 
 /* --- Destinations ---------------------------------------------------------------------------- */
 
@@ -118,35 +119,34 @@ void route_choose(struct core *core, const struct queue_entry *entry, struct are
 
 /* --- Telling --------------------------------------------------------------------------------- */
 
-static struct str joined(const struct conf_texts *texts, struct arena *arena)
-{
-    size_t most = 1;
-    for (size_t i = 0; i < texts->count; i++)
-        most += texts->list[i].n + 1;
-    struct buf all = buf_in(arena, most);
-    for (size_t i = 0; i < texts->count; i++) {
-        buf_put(&all, i ? STR(" ") : STR(""));
-        buf_put(&all, texts->list[i]);
-    }
-    return buf_built(&all);
-}
-
-bool route_tell(const struct route_choice *choice, struct arena *arena, struct msg_job *job)
+bool route_tell(const struct core *core, const struct route_choice *choice, struct arena *arena,
+                struct msg_job *job)
 {
     const struct conf_route *block = choice->block;
     job->route = choice->fixed;
     if (!block)
         return true;
     job->route = arena_str(arena, choice->destination.name);
-    job->via = joined(&choice->way.via, arena);
+    job->via = conf_way_via(&choice->way, arena);
     job->shuffle = block->shuffle;
     job->lmtp = block->protocol == CONF_PROTOCOL_LMTP;
     job->tls = (uint8_t)choice->way.tls;
-    job->tls_names = joined(&block->tls_names, arena);
-    job->source = joined(&block->source, arena);
+    job->tls_names = conf_texts_join(&block->tls_names, arena);
+    job->source = conf_texts_join(&block->source, arena);
     job->helo = block->helo;
     job->mechanisms = choice->way.mechanisms;
+    job->user = block->user;
+    job->token = block->token_file.n > 0;
+    if (block->user.n > 0)
+        job->password = secrets_find(core->secrets, block->name, job->via);
     return job->via.p && job->tls_names.p && job->source.p && job->route.p;
+}
+
+bool route_is_ready(const struct core *core, const struct route_choice *choice, struct arena *arena)
+{
+    const struct conf_route *block = choice->block;
+    return !block || block->user.n == 0 ||
+           secrets_find(core->secrets, block->name, conf_way_via(&choice->way, arena)).n > 0;
 }
 
 /* --- Refusing -------------------------------------------------------------------------------- */

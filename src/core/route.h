@@ -44,9 +44,13 @@ struct route_choice {
 void route_choose(struct core *core, const struct queue_entry *entry, struct arena *arena,
                   struct route_choice *choice_r);
 
-/* What a courier is to know of it, but for the recipients and what to log in with. Memory is the
- * arena's. False: none is left. */
-bool route_tell(const struct route_choice *choice, struct arena *arena, struct msg_job *job);
+/* What a courier is to know of it, but for the recipients. Memory is the arena's, but for the
+ * password: that is core's, and for this message alone. False: none is left. */
+bool route_tell(const struct core *core, const struct route_choice *choice, struct arena *arena,
+                struct msg_job *job);
+/* Is what to log in with here? */
+bool route_is_ready(const struct core *core, const struct route_choice *choice,
+                    struct arena *arena);
 
 /* Why mail of this sender, by this account (empty: none), is refused for the recipient: the words
  * of the block. Empty: it is not. Never yields. */

@@ -7,6 +7,7 @@
 #include "base/test.h"
 #include "core/core_rig_test.h"
 #include "core/queue.h"
+#include "core/secrets.h"
 
 static const struct str text =
     STR_INIT("From: alice@example.test\r\nSubject: hello\r\n\r\nbody\r\n");
@@ -42,12 +43,23 @@ static void open_house(const char *conf)
     struct msg none = {.kind = MSG_jobs, .jobs = {.names = NULL}};
     edge_end_tell(courier, &none);
     house_settle(&house);
+    house.core.secrets = secrets_new();
+    assert_non_null(house.core.secrets);
+}
+
+static void secret(const char *name, const char *via, const char *octets)
+{
+    const struct msg_route_secret told = {
+        .name = str_from(name), .via = str_from(via), .secret = str_from(octets)};
+    assert_false(err_is(secrets_take(house.core.secrets, &told)));
 }
 
 static int teardown(void **state)
 {
     (void)state;
+    struct secrets *secrets = house.core.secrets;
     house_close(&house);
+    secrets_free(secrets);
     return 0;
 }
 
@@ -154,9 +166,13 @@ static void a_block_goes_with_the_job(void **state)
                     "shuffle = yes tls_names = { a.test, b.test } source = 192.0.2.25 "
                     "helo = out.test mechanisms = scram-sha-256 user = u password_file = p "
                     "tls = required }\n");
+    secret("smart", "s.test:465 [2001:db8::1]:587", "pw");
     send_one("alice@example.test", "x@far.test");
     send_one("alice@example.test", "x@near.test");
     goes_to(0, "x@far.test", "@smart", "s.test:465 [2001:db8::1]:587");
+    assert_str(job_at(0)->user, STR("u"));
+    assert_str(job_at(0)->password, STR("pw"));
+    assert_int_equal(job_at(0)->token, 0);
     const struct msg_job *job = job_at(0);
     assert_int_equal(job->shuffle, 1);
     assert_int_equal(job->lmtp, 0);
@@ -240,6 +256,35 @@ static void a_reload_holds_for_what_waits(void **state)
     assert_int_equal(house.core.queue->schedule.entries, 0);
 }
 
+/* --- What to log in with --- */
+
+#define SMART(via) OPEN "route smart { to = far.test via = " via " user = u token_file = p }\n"
+
+/* A secret is for the hosts that it was read for: no other host gets it behind a reload. */
+static void a_secret_is_for_its_hosts(void **state)
+{
+    (void)state;
+    open_house(SMART("s.test:465"));
+    send_one("alice@example.test", "x@far.test");
+    assert_int_equal(job_count, 0);
+    secret("smart", "evil.test:465", "pw");
+    secret("other", "s.test:465", "pw");
+    configure(SMART("s.test:465"));
+    house_pass(&house, 10 * 60 * NS_PER_SECOND);
+    assert_int_equal(job_count, 0);
+    assert_int_equal(house.core.queue->schedule.entries, 1);
+    secret("smart", "s.test:465", "pw");
+    configure(SMART("s.test:465"));
+    house_pass(&house, 60 * 60 * NS_PER_SECOND);
+    goes_to(0, "x@far.test", "@smart", "s.test:465");
+    assert_str(job_at(0)->password, STR("pw"));
+    assert_int_equal(job_at(0)->token, 1);
+    secret("smart", "s.test:465", "");
+    assert_int_equal(secrets_find(house.core.secrets, STR("smart"), STR("s.test:465")).n, 0);
+    secrets_forget(house.core.secrets, house.core.conf);
+    assert_int_equal(secrets_find(house.core.secrets, STR("other"), STR("s.test:465")).n, 0);
+}
+
 /* --- Refused --- */
 
 static void a_block_refuses_at_rcpt(void **state)
@@ -276,7 +321,7 @@ int main(void)
         GIVEN(a_block_goes_with_the_job),      GIVEN(a_route_is_a_destination),
         GIVEN(recipients_of_one_message_part), GIVEN(turns_come_before_second_tries),
         GIVEN(a_reload_holds_for_what_waits),  GIVEN(a_block_refuses_at_rcpt),
-        GIVEN(what_waits_goes_back),
+        GIVEN(what_waits_goes_back),           GIVEN(a_secret_is_for_its_hosts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

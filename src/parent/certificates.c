@@ -5,6 +5,7 @@
 #include "parent/certificates.h"
 
 #include "base/must.h"
+#include "conf/routes.h"
 #include "sys/process.h"
 #include "trust/certificate.h"
 
@@ -17,10 +18,19 @@ struct certificate_file {
     struct buf chain, key;
 };
 
+/* What a route logs in with. */
+struct route_file {
+    struct str name, via; /* in the arena */
+    struct buf secret;    /* its first line alone */
+};
+
 struct certificates {
     struct arena names;
+    bool secrets_only;
     size_t count;
     struct buf tokens;
+    struct route_file *routes;
+    size_t route_count;
     struct certificate_file list[];
 };
 
@@ -39,19 +49,24 @@ static void buf_wipe(struct buf *buf)
     buf_done(buf);
 }
 
-/* "FILE:LINE: certificate.NAME.key: PATH WHAT" */
-static void mistake(struct loading *loading, unsigned line, const char *setting, struct str name,
-                    struct str path, struct str what)
+/* "FILE:LINE: certificate.NAME.key: PATH WHAT"; block: "certificate.". */
+static void mistake_in(struct loading *loading, const char *block, unsigned line,
+                       const char *setting, struct str name, struct str path, struct str what)
 {
     loading->failed = true;
     if (loading->file.n) {
         buf_put_escaped(loading->trouble, loading->file, CERTIFICATES_KEY_MAX);
         buf_printf(loading->trouble, line ? ":%u: " : ": ", line);
     }
-    buf_printf(loading->trouble, "%s%.*s%s: ", name.p ? "certificate." : "", STR_FMT(name),
-               setting);
+    buf_printf(loading->trouble, "%s%.*s%s: ", name.p ? block : "", STR_FMT(name), setting);
     buf_put_escaped(loading->trouble, path, CERTIFICATES_KEY_MAX);
     buf_printf(loading->trouble, " %.*s\n", STR_FMT(what));
+}
+
+static void mistake(struct loading *loading, unsigned line, const char *setting, struct str name,
+                    struct str path, struct str what)
+{
+    mistake_in(loading, "certificate.", line, setting, name, path, what);
 }
 
 static struct str why_unread(struct err e)
@@ -134,6 +149,75 @@ static void tokens_load(struct loading *loading, struct str path)
         mistake(loading, 0, "login.token_keys", str_null(), path, why_unread(e));
 }
 
+/* --- What routes log in with -------------------------------------------------------------------
+ */
+
+static void first_line_keep(struct buf *secret)
+{
+    struct str whole = buf_str(secret), rest = whole;
+    struct str line = str_cut(&rest, '\n');
+    if (str_ends(line, STR("\r")))
+        line = str_head(line, line.n - 1);
+    str_wipe(str_from_index(whole, line.n));
+    secret->n = line.n;
+}
+
+static void secret_load(struct loading *loading, const struct conf_route *route)
+{
+    struct certificates *to = loading->to;
+    bool token = route->token_file.n > 0;
+    struct str path = token ? route->token_file : route->password_file;
+    struct conf_way way;
+    conf_route_way(route, &way);
+    struct route_file *file = &to->routes[to->route_count];
+    *file = (struct route_file){.name = arena_str(&to->names, route->name),
+                                .via = conf_way_via(&way, &to->names),
+                                .secret = BUF_INIT(CERTIFICATES_SECRET_MAX)};
+    struct err e = process_read_secret(path, CERTIFICATES_SECRET_MAX, &file->secret);
+    if (!err_is(e))
+        first_line_keep(&file->secret);
+    if (!err_is(e) && file->secret.n > 0) {
+        to->route_count++;
+        return;
+    }
+    mistake_in(loading, "route.", route->line, token ? ".token_file" : ".password_file",
+               route->name, path, err_is(e) ? why_unread(e) : STR("has nothing in its first line"));
+    if (!to->secrets_only)
+        to->route_count++; /* told empty: what was before is for nobody */
+    buf_wipe(&file->secret);
+    buf_init(&file->secret, 1);
+}
+
+static bool secrets_load(struct loading *loading, const struct conf *conf)
+{
+    struct certificates *to = loading->to;
+    to->routes = calloc(conf->route_count + 1, sizeof(to->routes[0]));
+    for (size_t i = 0; to->routes && i < conf->route_count; i++) {
+        const struct conf_route *route = &conf->routes[i];
+        if (route->user.n > 0 && (route->token_file.n > 0 || !to->secrets_only))
+            secret_load(loading, route);
+    }
+    return to->routes != NULL;
+}
+
+struct certificates *certificates_load_tokens(const struct conf *conf)
+{
+    struct buf trouble = BUF_INIT(CONF_TROUBLE_SIZE);
+    struct certificates *to = calloc(1, sizeof(*to));
+    struct loading loading = {.to = to, .trouble = &trouble};
+    if (!to)
+        return NULL;
+    arena_init(&to->names, ARENA);
+    buf_init(&to->tokens, 1);
+    to->secrets_only = true;
+    bool loaded = secrets_load(&loading, conf) && to->route_count > 0;
+    buf_done(&trouble);
+    if (loaded)
+        return to;
+    certificates_free(to);
+    return NULL;
+}
+
 struct err certificates_load(const struct conf *conf, struct str file,
                              struct certificates **certificates_r, struct buf *trouble)
 {
@@ -148,6 +232,11 @@ struct err certificates_load(const struct conf *conf, struct str file,
     for (size_t i = 0; i < conf->certificate_count; i++)
         certificate_load(&loading, &conf->certificates[i]);
     tokens_load(&loading, conf->login.token_keys);
+    if (!secrets_load(&loading, conf)) {
+        certificates_free(to);
+        *certificates_r = NULL;
+        return err_make(ERR_NO_MEMORY);
+    }
     return loading.failed ? err_make(ERR_CONFIG) : err_none();
 }
 
@@ -159,6 +248,9 @@ void certificates_free(struct certificates *certificates)
         buf_done(&certificates->list[i].chain);
         buf_wipe(&certificates->list[i].key);
     }
+    for (size_t i = 0; i < certificates->route_count; i++)
+        buf_wipe(&certificates->routes[i].secret);
+    free(certificates->routes);
     buf_wipe(&certificates->tokens);
     arena_done(&certificates->names);
     free(certificates);
@@ -166,11 +258,24 @@ void certificates_free(struct certificates *certificates)
 
 /* --- Telling --------------------------------------------------------------------------------- */
 
+static bool secret_msg(const struct certificates *certificates, size_t place, struct msg *msg_r)
+{
+    if (place >= certificates->route_count)
+        return false;
+    const struct route_file *file = &certificates->routes[place];
+    *msg_r = (struct msg){
+        .kind = MSG_route_secret,
+        .route_secret = {.name = file->name, .via = file->via, .secret = buf_str(&file->secret)}};
+    return true;
+}
+
 bool certificates_msg(const struct certificates *certificates, size_t place, struct msg *msg_r)
 {
     size_t told = certificates->count ? certificates->count : 1; /* also that there are none */
+    if (certificates->secrets_only)
+        return secret_msg(certificates, place, msg_r);
     if (place > told)
-        return false;
+        return secret_msg(certificates, place - told - 1, msg_r);
     if (place == told) {
         *msg_r = (struct msg){.kind = MSG_token_keys_file,
                               .token_keys_file = {.json = buf_str(&certificates->tokens)}};

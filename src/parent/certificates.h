@@ -1,6 +1,7 @@
 /*
- * The files of certificates and of token keys, as the parent gives them to core: read, bounded,
- * looked at, told, wiped. Nobody else reads private keys, and the parent keeps none.
+ * The files of certificates, of token keys and of what routes log in with, as the parent gives them
+ * to core: read, bounded, looked at, told, wiped. Nobody else reads private keys, and the parent
+ * keeps none.
  */
 #ifndef PARENT_CERTIFICATES_H
 #define PARENT_CERTIFICATES_H
@@ -12,6 +13,7 @@ enum {
     CERTIFICATES_CHAIN_MAX = 64 * 1024, /* octets of a file; chain and key fit a packet */
     CERTIFICATES_KEY_MAX = 32 * 1024,
     CERTIFICATES_TOKENS_MAX = 64 * 1024,
+    CERTIFICATES_SECRET_MAX = 8 * 1024, /* a password, or an access token */
 };
 
 struct certificates;
@@ -28,8 +30,13 @@ struct err certificates_load(const struct conf *conf, struct str file,
 /* Wipes them. NULL is allowed. */
 void certificates_free(struct certificates *certificates);
 
+/* The access tokens of routes alone, which others renew. What cannot be read is left out: the one
+ * before may still be good. NULL: there are none, or no memory. */
+struct certificates *certificates_load_tokens(const struct conf *conf);
+
 /* What core is to be told, one after the other from place 0 on: all certificates, or that there are
- * none, then the token keys. False: that was all. The message borrows. */
+ * none, then the token keys, then what routes log in with. False: that was all. The message
+ * borrows. */
 bool certificates_msg(const struct certificates *certificates, size_t place, struct msg *msg_r);
 
 #endif

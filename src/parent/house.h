@@ -67,6 +67,8 @@ struct listener {
     int handle;
 };
 
+#define TOKENS_EVERY (30 * NS_PER_SECOND)
+
 #define HOUSE_MAGIC MAGIC('H', 'O', 'U', 'S')
 
 struct house {
@@ -89,6 +91,7 @@ struct house {
     bool serving;          /* all were ready once */
     bool stopping;
     struct timer stop_wait;
+    struct timer tokens; /* access tokens of routes are read anew */
     int exit_code;
 };
 
@@ -105,6 +108,9 @@ void settings_reload(struct house *house);
 void settings_tell_anchors(struct child *child);
 /* A role that serves gets what it is to have now. */
 void settings_tell(struct child *child);
+
+/* Core gets the access tokens that others have renewed; again in TOKENS_EVERY. */
+void settings_tell_tokens(struct house *house);
 
 /* What core is to be told when it begins: what was read with the configuration, or is in the files
  * now. NULL: no memory, which was logged. */

@@ -226,6 +226,7 @@ void house_ready(struct house *house, struct child *child, struct str unenforced
     }
     house->serving = true;
     started_log(house);
+    settings_tell_tokens(house);
 }
 
 /* --- Signals --------------------------------------------------------------------------------- */
@@ -327,6 +328,7 @@ static void house_close(struct house *house)
     listeners_close(house);
     if (house->signals) {
         timer_clear(&house->loop, &house->stop_wait);
+        timer_clear(&house->loop, &house->tokens);
         signals_close(house->signals);
         loop_done(&house->loop);
     }
@@ -336,6 +338,13 @@ static void house_close(struct house *house)
     buf_done(&house->unenforced);
     arena_done(&house->arena);
     arena_done(&house->start_arena);
+}
+
+static void tokens_due(struct timer *timer)
+{
+    struct house *house = timer->arg;
+    must_be(house, HOUSE_MAGIC);
+    settings_tell_tokens(house);
 }
 
 int parent_run(const struct parent_options *options)
@@ -351,6 +360,7 @@ int parent_run(const struct parent_options *options)
                             .anchors = BUF_INIT(TRUST_ANCHORS_MAX),
                             .exit_code = EXIT_FAILED};
     house->stop_wait = (struct timer){.run = stop_wait_over, .arg = house};
+    house->tokens = (struct timer){.run = tokens_due, .arg = house};
     arena_init(&house->start_arena, CONF_ARENA);
     arena_init(&house->arena, CONF_ARENA);
     log_init(&house->log, house->world, "parent");

@@ -221,6 +221,18 @@ void settings_tell(struct child *child)
     certificates_free(certificates);
 }
 
+void settings_tell_tokens(struct house *house)
+{
+    struct child *core = &house->children[0];
+    struct certificates *tokens = NULL;
+    if (core->linked && core->state == CHILD_SERVES)
+        tokens = certificates_load_tokens(&house->conf);
+    if (tokens)
+        outbox_certificates(core, &tokens);
+    certificates_free(tokens);
+    timer_set(&house->loop, &house->tokens, house->loop.now + TOKENS_EVERY);
+}
+
 /* One that begins has looked at its configuration and would find another one half way. */
 static void roles_tell(struct house *house)
 {

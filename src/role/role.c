@@ -226,7 +226,7 @@ static void parent_got(struct link *link, const struct msg *msg, int passed)
     else if (msg->kind == MSG_configure)
         configure_got(role, msg->configure.configuration);
     else if (msg->kind == MSG_certificate_files || msg->kind == MSG_token_keys_file ||
-             msg->kind == MSG_trust_anchors)
+             msg->kind == MSG_trust_anchors || msg->kind == MSG_route_secret)
         told(role, msg);
     else if (msg->kind == MSG_stop)
         stop_begin(role);

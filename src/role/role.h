@@ -42,9 +42,10 @@ struct role_table {
     /*
      * certificate_files and token_keys_file, which only core hears: a whole set of the first and
      * one of the second before `prepare` (there is no configuration then), and again behind each
-     * `configure`. trust_anchors, which only the resolver hears: before `prepare`, and before each
-     * `configure`. They are valid until it returns, and wiped afterwards. On the loop's stack. An
-     * error ends a role that has not begun; later it is logged.
+     * `configure`, with a route_secret for each route that logs in. trust_anchors, which only the
+     * resolver hears: before `prepare`, and before each `configure`. They are valid until it
+     * returns, and wiped afterwards. On the loop's stack. An error ends a role that has not begun;
+     * later it is logged.
      */
     struct err (*told)(struct role *, const struct msg *);
     /* Finish what was promised, on a fiber; the role ends when it returns. */
