@@ -192,6 +192,7 @@ int admin_audit_list(struct admin_call *call);
 int admin_audit_export(struct admin_call *call);
 int admin_dns_query(struct admin_call *call);
 int admin_dkim_add(struct admin_call *call);
+int admin_dkim_check(struct admin_call *call);
 int admin_dkim_list(struct admin_call *call);
 int admin_dkim_show(struct admin_call *call);
 int admin_dkim_rotate(struct admin_call *call);

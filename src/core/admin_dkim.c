@@ -1,6 +1,6 @@
 /*
- * dkim add|published|list|show|rotate|remove. The store is changed; while the server is up core is
- * told to load what has changed. What is shown of a key is what is in the DNS, or will be.
+ * dkim add|check|published|list|show|rotate|remove. The store is changed; while the server is up
+ * core is told to load what has changed. What is shown of a key is what is in the DNS, or will be.
  */
 #include "core/admin_command.h"
 #include "core/signing.h"
@@ -53,7 +53,8 @@ static void zone_put(json_t *object, const struct dkim_kept *kept)
 static struct str next_step(enum dkim_state state)
 {
     static const struct str words[] = {
-        [DKIM_MADE] = STR_INIT("publish its record, then: veredus dkim published"),
+        [DKIM_MADE] =
+            STR_INIT("publish its record; then: veredus dkim check, or within an hour by itself"),
         [DKIM_ACTIVE] = STR_INIT("its record must stay"),
         [DKIM_RETIRING] = STR_INIT("its record must stay for mail that is on its way"),
         [DKIM_RETIRED] = STR_INIT("its record may be removed, then: veredus dkim remove")};
@@ -143,6 +144,79 @@ int admin_dkim_list(struct admin_call *call)
     struct admin_list list = admin_list_open(call);
     struct err e = dkim_kept_each(call->admin->engine, domain, key_item, &list);
     return admin_list_close(&list, e);
+}
+
+/* --- What the DNS says -------------------------------------------------------------------------
+ */
+
+struct checking {
+    struct admin_call *call;
+    struct str selectors[DKIM_KEYS_MAX];
+    size_t count;
+};
+
+/* A record that may be removed is nobody's to look for. */
+static struct err check_note(void *arg, const struct dkim_kept *kept)
+{
+    struct checking *checking = arg;
+    struct arena *arena = checking->call->admin->arena;
+    if (kept->state != DKIM_RETIRED && checking->count < DKIM_KEYS_MAX)
+        checking->selectors[checking->count++] = arena_str(arena, kept->selector);
+    return err_make(arena_over(arena) ? ERR_NO_MEMORY : ERR_NONE);
+}
+
+/* False: it is not seen. An error of ours ends the check. */
+static struct err record_check(struct admin_call *call, struct str domain, struct str selector,
+                               struct admin_list *list, bool *seen_r)
+{
+    struct admin *admin = call->admin;
+    struct buf name = buf_in(admin->arena, ZONE_MAX);
+    struct str said = STR("");
+    struct err e = signing_seek(admin->core, domain, selector, admin->arena, &said);
+    *seen_r = !err_is(e);
+    if (err_is(e) && e.code != ERR_NOT_FOUND && e.code != ERR_TRY_LATER)
+        return e;
+    dkim_record_name(selector, domain, &name);
+    json_t *object = json_object();
+    json_put_text(object, "record", buf_str(&name));
+    json_put_text(object, "seen", *seen_r ? STR("yes") : STR("no"));
+    json_put_text(object, "dns", said);
+    admin_list_item(list, object);
+    return err_none();
+}
+
+static struct err records_check(struct admin_call *call, struct str domain, struct admin_list *list,
+                                bool *all_r)
+{
+    struct checking *checking = arena_new(call->admin->arena, struct checking);
+    if (!checking)
+        return err_make(ERR_NO_MEMORY);
+    checking->call = call;
+    struct err e = dkim_kept_each(call->admin->engine, domain, check_note, checking);
+    if (!err_is(e) && checking->count == 0)
+        e = err_detail(ERR_NOT_FOUND, STR("the domain has no signing keys"));
+    for (size_t i = 0; i < checking->count && !err_is(e); i++) {
+        bool seen = false;
+        e = record_check(call, domain, checking->selectors[i], list, &seen);
+        *all_r = *all_r && seen;
+    }
+    return e;
+}
+
+int admin_dkim_check(struct admin_call *call)
+{
+    struct str domain;
+    bool all = true;
+    int code = domain_read(call, &domain);
+    if (!code && !call->admin->core)
+        return admin_refuse(call, ADMIN_UNAVAILABLE, "the server is down, and its resolver, too",
+                            str_null());
+    if (code)
+        return code;
+    struct admin_list list = admin_list_open(call);
+    struct err e = records_check(call, domain, &list, &all);
+    code = admin_list_close(&list, e);
+    return code || all ? code : ADMIN_DATA;
 }
 
 /* --- Changes ---------------------------------------------------------------------------------- */

@@ -66,9 +66,18 @@ struct err signing_make(struct engine *engine, struct lane *lane, struct str dom
 struct err signing_published(struct core *core, struct str domain, struct str selector,
                              struct str txt);
 
-/* Of core's duties; looks every SIGNING_LOOK: the next keys are made where those that sign are
- * older than dkim.rotate_every, and those that retired before dkim.keep_old end. What an operator
- * has to do about it goes into the log as a warning, once a day. */
+/*
+ * Asks the DNS for the record of a key; one that waits for it signs from then on. *said_r: what was
+ * found, in words, a literal or in the arena. ERR_NOT_FOUND: it is not there, or says something
+ * else; ERR_TRY_LATER: nobody knows; errors of signing_published.
+ */
+struct err signing_seek(struct core *core, struct str domain, struct str selector,
+                        struct arena *arena, struct str *said_r);
+
+/* Of core's duties; looks every SIGNING_LOOK: records that are waited for are asked of the DNS; the
+ * next keys are made where those that sign are older than dkim.rotate_every, and those that retired
+ * before dkim.keep_old end. What an operator has to do about it goes into the log as a warning,
+ * once a day. */
 struct err signing_duty(struct core *core);
 
 #endif

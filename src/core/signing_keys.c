@@ -9,7 +9,6 @@
 enum {
     MAKE_ARENA = 64 * 1024,
     LOOK_ARENA = 256 * 1024,
-    NAME_MAX_OCTETS = DKIM_DOMAIN_MAX + DKIM_SELECTOR_MAX + 16,
 };
 
 /* --- Making ----------------------------------------------------------------------------------- */
@@ -71,7 +70,7 @@ struct err signing_make(struct engine *engine, struct lane *lane, struct str dom
 /* What happened to a key without an operator's command. */
 static void key_tell(struct core *core, struct str domain, struct str selector, struct str what)
 {
-    char text[NAME_MAX_OCTETS];
+    char text[SIGNING_NAME_MAX];
     struct buf name = {.p = text, .cap = sizeof(text), .max = sizeof(text)};
     struct trace_event event = trace_event(TRACED_signing_key, world_wall(core->world));
     dkim_record_name(selector, domain, &name);
@@ -166,7 +165,7 @@ static void domain_end(struct look *look)
 
 static void record_remind(struct look *look, const struct dkim_kept *kept)
 {
-    char text[NAME_MAX_OCTETS];
+    char text[SIGNING_NAME_MAX];
     struct buf name = {.p = text, .cap = sizeof(text), .max = sizeof(text)};
     if (!look->remind || kept->state == DKIM_ACTIVE || kept->state == DKIM_RETIRING)
         return;
@@ -248,5 +247,5 @@ struct err signing_duty(struct core *core)
     struct err e = look_run(look);
     arena_done(&look->arena);
     free(look);
-    return e;
+    return err_is(e) ? e : signing_seek_all(core);
 }

@@ -44,7 +44,7 @@ FAULTS = [
           FORWARDING, "seconds(core), SRS_DAYS, arena", "seconds(core), SRS_DAYS_MAX, arena"),
     Fault("back_of_any_domain", "mail to a rewritten sender of other servers is ours to judge",
           "unit core_forwarding",
-          FORWARDING, "    return is_ours(core, addr->domain, arena, is_back_r);", "    *is_back_r = core->magic != 0;\n    return err_none();"),
+          FORWARDING, "    return is_ours(core, addr->domain, arena, is_back_r);", "    *is_back_r = core->magic != 0;\n    return err_make(arena_over(arena) ? ERR_NO_MEMORY : ERR_NONE);"),
     Fault("keys_of_this_process", "what bounces finds no way back behind a restart",
           "unit core_forwarding",
           KEYS, "    if (!err_is(e) && (!keys.made ||", "    if (!err_is(e) && (keys.made || !keys.made ||"),

@@ -13,6 +13,7 @@ import veredus
 from test_sending import Exchange
 from test_submission import submission, submit, text
 from veredus import Mailbox, Server, Smtp, free_ports, message, wait_until
+from zones import Zone, Zones
 
 ALICE, BOB, ZOE = "alice@example.test", "bob@example.test", "zoe@else.example"
 DIRECTORY = veredus.DIRECTORY + ('alias "out@example.test" { to = "carol@far.test" }\n'
@@ -129,6 +130,34 @@ def test_reports_that_leave_are_signed(server, exchange, records):
     assert (sender, recipients) == ("", [ZOE])
     assert re.search(rb"\r\nFrom: [^\r]*@mail.example.test>", octets)
     assert verified(octets, records)
+
+
+def test_a_record_that_is_seen_makes_its_key_sign():
+    zones = Zones([Zone("keys.test", "@ MX 10 mx\nmx A 192.0.2.1", ttl=1)])
+    try:
+        with_dns = Server(zones.settings(), 'domain "keys.test" {}\n')
+        try:
+            with_dns.cli("dkim", "add", "keys.test")
+            zone = {row["name"].split(".")[0]: row["zone"] for row in
+                    json.loads(with_dns.cli("dkim", "show", "keys.test", json=True).stdout)}
+            done = with_dns.cli("dkim", "check", "keys.test", check=False)
+            assert done.returncode == 65 and done.stdout.count("there is no such record") == 2, done.stdout
+            # One of them, and for the other one a key of somebody else's.
+            rsa, ed = sorted(zone, key=lambda name: name.endswith("-ed"))
+            other = f'{ed}._domainkey TXT "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="'
+            zones.change("keys.test", zone[rsa] + "\n" + other)
+            def states():
+                with_dns.cli("dkim", "check", "keys.test", check=False)
+                shown = json.loads(with_dns.cli("dkim", "list", "keys.test", json=True).stdout)
+                return {row["selector"]: row["state"] for row in shown}
+            wait_until(lambda: states() == {rsa: "active", ed: "made"}, "what is published signs")
+            zones.change("keys.test", "\n".join(zone.values()))
+            wait_until(lambda: states() == {rsa: "active", ed: "active"}, "both are published")
+            assert with_dns.cli("dkim", "check", "keys.test").stdout.count("it is there") == 2
+        finally:
+            with_dns.close()
+    finally:
+        zones.close()
 
 
 # --- Reports ---
