@@ -97,8 +97,10 @@ static int conf_load(struct dispatch *dispatch, struct str file, bool needed)
     if (missing && needed)
         buf_printf(&trouble, "there is no %.*s\n", STR_FMT(file));
     struct str lines = buf_str(&trouble);
-    while (lines.n > 0)
-        dispatch_say(dispatch, "%.*s", STR_FMT(str_cut(&lines, '\n')));
+    while (lines.n > 0) {
+        struct str line = str_cut(&lines, '\n');
+        dispatch_say(dispatch, "%.*s", STR_FMT(line));
+    }
     buf_done(&trouble);
     return err_is(e) && (needed || !missing) ? EXIT_CONFIG : 0;
 }

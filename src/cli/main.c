@@ -1,4 +1,5 @@
 #include "cli/cli.h"
+#include "cli/send.h"
 #include "cli/sendmail.h"
 
 #include "core/admin.h"
@@ -25,6 +26,8 @@ static const char usage_head[] =
     "  config manual                  print veredus.conf(5)\n"
     "  tls new NAME ... [--out FOLDER] [--force]\n"
     "                                 make a certificate for these host names, and its key\n"
+    "  send [-s SUBJECT] [-a FILE] ... TO ...\n"
+    "                                 send a message from standard input: send --help\n"
     "  version, help\n"
     "\n"
     "The operator's commands, with the server up or down:\n";
@@ -240,6 +243,8 @@ int main(int argc, char **argv)
 {
     if (argc > 0 && sendmail_is_meant(argv[0]))
         return sendmail_main(argc, argv);
+    if (argc > 1 && strcmp(argv[1], "send") == 0)
+        return send_main(argc - 1, argv + 1);
     if (argc == 3 && strcmp(argv[1], "role") == 0)
         return role_main(argv[2]);
     struct cli cli = {.patience = CLI_PATIENCE};

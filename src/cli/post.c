@@ -109,6 +109,7 @@ static struct err job_order(struct post *post)
                               .asked = letter->asked,
                               .body_type = letter->eight_bit,
                               .utf8 = letter->utf8,
+                              .submits = 1,
                               .size = letter->message.n,
                               .recipients = recipients,
                               .recipients_count = job_recipients(post)}};

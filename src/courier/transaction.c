@@ -13,6 +13,7 @@
 #include "courier/content.h"
 #include "courier/convert.h"
 #include "courier/result.h"
+#include "format/date.h"
 #include "format/mail_options.h"
 
 enum {
@@ -76,6 +77,13 @@ static bool may_be_timed(const struct transaction *t)
     return can(t, CAPABILITY_DELIVERBY) && (int64_t)t->connection->can.deliver_by_min <= left;
 }
 
+/* A command submits, so it is not the host that holds (RFC 4865 4.2). */
+static bool is_held_there(const struct transaction *t)
+{
+    return t->job->order->submits &&
+           t->asked.hold_until > world_wall(t->job->courier->world) / US_PER_SECOND;
+}
+
 /* What the message needs and this host does not have ends it here: the other hosts of a domain are
  * seldom better, and its sender is to hear of it today. */
 static bool fits(struct transaction *t)
@@ -90,6 +98,8 @@ static bool fits(struct transaction *t)
     else if (!may_be_timed(t))
         results_say(job, JOB_FAILED, "5.4.7",
                     STR("it does not promise to deliver in time or to return (DELIVERBY)"));
+    else if (is_held_there(t) && !can(t, CAPABILITY_FUTURERELEASE))
+        results_say(job, JOB_FAILED, "5.3.3", STR("it holds no messages (FUTURERELEASE)"));
     else if (t->asked.require_tls && !can(t, CAPABILITY_REQUIRETLS))
         results_say(job, JOB_FAILED, "5.7.30", STR("it promises no TLS all the way (REQUIRETLS)"));
     else
@@ -179,6 +189,10 @@ static void mail_say(struct transaction *t, struct buf *line)
         buf_put(line, STR(" AUTH=<>")); /* RFC 4954 5: we do not say who gave it to us */
     int64_t now = world_wall(t->job->courier->world) / US_PER_SECOND;
     mail_options_print(line, &t->asked, &t->connection->can, now);
+    if (is_held_there(t)) {
+        buf_put(line, STR(" HOLDUNTIL="));
+        date_print_rfc3339(line, t->asked.hold_until);
+    }
     talk_line(t->talk, line);
 }
 

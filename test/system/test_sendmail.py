@@ -1,0 +1,241 @@
+"""sendmail, mailq, newaliases and `veredus send`, as programs of this host call them: with the server, with a smart host
+alone, and with nobody who answers."""
+import contextlib
+import email
+import email.policy
+import os
+import re
+import subprocess
+
+import pytest
+
+from encrypted import Encrypted
+from veredus import BINARY, PASSWORD, Mailbox, Server, wait_until
+
+ALICE, BOB = "alice@example.test", "bob@example.test"
+
+
+class Caller:
+    """A user with a home, a spool, and the commands by their names."""
+
+    def __init__(self, folder, server=None, conf=None):
+        self.folder = str(folder)
+        self.spool = os.path.join(self.folder, "spool")
+        for name in ("sendmail", "mailq", "newaliases"):
+            os.symlink(BINARY, os.path.join(self.folder, name))
+        self.env = dict(os.environ, HOME=self.folder, VEREDUS_SPOOL=self.spool, LANG="C.UTF-8",
+                        VEREDUS_SUBMISSION=os.path.join(server.home, "submission") if server else
+                        os.path.join(self.folder, "nobody"))
+        self.env.pop("XDG_CONFIG_HOME", None)
+        if server:
+            self.env["VEREDUS_CONFIG"] = os.path.join(server.home, "veredus.conf")
+        if conf:
+            os.makedirs(os.path.join(self.folder, ".config", "veredus"))
+            with open(os.path.join(self.folder, ".config", "veredus", "send.conf"), "w", encoding="utf-8") as file:
+                file.write(conf)
+
+    def run(self, *words, text=b""):
+        return subprocess.run(words, input=text, env=self.env, capture_output=True, timeout=120, check=False)
+
+    def sendmail(self, *words, text=b"Subject: s\n\nhello\n", code=0):
+        ran = self.run(os.path.join(self.folder, "sendmail"), *words, text=text)
+        assert ran.returncode == code, (ran.returncode, ran.stdout, ran.stderr)
+        return ran
+
+    def send(self, *words, text=b"hello\n", code=0):
+        ran = self.run(BINARY, "send", *words, text=text)
+        assert ran.returncode == code, (ran.returncode, ran.stdout, ran.stderr)
+        return ran
+
+    def waiting(self):
+        there = sorted(os.listdir(self.spool)) if os.path.exists(self.spool) else []
+        return [name for name in there if name.endswith(".letter")]
+
+
+@pytest.fixture(name="server")
+def serve():
+    server = Server({})
+    yield server
+    server.stop()
+
+
+@pytest.fixture(name="caller")
+def call(server, tmp_path):
+    return Caller(tmp_path, server)
+
+
+def parsed(raw):
+    return email.message_from_bytes(raw, policy=email.policy.default)
+
+
+def content(part):
+    return part.get_content().replace("\r\n", "\n")
+
+
+def got(server, who=ALICE):
+    return [parsed(raw) for raw in Mailbox(server, who).raw()]
+
+
+CALLS = {
+    "cron": (["-FCronDaemon", "-i", "-B8BITMIME", "-oem", ALICE],
+             b"From: root (Cron Daemon)\nTo: alice\nSubject: Cron <root@vps> backup\nMIME-Version: 1.0\n"
+             b"Content-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n\nf\xc3\xbcr\n.\nend\n"),
+    "php": (["-t", "-i"], b"To: alice@example.test\r\nSubject: form\r\nX-PHP-Originating-Script: 0:x.php\r\n\r\nhi\r\n"),
+    "mdadm": (["-t"], b"From: mdadm monitoring <root>\nTo: alice@example.test\nSubject: TestMessage event on /dev/md0\n"
+                      b"\nThis is an automatically generated mail message\n"),
+    "logwatch": (["-t"], b"To: alice@example.test\nFrom: root\nSubject: Logwatch\nMime-Version: 1.0\n\nall well\n"),
+    "git": (["-i", ALICE], b"From: Dev <dev@else.example>\nTo: alice@example.test\nSubject: [PATCH] x\n"
+                           b"Message-Id: <1-dev@else.example>\nMIME-Version: 1.0\n\n---\n.\n"),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_calls_of_programs(server, caller, name):
+    words, text = CALLS[name]
+    caller.sendmail(*words, text=text)
+    mail = got(server)[0]
+    assert mail["From"] and mail["Date"] and mail["Message-ID"] and mail["Subject"]
+    body = mail.get_payload(decode=True)
+    assert body.replace(b"\r\n", b"\n") == text.replace(b"\r\n", b"\n").partition(b"\n\n")[2]
+
+
+def test_what_is_missing_is_added_and_bcc_is_gone(server, caller):
+    caller.sendmail("-t", text=b"To: alice@example.test\nBcc: bob@example.test\n\nhello\n.\nnot this\n")
+    mail, blind = got(server)[0], got(server, BOB)[0]
+    assert mail["Bcc"] is None and blind["Bcc"] is None
+    assert mail["From"].addresses[0].username and mail["Date"]
+    assert content(mail) == "hello\n"
+
+
+def test_exit_codes(server, caller):
+    del server
+    assert b"550 5.1.1" in caller.sendmail("nobody@example.test", code=67).stderr
+    assert len([name for name in os.listdir(caller.spool) if name.endswith(".dead")]) == 1
+    caller.sendmail(code=64)
+    caller.sendmail("-x", ALICE, code=64)
+    caller.sendmail("-t", text=b"Subject: to nobody\n\n\n", code=64)
+    caller.sendmail(ALICE, text=b"From: a@b.example\nFrom: c@d.example\n\n", code=65)
+    caller.sendmail("a b c", code=65)
+    assert b"alias list" in caller.run(os.path.join(caller.folder, "newaliases")).stdout
+    assert caller.waiting() == []
+
+
+def test_swaks_speaks_smtp_through_it(server, caller):
+    ran = caller.run("swaks", "--pipe", os.path.join(caller.folder, "sendmail") + " -bs", "--to", ALICE, "--from",
+                     "swaks@else.example", "--body", "by a pipe")
+    assert ran.returncode == 0, ran.stdout
+    assert got(server)[0].get_content().strip() == "by a pipe"
+
+
+def test_mutt(server, caller):
+    rc = os.path.join(caller.folder, "muttrc")
+    with open(rc, "w", encoding="utf-8") as file:
+        file.write(f'set sendmail="{caller.folder}/sendmail -oem -oi"\nset from="me@else.example"\nset realname="Ä. Me"\n'
+                   "set use_envelope_from=yes\nset copy=no\n")
+    ran = caller.run("mutt", "-n", "-F", rc, "-s", "grüße", ALICE, text="wörter\n".encode())
+    assert ran.returncode == 0, ran.stderr
+    mail = got(server)[0]
+    assert mail["Subject"] == "grüße" and content(mail) == "wörter\n"
+    assert mail["Return-Path"] == "<me@else.example>"
+
+
+def test_what_cannot_leave_waits_and_keeps_its_order(server, caller):
+    server.stop()
+    for number in range(3):
+        assert b"kept in" in caller.sendmail(ALICE, text=b"Subject: %d\n\nx\n" % number).stderr
+    assert len(caller.waiting()) == 3
+    assert caller.send("--list").stdout.count(b" waits ") == 3
+    caller.send("--flush", code=75)
+    server.start()
+    caller.sendmail(ALICE, text=b"Subject: 3\n\nx\n")
+    assert [mail["Subject"] for mail in got(server)] == ["0", "1", "2", "3"]
+    assert caller.waiting() == []
+
+
+def test_flush(server, caller):
+    server.stop()
+    caller.sendmail(ALICE)
+    server.start()
+    caller.send("--flush")
+    caller.send("--flush")
+    assert len(got(server)) == 1
+
+
+def test_a_message_of_files_and_words(server, caller):
+    path = os.path.join(caller.folder, "图表 1.csv")
+    with open(path, "wb") as file:
+        file.write(bytes(range(256)) * 1000)
+    caller.send("-s", "报告 Q3", "-a", path, "-c", f"Bob <{BOB}>", "-r", f"Eve <{ALICE}>", "--receipt", "--priority", "high",
+                "-H", "X-Job: 7", f"Alice Ö <{ALICE}>", text="größe\n".encode())
+    mail = got(server, BOB)[0]
+    assert mail["Subject"] == "报告 Q3" and mail["X-Job"] == "7"
+    assert mail["Disposition-Notification-To"] == f"<{ALICE}>" or ALICE in mail["Disposition-Notification-To"]
+    assert str(mail["To"]) == f"Alice Ö <{ALICE}>"
+    text, attached = list(mail.iter_parts())
+    assert content(text) == "größe\n"
+    assert attached.get_filename() == "图表 1.csv"
+    assert attached.get_payload(decode=True) == bytes(range(256)) * 1000
+    assert len(got(server)) == 1
+
+
+def test_another_charset_is_named(server, caller):
+    caller.send("-s", "x", "--charset", "gb18030", ALICE, text="中文\n".encode("gb18030"))
+    assert content(got(server)[0]) == "中文\n"
+
+
+def test_later(server, caller):
+    del server
+    caller.send("-s", "x", "--at", "+2h", ALICE)
+    caller.send("--at", "yesterday", ALICE, code=64)
+    assert caller.waiting() == []
+
+
+# --- A smart host alone ---
+
+
+@contextlib.contextmanager
+def smart_host(tmp_path, conf="", name="localhost"):
+    """Another Veredus, with a certificate for its name."""
+    host = Encrypted({"sending": {"processes": "1"}})
+    host.certify("test", name=name)
+    os.chmod(host.path("test.pem"), 0o644)
+    host.reload()
+    wait_until(lambda: host.logged("reloaded") or host.logged("configured"), "the certificate is there")
+    password = os.path.join(str(tmp_path), "password")
+    with open(password, "w", encoding="ascii") as file:
+        file.write(PASSWORD + "\n")
+    os.chmod(password, 0o600)
+    try:
+        yield host, Caller(tmp_path, conf=conf.format(host=host, password=password))
+    finally:
+        host.stop()
+
+
+TRUSTED = "host = localhost\nport = {host.smtp}\nauthorities = {host.home}/test.pem\n"
+
+
+def test_a_smart_host_by_tls(tmp_path):
+    with smart_host(tmp_path, TRUSTED) as (host, caller):
+        caller.sendmail(BOB, text=b"Subject: from a VPS\n\nx\n")
+        mail = got(host, BOB)[0]
+        assert mail["Subject"] == "from a VPS"
+        assert re.search(r"using TLSv1\.[23]", str(mail["Received"]))
+
+
+def test_nothing_leaves_without_a_good_certificate(tmp_path):
+    with smart_host(tmp_path, "host = localhost\nport = {host.smtp}\n") as (host, caller):
+        assert b"TLS failed" in caller.sendmail(BOB).stderr
+        assert len(caller.waiting()) == 1 and got(host, BOB) == []
+
+
+def test_mail_leaves_as_one_s_own(tmp_path):
+    with smart_host(tmp_path, TRUSTED + "from = me@own.example\nrewrite_from = yes\n") as (host, caller):
+        caller.sendmail("-f", "root", BOB, text=b"From: Monit <monit@vps>\nSubject: s\n\nx\n")
+        mail = got(host, BOB)[0]
+        assert str(mail["From"]) == "Monit <me@own.example>" and "monit@vps" in mail["Reply-To"]
+        assert mail["Return-Path"] == "<me@own.example>"
+
+
+def test_a_mistake_in_the_configuration_is_named(tmp_path):
+    caller = Caller(tmp_path, conf="host = a.example\nprot = 25\n")
+    assert b"send.conf:2: there is no setting prot" in caller.sendmail(BOB, code=78).stderr
