@@ -179,7 +179,7 @@ int admin_audit_list(struct admin_call *call)
 static bool changes_nothing(const struct admin_command *command)
 {
     static const char *const showing[] = {"show", "list", "verify"};
-    static const char *const nouns[] = {"audit", "trace", "status"};
+    static const char *const nouns[] = {"audit", "trace", "status", "check"};
     struct str verb = str_from(command->verb);
     verb = str_from_index(verb, (size_t)(str_last_index(verb, ' ') + 1)); /* "grant list" */
     for (size_t i = 0; i < sizeof showing / sizeof *showing; i++)

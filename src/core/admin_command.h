@@ -21,6 +21,7 @@ enum {
 
 enum admin_exit {
     ADMIN_OK = 0,
+    ADMIN_FOUND_WANTING = 1, /* check: something fails */
     ADMIN_USAGE = 64,
     ADMIN_DATA = 65,
     ADMIN_NO_USER = 67,
@@ -190,6 +191,7 @@ int admin_ban_list(struct admin_call *call);
 int admin_audit_verify(struct admin_call *call);
 int admin_audit_list(struct admin_call *call);
 int admin_audit_export(struct admin_call *call);
+int admin_check_domain(struct admin_call *call);
 int admin_dns_query(struct admin_call *call);
 int admin_dkim_add(struct admin_call *call);
 int admin_dkim_check(struct admin_call *call);

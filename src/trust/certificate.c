@@ -342,6 +342,25 @@ struct err certificate_fingerprint(struct str file,
     return made ? err_none() : wrong(STR("that is no certificate in PEM or DER form"));
 }
 
+bool certificate_digest(struct str der, bool key_alone,
+                        unsigned char digest_r[CERTIFICATE_FINGERPRINT])
+{
+    const unsigned char *at = (const unsigned char *)der.p;
+    unsigned char *key = NULL;
+    unsigned n = 0;
+    X509 *x509 = d2i_X509(NULL, &at, (long)der.n);
+    int octets = x509 && key_alone ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x509), &key) : 0;
+    bool made = false;
+    if (x509 && !key_alone)
+        made = X509_digest(x509, EVP_sha256(), digest_r, &n) == 1;
+    else if (octets > 0)
+        made = EVP_Digest(key, (size_t)octets, digest_r, &n, EVP_sha256(), NULL) == 1;
+    OPENSSL_free(key);
+    X509_free(x509);
+    ERR_clear_error();
+    return made && n == CERTIFICATE_FINGERPRINT;
+}
+
 struct str certificate_fingerprint_text(const unsigned char fingerprint[CERTIFICATE_FINGERPRINT],
                                         struct arena *arena)
 {

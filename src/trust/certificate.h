@@ -54,6 +54,10 @@ struct err certificate_parse(struct str pem, struct arena *arena,
 /* Of the first certificate in a file: PEM or DER. */
 struct err certificate_fingerprint(struct str file,
                                    unsigned char fingerprint_r[CERTIFICATE_FINGERPRINT]);
+/* SHA-256 of a certificate in DER, or of its key alone (SubjectPublicKeyInfo), as TLSA records name
+ * them (RFC 6698 2.1). False: it is none. */
+bool certificate_digest(struct str der, bool key_alone,
+                        unsigned char digest_r[CERTIFICATE_FINGERPRINT]);
 /* "SHA256:" and 64 lower-case hexadecimal digits; str_null where the arena is full. */
 struct str certificate_fingerprint_text(const unsigned char fingerprint[CERTIFICATE_FINGERPRINT],
                                         struct arena *arena);

@@ -4,6 +4,8 @@ from fault import Fault
 FORMAT, CLIENT, ROLE = "src/format/dns.c", "src/role/dns.c", "src/resolver/resolver.c"
 SEAM, UNBOUND = "src/sys/dns.c", "src/sys/dns_unbound.c"
 LANDLOCK, SECCOMP = "src/sys/sandbox_landlock.c", "src/sys/sandbox_seccomp.c"
+CHECK_HOSTS, CHECK_POLICY = "src/core/check_hosts.c", "src/core/check_policy.c"
+CHECK_SPF, CHECK_TLS, SPF = "src/core/check_spf.c", "src/core/check_tls.c", "src/format/spf.c"
 CHILD, SETTINGS = "src/parent/child.c", "src/parent/settings.c"
 
 FAULTS = [
@@ -83,4 +85,31 @@ FAULTS = [
     Fault("anchors_are_told_once", "new trust anchors wait for a restart",
           "unit parent",
           SETTINGS, "    if (!child->linked)\n        return;\n    settings_tell_anchors(child);\n", "    if (!child->linked)\n        return;\n"),
+
+    # --- veredus check ---
+    Fault("spf_fails_pass", "RFC 7208 5.2: an include that fails is taken for one that passes",
+          "system check",
+          CHECK_SPF, "        if (*result_r != SPF_PASS)\n            return false;", "        if (*result_r > SPF_NEUTRAL)\n            return false;"),
+    Fault("spf_asks_without_end", "RFC 7208 4.6.4: a record that asks more than ten questions passes",
+          "system check",
+          CHECK_SPF, "    if (++evaluation->lookups <= SPF_LOOKUPS_MAX)\n", "    if (++evaluation->lookups <= 1000 * SPF_LOOKUPS_MAX)\n"),
+    Fault("spf_bits_do_not_count", "RFC 7208 5.6: a:host/31 is the host alone",
+          "system check",
+          CHECK_SPF, "    struct network outer = network_cut(&other, term->v4, term->v6);", "    struct network outer = other;"),
+    Fault("spf_bits_out_of_range", "RFC 7208 4.6: /33 behind an IPv4 address is no error",
+          "unit spf",
+          SPF, "value > most ||", "value > 255 ||"),
+    Fault("any_selector_will_do", "another key in the DNS in the place of ours is well",
+          "system check",
+          CHECK_POLICY, "    for (size_t i = 0; i < count; i++) {\n        if (!is_same_key(kept->record, texts[i]))\n            continue;\n        key_there(check, kept);",
+          "    for (size_t i = 0; i <= count; i++) {\n        key_there(check, kept);"),
+    Fault("any_name_back_will_do", "an address whose name is another than that in HELO is well",
+          "system check",
+          CHECK_HOSTS, "        if (!str_eq_nocase(names.list[i], check->host))\n            continue;", "        if (names.list[i].n == 0)\n            continue;"),
+    Fault("an_alias_is_a_host", "RFC 2181 10.3: an MX that names an alias is well",
+          "system check",
+          CHECK_HOSTS, "    else if (!str_eq_nocase(to, name))", "    else if (to.n == 0)"),
+    Fault("tlsa_of_another_key", "a TLSA record of another key is well, and who looks at DANE sends nothing",
+          "system check",
+          CHECK_TLS, "            str_eq(tlsa->data, str_make(digest->octets, sizeof digest->octets)))", "            tlsa->data.n == sizeof digest->octets)"),
 ]
