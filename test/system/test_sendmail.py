@@ -239,3 +239,43 @@ def test_mail_leaves_as_one_s_own(tmp_path):
 def test_a_mistake_in_the_configuration_is_named(tmp_path):
     caller = Caller(tmp_path, conf="host = a.example\nprot = 25\n")
     assert b"send.conf:2: there is no setting prot" in caller.sendmail(BOB, code=78).stderr
+
+
+LOGGED_IN = ("host = localhost\nport = {port}\n{more}authorities = {host.home}/test.pem\nuser = bob@example.test\n"
+             "password_file = {password}\nfrom = bob@example.test\nrewrite_from = yes\n")
+
+
+def test_a_smart_host_that_wants_a_log_in(tmp_path):
+    conf = LOGGED_IN.replace("{port}", "{host.submission}").replace("{more}", "")
+    with smart_host(tmp_path, conf) as (host, caller):
+        caller.sendmail("root@example.test", BOB, text=b"From: cron <root@vps>\nSubject: s\n\nx\n", code=67)
+        mail = got(host, BOB)[0]
+        assert str(mail["From"]) == "cron <bob@example.test>"
+        assert "ESMTPSA" in str(mail["Received"])
+
+
+def test_a_smart_host_in_tls_from_the_first_octet(tmp_path):
+    conf = LOGGED_IN.replace("{port}", "{host.submissions}").replace("{more}", "tls = implicit\n")
+    with smart_host(tmp_path, conf) as (host, caller):
+        caller.send("-s", "s", BOB)
+        assert "ESMTPSA" in str(got(host, BOB)[0]["Received"])
+
+
+def test_a_wrong_password_is_told_and_the_message_waits(tmp_path):
+    conf = LOGGED_IN.replace("{port}", "{host.submission}").replace("{more}", "")
+    with smart_host(tmp_path, conf) as (host, caller):
+        with open(os.path.join(caller.folder, "password"), "w", encoding="ascii") as file:
+            file.write("wrong\n")
+        assert b"kept in" in caller.sendmail(BOB).stderr
+        assert len(caller.waiting()) == 1 and got(host, BOB) == []
+
+
+def test_a_password_that_others_may_read_is_refused(tmp_path):
+    conf = LOGGED_IN.replace("{port}", "1").replace("{more}", "").replace("{host.home}", "/nowhere")
+    password = os.path.join(str(tmp_path), "password")
+    with open(password, "w", encoding="ascii") as file:
+        file.write("secret\n")
+    os.chmod(password, 0o644)
+    caller = Caller(tmp_path, conf=conf.format(password=password))
+    ran = caller.sendmail(BOB, code=78)
+    assert b"chmod 600" in ran.stderr and b"secret" not in ran.stderr
