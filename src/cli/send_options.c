@@ -16,7 +16,7 @@ const char send_usage[] =
     "  --charset NAME        of the text; else it is UTF-8 where it can be\n"
     "  --receipt             ask for a notice when it was read (RFC 8098)\n"
     "  --priority high|normal|low\n"
-    "  --at TIME             not before: +30m, +2h, +3d, or 2026-12-24T18:00:00+01:00\n"
+    "  --at TIME             to other servers not before: +30m, +3d, 2026-12-24T18:00:00+01:00\n"
     "  -v, --verbose         tell what is said\n"
     "  --flush               send what waits      --list    show what waits, and what was "
     "refused\n";

@@ -2,6 +2,7 @@
 from fault import Fault
 
 SUBMISSION, SOCKET = "src/core/submission.c", "src/sys/process_listen.c"
+NOTE, SPOOL, OPTIONS, LETTER = "src/cli/note.c", "src/cli/spool.c", "src/cli/sendmail_options.c", "src/cli/letter.c"
 
 FAULTS = [
     Fault("local_is_held_to_accounts", "a program of this host may not send as whom it says",
@@ -25,4 +26,48 @@ FAULTS = [
     Fault("local_user_is_not_named", "Received does not say who on this host sent it",
           "unit smtp_received",
           "src/edge/smtp/received.c", "    if (received->local)\n", "    if (received->local && received->hidden)\n"),
+
+    # --- sendmail ---
+    Fault("dot_never_ends", "a lone dot does not end a message",
+          "unit cli_note",
+          NOTE, "        if (note->dot_ends && str_eq(line, STR(\".\")))\n            break;\n", ""),
+    Fault("recipients_of_an_older_resending", "RFC 5322 3.6.6: recipients of an earlier Resent block get it again",
+          "unit cli_note",
+          NOTE, "        if (is && !behind && name_is(&field, resent))", "        if (is && name_is(&field, resent))"),
+    Fault("resent_goes_to_the_first_ones", "what is resent goes to those of To, too",
+          "unit cli_note",
+          NOTE, "    while (!was_resent && header_next(&rest, &field))", "    while (header_next(&rest, &field))"),
+    Fault("text_without_header_is_one", "a bare text loses its first lines to the header",
+          "unit cli_note",
+          NOTE, "        if (in_header && n > 0 && !is_field(line) && (first || !is_fold(line))) {", "        if (in_header && n > 0 && !is_field(line) && n > 1000) {"),
+    Fault("bare_cr_leaves", "a CR within a line leaves as it came (catalogue S01)",
+          "unit cli_note",
+          NOTE, "        buf_put(to, str_cut(&line, '\\r'));", "        buf_put(to, str_head(line, line.n));\n        line = str_null();"),
+    Fault("own_sender_is_not_told", "a smart host gets somebody else's envelope sender",
+          "unit cli_note",
+          NOTE, "    if (letter->sender.n > 0)\n        letter->sender = own;\n", ""),
+    Fault("null_path_becomes_somebody", "a report to a smart host has a sender, and may loop",
+          "unit cli_note",
+          NOTE, "    if (letter->sender.n > 0)\n        letter->sender = own;", "    letter->sender = own;"),
+    Fault("letter_forgets_its_wishes", "what was asked for is lost in the spool",
+          "unit cli_note",
+          LETTER, "        put_hex(letter->recipients[i].asked, to);\n", ""),
+    Fault("spool_does_not_sync", "a power cut takes a letter that was promised",
+          "unit cli_spool",
+          SPOOL, "    if (failed >= 0)\n        failed = ops(spool)->file_sync(world, file);\n", ""),
+    Fault("spool_forgets_the_name", "a power cut takes the name of a letter that was promised",
+          "unit cli_spool",
+          SPOOL, "    if (!failed)\n        failed = ops(spool)->folder_sync(spool->world, spool->folder);\n    if (failed < 0)\n        (void)", "    if (failed < 0)\n        (void)"),
+    Fault("spool_is_sent_by_two", "two calls send the same letter",
+          "unit cli_spool",
+          SPOOL, "    if (ops(spool)->file_lock(spool->world, file) < 0) {", "    if (file < 0) {"),
+    Fault("unknown_options_pass", "sendmail takes an option for what it is not",
+          "unit cli_sendmail_options",
+          OPTIONS, "        if (row < 0)\n            return refuse(parsing, \"there is no option\", word);\n", "        if (row < 0)\n            return true;\n"),
+    Fault("oi_is_not_i", "mutt's -oi: a line with a dot cuts the message",
+          "unit cli_sendmail_options",
+          OPTIONS, "str_eq(value, STR(\"i\")) || str_eq(value, STR(\"itrue\"))", "str_eq(value, STR(\"itrue\"))"),
+    Fault("held_by_nobody", "--at is lost on the way to the server",
+          "unit courier_transcripts",
+          "src/courier/transaction.c", "    return t->job->order->submits &&\n", "    return !t->job->order->submits &&\n"),
 ]
