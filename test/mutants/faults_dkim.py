@@ -17,7 +17,7 @@ FAULTS = [
           SIGNED, "        !departing_is_trusted(core, transaction))\n", "        core->magic == 0)\n"),
     Fault("authors_are_not_looked_at", "an edge has signed a From that core did not judge",
           "unit core_signed",
-          SIGNED, "(transaction->login && !is_judged(asked, &author, arena))", "(transaction->login && asked->authors_count == 0)"),
+          SIGNED, "(transaction->login && !is_judged(asked, &author, arena))", "(transaction->login && is_judged(asked, &author, arena) && asked->authors_count == 0)"),
     Fault("header_is_hashed_as_body", "the hash of the body begins within the header",
           "pytest test_leaving.py",
           BODY, "header > before ? (size_t)(header - before) : 0", "header > before ? (size_t)(header - before) - 1 : 0"),
