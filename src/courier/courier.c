@@ -39,19 +39,27 @@ static void waited_enough(struct timer *timer)
     wait_over(timer->arg);
 }
 
-bool courier_stop(struct courier *courier)
+static void wait_for_jobs(struct courier *courier, int64_t until)
 {
     struct wait wait = {.fiber = NULL};
     struct timer late = {.run = waited_enough, .arg = &wait};
-    courier->stops = true;
-    rest_end(courier);
-    if (courier->job_count == 0)
-        return true;
     courier->stopping = &wait;
-    timer_set(courier->loop, &late, courier->loop->now + COURIER_STOP_WAIT);
+    timer_set(courier->loop, &late, until);
     wait_for(&wait);
     courier->stopping = NULL;
     timer_clear(courier->loop, &late);
+}
+
+/* A try that is cut in front of its dot costs nobody anything; behind it, perhaps a second copy. */
+bool courier_stop(struct courier *courier)
+{
+    int64_t begun = courier->loop->now;
+    courier->stops = true;
+    rest_end(courier);
+    if (courier->job_count > 0)
+        wait_for_jobs(courier, begun + COURIER_STOP_SOON);
+    if (jobs_are_past_the_dot(courier))
+        wait_for_jobs(courier, begun + COURIER_STOP_WAIT);
     if (courier->job_count > 0)
         log_event(courier->log, LOG_WARN, "stop_unfinished", log_u64("jobs", courier->job_count));
     return courier->job_count == 0;

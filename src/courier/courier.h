@@ -37,7 +37,8 @@ enum {
 };
 #define COURIER_CORE_WAIT (60 * NS_PER_SECOND) /* a message waits so long for the next core */
 #define COURIER_CORE_ALONE NS_PER_SECOND       /* without a link to core: when to ask for one */
-#define COURIER_STOP_WAIT (8 * NS_PER_SECOND)  /* at the end; the parent kills after 10 s */
+#define COURIER_STOP_SOON NS_PER_SECOND        /* at the end, for a job in front of its dot */
+#define COURIER_STOP_WAIT (8 * NS_PER_SECOND)  /* behind it; the parent kills after 10 s */
 
 struct job;
 struct core_waiter;
@@ -88,7 +89,8 @@ struct err courier_open(struct courier *courier, struct loop *loop, struct fiber
 /* For jobs that begin from now on; the others keep theirs. */
 void courier_configure(struct courier *courier, const struct conf *conf);
 /* May yield: begins no job any more and waits for those there are until core has recorded them, or
- * for COURIER_STOP_WAIT. False: some still run, and the courier cannot be closed. */
+ * for COURIER_STOP_SOON, and for COURIER_STOP_WAIT where one is past its dot. False: some still
+ * run, and the courier cannot be closed. */
 bool courier_stop(struct courier *courier);
 void courier_close(struct courier *courier);
 

@@ -26,6 +26,15 @@ struct job *job_find(struct courier *courier, uint64_t number)
     return RB_FIND(job_tree, &courier->jobs, &key);
 }
 
+bool jobs_are_past_the_dot(struct courier *courier)
+{
+    struct job *job;
+    RB_FOREACH (job, job_tree, &courier->jobs)
+        if (job->state >= JOB_DOTTED)
+            return true;
+    return false;
+}
+
 static void job_free(struct job *job)
 {
     msg_wipe(&job->message);

@@ -105,6 +105,8 @@ void job_send(struct job *job);
 void job_tell(struct job *job);
 /* Core has recorded the results, or needs none. */
 void job_recorded(struct job *job);
+/* Is one in J4 or J5? */
+bool jobs_are_past_the_dot(struct courier *courier);
 /* What is under way, and then the results, to a new core. ERR_NO_MEMORY: nothing was said. */
 struct err jobs_tell(struct courier *courier);
 /* The results that a full link did not take. */
