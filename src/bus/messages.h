@@ -53,6 +53,15 @@ enum job_verdict {
     JOB_VERDICTS
 };
 
+/* What a host has to prove before mail goes there (courier/policy.h). */
+enum tls_need {
+    TLS_NEED_NONE, /* it may be in clear */
+    TLS_NEED_TLS,  /* never in clear; with anybody's certificate */
+    TLS_NEED_PKIX, /* its certificate has to be good */
+    TLS_NEED_DANE, /* or one of those that its TLSA records tell */
+    TLS_NEEDS
+};
+
 /* Why others for the same destination need not be tried now either. */
 enum job_trouble {
     JOB_NO_TROUBLE,

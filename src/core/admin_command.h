@@ -201,6 +201,8 @@ int admin_dkim_rotate(struct admin_call *call);
 int admin_dkim_published(struct admin_call *call);
 int admin_dkim_remove(struct admin_call *call);
 int admin_tls_show(struct admin_call *call);
+int admin_tls_policy(struct admin_call *call);
+int admin_tls_forget(struct admin_call *call);
 int admin_status(struct admin_call *call);
 /* A line for each certificate, for status. */
 void admin_put_certificates(struct admin_call *call, json_t *object);

@@ -1,9 +1,12 @@
 /*
- * Certificates as the server shows them. The files may be others by now: what counts is what was
- * read.
+ * Certificates as the server shows them: the files may be others by now, and what counts is what
+ * was read. And what is asked of other servers: a courier finds it as for a message, so that what
+ * is shown is what would be done.
  */
 #include "core/admin_command.h"
+#include "core/core.h"
 #include "core/keys.h"
+#include "core/sts.h"
 
 #define US_A_DAY (INT64_C(86400) * 1000000)
 
@@ -92,4 +95,92 @@ void admin_put_certificates(struct admin_call *call, json_t *object)
     }
     buf_done(&line);
     json_put(object, "certificates", lines);
+}
+
+/* --- Policies -------------------------------------------------------------------------------- */
+
+/* "10 mx.example:25: TLS, with a certificate that its 2 TLSA records tell (DANE)" */
+static void host_line(struct buf *to, const struct msg_policy_host *host)
+{
+    static const char *const needs[TLS_NEEDS] = {
+        [TLS_NEED_NONE] = "TLS if it can, with any certificate",
+        [TLS_NEED_TLS] = "TLS, with any certificate: none of its TLSA records can be used (DANE)",
+        [TLS_NEED_PKIX] = "TLS, with a certificate of an authority for this name (MTA-STS)",
+        [TLS_NEED_DANE] = "TLS, with a certificate that its TLSA records tell (DANE)"};
+    buf_printf(to, "%u %.*s:%u: ", host->preference, STR_FMT(host->host), host->port);
+    if (host->why.n > 0)
+        buf_printf(to, "PASSED OVER: %.*s", STR_FMT(host->why));
+    else
+        buf_printf(to, "%s", needs[host->need < TLS_NEEDS ? host->need : TLS_NEED_NONE]);
+}
+
+static json_t *hosts_list(const struct msg_policy_told *told)
+{
+    json_t *hosts = json_array();
+    struct buf line = BUF_INIT(ADMIN_LINE_MAX);
+    for (size_t i = 0; i < told->hosts_count; i++) {
+        buf_clear(&line);
+        host_line(&line, &told->hosts[i]);
+        json_array_append_new(hosts, json_text(buf_str(&line)));
+    }
+    buf_done(&line);
+    return hosts;
+}
+
+static json_t *lines_list(struct str text)
+{
+    json_t *lines = json_array();
+    while (text.n > 0)
+        json_array_append_new(lines, json_text(str_cut(&text, '\n')));
+    return lines;
+}
+
+static json_t *policy_object(struct str domain, const struct msg_policy_told *told)
+{
+    json_t *object = json_object();
+    json_put_text(object, "domain", domain);
+    json_put_text(object, "why", told->why);
+    json_put(object, "hosts", hosts_list(told));
+    json_put(object, "mta_sts", lines_list(told->sts_policy));
+    json_put_text(object, "mta_sts_id", told->sts_id);
+    if (told->sts_until > 0)
+        json_put_time(object, "mta_sts_until", (int64_t)told->sts_until * US_PER_SECOND);
+    json_put_text(object, "mta_sts_trouble", told->sts_why);
+    return object;
+}
+
+static int policy_ready(struct admin_call *call, struct str *domain_r)
+{
+    if (!call->admin->core)
+        return admin_refuse(call, ADMIN_UNAVAILABLE, "the server is down, and its couriers, too",
+                            str_null());
+    return admin_domain_name(call, call->words[0], domain_r);
+}
+
+int admin_tls_policy(struct admin_call *call)
+{
+    struct msg answer;
+    struct str domain;
+    int code = policy_ready(call, &domain);
+    if (code)
+        return code;
+    struct err e = sts_ask(call->admin->core, domain, STR(""), admin_has(call, "--fetch"),
+                           call->admin->arena, &answer);
+    if (err_is(e))
+        return admin_fail(call, e);
+    code = admin_show(call, policy_object(domain, &answer.policy_told));
+    return code ? code : answer.policy_told.why.n > 0 ? ADMIN_NO_HOST : ADMIN_OK;
+}
+
+int admin_tls_forget(struct admin_call *call)
+{
+    struct str domain;
+    int code = policy_ready(call, &domain);
+    if (code)
+        return code;
+    struct err e = sts_drop(call->admin->core, domain);
+    if (e.code == ERR_NOT_FOUND)
+        return admin_refuse(call, ADMIN_NO_HOST, "no MTA-STS policy is kept of", domain);
+    return err_is(e) ? admin_fail(call, e)
+                     : admin_done(call, "forgot", "the MTA-STS policy of", domain);
 }

@@ -80,6 +80,8 @@ struct core {
     struct resent *resent;
     struct senders senders;
     struct queue *queue;
+    LIST_HEAD(, sts_question) sts_questions; /* to couriers */
+    int64_t sts_looked;                      /* mono */
     struct audit audit;
     int64_t audit_logged;    /* mono: when its head last went into the log */
     LIST_HEAD(, peer) peers; /* whose link is open */

@@ -10,6 +10,7 @@
 #include "core/queue.h"
 #include "core/route.h"
 #include "core/source.h"
+#include "core/sts.h"
 #include "format/message_id.h"
 #include "store/message_head.h"
 
@@ -129,10 +130,15 @@ static struct msg_job order_of(const struct errand *errand, const struct queue_e
 
 /* Those of its recipients that go this way now. */
 static struct err errand_send(struct errand *errand, const struct queue_entry *entry,
-                              const struct route_choice *choice, struct arena *arena)
+                              const struct route_choice *choice, const struct sts_kept *sts,
+                              struct arena *arena)
 {
     struct msg msg = {.kind = MSG_job, .job = order_of(errand, entry, arena)};
     struct msg_job *order = &msg.job;
+    order->sts_policy = sts->policy;
+    order->sts_id = sts->id;
+    order->sts_fetched = (uint64_t)sts->fetched;
+    order->sts_until = (uint64_t)sts->until;
     order->recipients = arena_take_array(arena, choice->count, sizeof(*order->recipients));
     if (!order->recipients || !route_tell(errand->queue->core, choice, arena, order))
         return err_make(ERR_NO_MEMORY);
@@ -249,6 +255,8 @@ static struct err errand_go(struct errand *errand, const struct queue_entry *ent
                             struct arena *arena)
 {
     struct route_choice choice;
+    struct sts_kept sts;
+    sts_give(errand->queue->core, entry->domain, arena, &sts);
     route_choose(errand->queue->core, entry, arena, &choice);
     if (!errand->peer)
         return err_none();
@@ -259,7 +267,7 @@ static struct err errand_go(struct errand *errand, const struct queue_entry *ent
     else if (choice.lost || !route_is_ready(errand->queue->core, &choice, arena))
         errand_wait(errand, entry, &choice, arena);
     else
-        return errand_send(errand, entry, &choice, arena);
+        return errand_send(errand, entry, &choice, &sts, arena);
     return err_none();
 }
 
@@ -305,6 +313,26 @@ void errand_give(struct queue *queue, struct scheduled *one, struct peer *peer)
     errand->start = (struct fiber_start){.run = errand_begin, .arg = errand};
     queue_fiber_begin(queue);
     fiber_run(core->fibers, &errand->start);
+}
+
+/* By MX, whether or not a block says more about it: "example.org", "@block/example.org". */
+static bool leads_to(struct str destination, struct str domain)
+{
+    ssize_t slash = str_starts(destination, STR("@")) ? str_index(destination, '/') : -1;
+    return domain.n > 0 && str_eq(str_from_index(destination, (size_t)(slash + 1)), domain);
+}
+
+bool queue_courier_serves(const struct peer *peer, struct str domain)
+{
+    struct queue *queue = peer->core->queue;
+    struct errand *errand;
+    if (!queue)
+        return false;
+    RB_FOREACH (errand, errand_tree, &queue->jobs) {
+        if (errand->peer == peer && leads_to(destination_name(errand->one->destination), domain))
+            return true;
+    }
+    return false;
 }
 
 /* --- Ends of links --- */

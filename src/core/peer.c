@@ -229,6 +229,7 @@ static void (*const serves[MSG_COUNT])(struct request *) = {
     [MSG_job_fetch] = serve_job_fetch,
     [MSG_job_dot] = serve_job_dot,
     [MSG_job_over] = serve_job_over,
+    [MSG_sts_learned] = serve_sts_learned,
 };
 
 static struct err peer_serve(struct peer *peer, const struct msg *msg)

@@ -129,6 +129,7 @@ void serve_jobs(struct request *);
 void serve_job_fetch(struct request *);
 void serve_job_dot(struct request *);
 void serve_job_over(struct request *);
+void serve_sts_learned(struct request *);
 
 /* What a peer leaves behind when it is gone; called once, with no request running. */
 void transactions_drop(struct peer *peer);

@@ -83,6 +83,9 @@ void queue_accepted(struct core *core, const struct queue_entry *entries, size_t
 /* Somebody changed the schedule: what may go now goes, at the end of the turn. */
 void queue_turn(struct queue *queue);
 
+/* Has this courier a job for that destination? */
+bool queue_courier_serves(const struct peer *peer, struct str domain);
+
 /* A courier's link ended. */
 void queue_peer_gone(struct peer *peer);
 

@@ -6,6 +6,8 @@
 #include <errno.h>
 
 #include "courier/job.h"
+#include "courier/policy.h"
+#include "courier/sts.h"
 
 struct core_waiter {
     TAILQ_ENTRY(core_waiter) link;
@@ -89,6 +91,10 @@ static void got(struct link *link, const struct msg *msg, int passed)
         recorded(courier, msg->job_recorded.job);
     else if (msg->kind == MSG_job_drop)
         dropped(courier, msg->job_drop.job);
+    else if (msg->kind == MSG_sts_forget)
+        sts_forget(courier->sts, msg->sts_forget.domain);
+    else if (msg->kind == MSG_policy_ask)
+        e = policy_tell(courier, msg);
     if (err_is(e))
         link_cut(link, e);
 }

@@ -7,6 +7,7 @@
 #include "courier/job.h"
 #include "courier/log_ins.h"
 #include "courier/rest.h"
+#include "courier/sts.h"
 
 struct err courier_open(struct courier *courier, struct loop *loop, struct fiber_pool *fibers,
                         struct log *log, uint32_t instance, const struct conf *conf)
@@ -24,7 +25,8 @@ struct err courier_open(struct courier *courier, struct loop *loop, struct fiber
     TAILQ_INIT(&courier->leaving);
     dns_client_init(&courier->dns, loop, ROLE_COURIER, NULL, NULL);
     courier->streams = stream_pool_open(loop, COURIER_READ_BUFFERS);
-    return err_make(courier->streams ? ERR_NONE : ERR_NO_MEMORY);
+    courier->sts = sts_open();
+    return err_make(courier->streams && courier->sts ? ERR_NONE : ERR_NO_MEMORY);
 }
 
 void courier_configure(struct courier *courier, const struct conf *conf)
@@ -56,19 +58,19 @@ bool courier_stop(struct courier *courier)
     int64_t begun = courier->loop->now;
     courier->stops = true;
     rest_end(courier);
-    if (courier->job_count > 0)
+    if (courier_is_busy(courier))
         wait_for_jobs(courier, begun + COURIER_STOP_SOON);
     if (jobs_are_past_the_dot(courier))
         wait_for_jobs(courier, begun + COURIER_STOP_WAIT);
     if (courier->job_count > 0)
         log_event(courier->log, LOG_WARN, "stop_unfinished", log_u64("jobs", courier->job_count));
-    return courier->job_count == 0;
+    return !courier_is_busy(courier);
 }
 
 void courier_close(struct courier *courier)
 {
     must_be(courier, COURIER_MAGIC);
-    must(courier->job_count == 0);
+    must(!courier_is_busy(courier));
     courier_core_detach(courier);
     dns_client_done(&courier->dns);
     must(TAILQ_EMPTY(&courier->waiters) && TAILQ_EMPTY(&courier->resting));
@@ -76,6 +78,7 @@ void courier_close(struct courier *courier)
         connection_cut(TAILQ_FIRST(&courier->leaving));
     log_ins_free(courier->log_ins);
     stream_pool_close(courier->streams);
+    sts_close(courier->sts);
     tls_client_release(courier->tls);
     conf_let_go(courier->conf);
     courier->magic = 0;

@@ -44,6 +44,8 @@ struct job;
 struct core_waiter;
 struct log_ins;
 struct connection;
+struct sts;
+struct sts_found;
 struct tls_policy;
 
 RB_HEAD(job_tree, job);
@@ -73,15 +75,24 @@ struct courier {
     struct tls_client *tls;  /* NULL: nothing is encrypted */
     struct log_ins *log_ins; /* where passwords are computed with; NULL: none was yet */
 
+    struct sts *sts; /* policies that are known */
+
     struct connections resting; /* newest first (rest.h) */
     size_t resting_count;
     struct connections leaving; /* said QUIT */
 
     struct job_tree jobs; /* by number */
     size_t job_count;
+    size_t questions;      /* of operators, that are being answered (policy.h) */
     struct wait *stopping; /* courier_stop waits for the last job */
     bool stops;            /* what comes from now on is not tried */
 };
+
+/* It has jobs, or questions to answer. */
+static inline bool courier_is_busy(const struct courier *courier)
+{
+    return courier->job_count > 0 || courier->questions > 0;
+}
 
 /* What is passed outlives the courier. `tls` is the caller's to set, and goes with the courier. */
 struct err courier_open(struct courier *courier, struct loop *loop, struct fiber_pool *fibers,

@@ -50,7 +50,7 @@ static void job_forget(struct job *job)
     RB_REMOVE(job_tree, &courier->jobs, job);
     courier->job_count--;
     job_free(job);
-    if (courier->stopping && courier->job_count == 0)
+    if (courier->stopping && !courier_is_busy(courier))
         wait_over(courier->stopping);
 }
 

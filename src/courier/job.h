@@ -84,6 +84,9 @@ struct job {
     bool in_clear;                   /* a handshake failed: the next connection does without */
     const struct tls_policy *policy; /* of the host that is called; NULL: not known yet */
 
+    struct sts_found *sts; /* of its domain; NULL: not looked for yet */
+    bool fresh;            /* its policy is to be fetched anew */
+
     struct job_noted noted;
     bool given_up; /* core does not give its content: who is undecided was not tried */
     /* Hosts that the rules do not let us connect, and others; that have no address, and others. */

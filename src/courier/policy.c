@@ -7,6 +7,7 @@
 #include "courier/policy.h"
 
 #include "courier/result.h"
+#include "courier/sts.h"
 
 enum found {
     FOUND,
@@ -149,12 +150,48 @@ static bool dane_find(struct job *job, const struct route *route, const struct r
     return false;
 }
 
+/* --- MTA-STS --------------------------------------------------------------------------------- */
+
+/* Once for a job, and only where a host without DANE comes up. */
+const struct sts_found *policy_sts(struct job *job, struct str domain)
+{
+    if (!job->sts) {
+        job->sts = arena_new(&job->arena, struct sts_found);
+        if (job->sts)
+            sts_find(job, domain, job->fresh, job->sts);
+    }
+    return job->sts;
+}
+
+static bool sts_apply(struct job *job, const struct route *route, const struct route_host *host,
+                      struct tls_policy *policy)
+{
+    const struct sts_found *found = policy_sts(job, route->domain);
+    if (!found) {
+        job_note(job, JOB_NO_TROUBLE, NULL, STR("this server is short of memory"));
+        return false;
+    }
+    if (!found->any || found->policy.mode != MTA_STS_ENFORCE)
+        return true;
+    policy->need = TLS_NEED_PKIX;
+    if (mta_sts_allows(&found->policy, host->name))
+        return true;
+    job_note(job, JOB_TROUBLE_TLS, NULL,
+             STR("TLS failed (validation-failure): the MX host is none of the domain's MTA-STS "
+                 "policy"));
+    return false;
+}
+
 bool policy_find(struct job *job, const struct route *route, const struct route_host *host,
                  const struct route_addresses *addresses, struct tls_policy *policy_r)
 {
     *policy_r = (struct tls_policy){.need = TLS_NEED_NONE};
-    bool proven = host->proven && host->address.n == 0 && !host->lmtp;
-    if (!proven || !job->conf->sending.dane)
+    if (job->order->tls == CONF_ROUTE_TLS_OFF) /* the operator's word */
         return true;
-    return dane_find(job, route, host, addresses, policy_r);
+    bool proven = host->proven && host->address.n == 0 && !host->lmtp;
+    if (proven && job->conf->sending.dane && !dane_find(job, route, host, addresses, policy_r))
+        return false;
+    if (policy_r->need != TLS_NEED_NONE || route->domain.n == 0 || !job->conf->sending.mta_sts)
+        return true; /* DANE stands before MTA-STS (RFC 8461 2) */
+    return sts_apply(job, route, host, policy_r);
 }

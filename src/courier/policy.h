@@ -6,6 +6,9 @@
  * records, or a zone that is not signed: nothing is demanded. Nobody knows: the host is passed over
  * (2.1.1), for whoever can keep an answer from us could else take the policy away.
  *
+ * Where no DANE is, the domain's MTA-STS policy (RFC 8461, sts.h): enforced, its MX hosts alone get
+ * mail, in TLS and with a good certificate of their name; the others are passed over.
+ *
  * Of a host that the configuration names, the name is as good as proven (2.2.2); an address has no
  * policy. May yield (the resolver); memory is the job's arena's.
  */
@@ -17,13 +20,6 @@
 
 enum {
     POLICY_NAMES_MAX = 4, /* that a certificate may have (RFC 7672 3.2.2) */
-};
-
-enum tls_need {
-    TLS_NEED_NONE, /* it may be in clear */
-    TLS_NEED_TLS,  /* never in clear; with anybody's certificate */
-    TLS_NEED_PKIX, /* its certificate has to be good */
-    TLS_NEED_DANE, /* or one of those that its TLSA records tell */
 };
 
 struct tls_policy {
@@ -38,5 +34,11 @@ struct tls_policy {
 /* False: nobody knows, and the job has a note of why. */
 bool policy_find(struct job *job, const struct route *route, const struct route_host *host,
                  const struct route_addresses *addresses, struct tls_policy *policy_r);
+
+/* The job's domain's MTA-STS policy, looked for once. NULL: no memory. May yield. */
+const struct sts_found *policy_sts(struct job *job, struct str domain);
+
+/* An operator's question (policy_ask): begins a fiber that finds all this and answers. */
+struct err policy_tell(struct courier *courier, const struct msg *asked);
 
 #endif

@@ -55,7 +55,7 @@ static struct err prepare(struct role *role)
     own->role = role;
     own->alone = (struct timer){.run = still_alone, .arg = own};
     own->courier.arg = own;
-    own->courier.tls = courier_tls_open(&role->log, STR(""));
+    own->courier.tls = courier_tls_open(&role->log, role->conf->sending.authorities);
     own->courier.core_lost = alone;
     return err_is(e) || own->courier.tls ? e : err_make(ERR_NO_MEMORY);
 }

@@ -91,6 +91,18 @@ static void names(struct stage_core *core, const struct msg_jobs *jobs)
     buf_putc(&core->said, '\n');
 }
 
+static void learned(struct stage_core *core, const struct msg_sts_learned *said)
+{
+    struct str policy = said->policy;
+    buf_printf(&core->said, "sts %.*s %.*s age=%llu", STR_FMT(said->domain), STR_FMT(said->id),
+               (unsigned long long)(said->until - said->fetched));
+    while (policy.n > 0) {
+        struct str line = str_cut(&policy, '\n');
+        buf_printf(&core->said, " %.*s;", STR_FMT(line));
+    }
+    buf_putc(&core->said, '\n');
+}
+
 static void core_got(struct link *link, const struct msg *msg, int passed)
 {
     struct stage_core *core = link->arg;
@@ -104,6 +116,8 @@ static void core_got(struct link *link, const struct msg *msg, int passed)
     } else if (msg->kind == MSG_job_dot) {
         core->dots++;
         buf_printf(&core->said, "dot %llu\n", (unsigned long long)msg->job_dot.job);
+    } else if (msg->kind == MSG_sts_learned) {
+        learned(core, &msg->sts_learned);
     } else {
         must(msg->kind == MSG_job_over);
         over(core, &msg->job_over);
@@ -298,6 +312,12 @@ static void rdata_put(struct buf *to, uint16_t type, struct str rest)
         name_put(to, rest);
         return;
     }
+    if (type == DNS_TXT) {
+        must(rest.n < 256);
+        buf_putc(to, (char)rest.n);
+        buf_put(to, rest);
+        return;
+    }
     if (type == DNS_TLSA) {
         tlsa_put(to, rest);
         return;
@@ -435,7 +455,19 @@ void stage_settle(struct stage *stage)
     stage_pass(stage, 0);
 }
 
+static void passed(struct fake_world *fake, struct fake_event *event)
+{
+    (void)fake;
+    (void)event;
+}
+
+/* Time goes by where nothing happens, too. */
 void stage_pass(struct stage *stage, int64_t ns)
 {
-    (void)fake_run(stage->fake, world_mono(&stage->fake->world) + ns);
+    int64_t until = world_mono(&stage->fake->world) + ns;
+    struct fake_event end = {.run = passed};
+    if (ns > 0)
+        fake_event_set(stage->fake, &end, until);
+    (void)fake_run(stage->fake, until);
+    fake_event_clear(stage->fake, &end);
 }

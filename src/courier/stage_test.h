@@ -7,6 +7,7 @@
  *   jobs 7 8(dotted)        behind hello, what is under way
  *   dot 7
  *   over 7 later|... trouble=N dotted=N reports=N host=H
+ *   sts d.example 1 age=86400 version: STSv1; ...    an MTA-STS policy that it learnt
  *   result 1 sent 250 2.0.0 text        below it, one for each recipient
  * Results are recorded at once, unless `keeps_nothing`.
  */
@@ -76,7 +77,8 @@ void stage_open(struct stage *stage, struct str conf_text, const struct fake_set
                 uint64_t seed);
 void stage_close(struct stage *stage);
 /* "mx.example A 192.0.2.1", "d.example MX 10 mx.example", "d.example MX 0 ." (null MX), "d.example
- * MX FAILS", "... BOGUS", "a.example CNAME b.example", "_25._tcp.mx.example TLSA 3 1 1 aabb" (hex);
+ * MX FAILS", "... BOGUS", "a.example CNAME b.example", "_25._tcp.mx.example TLSA 3 1 1 aabb" (hex),
+ * "_mta-sts.a.example TXT v=STSv1; id=1";
  * "secure" in front: DNSSEC proves it, also that there is none where no data follows. A name that
  * is not there at all does not exist. */
 void stage_dns(struct stage *stage, const char *line);

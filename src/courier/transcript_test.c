@@ -536,8 +536,25 @@ static void by_set(const struct player *p, struct mail_options *mail, uint64_t s
     mail->deliver_by = world_wall(&p->stage.fake->world) / US_PER_SECOND + (int64_t)seconds;
 }
 
+/* "1:enforce:mx.example:-10": what core keeps: the record's id, mode, the one host, seconds left.
+ */
+static void sts_put(const struct player *p, struct msg_job *job, struct str text,
+                    struct buf *policy)
+{
+    int64_t now = world_wall(&p->stage.fake->world) / US_PER_SECOND;
+    job->sts_id = str_cut(&text, ':');
+    struct str mode = str_cut(&text, ':'), host = str_cut(&text, ':');
+    int64_t left = strtol(text.p, NULL, 10);
+    buf_printf(policy, "version: STSv1\nmode: %.*s\nmx: %.*s\nmax_age: 1000\n", STR_FMT(mode),
+               STR_FMT(host));
+    job->sts_policy = buf_str(policy);
+    job->sts_fetched = (uint64_t)(now + left - 1000);
+    job->sts_until = (uint64_t)(now + left);
+}
+
 static void order(struct player *p, struct str rest)
 {
+    struct buf sts = BUF_INIT(4096);
     struct msg_job_recipient recipients[RECIPIENTS];
     struct msg_job job = {.sender = STR("a@b.example"), .recipients = recipients};
     struct mail_options mail = {.ret = DSN_RETURN_UNSAID};
@@ -568,6 +585,8 @@ static void order(struct player *p, struct str rest)
             rcpt.notify = (uint8_t)number;
         else if (str_eq(key, STR("orcpt")))
             rcpt.orcpt = value;
+        else if (str_eq(key, STR("sts")))
+            sts_put(p, &job, value, &sts);
         else if (str_eq(key, STR("require_tls")))
             mail.require_tls = number;
         else if (str_eq(key, STR("by")))
@@ -587,6 +606,7 @@ static void order(struct player *p, struct str rest)
     stage_order(&p->stage, &job);
     buf_done(&asked[0]);
     buf_done(&asked[1]);
+    buf_done(&sts);
 }
 
 static void core_word(struct player *p, struct str word)

@@ -5,6 +5,7 @@ DESTINATION, CONNECT = "src/base/destination.c", "src/sys/stream_connect.c"
 NET, STREAM, STEPS = "src/sys/real_net.c", "src/sys/stream.c", "src/sys/stream_tls.c"
 CLIENT, VERIFY, KEPT = "src/sys/tls_client.c", "src/sys/tls_verify.c", "src/sys/tls_kept.c"
 SESSION = "src/sys/tls_session.c"
+STS, HTTP = "src/courier/sts.c", "src/format/http.c"
 POLICY, COURIER_TLS, ROUTE = "src/courier/policy.c", "src/courier/tls.c", "src/courier/route.c"
 SCENES = "unit courier_transcripts"
 
@@ -190,5 +191,42 @@ FAULTS = [
           POLICY, "found = tlsa_find(job, bases[i], host->port, to);", "found = tlsa_find(job, bases[i], ROUTE_PORT, to);"),
     Fault("dane_cannot_be_turned_off", "sending.dane = no changes nothing",
           SCENES,
-          POLICY, "    if (!proven || !job->conf->sending.dane)", "    if (!proven)"),
+          POLICY, "proven && job->conf->sending.dane &&", "proven &&"),
+    # --- MTA-STS ---
+    Fault("sts_names_nobody", "RFC 8461 4.1: an MX host that the policy does not name gets mail",
+          SCENES,
+          POLICY, "    if (mta_sts_allows(&found->policy, host->name))\n        return true;", "    if (found->any)\n        return true;"),
+    Fault("sts_is_a_wish", "S09: what an enforced policy demands is done without",
+          SCENES,
+          POLICY, "    policy->need = TLS_NEED_PKIX;\n    if (mta_sts", "    policy->need = TLS_NEED_TLS;\n    if (mta_sts"),
+    Fault("sts_testing_is_enforced", "a policy in testing keeps mail back",
+          SCENES,
+          POLICY, "found->policy.mode != MTA_STS_ENFORCE", "found->policy.mode == MTA_STS_NONE"),
+    Fault("sts_beside_dane", "RFC 8461 2: a host that has DANE is passed over for MTA-STS",
+          SCENES,
+          POLICY, "    if (policy_r->need != TLS_NEED_NONE || route", "    if (route"),
+    Fault("sts_without_core", "a restart forgets policies: what core keeps is not looked at",
+          SCENES,
+          STS, "    core_hear(job, known);\n", ""),
+    Fault("sts_for_ever", "a policy that has ended holds",
+          SCENES,
+          STS, "return known->policy && known->until > now_of(job->courier);", "return known->policy && job;"),
+    Fault("sts_redirected", "N04: what a redirection carries is the policy's failure no more",
+          SCENES,
+          STS, "    } else if (answer->response.status != STATUS_OK) {", "    } else if (answer->response.status == 0) {"),
+    Fault("sts_fetched_at_every_try", "RFC 8461 3.3: a fetch that failed is repeated for each message",
+          SCENES,
+          STS, "    return (!same || fresh) && !failed_lately;", "    return (!same || fresh) && (!failed_lately || !same);"),
+    Fault("sts_fetched_twice", "two messages at once fetch the same policy twice",
+          SCENES,
+          STS, "    others_await(known);\n    if (!known->busy && ", "    if (id.n > 99)\n        others_await(known);\n    if ("),
+    Fault("sts_anybodys_word", "N04: the policy's web server needs no certificate",
+          SCENES,
+          "src/role/https.c", ".verify = TLS_VERIFY_PKIX", ".verify = TLS_VERIFY_NONE"),
+    Fault("http_body_without_end", "N04: a body larger than it may be is read",
+          "unit http",
+          HTTP, "    if (!buf_put(&reader->body, str_head(octets, n)))\n        reader->end = HTTP_TOO_LARGE;", "    (void)buf_put(&reader->body, str_head(octets, n));"),
+    Fault("http_two_lengths", "a response says twice how long it is, and the second is believed",
+          "unit http",
+          HTTP, "(reader->has_length && reader->length != length)", "(reader->has_length && reader->status == 0)"),
 ]

@@ -1,0 +1,36 @@
+/*
+ * What core does about MTA-STS (doc/sending.md, 3): it keeps the policies that couriers fetch,
+ * gives them with each job, has those fetched again that are in use and half over, and lets go of
+ * what has ended. Couriers decide; core reads no policy. What a courier says is checked as if it
+ * had been taken over: it may speak of domains alone that it has a job or a question about.
+ */
+#ifndef CORE_STS_H
+#define CORE_STS_H
+
+#include "core/peer.h"
+#include "store/sts.h"
+
+/* A question of ours to a courier, while it is under way: what it learns then is heard. */
+struct sts_question {
+    LIST_ENTRY(sts_question) link;
+    const struct peer *peer;
+    struct str domain;
+};
+
+/* May yield. What goes with a job to this domain's MX; empty texts: nothing is kept, or it has
+ * ended. */
+void sts_give(struct core *core, struct str domain, struct arena *arena, struct sts_kept *kept_r);
+
+/* May yield: what a courier finds out about a domain's hosts. ERR_TRY_LATER: there is none to be
+ * asked. What answer_r borrows lives in the arena. */
+struct err sts_ask(struct core *core, struct str domain, struct str route, bool fresh,
+                   struct arena *arena, struct msg *answer_r);
+
+/* May yield. Nobody knows of a policy of this domain from now on, until it is fetched again.
+ * ERR_NOT_FOUND: none was kept. */
+struct err sts_drop(struct core *core, struct str domain);
+
+/* May yield. Once an hour it looks at all. */
+struct err sts_duty(struct core *core);
+
+#endif
