@@ -14,14 +14,11 @@ import contextlib
 import ctypes
 import glob
 import hashlib
-import http.server
 import os
 import re
 import shutil
-import ssl
 import subprocess
 import tempfile
-import threading
 
 import veredus
 from zones import Zone, Zones
@@ -31,7 +28,7 @@ NETWORK4, NETWORK6 = "198.18.0.", "2001:2::"  # for tests of networks: RFC 2544,
 REVERSE4, REVERSE6 = "0.18.198.in-addr.arpa", "0.0.0.0.0.0.0.0.2.0.0.0.1.0.0.2.ip6.arpa"
 CLONE_NEWNET = 0x40000000
 VMAIL = 5000  # whose the mailboxes of others' servers are
-WAYS = ("", "dane", "sts")  # each host's domains: NAME.test, dane.NAME.test (has TLSA), sts.NAME.test (has a policy)
+WAYS = ("", "dane")  # each host's domains: NAME.test, dane.NAME.test (has TLSA)
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -200,7 +197,7 @@ class Authority:
 
 
 class Host(Node):
-    """A mail server that has NAME.test, dane.NAME.test and sts.NAME.test, and in each the mailboxes of `users`."""
+    """A mail server that has NAME.test and dane.NAME.test, and in each the mailboxes of `users`."""
     name = None
     users = ("carol", "dora")
     utf8 = True  # takes addresses beyond ASCII
@@ -219,23 +216,18 @@ class Host(Node):
         self.policy = None
         net.hub.plug(self, last)
         self.chain, self.key = net.authority.certify(
-            self.name, [self.host] + [f"mx.{domain}" for domain in self.domains[1:]] + [f"mta-sts.sts.{self.domain}"],
+            self.name, [self.host] + [f"mx.{domain}" for domain in self.domains[1:]],
             self.kind_of_key)
 
     def records(self):
         tlsa = self.net.authority.tlsa(self.chain)
         lines = ["@ MX 10 mx", f"@ TXT \"v=spf1 ip4:{self.address4} ip6:{self.address6} -all\"",
                  "dane MX 10 mx.dane", f"_25._tcp.mx.dane TLSA {tlsa}",
-                 "sts MX 10 mx.sts", "_mta-sts.sts TXT \"v=STSv1; id=1;\"",
-                 # The same host, with names that its certificate does not have and a key that it does not use.
-                 "wrongdane MX 10 mx.wrongdane", f"_25._tcp.mx.wrongdane TLSA {tlsa[:6]}{'00' * 32}",
-                 "wrongsts MX 10 mx.wrongsts", "_mta-sts.wrongsts TXT \"v=STSv1; id=1;\""]
-        for name in ("mx", "mx.dane", "mx.sts", "mx.wrongdane", "mx.wrongsts", "mta-sts.sts", "mta-sts.wrongsts"):
+                 # The same host, and a key that it does not use.
+                 "wrongdane MX 10 mx.wrongdane", f"_25._tcp.mx.wrongdane TLSA {tlsa[:6]}{'00' * 32}"]
+        for name in ("mx", "mx.dane", "mx.wrongdane"):
             lines += [f"{name} A {self.address4}", f"{name} AAAA {self.address6}"]
-        return "\n".join(lines + self.more_records())
-
-    def more_records(self):
-        return []
+        return "\n".join(lines)
 
     def path(self, name):
         return os.path.join(self.home, name)
@@ -321,8 +313,8 @@ class Veredus(Host):
         with self.inside():
             return veredus.Mailbox(self.server, address).raw()
 
-    def trace(self, name):
-        return self.server.cli("trace", name).stdout
+    def trace(self, name, json=False):
+        return self.server.cli("trace", name, json=json).stdout
 
     def story(self):
         return self.server.log()
@@ -601,44 +593,6 @@ match from local for any action "out"
 
 
 # --- All of it ---
-
-class Policies(threading.Thread):
-    """MTA-STS policies over https on a host: {name of host: text}."""
-
-    def __init__(self, host, policies):
-        super().__init__(daemon=True)
-        self.asked = []
-        thread = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                name = self.headers.get("Host", "").partition(":")[0]
-                thread.asked.append(name)
-                text = policies.get(name) if self.path == "/.well-known/mta-sts.txt" else None
-                self.send_response(200 if text else 404)
-                octets = (text or "").encode()
-                self.send_header("Content-Type", "text/plain")
-                self.send_header("Content-Length", str(len(octets)))
-                self.end_headers()
-                self.wfile.write(octets)
-
-            def log_message(self, *_):
-                pass
-
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(host.chain, host.key)
-        with host.inside():
-            self.server = http.server.ThreadingHTTPServer((host.address4, 443), Handler)
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        self.start()
-
-    def run(self):
-        self.server.serve_forever(0.1)
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-
 
 class Internet:
     def __init__(self, kinds):

@@ -144,9 +144,12 @@ def post(net):
     for here, there in PAIRS:
         for kind in KINDS:
             one.send(f"{here}-{there}-{kind}", here, "carol", to(net, there), kind)
+        one.send(f"{here}-{there}-dane", here, "carol", to(net, there, way="dane"))
         one.send(f"{here}-{there}-unknown", here, "dora", to(net, there, f"nobody-{here}"))
         if {here, there} <= UTF8:
             one.send(f"{here}-{there}-smtputf8", here, "用户", to(net, there, "用户"), subject="你好，世界".encode())
+    for here in OURS:
+        one.send(f"{here}-wrong-dane", here, "carol", "carol@wrongdane.postfix.test")
     for there in OTHERS:
         one.send(f"south-{there}-bouncing", "south", "dora", to(net, there, "bouncing"))
     one.send("postfix-north-bouncing", "postfix", "dora", to(net, "north", "bouncing"))
@@ -194,6 +197,42 @@ def test_in_TLS_wherever_it_is_offered(post, here, there):
     octets = post.arrived(there, f"{here}-{there}-plain")
     received = re.search(rb"(?m)^Received: (?:.|\r\n[ \t])*?\bfrom\b(?:.|\r\n[ \t])*?;", octets)
     assert re.search(rb"\bwith (UTF8|E)?SMTPS\b", received[0], re.I), received[0].decode()
+
+
+# --- DANE ---
+
+@pytest.mark.parametrize("here, there", TLS)
+def test_by_DANE(post, net, here, there):
+    """The receiver's records are in signed zones; who looks at them says so in its log."""
+    octets = post.arrived(there, f"{here}-{there}-dane")
+    assert body_of(octets) == BODIES["plain"]
+    host = f"mx.dane.{there}.test"
+    says = {"postfix": f"Verified TLS connection established to {re.escape(host)}",
+            "exim": rf"H={re.escape(host)} .*CV=dane", "opensmtpd": ""}  # which knows no DANE
+    if here in OURS:
+        story = net.host(here).trace(post.ids[f"{here}-{there}-dane"], json=True)
+        assert re.search(r"tls=TLSv1.3/\w+/dane", story), story
+    else:
+        assert re.search(says[here], net.host(here).story())
+
+
+@pytest.mark.parametrize("here", OURS)
+def test_a_key_that_no_record_names_gets_nothing(post, net, here):
+    def story():
+        return net.host(here).trace(post.ids[f"{here}-wrong-dane"])
+    wait_until(lambda: "Not sent yet" in story(), "it was tried")
+    assert "TLS failed (validation-failure): no matching DANE TLSA records" in story()
+    assert post.find("postfix", f"{here}-wrong-dane") == []
+
+
+@pytest.mark.parametrize("here", OURS)
+def test_where_DANE_wants_TLS_and_there_is_none_it_waits(post, net, here):
+    """No handshake with OpenSMTPD succeeds; without records the mail has gone in clear."""
+    def story():
+        return net.host(here).trace(post.ids[f"{here}-opensmtpd-dane"])
+    wait_until(lambda: "Not sent yet" in story(), "it was tried")
+    assert "TLS failed" in story()
+    assert post.find("opensmtpd", f"{here}-opensmtpd-dane") == []
 
 
 # --- What comes back ---
