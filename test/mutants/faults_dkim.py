@@ -26,6 +26,12 @@ FAULTS = [
           "src/core/signing_seen.c", "    for (size_t i = 0; i < txts.count && err_is(e); i++) {",
           "    if (txts.count > 0)\n        (void)dkim_kept_published(core->engine, domain, selector, world_wall(core->world));\n"
           "    for (size_t i = 0; i < txts.count && err_is(e); i++) {"),
+    Fault("first_hundred_are_asked_for", "records of the hundred-and-first domain are never looked for",
+          "unit signing_seen",
+          "src/core/signing_seen.c", "    if (!seeking->more)\n", "    if (seeking->count > 0)\n"),
+    Fault("nobody_looks", "a key waits for an operator though its record is there",
+          "unit signing_seen",
+          CHORES, "    return err_is(e) ? e : signing_seek_all(core);", "    return e;"),
     Fault("reports_leave_unsigned", "reports of ours fail DMARC",
           "pytest test_leaving.py",
           SIGNED, "    if (!err_is(e) && fields.n) {", "    if (!err_is(e) && fields.n == 1) {"),
