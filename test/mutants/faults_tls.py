@@ -79,7 +79,7 @@ FAULTS = [
           "src/parent/parent.c", "    if (!private_keys_leave_no_trace())\n", "    if (house->serving)\n"),
     Fault("parent_leaves_key_files", "O04: the parent's copy of a key's file is freed and not wiped",
           "pytest test_keys.py",
-          "src/parent/certificates.c", "        buf_wipe(&certificates->list[i].key);\n    }\n    buf_wipe", "        buf_done(&certificates->list[i].key);\n    }\n    buf_wipe"),
+          "src/parent/certificates.c", "        buf_wipe(&certificates->list[i].key);\n", "        buf_done(&certificates->list[i].key);\n"),
     Fault("what_has_no_place_stays_open", "a handle for a role stays open where there is no memory to keep it in line",
           "sweep renew",
           "src/parent/outbox.c", "        parcel_drop(child, draft);\n        link_cut", "        link_cut"),
