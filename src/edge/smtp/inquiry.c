@@ -141,12 +141,22 @@ static void copy(char to[DNS_NAME_MAX + 1], struct str from)
     memcpy(to, from.p, from.n <= DNS_NAME_MAX ? from.n : 0);
 }
 
+/* An edge's share. */
+static size_t questions_most(const struct conf *conf)
+{
+    uint64_t share = conf->dns.questions / (2 * conf->smtp.processes);
+    if (share < INQUIRY_QUESTIONS_LEAST)
+        return INQUIRY_QUESTIONS_LEAST;
+    return share < INQUIRY_QUESTIONS_MOST ? (size_t)share : INQUIRY_QUESTIONS_MOST;
+}
+
 static void begin(struct smtp_inquiry *inquiry, enum about about, struct str subject,
                   const struct question *like)
 {
     struct edge *edge = inquiry->edge;
     struct smtp_inquiries *shared = shared_of(edge);
-    if (subject.n == 0 || subject.n > DNS_NAME_MAX || shared->under_way >= INQUIRY_QUESTIONS_MOST)
+    if (subject.n == 0 || subject.n > DNS_NAME_MAX ||
+        shared->under_way >= questions_most(inquiry->conf))
         return;
     struct question *question = calloc(1, sizeof *question);
     if (!question)

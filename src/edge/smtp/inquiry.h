@@ -5,6 +5,10 @@
  * no longer than smtp.dns_wait in all. What is known is the connection's and serves all its
  * messages; what judgement.h makes of it is asked for at each RCPT.
  *
+ * Questions of all edges together take half of what the resolver has under way (dns.questions) at
+ * most: strangers whose names nobody answers for must not keep couriers from asking. What is
+ * beyond an edge's share is not asked, and counts as not known.
+ *
  * It belongs to its session until smtp_inquiry_end, and to its questions from then on until the
  * last one is over. Clients in smtp.relay_from and smtp.unchecked_from have none, nor have LMTP,
  * unix sockets, and edges without a resolver (users').
@@ -16,8 +20,9 @@
 #include "edge/smtp/session.h"
 
 enum {
-    INQUIRY_QUESTIONS_MOST = 1024, /* under way, of an edge; what is beyond is not asked */
-    INQUIRY_NAMES_MOST = 10,       /* of an address that are looked at */
+    INQUIRY_QUESTIONS_LEAST = 8, /* that an edge may have under way, ... */
+    INQUIRY_QUESTIONS_MOST = 1024,
+    INQUIRY_NAMES_MOST = 10, /* of an address that are looked at */
 };
 
 /* What the inquiries of an edge share. */

@@ -227,6 +227,25 @@ static void another_client_stands_there(void **state)
     off_stage();
 }
 
+/* Those whose names nobody answers for take an edge's share of the resolver, and no more. */
+static void an_edge_asks_its_share(void **state)
+{
+    struct str lines[] = {STR_INIT("in-addr.arpa SILENT")};
+    struct fake_client *clients[11];
+    (void)state;
+    on_stage(STR(REFUSE "processes = 4 }\ndns { questions = 80 }"), lines, 1);
+    for (unsigned i = 0; i < 11; i++) {
+        char address[32];
+        (void)snprintf(address, sizeof address, "192.0.2.%u", i);
+        clients[i] = stage_connect(&stage, false, address);
+        assert_int_equal(fiber_pool_running(stage.fibers), i < 10 ? i + 1 : 10);
+    }
+    assert_true(has(say(clients[10], MAIL), "250 2.1.5")); /* nothing is known */
+    for (unsigned i = 0; i < 11; i++)
+        fake_client_done(clients[i]);
+    off_stage();
+}
+
 /* Whoever may say what he likes says what is on an allow list. */
 static void nobody_allows_himself(void **state)
 {
@@ -265,6 +284,7 @@ int main(void)
         cmocka_unit_test(a_list_is_tested_once),
         cmocka_unit_test(a_list_breaks_and_is_mended),
         cmocka_unit_test(another_client_stands_there),
+        cmocka_unit_test(an_edge_asks_its_share),
         cmocka_unit_test(nobody_allows_himself),
     };
     return cmocka_run_group_tests_name("inquiry", tests, NULL, NULL);
