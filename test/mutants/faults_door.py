@@ -147,7 +147,7 @@ FAULTS = [
           "unit smtp_inquiry",
           INQUIRY, "conf->dns.questions / (2 * conf->smtp.processes)", "conf->dns.questions"),
     Fault("reasons_break_lines", "S28: what a list says goes into a reply octet by octet",
-          "system door",
+          "pytest test_door.py",
           LISTS, "text.p[i] >= ' ' && text.p[i] <= '~' ? text.p[i] : '?';", "text.p[i];"),
     Fault("another_client_keeps_the_answers", "S23: behind XCLIENT the answers about the filter count for its client",
           "unit smtp_inquiry",

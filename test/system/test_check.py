@@ -25,7 +25,7 @@ def served():
 @pytest.fixture(scope="module")
 def server(served):
     dead = veredus.free_ports(1)[0]
-    settings = {**served.settings(timeout="2s"), "server": {"hostname": HOST},
+    settings = {**served.settings(timeout="1s"), "server": {"hostname": HOST},
                 "zone dead.test": {"servers": f'"127.0.0.1:{dead}"', "dnssec": "no"}}
     one = Encrypted(settings)
     one.certify("test", HOST)

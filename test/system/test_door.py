@@ -27,7 +27,7 @@ def served():
 @pytest.fixture(scope="module")
 def settings(served):
     dead = veredus.free_ports(1)[0]
-    zones = served.settings(timeout="2s")
+    zones = served.settings(timeout="1s")
     for name, zone in zones.items():
         if name.startswith("zone "):
             zone["dnssec"] = "no"
