@@ -56,10 +56,12 @@ static void text_got(struct link *link, const struct msg *msg, int passed)
     if (msg->kind != MSG_admin_text)
         return;
     struct str text = msg->admin_text.text;
-    if (msg->admin_text.to_stderr)
+    if (msg->admin_text.to_stderr) {
         fwrite(text.p, 1, text.n, stderr);
-    else
-        cli_out(text);
+        return;
+    }
+    cli_out(text);
+    fflush(stdout); /* a long answer is read while it comes */
 }
 
 static void link_ended(struct link *link, struct err why)

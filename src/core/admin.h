@@ -44,6 +44,7 @@ struct admin {
     uint32_t operator;       /* user id of who gave the command */
     void (*out)(void *arg, struct str text, bool to_stderr);
     void *arg;
+    bool gone; /* who asked hears no more: an answer may end here */
 };
 
 /* On a fiber: may yield. Words as typed, without the program's name and without --json, --home,

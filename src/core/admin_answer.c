@@ -227,8 +227,7 @@ void admin_line_put(struct buf *to, json_t *object)
     buf_putc(to, '\n');
 }
 
-/* A member a line. */
-static void lines_put(struct buf *to, json_t *object)
+void admin_lines_put(struct buf *to, json_t *object)
 {
     const char *name;
     json_t *value;
@@ -274,7 +273,7 @@ int admin_show(struct admin_call *call, json_t *object)
         json_dump_put(&text, object);
         buf_putc(&text, '\n');
     } else {
-        lines_put(&text, object);
+        admin_lines_put(&text, object);
     }
     json_decref(object);
     return answer_put(call, &text);

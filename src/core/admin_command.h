@@ -14,7 +14,7 @@
 #include "core/admin.h"
 
 enum {
-    ADMIN_OPTIONS_MAX = 12, /* kinds of options of a command */
+    ADMIN_OPTIONS_MAX = 16, /* kinds of options of a command */
     ADMIN_GIVEN_MAX = 256,  /* options given in one command */
     ADMIN_LINE_MAX = 1024 * 1024,
 };
@@ -111,6 +111,8 @@ int admin_list_close(struct admin_list *list, struct err e);
 
 /* An object as such a line, with its line end. */
 void admin_line_put(struct buf *to, json_t *object);
+/* A member a line. */
+void admin_lines_put(struct buf *to, json_t *object);
 
 /* Members of objects. A NULL object is passed on. */
 void json_put(json_t *object, const char *name, json_t *value);
@@ -193,6 +195,16 @@ int admin_audit_list(struct admin_call *call);
 int admin_audit_export(struct admin_call *call);
 int admin_check_domain(struct admin_call *call);
 int admin_dns_query(struct admin_call *call);
+int admin_queue_list(struct admin_call *call);
+int admin_queue_show(struct admin_call *call);
+int admin_queue_top(struct admin_call *call);
+int admin_queue_hold(struct admin_call *call);
+int admin_queue_release(struct admin_call *call);
+int admin_queue_retry(struct admin_call *call);
+int admin_queue_remove(struct admin_call *call);
+int admin_queue_reroute(struct admin_call *call);
+int admin_queue_pause(struct admin_call *call);
+int admin_queue_resume(struct admin_call *call);
 int admin_dkim_add(struct admin_call *call);
 int admin_dkim_check(struct admin_call *call);
 int admin_dkim_list(struct admin_call *call);

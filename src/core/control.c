@@ -81,15 +81,19 @@ void control_close(struct control *control)
 
 /* --- Commands -------------------------------------------------------------------------------- */
 
+struct command {
+    struct request *request;
+    struct admin admin;
+};
+
 static void command_out(void *arg, struct str text, bool to_stderr)
 {
-    struct request *request = arg;
-    while (text.n) {
+    struct command *command = arg;
+    while (text.n && !command->admin.gone) {
         struct str piece = str_head(text, ADMIN_INPUT_PIECE);
         struct msg msg = {.kind = MSG_admin_text,
                           .admin_text = {.text = piece, .to_stderr = to_stderr}};
-        if (!request_piece(request, &msg))
-            return;
+        command->admin.gone = !request_piece(command->request, &msg);
         text = str_from_index(text, piece.n);
     }
 }
@@ -142,23 +146,25 @@ void serve_admin(struct request *request)
     if (words) {
         for (size_t i = 0; i < asked->arguments_count; i++)
             words[i] = asked->arguments[i].text;
-        struct admin admin = {.loop = core->loop,
-                              .engine = core->engine,
-                              .directory = &core->directory,
-                              .hashes = &core->hashes,
-                              .conf = core->conf,
-                              .keys = core->keys,
-                              .arena = &arena,
-                              .input = input,
-                              .json = asked->json,
-                              .serving = true,
-                              .core = core,
-                              .audit = &core->audit,
-                              .senders = &core->senders,
-                              .operator= peer->instance,
-                              .out = command_out,
-                              .arg = request};
-        answer.admin_done.exit_code = (uint8_t)admin_run(&admin, words, asked->arguments_count);
+        struct command command = {.request = request};
+        command.admin = (struct admin){.loop = core->loop,
+                                       .engine = core->engine,
+                                       .directory = &core->directory,
+                                       .hashes = &core->hashes,
+                                       .conf = core->conf,
+                                       .keys = core->keys,
+                                       .arena = &arena,
+                                       .input = input,
+                                       .json = asked->json,
+                                       .serving = true,
+                                       .core = core,
+                                       .audit = &core->audit,
+                                       .senders = &core->senders,
+                                       .operator= peer->instance,
+                                       .out = command_out,
+                                       .arg = &command};
+        answer.admin_done.exit_code =
+            (uint8_t)admin_run(&command.admin, words, asked->arguments_count);
     }
     str_wipe(input);
     str_wipe(buf_str(&peer->admin_input));

@@ -23,7 +23,7 @@ enum {
 static struct house house;
 static struct edge_end *mx, *box, *courier;
 static struct msg jobs[JOBS_MAX]; /* that the courier was given, in order */
-static size_t job_count, recorded;
+static size_t job_count, recorded, dropped;
 static uint64_t last_recorded;
 
 static inline void heard(struct edge_end *edge, const struct msg *msg)
@@ -32,6 +32,10 @@ static inline void heard(struct edge_end *edge, const struct msg *msg)
     if (msg->kind == MSG_job_recorded) {
         recorded++;
         last_recorded = msg->job_recorded.job;
+        return;
+    }
+    if (msg->kind == MSG_job_drop) {
+        dropped++;
         return;
     }
     assert_int_equal(msg->kind, MSG_job);
@@ -55,7 +59,7 @@ static inline void open_house(const char *conf)
     box = house_edge(&house, ROLE_BOX);
     courier = house_edge(&house, ROLE_COURIER);
     courier->heard = heard;
-    job_count = recorded = 0;
+    job_count = recorded = dropped = 0;
     courier_ready(NULL, 0);
 }
 

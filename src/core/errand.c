@@ -164,6 +164,22 @@ static void errand_take_back(struct errand *errand, int64_t next)
     queue_turn(queue);
 }
 
+/* An operator removed it while an earlier core had it under way, which is no more. */
+static void errand_bury(struct errand *errand)
+{
+    struct queue *queue = errand->queue;
+    struct scheduled *one = errand->one;
+    const struct outcome outcome = {.clock = true};
+    struct err e = outcome_record(queue, one, &outcome);
+    if (err_is(e)) {
+        log_err(queue->core->log, "outcome_not_recorded", e);
+        errand_take_back(errand, world_wall(queue->core->world) + NOT_GIVEN_AGAIN);
+        return;
+    }
+    errand_end(errand);
+    queue_turn(queue);
+}
+
 static void errand_forget(struct errand *errand)
 {
     struct queue *queue = errand->queue;
@@ -203,9 +219,7 @@ static void errand_move(struct errand *errand, struct str destination)
     struct scheduled *one = errand->one;
     int64_t now = world_wall(queue->core->world);
     errand_take_back(errand, now);
-    must(schedule_grasp(&queue->schedule, one));
-    (void)schedule_reroute(&queue->schedule, one, destination); /* else it is found out again */
-    schedule_back(&queue->schedule, one, now);
+    queue_move(queue, one, destination, now);
 }
 
 /* Decided here: no courier is asked. `like` is what each recipient that goes this way is told. */
@@ -258,7 +272,7 @@ static struct err errand_go(struct errand *errand, const struct queue_entry *ent
     struct sts_kept sts;
     sts_give(errand->queue->core, entry->domain, arena, &sts);
     route_choose(errand->queue->core, entry, arena, &choice);
-    if (!errand->peer)
+    if (!errand->peer || errand->dropped)
         return err_none();
     if (!str_eq(choice.destination.name, destination_name(errand->one->destination)))
         errand_move(errand, choice.destination.name);
@@ -282,7 +296,8 @@ static void errand_begin(void *arg)
     arena_init_from(&arena, JOB_ARENA, &core->spares);
     struct err e =
         queue_read(core->engine, errand->one->message, errand->one->number, &arena, &entry);
-    if (!err_is(e) && errand->peer)
+    bool removed = !err_is(e) && entry.flags & QUEUE_REMOVED;
+    if (!err_is(e) && errand->peer && !removed && !errand->dropped)
         e = errand_go(errand, &entry, &arena);
     arena_done(&arena);
     errand->begins = false;
@@ -290,10 +305,12 @@ static void errand_begin(void *arg)
         /* it went another way, or was refused */
     } else if (e.code == ERR_NOT_FOUND) {
         errand_forget(errand);
+    } else if (removed) {
+        errand_bury(errand);
     } else if (err_is(e)) {
         log_err(core->log, "job_not_given", e);
         errand_take_back(errand, world_wall(core->world) + NOT_GIVEN_AGAIN);
-    } else if (!errand->peer) {
+    } else if (!errand->peer || errand->dropped) {
         errand_take_back(errand, world_wall(core->world));
     }
     errand_release(errand);
@@ -582,6 +599,31 @@ void serve_job_dot(struct request *request)
     timer_set(loop, &errand->timer, loop->now + QUEUE_DOT_WAIT);
 }
 
+/* --- Drops --- */
+
+static struct errand *errand_for(struct queue *queue, const struct scheduled *one)
+{
+    struct errand *errand;
+    RB_FOREACH (errand, errand_tree, &queue->jobs)
+        if (errand->one == one)
+            return errand;
+    return NULL;
+}
+
+void errand_drop(struct queue *queue, const struct scheduled *one)
+{
+    struct errand *errand = errand_for(queue, one);
+    if (!errand || errand->dropped || errand->deciding)
+        return;
+    errand->dropped = true;
+    if (!errand->peer || errand->peer->gone || errand->begins)
+        return;
+    const struct msg msg = {.kind = MSG_job_drop, .job_drop = {.job = errand->id}};
+    struct err e = link_send(&errand->peer->link, &msg);
+    if (err_is(e))
+        peer_cut(errand->peer, e);
+}
+
 /* --- Ends --- */
 
 static bool results_possible(const struct msg_job_over *said)
@@ -590,6 +632,15 @@ static bool results_possible(const struct msg_job_over *said)
         if (said->results[i].verdict >= JOB_VERDICTS)
             return false;
     return said->trouble < JOB_TROUBLES;
+}
+
+/* As of a job that was dropped in time. */
+static bool nothing_tried(const struct msg_job_over *said)
+{
+    for (size_t i = 0; i < said->results_count; i++)
+        if (said->results[i].verdict != JOB_NOT_TRIED)
+            return false;
+    return !said->trouble && !said->dotted;
 }
 
 static void recorded_tell(struct peer *peer, uint64_t job)
@@ -614,7 +665,8 @@ void serve_job_over(struct request *request)
     struct errand *errand = errand_of(request, said->job);
     bool recorded = true; /* of a job that there is not there is nothing to record */
     if (errand) {
-        const struct outcome outcome = {.trouble = said->trouble,
+        const struct outcome outcome = {.quietly = errand->dropped && nothing_tried(said),
+                                        .trouble = said->trouble,
                                         .given = errand->given,
                                         .dotted = said->dotted,
                                         .reports = said->reports,

@@ -27,6 +27,7 @@ struct fate {
     enum job_verdict verdict;
     bool expired;
     bool ungiven; /* his turn comes next */
+    bool removed; /* by an operator */
 };
 
 /* One outcome on its way to the disk. */
@@ -43,6 +44,7 @@ struct deciding {
     int64_t now, next;
     bool heard; /* the other side said something to somebody */
     bool warn;  /* its sender is to be told that it waits */
+    bool held;  /* then it does not expire */
     struct arena arena;
     struct delivery delivery; /* its message is the report */
     struct trace_growth growth;
@@ -76,9 +78,38 @@ static bool same_words(const struct queue_words *a, const struct queue_words *b)
            str_eq(a->text, b->text);
 }
 
+static struct str removed_words(struct deciding *deciding)
+{
+    struct buf words = buf_in(&deciding->arena, QUEUE_WORDS_MAX);
+    buf_put(&words, STR("removed from the queue by the operator"));
+    if (deciding->entry.why.n)
+        buf_put(&words, STR(": "));
+    buf_put(&words, deciding->entry.why);
+    struct str built = buf_built(&words);
+    return built.p ? built : STR("removed from the queue by the operator");
+}
+
 static bool waits(const struct fate *fate)
 {
     return fate->verdict == JOB_LATER || fate->verdict == JOB_NOT_TRIED;
+}
+
+/* What the clock or an operator makes of one that still waits. */
+static void fate_end(struct deciding *deciding, struct fate *fate)
+{
+    const struct queue_entry *entry = &deciding->entry;
+    fate->removed = entry->flags & QUEUE_REMOVED;
+    fate->expired = !fate->removed && deciding->now >= entry->expires && !deciding->held &&
+                    !deciding->outcome->quietly;
+    if (!fate->removed && !fate->expired)
+        return;
+    fate->verdict = JOB_FAILED;
+    if (fate->removed)
+        fate->words = (struct queue_words){
+            .status = STR("5.3.0"), .text = removed_words(deciding), .when = deciding->now};
+    else if (!fate->words.when)
+        fate->words = (struct queue_words){
+            .text = STR("its time was over before it could be tried"), .when = deciding->now};
 }
 
 static void fate_take(struct deciding *deciding, size_t i)
@@ -93,10 +124,8 @@ static void fate_take(struct deciding *deciding, size_t i)
         fate->words = words_of(deciding, result);
     else
         fate->words = fate->recipient->last.when ? fate->recipient->last : deciding->entry.last;
-    if (waits(fate) && deciding->now >= deciding->entry.expires && !deciding->outcome->quietly) {
-        fate->verdict = JOB_FAILED;
-        fate->expired = true;
-    }
+    if (waits(fate))
+        fate_end(deciding, fate);
     deciding->failed += fate->verdict == JOB_FAILED;
     deciding->sent += fate->verdict == JOB_SENT;
     deciding->left += waits(fate);
@@ -132,6 +161,10 @@ static void next_set(struct deciding *deciding)
 {
     struct queue_entry *entry = &deciding->entry;
     bool goes_on = deciding->ungiven > 0 && !deciding->outcome->trouble;
+    if (deciding->outcome->clock) {
+        deciding->next = entry->next;
+        return;
+    }
     if (deciding->outcome->quietly || goes_on) {
         deciding->next = goes_on ? deciding->pass : deciding->now;
         return;
@@ -179,7 +212,7 @@ static struct err entry_left(struct deciding *deciding)
         entry->flags |= QUEUE_DOTTED;
     if (deciding->warn)
         entry->flags |= QUEUE_WARNED;
-    if (!deciding->outcome->quietly)
+    if (!deciding->outcome->quietly && !deciding->outcome->clock)
         entry->wait = deciding->outcome->trouble ? QUEUE_TROUBLE : QUEUE_DEFERRED;
     return err_none();
 }
@@ -221,7 +254,8 @@ static void trace_words(struct deciding *deciding, struct trace_event *event,
 
 static void trace_fate(struct deciding *deciding, const struct fate *fate)
 {
-    struct trace_event event = trace_event(traced[fate->verdict], deciding->now);
+    enum trace_kind kind = fate->removed ? TRACED_dropped : traced[fate->verdict];
+    struct trace_event event = trace_event(kind, deciding->now);
     trace_text(&event, TRACE_recipient, fate->recipient->address);
     trace_words(deciding, &event, &fate->words);
     if (fate->verdict == JOB_LATER)
@@ -266,6 +300,8 @@ static bool wants(const struct deciding *deciding, const struct fate *fate, enum
 /* What there is to be told about it; DSN_ACTIONS: nothing. */
 static enum dsn_action action_of(const struct deciding *deciding, const struct fate *fate)
 {
+    if (fate->removed && !(deciding->entry.flags & QUEUE_RETURNED))
+        return DSN_ACTIONS;
     if (fate->verdict == JOB_FAILED)
         return DSN_FAILED;
     if (fate->verdict == JOB_SENT)
@@ -292,6 +328,8 @@ static struct dsn_recipient told(const struct deciding *deciding, const struct f
         recipient.cause = DSN_CAUSE_EXPIRED;
         recipient.status = (struct status_code){.class = 5, .subject = 4, .detail = 7};
     }
+    if (fate->removed)
+        recipient.cause = DSN_CAUSE_REMOVED;
     return recipient;
 }
 
@@ -415,32 +453,36 @@ struct err outcome_record(struct queue *queue, struct scheduled *one, const stru
     struct deciding deciding = {
         .queue = queue, .core = core, .outcome = outcome, .now = world_wall(core->world)};
     arena_init_from(&deciding.arena, OUTCOME_ARENA, &core->spares);
+    queue_write(queue, one);
+    deciding.held = one->holds != 0;
     struct err e = fates_read(&deciding, one);
     bool gone = e.code == ERR_NOT_FOUND;
     if (!err_is(e))
         e = decide(&deciding);
+    queue_written(one);
     if (!err_is(e) || gone) {
         struct destination *destination = one->destination;
         if (!gone)
             destination_learn(&deciding, destination);
-        if (!outcome->quietly)
+        if (!outcome->quietly && !outcome->clock)
             one->died = false;
         if (gone || deciding.left == 0)
             schedule_remove(&queue->schedule, one);
         else
-            schedule_back(&queue->schedule, one, deciding.next);
+            queue_back(queue, one, &deciding.entry, deciding.next);
         e = err_none();
     }
     arena_done(&deciding.arena);
     return e;
 }
 
-struct err outcome_mark(struct queue *queue, const struct scheduled *one)
+struct err outcome_mark(struct queue *queue, struct scheduled *one)
 {
     struct core *core = queue->core;
     struct arena arena;
     struct queue_entry entry;
     arena_init_from(&arena, OUTCOME_ARENA, &core->spares);
+    queue_write(queue, one);
     struct err e = queue_read(core->engine, one->message, one->number, &arena, &entry);
     struct op_list ops = op_list_take(&arena, QUEUE_CHANGE_OPS);
     if (!err_is(e)) {
@@ -451,6 +493,7 @@ struct err outcome_mark(struct queue *queue, const struct scheduled *one)
         struct commit commit = {.ops = ops.ops, .op_count = ops.count};
         e = engine_commit_wait(core->engine, &commit);
     }
+    queue_written(one);
     arena_done(&arena);
     return e;
 }

@@ -16,6 +16,8 @@ enum {
     DUE_SLICE = 1000, /* entries that come due in one turn */
 };
 
+#define WRITE_AGAIN NS_PER_MS
+
 /* --- Fibers of its own --- */
 
 void queue_fiber_begin(struct queue *queue)
@@ -134,6 +136,53 @@ void queue_turn(struct queue *queue)
 
 /* --- Entries --- */
 
+uint32_t queue_judge(const struct queue_entry *entry)
+{
+    bool warned = !entry->warn || entry->flags & QUEUE_WARNED;
+    int64_t when = !warned && entry->warn < entry->expires ? entry->warn : entry->expires;
+    int64_t seconds = when / US_PER_SECOND + 1;
+    if (entry->flags & QUEUE_REMOVED)
+        return 0;
+    return seconds > 0 && seconds < UINT32_MAX ? (uint32_t)seconds : UINT32_MAX;
+}
+
+/* An entry in Q3 ends by its outcome, which waits here itself: so it is not freed meanwhile. */
+void queue_write(struct queue *queue, struct scheduled *one)
+{
+    struct loop *loop = queue->core->loop;
+    while (one->writing)
+        fiber_sleep_until(loop, loop->now + WRITE_AGAIN);
+    one->writing = true;
+}
+
+void queue_written(struct scheduled *one)
+{
+    must(one->writing);
+    one->writing = false;
+}
+
+void queue_move(struct queue *queue, struct scheduled *one, struct str destination, int64_t next)
+{
+    struct schedule *schedule = &queue->schedule;
+    if (str_eq(destination, destination_name(one->destination)) || !schedule_grasp(schedule, one))
+        return;
+    (void)schedule_reroute(schedule, one, destination); /* else it is found out again */
+    schedule_back(schedule, one, next);
+}
+
+void queue_back(struct queue *queue, struct scheduled *one, const struct queue_entry *entry,
+                int64_t next)
+{
+    struct route_destination destination;
+    one->judge = queue_judge(entry);
+    schedule_back(&queue->schedule, one, next);
+    if (!one->moved)
+        return;
+    one->moved = false;
+    route_destination(queue->core->conf, entry, &destination);
+    queue_move(queue, one, destination.name, next);
+}
+
 /* Who takes turns: an account has one, however many addresses it sends as. */
 static struct str sender_of(const struct queue_entry *entry)
 {
@@ -151,6 +200,7 @@ bool queue_schedule(struct queue *queue, const struct queue_entry *entry)
         .destination = destination.name,
         .sender = sender_of(entry),
         .next = entry->next,
+        .judge = queue_judge(entry),
         .priority = entry->priority,
         .holds = entry->holds,
         .tried = entry->tries > 0,

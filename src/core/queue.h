@@ -6,12 +6,14 @@
  *   queue.c    loading, the clock, what goes next to whom
  *   errand.c      jobs: what couriers have, ask and say
  *   outcome.c  results become a commit: entry, trace, report
+ *   queue_change.c   what an operator makes of entries
  *   report.c   the report (a DSN) and where it goes
  *
  * At its beginning nothing is given out until each courier has said what it has under way for the
  * core before, or QUEUE_GRACE is over; entries are loaded in slices meanwhile.
  *
- * An entry that is under way is changed by its outcome alone, and by nobody else.
+ * Changes of one entry are kept apart: whoever writes its record has it in Q5, or, where it is
+ * under way, has set `writing`; who comes second waits.
  */
 #ifndef CORE_QUEUE_H
 #define CORE_QUEUE_H
@@ -54,6 +56,7 @@ struct errand {
     bool marking; /* that it was dotted is being made durable */
     struct wait *marked;
     bool deciding; /* its outcome is */
+    bool dropped;  /* its courier was told not to begin */
     bool over;
 };
 
@@ -89,6 +92,16 @@ bool queue_courier_serves(const struct peer *peer, struct str domain);
 /* A courier's link ended. */
 void queue_peer_gone(struct peer *peer);
 
+/* When the clock alone changes something about it: seconds since 1970, UINT32_MAX: never. */
+uint32_t queue_judge(const struct queue_entry *entry);
+/* May yield: nobody else writes the record of an entry that is under way, until queue_written. */
+void queue_write(struct queue *queue, struct scheduled *one);
+void queue_written(struct scheduled *one);
+/* Q1, Q2, Q4: in line elsewhere, from `next` on; with no memory it stays. */
+void queue_move(struct queue *queue, struct scheduled *one, struct str destination, int64_t next);
+/* Q3, Q5: it is as its record says now, and waits until `next`. */
+void queue_back(struct queue *queue, struct scheduled *one, const struct queue_entry *entry,
+                int64_t next);
 /* In the schedule; false: no memory. */
 bool queue_schedule(struct queue *queue, const struct queue_entry *entry);
 
@@ -98,6 +111,8 @@ bool queue_schedule(struct queue *queue, const struct queue_entry *entry);
 /* Q3: to this courier. An entry that cannot be given goes back. */
 void errand_give(struct queue *queue, struct scheduled *one, struct peer *peer);
 void errands_free(struct queue *queue);
+/* Nobody wants it to be sent now: its courier does not begin, if it has not. */
+void errand_drop(struct queue *queue, const struct scheduled *one);
 
 /* --- outcome.c ------------------------------------------------------------------------------- */
 
@@ -107,19 +122,21 @@ struct outcome {
     bool reports;
     bool here;     /* decided by us: its destination has no part in it */
     bool quietly;  /* nothing was tried, and nothing is counted: it is due again at once */
+    bool clock;    /* nothing was tried, and its time stays: it is looked at whether it expired, is
+                      to be warned about, or was removed */
     int64_t given; /* wall: when the job was made */
     struct str host, facts;
     const struct msg_job_result *results;
     size_t result_count;
 };
 
-/* May yield. The fate of an entry that is under way, made durable; then it waits again or is gone.
- * An error: nothing happened, and it is still under way. */
+/* May yield. The fate of an entry that is in Q3 or Q5, made durable; then it waits again or is
+ * gone. An error: nothing happened, and it is still under way. */
 struct err outcome_record(struct queue *queue, struct scheduled *one,
                           const struct outcome *outcome);
 
 /* May yield. An entry that is under way may be whole at the other end: durable now. */
-struct err outcome_mark(struct queue *queue, const struct scheduled *one);
+struct err outcome_mark(struct queue *queue, struct scheduled *one);
 
 /* A fiber of the queue begins, and ends. */
 void queue_fiber_begin(struct queue *queue);

@@ -269,6 +269,36 @@ static void a_courier_whose_link_broke_keeps_its_jobs(void **state)
     assert_int_equal(job_count, 1);
 }
 
+static void a_broken_link_gives_its_jobs_to_nobody_else(void **state)
+{
+    (void)state;
+    struct edge_end *second = house_edge(&house, ROLE_COURIER);
+    second->heard = heard;
+    edge_end_tell(second, &(struct msg){.kind = MSG_jobs});
+    house_settle(&house);
+    send_one("carol@far.test");
+    assert_int_equal(job_count, 1);
+    struct edge_end *with = second; /* who came last is asked first */
+    edge_end_leave(with);
+    house_pass(&house, QUEUE_ORPHANED / 2);
+    assert_int_equal(job_count, 1);
+    house_pass(&house, QUEUE_ORPHANED);
+    assert_int_equal(job_count, 2);
+    over_sent(job_at(1));
+    assert_int_equal(waiting(), 0);
+}
+
+/* The second courier may have it under way. */
+static void nothing_is_given_before_all_couriers_have_spoken(void **state)
+{
+    (void)state;
+    send_one("carol@far.test");
+    assert_int_equal(job_count, 0);
+    house_pass(&house, QUEUE_GRACE + NS_PER_SECOND);
+    assert_int_equal(job_count, 1);
+    over_sent(job_at(0));
+}
+
 static void a_courier_that_does_not_come_back_is_given_up(void **state)
 {
     (void)state;
@@ -362,6 +392,13 @@ static int setup_no_couriers(void **state)
     return 0;
 }
 
+static int setup_two_couriers(void **state)
+{
+    (void)state;
+    open_house("smtp { relay_from = \"0.0.0.0/0\" } sending { processes = 2 }");
+    return 0;
+}
+
 static int setup_dropping(void **state)
 {
     (void)state;
@@ -390,6 +427,9 @@ int main(void)
         IN_HOUSE(a_dead_destination_costs_one_try_at_a_time),
         IN_HOUSE(a_courier_that_dies_sends_again_what_it_had),
         IN_HOUSE(a_courier_whose_link_broke_keeps_its_jobs),
+        IN_HOUSE(a_broken_link_gives_its_jobs_to_nobody_else),
+        cmocka_unit_test_setup_teardown(nothing_is_given_before_all_couriers_have_spoken,
+                                        setup_two_couriers, teardown),
         IN_HOUSE(a_courier_that_does_not_come_back_is_given_up),
         IN_HOUSE(behind_the_dot_the_next_try_may_be_a_second_copy),
         IN_HOUSE(nothing_is_lost_or_sent_twice_when_core_dies),

@@ -28,6 +28,12 @@ static struct str operator_block(const struct queue_entry *entry)
     return str_starts(entry->route, STR("@")) ? str_from_index(entry->route, 1) : str_null();
 }
 
+/* An operator's choice: whatever the blocks say. */
+static bool is_by_mx(const struct queue_entry *entry)
+{
+    return str_eq(entry->route, STR("mx"));
+}
+
 static const struct conf_route *block_of(const struct conf *conf, const struct queue_entry *entry,
                                          size_t recipient, struct str account, bool *unsure_r)
 {
@@ -55,6 +61,8 @@ void route_destination(const struct conf *conf, const struct queue_entry *entry,
     bool unsure;
     if (named.p)
         block_put(to, conf_route_named(conf, named), entry->domain);
+    else if (is_by_mx(entry))
+        block_put(to, NULL, entry->domain);
     else if (entry->route.n)
         destination_put(to, NULL, false, entry->route);
     else
@@ -102,7 +110,7 @@ void route_choose(struct core *core, const struct queue_entry *entry, struct are
         all_go(entry, choice_r);
         if (named.p)
             choice_r->block = conf_route_named(core->conf, named);
-        else
+        else if (!is_by_mx(entry))
             choice_r->fixed = entry->route;
         choice_r->lost = named.p && !choice_r->block;
     } else {

@@ -63,6 +63,7 @@ struct scheduled {
     uint8_t holds;        /* enum queue_hold (store/queue.h) */
     uint8_t standing : 2; /* Q3: enum destination_standing, when it left */
     bool died : 1;        /* its courier died with it since it was tried last */
+    bool moved : 1;       /* Q3, Q5: an operator sends it another way */
     bool writing : 1;     /* Q3: a change of its record is on its way to the disk */
 };
 

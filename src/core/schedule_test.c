@@ -372,7 +372,10 @@ static void a_walk_goes_on_behind_a_name(void **state)
     while ((one = schedule_behind(&schedule, at, 0))) {
         at = one->message;
         seen = seen * 10 + at;
-        schedule_remove(&schedule, one);
+        if (seen > 13579)
+            break;
+        if (at != 5)
+            schedule_remove(&schedule, one);
         if (at == 3)
             add(&schedule, 2, "a.test", "x", 0, 0); /* before it: not seen */
     }

@@ -7,9 +7,8 @@
  *   'p' domain             -> a pause: nothing is sent to that destination; empty: to none
  *
  * An entry is written by whoever accepts the message, within that commit, and from then on by
- * core's queue alone (core/queue.h): each change is the whole record. `version` counts the changes
- * of an entry, so that a commit that was built from an old one fails (ERR_CONFLICT) instead of
- * undoing somebody's hold or removal.
+ * core's queue alone (core/queue.h), which keeps changes of one entry apart: each change is the
+ * whole record, and a commit that would change one that is gone fails (ERR_CONFLICT).
  *
  * Times are microseconds since 1970.
  */
@@ -39,10 +38,11 @@ enum queue_wait {
     QUEUE_WAIT_COUNT
 };
 
-/* Who holds it; bits, and any one is enough. Stored. */
+/* Who holds it; bits, and any one is enough. */
 enum queue_hold {
     QUEUE_HELD_BY_OPERATOR = 1,
-    QUEUE_HELD_WITH_ACCOUNT = 2, /* the sending of its account is on hold */
+    QUEUE_HELD_WITH_ACCOUNT = 2, /* the sending of its account is on hold; not stored, but found
+                                    out from the account (store/sending.h) */
 };
 
 enum queue_flag {
@@ -54,6 +54,9 @@ enum queue_flag {
     QUEUE_TRUSTED = 16,   /* from a user or smtp.relay_from: may ask for reports of success */
     QUEUE_FORWARDED = 32, /* it is sent on for an address here, by a sender of ours instead of its
                              own (core/forwarding.h) */
+    QUEUE_REMOVED = 64,   /* an operator removed it while it was under way: what does not arrive is
+                             dropped, and nothing of it is sent again */
+    QUEUE_RETURNED = 128, /* so, and its sender is told */
 };
 
 /* What the other side, or the way to it, said last. */
@@ -89,8 +92,8 @@ struct queue_entry {
     uint64_t size;     /* octets of fields, Received and body */
     struct str sender; /* the envelope's, addr_print form; empty: the null path */
     struct str domain; /* of the recipients */
-    struct str route;  /* an operator's choice: "@NAME" of a route, or "host:port"; empty: as
-                        * configured */
+    struct str route; /* an operator's choice: "@NAME" of a route, "host:port", "lmtp:host:port", or
+                         "mx"; empty: as configured */
     struct str fields; /* header fields for this entry alone, put in front of everything; each ends
                           in CR LF */
     struct str asked;  /* mail_options_keep; empty: nothing */

@@ -2,6 +2,7 @@
 from fault import Fault
 
 SCHEDULE, QUEUE, ERRAND = "src/core/schedule.c", "src/core/queue.c", "src/core/errand.c"
+CHANGE, ASKED, FIND, LIST = "src/core/queue_change.c", "src/core/admin_queue_change.c", "src/core/admin_queue_find.c", "src/core/admin_queue.c"
 OUTCOME, REPORT, OUTGOING = "src/core/outcome.c", "src/core/report.c", "src/core/outgoing.c"
 ENVELOPE, STORE = "src/core/envelope.c", "src/store/queue.c"
 
@@ -40,7 +41,7 @@ FAULTS = [
           SCHEDULE, "    return one->state != SCHEDULED_UNDER_WAY && one->state != SCHEDULED_CHANGING;", "    return one->state != SCHEDULED_UNDER_WAY;"),
     Fault("all_that_is_due_at_once", "core stands still until a million entries have moved into their lines",
           "unit schedule",
-          SCHEDULE, "one->key <= wall && most-- > 0) {", "one->key <= wall) {"),
+          SCHEDULE, "one->key <= wall && most-- > 0) {", "one->key <= wall && most > 0) {"),
     Fault("walks_begin_anew", "a walk over the queue ends, or turns in a circle, where its last entry was removed meanwhile",
           "unit schedule",
           SCHEDULE, "        bool behind = name_order(&like, at) < 0;", "        bool behind = name_order(&like, at) <= 0;"),
@@ -48,7 +49,7 @@ FAULTS = [
     # --- Core's queue ---
     Fault("core_does_not_ask_its_couriers", "what was under way when core died is sent a second time",
           "unit core_queue",
-          QUEUE, "    return queue->couriers > 0 && (all ||", "    return queue->couriers < 64 || (all ||"),
+          QUEUE, "    return queue->couriers > 0 && (all ||", "    return queue->couriers > 0 && (queue->couriers < 64 || all ||"),
     Fault("jobs_of_an_earlier_core_are_nobodys", "a job that a courier brings along is not known as under way",
           "unit core_queue",
           ERRAND, "    if (!schedule_claim(&queue->schedule, one))", "    if (one)"),
@@ -84,6 +85,50 @@ FAULTS = [
     Fault("those_who_have_it_get_it_again", "a recipient that took the message is tried again with the others",
           "unit core_queue",
           OUTCOME, "        if (waits(&deciding->fates[i]) && !deciding->fates[i].ungiven)", "        if (!deciding->fates[i].ungiven)"),
+
+    # --- The operator's hand ---
+    Fault("held_under_way_goes_again", "what is held while it is under way is tried again when it comes back",
+          "unit core_queue_operator",
+          CHANGE, "    one->holds = holds_of(change);", "    one->holds |= change->flies ? 0 : holds_of(change);"),
+    Fault("drops_count_as_tries", "a job that its courier dropped in time counts as a try, and waits like one",
+          "unit core_queue_operator",
+          ERRAND, "errand->dropped && nothing_tried(said)", "errand->dropped && !nothing_tried(said)"),
+    Fault("couriers_hear_of_no_drop", "a courier begins a job that an operator has held or removed",
+          "unit core_queue_operator",
+          ERRAND, "    if (!errand || errand->dropped || errand->deciding)", "    if (!errand || !errand->dropped || errand->deciding)"),
+    Fault("the_removed_go_behind_a_crash", "what was removed under way is sent again where core died meanwhile",
+          "unit core_queue_operator",
+          ERRAND, "    bool removed = !err_is(e) && entry.flags & QUEUE_REMOVED;", "    bool removed = !err_is(e) && entry.flags & 0;"),
+    Fault("removals_are_nobodys", "the trace does not say who removed a message and why",
+          "unit core_queue_operator",
+          CHANGE, "    if (wish->kind == WISH_RETRY) /*", "    if (wish->kind != WISH_HOLD) /*"),
+    Fault("removals_are_always_told", "who sent what an operator removes silently gets a report",
+          "unit core_queue_operator",
+          OUTCOME, "    if (fate->removed && !(deciding->entry.flags & QUEUE_RETURNED))", "    if (fate->removed && deciding->entry.flags & QUEUE_DOTTED)"),
+    Fault("rerouted_under_way_stays", "an entry that is sent another way while it is under way keeps the old one",
+          "unit core_queue_operator",
+          QUEUE, "    if (str_eq(destination, destination_name(one->destination)) ||", "    if (destination.n > 0 ||"),
+    Fault("retries_leave_it_quiet", "a retry waits as long as its destination is quiet",
+          "unit core_queue_operator",
+          CHANGE, "    if (batch->wish->kind == WISH_RETRY)\n        schedule_calm", "    if (batch->wish->kind == WISH_HOLD)\n        schedule_calm"),
+    Fault("pauses_end_with_core", "a pause is forgotten when core is started again",
+          "unit core_queue_operator",
+          QUEUE, "        if (!schedule_pause(&queue->schedule, pauses[i].domain, true))", "        if (!schedule_pause(&queue->schedule, pauses[i].domain, false))"),
+    Fault("everything_is_meant", "a command without ids and filters changes every entry",
+          "unit core_queue_operator",
+          ASKED, "    if (!wanted->filtered && !all)", "    if (!wanted->filtered && all && !wanted->limit)"),
+    Fault("one_filter_is_enough", "an entry that fits one of several filters is taken",
+          "unit core_queue_operator",
+          FIND, "(!wanted->domain.p || queue_pattern_fits(wanted->domain, entry->domain)) &&", "(!wanted->domain.p || entry->domain.n > 0) &&"),
+    Fault("lists_go_on_for_nobody", "a list of a million entries goes on when its reader has left",
+          "unit core_queue_operator",
+          FIND, "walk->met >= walk->wanted->limit ||\n                 walk->call->admin->gone;", "walk->met >= walk->wanted->limit;"),
+    Fault("lists_wait_for_their_end", "the first line comes when all are known",
+          "unit core_queue_operator",
+          LIST, "    if (listing->count < 20 || listing->lines.n >= PIECE)", "    if (listing->count == UINT64_MAX)"),
+    Fault("unknown_ids_are_no_mistake", "a command about an entry that there is not ends well",
+          "unit core_queue_operator",
+          FIND, "        if (!walk.there && wanted->unknown++ == 0)", "        if (!walk.there && wanted->limit == 0)"),
 
     # --- Entries ---
     Fault("an_address_twice_is_two_copies", "who is named twice gets the message twice",
