@@ -72,7 +72,7 @@ FAULTS = [
           OUTCOME, "        pause *= 2;\n", "        pause += 0;\n"),
     Fault("nothing_expires", "a message that cannot be sent waits for ever",
           "unit core_queue",
-          OUTCOME, "deciding->now >= deciding->entry.expires &&", "deciding->now < 0 &&"),
+          OUTCOME, "deciding->now >= entry->expires &&", "deciding->now < 0 &&"),
     Fault("warned_at_each_try", "a sender is told at each try that his message waits",
           "unit core_queue",
           OUTCOME, "                     !(entry->flags & QUEUE_WARNED) &&", "                     true &&"),
