@@ -25,7 +25,7 @@ FAULTS = [
           SOCKET, "all ? 0666 : 0660) == 0", "all ? 0666 : 0666) == 0"),
     Fault("local_user_is_not_named", "Received does not say who on this host sent it",
           "unit smtp_received",
-          "src/edge/smtp/received.c", "    if (received->local)\n", "    if (received->local && received->hidden)\n"),
+          "src/edge/smtp/received.c", "    if (received->local)\n", "    if (received->local && !received->hidden)\n"),
 
     # --- sendmail ---
     Fault("dot_never_ends", "a lone dot does not end a message",
