@@ -1,0 +1,54 @@
+"""Faults of the queue and the courier that whole runs against a made-up internet show (test/sim)."""
+from fault import Fault
+
+ERRAND, OUTCOME, OUTGOING, QUEUE = "src/core/errand.c", "src/core/outcome.c", "src/core/outgoing.c", "src/core/queue.c"
+CONNECT, STUFFING, TRANSACTION = "src/sys/stream_connect.c", "src/format/stuffing.c", "src/courier/transaction.c"
+DOWNCONVERT = "src/format/downconvert.c"
+
+FAULTS = [
+    # --- Once, whoever dies ---
+    Fault("sim_result_is_taken_before_it_is_durable", "a courier forgets a result that a power cut takes from core",
+          "unit sim",
+          ERRAND, "        errand->deciding = true;\n        errand->holds++;\n",
+          "        recorded_tell(peer, said->job);\n        errand->deciding = true;\n        errand->holds++;\n"),
+    Fault("sim_jobs_of_an_earlier_core_are_nobodys", "4: what was under way when core died goes a second time",
+          "unit sim",
+          ERRAND, "            errand_adopt(request, &said->names[i]);\n", "            (void)errand_adopt;\n"),
+    Fault("sim_one_courier_speaks_for_all", "4: core gives out mail before each courier said what it has",
+          "unit sim",
+          QUEUE, "    bool all = queue->couriers >= core->conf->sending.processes;\n", "    bool all = queue->couriers > 0;\n"),
+    Fault("sim_a_dot_dies_with_its_courier", "5: the trace does not say that the next may be a second copy",
+          "unit sim",
+          ERRAND, "    const struct outcome outcome = {.dotted = errand->dotted,\n", "    const struct outcome outcome = {.dotted = false,\n"),
+
+    # --- Nothing is lost, nobody is told what is not so ---
+    Fault("sim_failures_are_not_told", "a recipient that failed is gone, and nobody hears of it",
+          "unit sim",
+          OUTCOME, "        e = report(deciding);\n", "        (void)report;\n"),
+    Fault("sim_who_waits_goes_with_the_others", "a recipient who is told later is forgotten where another was sent to",
+          "unit sim",
+          OUTCOME, "    if (deciding->left == 0) {\n", "    if (deciding->left == 0 || deciding->sent > 0) {\n"),
+    Fault("sim_nothing_expires", "what can never be sent waits for ever",
+          "unit sim",
+          OUTCOME, "deciding->now >= deciding->entry.expires && !deciding->outcome->quietly", "deciding->now >= INT64_MAX && !deciding->outcome->quietly"),
+    Fault("sim_delays_are_told_at_every_try", "a sender is told again and again that it waits",
+          "unit sim",
+          OUTCOME, "        entry->flags |= QUEUE_WARNED;\n", "        entry->flags |= 0;\n"),
+
+    # --- What leaves, when, and where to ---
+    Fault("sim_dots_are_not_doubled", "S02: a line of the message that begins with a dot loses it",
+          "unit sim",
+          STUFFING, "stuffing->dots && stuffing->line_start && octets.p[at] == '.'", "stuffing->dots && false && octets.p[at] == '.'"),
+    Fault("sim_held_mail_leaves_at_once", "RFC 4865: HOLDFOR is said, and nothing is held",
+          "unit sim",
+          OUTGOING, "    entry->next = later ? held : delivery->now;\n", "    entry->next = delivery->now;\n"),
+    Fault("sim_by_mode_is_not_looked_at", "RFC 2852 4.1.4.1: what is to return in time goes to who does not return it",
+          "unit sim",
+          TRANSACTION, "    else if (!may_be_timed(t))\n", "    else if (!may_be_timed(t) && false)\n"),
+    Fault("sim_inside_is_connected", "N02: a DNS that says 127.0.0.1 leads inside",
+          "unit sim",
+          CONNECT, "destination_judge(to.address, rules) != DESTINATION_FINE", "destination_judge(to.address, rules) > 1000"),
+    Fault("sim_binary_bodies_grow", "a binary body that ends no line gets a line end by DATA",
+          "unit downconvert",
+          DOWNCONVERT, "convert->cr || (convert->column > 0 &&", "convert->cr || (convert->column > 1000000 &&"),
+]
