@@ -41,13 +41,13 @@ void talk_line(struct talk *talk, struct buf *line)
 
 void talk_command(struct talk *talk, const char *format, ...)
 {
-    struct buf line = BUF_INIT(TALK_COMMAND_MAX);
+    char room[TALK_COMMAND_MAX];
+    struct buf line = talk_line_in(room);
     va_list args;
     va_start(args, format);
     buf_vprintf(&line, format, args);
     va_end(args);
     talk_line(talk, &line);
-    buf_done(&line);
 }
 
 static enum talk_end parsed(struct talk *talk)

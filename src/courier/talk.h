@@ -43,7 +43,12 @@ void talk_limit(struct talk *talk, int64_t at);
 void talk_put(struct talk *talk, struct str octets);
 /* Queues a line, without its CR LF in the format. */
 void talk_command(struct talk *talk, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The same, from a buf; that is emptied. A line that did not fit is our own bug. */
+/* A line's room, on the stack: that there is no memory must not end in half a command. */
+static inline struct buf talk_line_in(char room[TALK_COMMAND_MAX])
+{
+    return (struct buf){.p = room, .cap = TALK_COMMAND_MAX, .max = TALK_COMMAND_MAX};
+}
+/* The same, from talk_line_in; that is emptied. A line that did not fit is our own bug. */
 void talk_line(struct talk *talk, struct buf *line);
 /* May yield: reads the next answer, which has so much time from now on. */
 enum talk_end talk_reply(struct talk *talk, int64_t within);

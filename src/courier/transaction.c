@@ -294,11 +294,11 @@ static void all_later_look(struct transaction *t)
 
 static bool envelope(struct transaction *t)
 {
-    struct buf line = BUF_INIT(TALK_COMMAND_MAX);
+    char room[TALK_COMMAND_MAX];
+    struct buf line = talk_line_in(room);
     int64_t since = t->job->courier->loop->now;
     talk_limit(t->talk, since + LIMIT_ENVELOPE);
     bool heard = t->pipelines ? envelope_in_one(t, &line) : envelope_in_turn(t, &line);
-    buf_done(&line);
     job_spends(t->job, PHASE_ENVELOPE, since);
     if (heard && t->accepted_count == 0)
         all_later_look(t);
