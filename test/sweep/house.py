@@ -12,6 +12,7 @@ import threading
 import time
 
 import veredus
+from sink import Sink
 from table import SECOND, SETTLED, Table
 from veredus import HASH, PASSWORD, Pop3, Server, Smtp
 
@@ -79,7 +80,10 @@ class House:
         self.table = Table(self.file.name)
         self.table["serve"].hurry = 4
         self.patience = BACK_MOST
-        own = {"smtp": {"processes": "1"}, "submission": {"listen": "{}"}, "sending": {"processes": "0"}, "store": {"prefill": "no"}}
+        self.sink = Sink()
+        own = {"smtp": {"processes": "1", "relay_from": "127.0.0.1"}, "submission": {"listen": "{}"}, "store": {"prefill": "no"},
+               "sending": {"allow_to": "127.0.0.1", "retry_first": "1s", "retry_most": "1s"},
+               "route far": {"to": "far.test", "via": f"127.0.0.1:{self.sink.port}"}}
         for section, values in (settings or {}).items():
             own.setdefault(section, {}).update(values)
         self.kept = {ALICE: {}, BOB: {}, CAROL: {}}  # {account: {message name: octets}}
@@ -99,6 +103,7 @@ class House:
         require(checked.returncode == 0, f"fsck: {checked.stdout}{checked.stderr}")
         require(not alarms, "\n".join(alarms))
         self.server.close()
+        self.sink.close()
 
     def stop(self):
         """In order; the store is nobody's then."""
@@ -106,7 +111,7 @@ class House:
 
     def start_again(self):
         """The parent ended; its roles do so as soon as they see it, and give up the store's lock."""
-        pids = [self.table[role].pid for role in ("core", "mx", "box")]
+        pids = [self.table[role].pid for role in ("core", "mx", "box", "courier")]
         self.server.process.wait()
         self.server.process = None
         veredus.wait_until(lambda: not any(os.path.exists(f"/proc/{pid}/fd") for pid in pids), "the roles ended")

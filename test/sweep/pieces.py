@@ -55,6 +55,57 @@ class Fan(Delivery):
     recipients, address = (BOB, CAROL, ALICE), "team@example.test"
 
 
+class Relaying(Delivery):
+    """One message to another server."""
+    roles = ("core", "courier")
+    recipients, address = (), "x@far.test"
+
+    def __init__(self, house, role=None):
+        super().__init__(house)
+        self.role = role
+
+    def prepare(self):
+        self.message = Message(self.size, self.recipients, self.address)
+        self.begun = self.house.table["courier"].begun
+
+    def copies(self):
+        return self.house.sink.copies(self.message.name)
+
+    def do(self):
+        super().do()
+        end = time.monotonic() + 0.3  # it is there, or met its fault
+        while self.message.state == ACKNOWLEDGED and not self.copies() and time.monotonic() < end:
+            time.sleep(0.002)
+        time.sleep(0.01)
+
+    def hurry(self):
+        """What waits for its time goes now; core looks at its clock when it is asked something."""
+        core = self.house.table["core"]
+        core.advance(SECOND)
+        core.wall += SECOND
+        try:
+            with veredus.Smtp(self.house.server.smtp) as session:
+                session.command(f"MAIL FROM:<{ALICE}>")
+                session.command(f"RCPT TO:<{BOB}>")
+        except (OSError, EOFError, AssertionError):
+            pass
+        time.sleep(0.02)
+
+    def look(self):
+        """Sent whole, and a second time only where the first reply was not read, or who read it died."""
+        super().look()
+        end = time.monotonic() + veredus.PATIENCE
+        while not self.copies():
+            require(time.monotonic() < end, f"{self.message.name} is not sent")
+            self.hurry()
+        copies = self.copies()
+        changed = [octets for octets, _ in copies if octets != self.message.octets]
+        require(not changed, f"{self.message.name} was sent changed: {changed[:1]}")
+        lived = self.house.table["courier"].begun == self.begun
+        read = sum(heard for _, heard in copies)
+        require(read <= 1 or not lived, f"{self.message.name} was sent {len(copies)} times")
+
+
 class Reading:
     """One POP3 session: everything is read, and deleted."""
     roles = ("core", "box")
@@ -193,5 +244,5 @@ class Renewing(Parenting):
         return self.row.begun == self.before
 
 
-PIECES = {"delivery": Delivery, "large": Large, "fan": Fan, "pop3": Reading, "apply": Applying, "start": Starting,
+PIECES = {"delivery": Delivery, "large": Large, "fan": Fan, "relay": Relaying, "pop3": Reading, "apply": Applying, "start": Starting,
           "reload": Reloading, "renew": Renewing}

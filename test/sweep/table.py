@@ -16,7 +16,7 @@ CALLS = ("read write writev pread preadv2 pwrite pwritev "
          "epoll_wait epoll_ctl eventfd socketpair pipe2 fork pthread_create "
          "malloc calloc realloc posix_memalign").split()
 FIELDS = "begun pid skew wall hurry jumped armed mask nth times error seen hits hit".split()
-ROLES = ("serve", "core", "mx", "box", "fsck")
+ROLES = ("serve", "core", "mx", "box", "fsck", "courier")
 ROWS, NAME_SIZE = 8, 16
 ROW_SIZE = NAME_SIZE + 8 * (len(FIELDS) + len(CALLS))
 
