@@ -227,6 +227,7 @@ struct ledger_row *ledger_add(struct internet *internet, const struct site *site
     memcpy(row->recipients, to, to_count * SITE_ADDRESS_MAX);
     row->recipient_count = to_count;
     internet->taken++;
+    weather_at_taken(&sim->weather);
     if (returns_is_report(content)) {
         row->message = returns_id(content);
         returns_read(&sim->returns, content, -1);

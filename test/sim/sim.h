@@ -267,7 +267,7 @@ struct weather {
     struct sim *sim;
     struct fake_random random;
     struct fake_event next;
-    struct fake_event strike, disk_mended;
+    struct fake_event strike, strike_behind, disk_mended;
     uint32_t troubles; /* that came */
     struct fake_fault fault;
     bool fault_is_set;
@@ -276,6 +276,8 @@ struct weather {
 void weather_open(struct weather *weather, struct sim *sim);
 /* A client ends its connection at the worst moment. */
 void weather_at_drop(struct weather *weather);
+/* A site takes a message. */
+void weather_at_taken(struct weather *weather);
 /* All is well from now on. */
 void weather_calm(struct weather *weather);
 

@@ -270,6 +270,8 @@ static const char *rcpt_refusal(struct site_call *call, struct str to)
         return "451 4.3.0 not now";
     if (has(call, QUIRK_LIMITS) && call->to_count >= SITE_LIMIT)
         return "452 4.5.3 too many";
+    if (has(call, QUIRK_LIMITS) && str_starts(to, STR("l2")) && !internet->healed && below(call, 2))
+        return "451 4.2.1 busy";
     if (has(call, QUIRK_RETURNS) && is_fifth(to))
         return "550 5.7.1 no reports, please";
     return NULL;

@@ -8,7 +8,8 @@
 #include <errno.h>
 
 enum {
-    STREAM_NAME = 24
+    STREAM_NAME = 24,
+    STRIKE_CALLS = 20,
 };
 
 enum trouble {
@@ -185,6 +186,24 @@ static void strike(struct fake_world *fake, struct fake_event *event)
     house_kill(&weather->sim->house, HOUSE_CORE, 0);
 }
 
+static void strike_behind(struct fake_world *fake, struct fake_event *event)
+{
+    (void)fake;
+    struct weather *weather = event->arg;
+    sim_say(weather->sim, "weather: core is killed behind a message that was taken elsewhere");
+    house_kill(&weather->sim->house, HOUSE_CORE, when(weather) % STRIKE_CALLS);
+}
+
+/* Just when a courier has to say so, and core to make it durable. */
+void weather_at_taken(struct weather *weather)
+{
+    struct sim *sim = weather->sim;
+    if (sim->calm || !sim->plan.kills || below(weather, 8))
+        return;
+    fake_event_set(sim->fake, &weather->strike_behind,
+                   sim_now(sim) + (int64_t)below(weather, 4 * NS_PER_MS));
+}
+
 /* Just when the edge has to say of a client that it went: nobody hears it, or forgets it. */
 void weather_at_drop(struct weather *weather)
 {
@@ -201,6 +220,7 @@ void weather_open(struct weather *weather, struct sim *sim)
     fake_world_random(sim->fake, "weather", &weather->random);
     weather->next = (struct fake_event){.run = trouble_comes, .arg = weather};
     weather->strike = (struct fake_event){.run = strike, .arg = weather};
+    weather->strike_behind = (struct fake_event){.run = strike_behind, .arg = weather};
     weather->disk_mended = (struct fake_event){.run = disk_mended, .arg = weather};
     network_change(weather);
     if (sim->plan.troubles)
@@ -214,6 +234,7 @@ void weather_calm(struct weather *weather)
     static const struct fake_settings fair = {0};
     fake_event_clear(sim->fake, &weather->next);
     fake_event_clear(sim->fake, &weather->strike);
+    fake_event_clear(sim->fake, &weather->strike_behind);
     fake_event_clear(sim->fake, &weather->disk_mended);
     fake_disk_set_capacity(sim->disk, 0);
     fault_clear(weather);
