@@ -178,7 +178,7 @@ int admin_audit_list(struct admin_call *call)
 
 static bool changes_nothing(const struct admin_command *command)
 {
-    static const char *const showing[] = {"show", "list", "verify", "top"};
+    static const char *const showing[] = {"show", "list", "presets", "verify", "top"};
     static const char *const nouns[] = {"audit", "trace", "status", "check"};
     struct str verb = str_from(command->verb);
     verb = str_from_index(verb, (size_t)(str_last_index(verb, ' ') + 1)); /* "grant list" */

@@ -13,12 +13,11 @@
  *   login.c      who is this: the order of an attempt; login_*.c its mechanisms
  *   guard.c      who guesses
  *   mailbox.c, fetch.c   what a mailbox session asks
- *   route.c      which way it goes; secrets.c: what to log in with there
- *   keys.c       private keys: certificates for the edges, signatures of handshakes
- *   signing.c    signatures on what is sent (DKIM); signing_keys.c makes their keys
- *   forwarding.c mail that is sent on: its sender, its way back, its mark against loops
- *   audit.c      what was decided, for the record
- *   admin.c      the operator's commands; control.c: their socket
+ *   route.c      which way it goes; governor.c: how much by it; secrets.c: what to log in with
+ * there keys.c       private keys: certificates for the edges, signatures of handshakes signing.c
+ * signatures on what is sent (DKIM); signing_keys.c makes their keys forwarding.c mail that is sent
+ * on: its sender, its way back, its mark against loops audit.c      what was decided, for the
+ * record admin.c      the operator's commands; control.c: their socket
  *
  * One loop, one thread; the engine's and the password lane's threads run jobs only.
  */
@@ -51,6 +50,7 @@ enum {
     TRANSACTIONS_KEPT = 256,     /* the same */
 };
 
+struct governor;
 struct keys;
 struct peer;
 struct queue;
@@ -82,6 +82,7 @@ struct core {
     struct queue *queue;
     LIST_HEAD(, sts_question) sts_questions; /* to couriers */
     int64_t sts_looked;                      /* mono */
+    struct governor *governor; /* of routes; goes with the queue */
     struct audit audit;
     int64_t audit_logged;    /* mono: when its head last went into the log */
     LIST_HEAD(, peer) peers; /* whose link is open */

@@ -7,6 +7,7 @@
 #include "conf/conf.h"
 #include "core/core.h"
 #include "core/forwarding.h"
+#include "core/governor.h"
 #include "core/queue.h"
 #include "core/route.h"
 #include "core/source.h"
@@ -264,25 +265,114 @@ static void errand_wait(struct errand *errand, const struct queue_entry *entry,
     errand_decide(errand, entry, choice, &like, JOB_TROUBLE_LOGIN, arena);
 }
 
+/* --- Limits --- */
+
+static struct str governed_by(const struct errand *errand)
+{
+    return str_make(errand->governed, errand->governed_length);
+}
+
+static void govern(struct errand *errand, struct str route, size_t recipients)
+{
+    must(route.n <= sizeof(errand->governed));
+    memcpy(errand->governed, route.p, route.n);
+    errand->governed_length = (uint8_t)route.n;
+    errand->governed_recipients = recipients;
+}
+
+/* Those that a limit leaves go now; the others have their turn behind them. */
+static void choice_cut(struct route_choice *choice, size_t most)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < QUEUE_RECIPIENTS_MAX; i++) {
+        choice->goes[i] = choice->goes[i] && kept < most;
+        kept += choice->goes[i];
+    }
+    choice->count = kept;
+}
+
+/* May yield. It stays in its line, and the line stands still. */
+static void errand_sleep(struct errand *errand, int64_t until)
+{
+    struct queue *queue = errand->queue;
+    struct core *core = queue->core;
+    struct destination *destination = errand->one->destination;
+    errand->deciding = true;
+    struct err e = outcome_limit(queue, errand->one, until);
+    if (err_is(e) && e.code != ERR_NOT_FOUND)
+        log_err(core->log, "limit_not_kept", e);
+    int64_t now = world_wall(core->world), in = until > now ? until - now : 0;
+    errand_take_back(errand, now);
+    schedule_sleep(&queue->schedule, destination, core->loop->now + in * 1000);
+}
+
+/* May yield. How many recipients may go; 0: it sleeps. An error: it goes later. */
+static struct err errand_govern(struct errand *errand, struct route_choice *choice)
+{
+    struct core *core = errand->queue->core;
+    const struct route_limits *limits = &choice->way.limits;
+    struct governor_answer answer;
+    if (!choice->block || !route_has_rates(limits)) {
+        if (choice->block && limits->recipients_per_message)
+            choice_cut(choice, (size_t)limits->recipients_per_message);
+        return err_none();
+    }
+    struct err e = governor_take(core, choice->block, limits, choice->count, &answer);
+    if (err_is(e))
+        return e;
+    if (answer.recipients == 0) {
+        errand_sleep(errand, answer.until);
+        return err_none();
+    }
+    choice_cut(choice, answer.recipients);
+    govern(errand, choice->block->name, choice->count);
+    return err_none();
+}
+
+/* It did not reach the host, which counts nothing then. */
+static void govern_back(struct errand *errand)
+{
+    struct core *core = errand->queue->core;
+    if (errand->governed_length > 0)
+        governor_take_back(core->governor, governed_by(errand), errand->governed_recipients,
+                           errand->given);
+}
+
+static bool reached_nobody(uint8_t trouble)
+{
+    return trouble == JOB_TROUBLE_DNS || trouble == JOB_TROUBLE_CONNECT ||
+           trouble == JOB_TROUBLE_GREETING || trouble == JOB_TROUBLE_TLS ||
+           trouble == JOB_TROUBLE_LOGIN;
+}
+
 /* May yield only where it says so: then it is over. */
 static struct err errand_go(struct errand *errand, const struct queue_entry *entry,
                             struct arena *arena)
 {
+    struct core *core = errand->queue->core;
     struct route_choice choice;
     struct sts_kept sts;
-    sts_give(errand->queue->core, entry->domain, arena, &sts);
-    route_choose(errand->queue->core, entry, arena, &choice);
+    struct err e = err_none();
+    sts_give(core, entry->domain, arena, &sts);
+    route_choose(core, entry, arena, &choice);
     if (!errand->peer || errand->dropped)
-        return err_none();
+        return e;
+    const struct conf *conf = conf_hold(core->conf); /* the choice looks at it */
     if (!str_eq(choice.destination.name, destination_name(errand->one->destination)))
         errand_move(errand, choice.destination.name);
     else if (choice.denied)
         errand_refuse(errand, entry, &choice, arena);
-    else if (choice.lost || !route_is_ready(errand->queue->core, &choice, arena))
+    else if (choice.lost || !route_is_ready(core, &choice, arena))
         errand_wait(errand, entry, &choice, arena);
     else
-        return errand_send(errand, entry, &choice, &sts, arena);
-    return err_none();
+        e = errand_govern(errand, &choice);
+    bool sends = !err_is(e) && !errand->over && errand->peer && !errand->dropped;
+    if (sends)
+        e = errand_send(errand, entry, &choice, &sts, arena);
+    if (!errand->over && (err_is(e) || !sends))
+        govern_back(errand);
+    conf_let_go(conf);
+    return e;
 }
 
 static void errand_begin(void *arg)
@@ -361,8 +451,11 @@ static void lost_run(void *arg)
     struct queue *queue = errand->queue;
     const struct outcome outcome = {.dotted = errand->dotted,
                                     .given = errand->given,
+                                    .governed = governed_by(errand),
                                     .quietly = !errand->dotted && !errand->one->died};
     errand->one->died = true;
+    if (!errand->dotted)
+        govern_back(errand);
     (void)errand_record(errand, &outcome);
     errand_end(errand);
     queue_turn(queue);
@@ -410,16 +503,41 @@ void queue_peer_gone(struct peer *peer)
 
 /* --- What a courier brings along --- */
 
+/* May yield. What the route of an entry counted before is read: it counts again now. */
+static bool adopted_route(struct core *core, const struct queue_entry *entry, struct arena *arena,
+                          struct route_choice *choice)
+{
+    struct governor_row row;
+    route_choose(core, entry, arena, choice);
+    if (!choice->block || !route_has_rates(&choice->way.limits))
+        return false;
+    struct str name = arena_str(arena, choice->block->name);
+    choice->block = NULL; /* the configuration may go */
+    choice->fixed = name;
+    return name.p && !err_is(governor_row(core, name, &row));
+}
+
+static void adopted_govern(struct errand *errand, const struct route_choice *choice, bool known)
+{
+    struct core *core = errand->queue->core;
+    if (!known)
+        return;
+    governor_add(core->governor, choice->fixed, choice->count, errand->given);
+    govern(errand, choice->fixed, choice->count);
+}
+
 /* A job of an earlier core: its entry is under way. An entry that is gone, or under way elsewhere,
  * needs nothing: its result will find no job. */
 static void errand_adopt(struct request *request, const struct msg_job_name *name)
 {
     struct queue *queue = request->peer->core->queue;
     struct queue_entry entry;
+    struct route_choice choice;
     if (err_is(
             queue_read(queue->core->engine, name->message, name->entry, &request->arena, &entry)) ||
         !queue_schedule(queue, &entry))
         return;
+    const bool known = adopted_route(queue->core, &entry, &request->arena, &choice);
     struct scheduled *one = schedule_find(&queue->schedule, name->message, name->entry);
     if (!schedule_claim(&queue->schedule, one))
         return;
@@ -430,6 +548,7 @@ static void errand_adopt(struct request *request, const struct msg_job_name *nam
     }
     errand->dotted = name->dotted;
     errand_learn(errand, &entry);
+    adopted_govern(errand, &choice, known);
     errand_attach(errand, request->peer);
 }
 
@@ -668,6 +787,7 @@ void serve_job_over(struct request *request)
         const struct outcome outcome = {.quietly = errand->dropped && nothing_tried(said),
                                         .trouble = said->trouble,
                                         .given = errand->given,
+                                        .governed = governed_by(errand),
                                         .dotted = said->dotted,
                                         .reports = said->reports,
                                         .host = said->host,
@@ -676,6 +796,8 @@ void serve_job_over(struct request *request)
                                         .result_count = said->results_count};
         errand->deciding = true;
         errand->holds++;
+        if (reached_nobody(said->trouble))
+            govern_back(errand);
         queue_fiber_begin(queue);
         recorded = errand_record(errand, &outcome);
         errand_end(errand);

@@ -6,6 +6,7 @@
 #include "base/must.h"
 #include "conf/conf.h"
 #include "core/core.h"
+#include "core/governor.h"
 #include "core/queue.h"
 #include "core/report.h"
 #include "format/mail_options.h"
@@ -412,6 +413,11 @@ static struct err fates_read(struct deciding *deciding, const struct scheduled *
 static struct err commit(struct deciding *deciding)
 {
     struct delivery *delivery = &deciding->delivery;
+    struct str governed = deciding->outcome->governed;
+    if (governed.n && !op_list_more(&delivery->ops, &deciding->arena, ROUTE_USE_OPS))
+        return err_make(ERR_NO_MEMORY);
+    if (governed.n)
+        governor_ops(deciding->core->governor, governed, &deciding->arena, &delivery->ops);
     trace_grown(&deciding->growth, &deciding->arena, &delivery->ops);
     return delivery_commit(delivery, NULL, NULL, 0, str_null());
 }
@@ -494,6 +500,44 @@ struct err outcome_mark(struct queue *queue, struct scheduled *one)
         e = engine_commit_wait(core->engine, &commit);
     }
     queue_written(one);
+    arena_done(&arena);
+    return e;
+}
+
+/* --- Limits --- */
+
+static struct err limit_ops(struct core *core, struct queue_entry *entry, struct str destination,
+                            int64_t until, struct arena *arena, struct op_list *ops)
+{
+    int64_t now = world_wall(core->world);
+    struct trace_growth growth = trace_growth(now);
+    struct trace_event event = trace_event(TRACED_limited, now);
+    trace_text(&event, TRACE_destination, destination);
+    trace_text(&event, TRACE_recipient, entry->recipients[0].address);
+    trace_number(&event, TRACE_count, entry->recipient_count);
+    trace_number(&event, TRACE_seconds, (uint64_t)(until - now) / US_PER_SECOND);
+    trace_add(&growth, entry->message, &event, arena, ops);
+    trace_grown(&growth, arena, ops);
+    entry->wait = QUEUE_LIMIT;
+    return queue_change_ops(entry, arena, ops);
+}
+
+struct err outcome_limit(struct queue *queue, const struct scheduled *one, int64_t until)
+{
+    struct core *core = queue->core;
+    struct arena arena;
+    struct queue_entry entry;
+    arena_init_from(&arena, OUTCOME_ARENA, &core->spares);
+    struct str destination = arena_str(&arena, destination_name(one->destination));
+    struct err e = queue_read(core->engine, one->message, one->number, &arena, &entry);
+    struct op_list ops = op_list_take(&arena, QUEUE_CHANGE_OPS + 1 + TRACE_OPS);
+    bool told = !err_is(e) && entry.wait == QUEUE_LIMIT;
+    if (!err_is(e) && !told)
+        e = limit_ops(core, &entry, destination, until, &arena, &ops);
+    if (!err_is(e) && !told) {
+        struct commit commit = {.ops = ops.ops, .op_count = ops.count};
+        e = ops.over ? err_make(ERR_NO_MEMORY) : engine_commit_wait(core->engine, &commit);
+    }
     arena_done(&arena);
     return e;
 }

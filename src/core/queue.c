@@ -8,6 +8,7 @@
 #include "base/must.h"
 #include "conf/conf.h"
 #include "core/core.h"
+#include "core/governor.h"
 #include "core/route.h"
 
 enum {
@@ -205,7 +206,10 @@ bool queue_schedule(struct queue *queue, const struct queue_entry *entry)
         .holds = entry->holds,
         .tried = entry->tries > 0,
     };
-    return schedule_add(&queue->schedule, &facts) != NULL;
+    struct scheduled *one = schedule_add(&queue->schedule, &facts);
+    if (one && one->destination->most != destination.connections)
+        schedule_limit(&queue->schedule, one->destination, destination.connections);
+    return one != NULL;
 }
 
 /* One that finds no memory is found again at the next start; it is on the disk. */
@@ -297,6 +301,12 @@ struct err queue_open(struct core *core)
         free(queue);
         return e;
     }
+    core->governor = governor_new();
+    if (!core->governor) {
+        schedule_done(&queue->schedule);
+        free(queue);
+        return err_make(ERR_NO_MEMORY);
+    }
     core->queue = queue;
     queue_fiber_begin(queue);
     queue->load_start = (struct fiber_start){.run = load_run, .arg = queue};
@@ -317,6 +327,8 @@ void queue_close(struct core *core)
     schedule_done(&queue->schedule);
     free(queue);
     core->queue = NULL;
+    governor_free(core->governor);
+    core->governor = NULL;
 }
 
 void queue_configure(struct core *core)

@@ -18,6 +18,7 @@
 #ifndef CORE_QUEUE_H
 #define CORE_QUEUE_H
 
+#include "conf/conf.h"
 #include "core/peer.h"
 #include "core/schedule.h"
 #include "store/queue.h"
@@ -45,7 +46,11 @@ struct errand {
     struct fiber_start start, mark_start;
     struct timer timer; /* the dot's, or the orphan's */
     int64_t given;      /* wall */
-    char *front;        /* what stands in front of a large body, once it was read */
+    /* The route whose limits it counts for (governor.h); of length 0: none. */
+    char governed[CONF_NAME_MOST];
+    uint8_t governed_length;
+    size_t governed_recipients;
+    char *front; /* what stands in front of a large body, once it was read */
     size_t front_octets;
     blob_id blob;
     uint64_t total;
@@ -125,6 +130,7 @@ struct outcome {
     bool clock;    /* nothing was tried, and its time stays: it is looked at whether it expired, is
                       to be warned about, or was removed */
     int64_t given; /* wall: when the job was made */
+    struct str governed; /* its route, whose counts go into the commit; empty: none */
     struct str host, facts;
     const struct msg_job_result *results;
     size_t result_count;
@@ -137,6 +143,10 @@ struct err outcome_record(struct queue *queue, struct scheduled *one,
 
 /* May yield. An entry that is under way may be whole at the other end: durable now. */
 struct err outcome_mark(struct queue *queue, struct scheduled *one);
+
+/* May yield. An entry that is under way waits for a limit until then (wall): in its record and
+ * trace, once. */
+struct err outcome_limit(struct queue *queue, const struct scheduled *one, int64_t until);
 
 /* A fiber of the queue begins, and ends. */
 void queue_fiber_begin(struct queue *queue);

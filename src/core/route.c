@@ -52,6 +52,7 @@ static void block_put(struct route_destination *to, const struct conf_route *blo
     if (block)
         conf_route_way(block, &way);
     destination_put(to, block, way.via.count == 0, domain);
+    to->connections = (uint32_t)way.connections;
 }
 
 void route_destination(const struct conf *conf, const struct queue_entry *entry,
@@ -59,6 +60,7 @@ void route_destination(const struct conf *conf, const struct queue_entry *entry,
 {
     struct str named = operator_block(entry);
     bool unsure;
+    to->connections = 0;
     if (named.p)
         block_put(to, conf_route_named(conf, named), entry->domain);
     else if (is_by_mx(entry))

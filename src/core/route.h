@@ -20,6 +20,7 @@ enum {
 /* Where an entry goes together with others; its text lives in `room`. */
 struct route_destination {
     struct str name;
+    uint32_t connections; /* at most, by its block; 0: as to any */
     char room[ROUTE_DESTINATION_MAX];
 };
 

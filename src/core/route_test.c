@@ -285,6 +285,138 @@ static void a_secret_is_for_its_hosts(void **state)
     assert_int_equal(secrets_find(house.core.secrets, STR("other"), STR("s.test:465")).n, 0);
 }
 
+/* --- Limits --- */
+
+#define MINUTE (60 * NS_PER_SECOND)
+
+static void send_many(const char *domain, size_t count)
+{
+    const char *all[10];
+    char texts[10][40];
+    assert_true(count <= 10);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(texts[i], sizeof(texts[i]), "r%zu@%s", i, domain);
+        all[i] = texts[i];
+    }
+    send_to("alice@example.test", all, count);
+}
+
+static void all_jobs_sent(size_t from)
+{
+    for (size_t i = from; i < job_count; i++)
+        over(job_at(i), JOB_SENT, JOB_NO_TROUBLE);
+}
+
+static void one_message_has_so_many(void **state)
+{
+    (void)state;
+    open_house(OPEN "route smart { via = s.test:25 recipients_per_message = 4 }\n");
+    send_many("far.test", 10);
+    all_jobs_sent(0);
+    assert_int_equal(job_count, 3);
+    assert_int_equal(job_at(0)->recipients_count, 4);
+    assert_int_equal(job_at(1)->recipients_count, 4);
+    assert_int_equal(job_at(2)->recipients_count, 2);
+    assert_int_equal(house.core.queue->schedule.entries, 0);
+}
+
+/* What is more than an hour takes waits, and is not refused; the hour slides. */
+static void messages_wait_for_their_hour(void **state)
+{
+    (void)state;
+    open_house(OPEN "route smart { to = far.test via = s.test:25 messages_per_hour = 2 }\n");
+    for (int i = 0; i < 4; i++)
+        send_one("alice@example.test", "x@far.test");
+    send_one("alice@example.test", "x@near.test");
+    all_jobs_sent(0);
+    assert_int_equal(job_count, 3); /* the other domain's among them */
+    house_pass(&house, 30 * MINUTE);
+    assert_int_equal(job_count, 3);
+    house_pass(&house, 120 * MINUTE);
+    all_jobs_sent(3);
+    house_pass(&house, 180 * MINUTE);
+    all_jobs_sent(4);
+    assert_int_equal(job_count, 5);
+    assert_int_equal(house.core.queue->schedule.entries, 0);
+}
+
+/* More recipients than a day takes: in parts, over days. */
+static void a_message_goes_in_parts(void **state)
+{
+    (void)state;
+    open_house(OPEN "route smart { via = s.test:25 recipients_per_day = 4 }\n"
+                    "sending { expire = 20d }\n");
+    send_many("far.test", 10);
+    size_t done = 0, first_day;
+    for (int hours = 0; hours < 24 * 14 && house.core.queue->schedule.entries > 0; hours++) {
+        all_jobs_sent(done);
+        done = job_count;
+        if (hours == 1) {
+            size_t named = 0;
+            for (size_t i = 0; i < job_count; i++)
+                named += job_at(i)->recipients_count;
+            first_day = named;
+            assert_true(first_day >= 1 && first_day <= 4);
+        }
+        house_pass(&house, 60 * MINUTE);
+    }
+    assert_int_equal(house.core.queue->schedule.entries, 0);
+    size_t named = 0;
+    for (size_t i = 0; i < job_count; i++)
+        named += job_at(i)->recipients_count;
+    assert_int_equal(named, 10);
+}
+
+/* Counts are kept: a core that begins anew does not begin to count anew. */
+static void counts_outlive_core(void **state)
+{
+    (void)state;
+    open_house(OPEN "route smart { to = far.test via = s.test:25 messages_per_day = 1 }\n");
+    send_one("alice@example.test", "x@far.test");
+    all_jobs_sent(0);
+    struct secrets *secrets = house.core.secrets;
+    house_stop(&house);
+    house_settle(&house);
+    house_start(&house);
+    house.core.secrets = secrets;
+    edge_end_connect(mx);
+    edge_end_connect(box);
+    edge_end_connect(courier);
+    struct msg none = {.kind = MSG_jobs, .jobs = {.names = NULL}};
+    edge_end_tell(courier, &none);
+    house_settle(&house);
+    send_one("alice@example.test", "another@far.test");
+    house_pass(&house, MINUTE);
+    assert_int_equal(job_count, 1);
+    assert_int_equal(house.core.queue->schedule.entries, 1);
+}
+
+/* What never reached the host is no message of its. */
+static void what_did_not_reach_it_does_not_count(void **state)
+{
+    (void)state;
+    open_house(OPEN "route smart { to = far.test via = s.test:25 messages_per_day = 1 }\n");
+    send_one("alice@example.test", "x@far.test");
+    over(job_at(0), JOB_LATER, JOB_TROUBLE_CONNECT);
+    house_pass(&house, 10 * MINUTE);
+    assert_int_equal(job_count, 2);
+    over(job_at(1), JOB_SENT, JOB_NO_TROUBLE);
+    send_one("alice@example.test", "x@far.test");
+    house_pass(&house, 10 * MINUTE);
+    assert_int_equal(job_count, 2);
+}
+
+static void a_route_has_so_many_connections(void **state)
+{
+    (void)state;
+    open_house(OPEN "route smart { to = far.test via = s.test:25 connections = 1 }\n");
+    for (int i = 0; i < 3; i++)
+        send_one("alice@example.test", "x@far.test");
+    assert_int_equal(job_count, 1);
+    over(job_at(0), JOB_SENT, JOB_NO_TROUBLE);
+    assert_int_equal(job_count, 2);
+}
+
 /* --- Refused --- */
 
 static void a_block_refuses_at_rcpt(void **state)
@@ -318,10 +450,20 @@ int main(void)
 {
 #define GIVEN(name) cmocka_unit_test_teardown(name, teardown)
     const struct CMUnitTest tests[] = {
-        GIVEN(a_block_goes_with_the_job),      GIVEN(a_route_is_a_destination),
-        GIVEN(recipients_of_one_message_part), GIVEN(turns_come_before_second_tries),
-        GIVEN(a_reload_holds_for_what_waits),  GIVEN(a_block_refuses_at_rcpt),
-        GIVEN(what_waits_goes_back),           GIVEN(a_secret_is_for_its_hosts),
+        GIVEN(a_block_goes_with_the_job),
+        GIVEN(a_route_is_a_destination),
+        GIVEN(recipients_of_one_message_part),
+        GIVEN(turns_come_before_second_tries),
+        GIVEN(a_reload_holds_for_what_waits),
+        GIVEN(a_block_refuses_at_rcpt),
+        GIVEN(what_waits_goes_back),
+        GIVEN(a_secret_is_for_its_hosts),
+        GIVEN(one_message_has_so_many),
+        GIVEN(messages_wait_for_their_hour),
+        GIVEN(a_message_goes_in_parts),
+        GIVEN(counts_outlive_core),
+        GIVEN(what_did_not_reach_it_does_not_count),
+        GIVEN(a_route_has_so_many_connections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,13 +132,16 @@ static void destination_free(struct schedule *schedule, struct destination *dest
 static bool may_send(const struct destination *destination)
 {
     uint32_t window = is_doubtful(destination) ? 1 : destination->window;
+    if (destination->most > 0 && window > destination->most)
+        window = destination->most;
     return destination->due > 0 && !destination->paused && destination->under_way < window;
 }
 
 /* Where it belongs now. */
 static void place(struct schedule *schedule, struct destination *destination)
 {
-    bool quiet = is_doubtful(destination) && destination->quiet_until > schedule->mono;
+    bool quiet = (is_doubtful(destination) || destination->sleeps) &&
+                 destination->quiet_until > schedule->mono;
     bool idle = destination->entries == 0 && !destination->paused;
     enum destination_place wanted = idle                     ? DESTINATION_IDLE
                                     : !may_send(destination) ? DESTINATION_RESTS
@@ -557,6 +560,22 @@ void schedule_calm(struct schedule *schedule, struct destination *destination)
 {
     place_leave(schedule, destination);
     destination->troubles = 0;
+    destination->sleeps = false;
+    place(schedule, destination);
+}
+
+void schedule_sleep(struct schedule *schedule, struct destination *destination, int64_t until)
+{
+    place_leave(schedule, destination);
+    if (!is_doubtful(destination) || destination->quiet_until < until)
+        destination->quiet_until = until;
+    destination->sleeps = true;
+    place(schedule, destination);
+}
+
+void schedule_limit(struct schedule *schedule, struct destination *destination, uint32_t most)
+{
+    destination->most = most;
     place(schedule, destination);
 }
 

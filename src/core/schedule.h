@@ -104,7 +104,9 @@ struct destination {
     size_t entries, due, under_way;
     uint32_t window;
     uint32_t troubles;   /* in a row */
-    int64_t quiet_until; /* mono; while troubles > 0 */
+    int64_t quiet_until; /* mono; while troubles > 0 or it sleeps */
+    bool sleeps;         /* a limit of its route is reached; no trouble */
+    uint32_t most;       /* of its window, by its route; 0: schedule's */
     enum destination_place place;
     bool paused;
     uint64_t sent, failed; /* since the start */
@@ -186,6 +188,10 @@ void schedule_succeeded(struct schedule *schedule, struct destination *destinati
 /* chance: 0 to 999, for the jitter of its time. */
 void schedule_troubled(struct schedule *schedule, struct destination *destination, uint16_t trouble,
                        int64_t mono, unsigned chance);
+/* Nothing goes until then, though there is no trouble. */
+void schedule_sleep(struct schedule *schedule, struct destination *destination, int64_t until);
+/* At most so many under way, whatever its window; 0: as any. */
+void schedule_limit(struct schedule *schedule, struct destination *destination, uint32_t most);
 /* An operator: it may be tried at once. */
 void schedule_calm(struct schedule *schedule, struct destination *destination);
 

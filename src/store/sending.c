@@ -8,6 +8,7 @@
 #include "base/must.h"
 #include "base/wire.h"
 #include "store/mailbox.h"
+#include "store/queue.h"
 #include "sys/world.h"
 
 enum {
@@ -163,9 +164,9 @@ static void encode(const struct sending *sending, struct buf *to)
     wire_put_str(to, sending_why(sending));
 }
 
-static struct err decode(struct str value, struct sending *sending_r)
+static struct err decode_one(struct wire_in *from, struct sending *sending_r)
 {
-    struct wire_in in = wire_in(value);
+    struct wire_in in = *from;
     struct sending sending = {.hour = 0};
     bool known = wire_get_u8(&in) == FORMAT;
     sending.hour = wire_get_u32(&in);
@@ -179,13 +180,23 @@ static struct err decode(struct str value, struct sending *sending_r)
     sending.held = (int64_t)wire_get_u64(&in);
     sending.released = (int64_t)wire_get_u64(&in);
     struct str why = wire_get_str(&in);
-    if (!known || !wire_end(&in) || why.n > SENDING_WHY_MAX)
+    if (!known || in.bad || why.n > SENDING_WHY_MAX)
         return err_detail(ERR_STORE_DAMAGED, STR("what an account sent is malformed"));
     sending.why_length = (uint32_t)why.n;
     if (why.n)
         memcpy(sending.why, why.p, why.n);
     *sending_r = sending;
+    *from = in;
     return err_none();
+}
+
+static struct err decode(struct str value, struct sending *sending_r)
+{
+    struct wire_in in = wire_in(value);
+    struct err e = decode_one(&in, sending_r);
+    if (!err_is(e) && !wire_end(&in))
+        e = err_detail(ERR_STORE_DAMAGED, STR("what an account sent is malformed"));
+    return e;
 }
 
 struct err sending_read(struct engine *engine, uint64_t account, struct arena *arena,
@@ -212,4 +223,45 @@ void sending_ops(uint64_t account, const struct sending *sending, struct arena *
     ops->over |= !inbox.p || !record.p;
     op_list_add(ops, OP_NEED_PRESENT, partition, inbox, str_null());
     op_list_add(ops, OP_PUT, partition, SENDING_KEY, record);
+}
+
+/* --- Of routes --- */
+
+static struct str route_key(struct str name, struct arena *arena)
+{
+    struct buf key = buf_in(arena, name.n + 1);
+    buf_putc(&key, 'r');
+    buf_put(&key, name);
+    return buf_built(&key);
+}
+
+struct err route_use_read(struct engine *engine, struct str name, struct arena *arena,
+                          struct route_use *use_r)
+{
+    struct entry entry;
+    struct str key = route_key(name, arena);
+    *use_r = (struct route_use){.messages = {.hour = 0}};
+    if (!key.p)
+        return err_make(ERR_NO_MEMORY);
+    struct err e = engine_get(engine, queue_partition(), key, arena, &entry);
+    if (err_is(e))
+        return e.code == ERR_NOT_FOUND ? err_none() : e;
+    struct wire_in in = wire_in(entry.value);
+    e = decode_one(&in, &use_r->messages);
+    if (!err_is(e))
+        e = decode_one(&in, &use_r->recipients);
+    return err_is(e) || wire_end(&in)
+               ? e
+               : err_detail(ERR_STORE_DAMAGED, STR("what went by a route is malformed"));
+}
+
+void route_use_ops(struct str name, const struct route_use *use, struct arena *arena,
+                   struct op_list *ops)
+{
+    struct buf value = buf_in(arena, 2 * ENTRY_MAX);
+    encode(&use->messages, &value);
+    encode(&use->recipients, &value);
+    struct str key = route_key(name, arena), record = buf_built(&value);
+    ops->over |= !key.p || !record.p;
+    op_list_add(ops, OP_PUT, queue_partition(), key, record);
 }

@@ -71,4 +71,27 @@ struct err sending_read(struct engine *engine, uint64_t account, struct arena *a
 void sending_ops(uint64_t account, const struct sending *sending, struct arena *arena,
                  struct op_list *ops);
 
+/* --- Of routes ------------------------------------------------------------------------------- */
+
+/*
+ * What went by a route lately (core/governor.h), counted in the same hours; a route has neither a
+ * brake nor a habit.
+ *
+ * Partition QUEUE/0
+ *   'r' name of the block -> struct route_use
+ */
+struct route_use {
+    struct sending messages, recipients;
+};
+
+enum {
+    ROUTE_USE_OPS = 1
+};
+
+/* May yield. All zeroes for a route that nothing went by. ERR_STORE_DAMAGED. */
+struct err route_use_read(struct engine *engine, struct str name, struct arena *arena,
+                          struct route_use *use_r);
+void route_use_ops(struct str name, const struct route_use *use, struct arena *arena,
+                   struct op_list *ops);
+
 #endif

@@ -3,6 +3,8 @@ from fault import Fault
 
 CONF, CORE, OUTCOME = "src/conf/routes.c", "src/core/route.c", "src/core/outcome.c"
 ERRAND, REST, TLS = "src/core/errand.c", "src/courier/rest.c", "src/courier/tls.c"
+GOVERNOR, SECRETS = "src/core/governor.c", "src/core/secrets.c"
+AUTH, SASL = "src/courier/auth.c", "src/trust/sasl_client.c"
 CONNECTION, SEND, ROUTE = "src/courier/connection.c", "src/courier/send.c", "src/courier/route.c"
 SCENES = "unit courier_transcripts"
 
@@ -57,4 +59,43 @@ FAULTS = [
           SCENES,
           CONNECTION, "    return host->named && (host->address.n > 0 || str_eq_nocase(host->name, STR(\"localhost\")));",
           "    return host->named;"),
+
+    # --- Log-ins ---
+    Fault("a_password_in_clear", "S09: PLAIN is said without encryption to whoever is there",
+          "unit sasl_client",
+          SASL, "    return !sasl_rows[mechanism].shows_password || identity->encrypted || identity->in_machine;",
+          "    return mechanism < SASL_MECHANISMS;"),
+    Fault("any_machine_is_this_one", "S09: tls = off sends a password to another host in clear",
+          SCENES,
+          AUTH, "        .in_machine = off && is_in_machine(connection),", "        .in_machine = off,"),
+    Fault("a_server_proves_nothing", "SCRAM: a host that does not know the password is given the mail",
+          "unit sasl_client",
+          SASL, "    return client->proved;\n", "    return true;\n"),
+    Fault("another_s_nonce", "SCRAM: an answer to somebody else's question is taken for ours",
+          "unit sasl_client",
+          SASL, "    if (!str_starts(first_r->nonce, nonce) || first_r->nonce.n == nonce.n ||", "    if (first_r->nonce.n == 0 ||"),
+    Fault("our_password_sends_mail_back", "what a host says about our log-in returns everybody's mail",
+          SCENES,
+          "src/courier/result.c", "    else if (reply->class == REPLY_PERMANENT && auth_is_meant(job, reply))",
+          "    else if (reply->class == REPLY_PERMANENT && reply->code == 1)"),
+    Fault("a_secret_for_any_host", "behind a reload another host gets the password",
+          "unit route",
+          SECRETS, "    if (!secret || !str_eq(str_from(secret->via), via))", "    if (!secret || via.n == 0)"),
+
+    # --- Limits ---
+    Fault("limits_are_nobody_s", "mail runs into the host's limit",
+          "unit route",
+          GOVERNOR, "        until = free > until ? free : until;\n", ""),
+    Fault("counts_die_with_core", "a restart forgets what went today",
+          "unit route",
+          "src/core/outcome.c", "        governor_ops(deciding->core->governor, governed, &deciding->arena, &delivery->ops);\n", "        (void)governed;\n"),
+    Fault("what_never_left_counts", "a host that could not be reached uses up the day",
+          "unit route",
+          ERRAND, "        if (reached_nobody(said->trouble))", "        if (said->trouble > JOB_TROUBLES)"),
+    Fault("a_message_is_as_large_as_it_is", "recipients_per_message is passed over",
+          "unit route",
+          ERRAND, "            choice_cut(choice, (size_t)limits->recipients_per_message);", "            choice_cut(choice, QUEUE_RECIPIENTS_MAX);"),
+    Fault("connections_without_number", "a route has more connections than it may",
+          "unit route",
+          "src/core/schedule.c", "    if (destination->most > 0 && window > destination->most)", "    if (destination->most > 4096)"),
 ]
