@@ -42,8 +42,7 @@ enum queue_wait {
 /* Who holds it; bits, and any one is enough. */
 enum queue_hold {
     QUEUE_HELD_BY_OPERATOR = 1,
-    QUEUE_HELD_WITH_ACCOUNT = 2, /* the sending of its account is on hold; not stored, but found
-                                    out from the account (store/sending.h) */
+    QUEUE_HELD_WITH_ACCOUNT = 2, /* the sending of its account is on hold */
 };
 
 enum queue_flag {
