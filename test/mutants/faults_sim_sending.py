@@ -30,7 +30,7 @@ FAULTS = [
           OUTCOME, "    if (deciding->left == 0) {\n", "    if (deciding->left == 0 || deciding->sent > 0) {\n"),
     Fault("sim_nothing_expires", "what can never be sent waits for ever",
           "unit sim",
-          OUTCOME, "deciding->now >= deciding->entry.expires && !deciding->outcome->quietly", "deciding->now >= INT64_MAX && !deciding->outcome->quietly"),
+          OUTCOME, "deciding->now >= entry->expires && !deciding->held", "deciding->now >= INT64_MAX && !deciding->held"),
     Fault("sim_delays_are_told_at_every_try", "a sender is told again and again that it waits",
           "unit sim",
           OUTCOME, "        entry->flags |= QUEUE_WARNED;\n", "        entry->flags |= 0;\n"),
