@@ -82,7 +82,7 @@ struct core {
     struct queue *queue;
     LIST_HEAD(, sts_question) sts_questions; /* to couriers */
     int64_t sts_looked;                      /* mono */
-    struct governor *governor; /* of routes; goes with the queue */
+    struct governor *governor;               /* of routes; goes with the queue */
     struct audit audit;
     int64_t audit_logged;    /* mono: when its head last went into the log */
     LIST_HEAD(, peer) peers; /* whose link is open */
