@@ -441,12 +441,16 @@ static inline struct msg_answer house_resolve_one(struct edge_end *edge, uint64_
     return house_resolve(edge, transaction, &recipient, 1).answers[0];
 }
 
+enum {
+    OFFERED_MAX = 100 /* recipients of an offer */
+};
+
 /* A commit of `text` for the tokens 1 .. count. The body goes into the slabs from 0 on, the summary
  * into those behind; the try's token is made of `token`. */
 struct offer {
     struct msg msg;
     struct msg_slab body[16], summary[64];
-    struct msg_recipient recipients[16];
+    struct msg_recipient recipients[OFFERED_MAX];
     unsigned char token[TRY_TOKEN_SIZE], digest[32];
 };
 
@@ -489,6 +493,7 @@ static inline void offer_make(struct offer *offer, struct edge_end *edge, uint64
     memcpy(offer->token, &token, sizeof(token));
     unsigned n = 0;
     assert_true(EVP_Digest(text.p, text.n, offer->digest, &n, EVP_sha256(), NULL) == 1);
+    assert_true(count <= OFFERED_MAX);
     for (size_t i = 0; i < count; i++)
         offer->recipients[i].token = (uint32_t)i + 1;
     *commit = (struct msg_commit){

@@ -528,16 +528,18 @@ static void adopted_govern(struct errand *errand, const struct route_choice *cho
 
 /* A job of an earlier core: its entry is under way. An entry that is gone, or under way elsewhere,
  * needs nothing: its result will find no job. */
-static void errand_adopt(struct request *request, const struct msg_job_name *name)
+static void errand_adopt(struct request *request, const struct msg_job_name *name,
+                         struct arena *arena)
 {
     struct queue *queue = request->peer->core->queue;
     struct queue_entry entry;
     struct route_choice choice;
-    if (err_is(
-            queue_read(queue->core->engine, name->message, name->entry, &request->arena, &entry)) ||
-        !queue_schedule(queue, &entry))
+    struct err e = queue_read(queue->core->engine, name->message, name->entry, arena, &entry);
+    if (err_is(e) && e.code != ERR_NOT_FOUND)
+        log_err(queue->core->log, "job_not_adopted", e);
+    if (err_is(e) || !queue_schedule(queue, &entry))
         return;
-    const bool known = adopted_route(queue->core, &entry, &request->arena, &choice);
+    const bool known = adopted_route(queue->core, &entry, arena, &choice);
     struct scheduled *one = schedule_find(&queue->schedule, name->message, name->entry);
     if (!schedule_claim(&queue->schedule, one))
         return;
@@ -573,18 +575,33 @@ static void unnamed_lose(struct request *request)
     }
 }
 
-void serve_jobs(struct request *request)
+static void all_adopt(struct request *request)
 {
     struct peer *peer = request->peer;
     struct queue *queue = peer->core->queue;
     const struct msg_jobs *said = &request->msg.jobs;
+    struct arena arena;
+    arena_init_from(&arena, JOB_ARENA, &queue->core->spares);
     for (size_t i = 0; i < said->names_count; i++) {
         struct errand *errand = errand_find(queue, said->names[i].job);
+        arena_reset(&arena);
         if (!errand)
-            errand_adopt(request, &said->names[i]);
+            errand_adopt(request, &said->names[i], &arena);
         else if (!errand->peer && !errand->deciding)
             errand_attach(errand, peer);
     }
+    arena_done(&arena);
+}
+
+void serve_jobs(struct request *request)
+{
+    struct peer *peer = request->peer;
+    struct queue *queue = peer->core->queue;
+    peer->adopts = true;
+    all_adopt(request);
+    peer->adopts = false;
+    while (queue_turn_over(&queue->early))
+        ;
     if (peer->gone || peer->takes_jobs)
         return;
     unnamed_lose(request);
@@ -595,8 +612,11 @@ void serve_jobs(struct request *request)
 
 /* --- The message itself --- */
 
+/* May yield: what a courier says behind `jobs` may come before all of them are looked up. */
 static struct errand *errand_of(struct request *request, uint64_t id)
 {
+    while (request->peer->adopts)
+        queue_turn_wait(&request->peer->core->queue->early);
     struct errand *errand = errand_find(request->peer->core->queue, id);
     return errand && errand->peer == request->peer && !errand->deciding ? errand : NULL;
 }

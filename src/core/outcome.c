@@ -453,11 +453,28 @@ static void destination_learn(const struct deciding *deciding, struct destinatio
         schedule_succeeded(&deciding->queue->schedule, destination);
 }
 
+/* May yield. */
+static void place_take(struct queue *queue)
+{
+    if (queue->recording < QUEUE_RECORDING_MAX)
+        queue->recording++;
+    else
+        queue_turn_wait(&queue->unrecorded);
+}
+
+/* Whoever waits gets it. */
+static void place_give(struct queue *queue)
+{
+    if (!queue_turn_over(&queue->unrecorded))
+        queue->recording--;
+}
+
 struct err outcome_record(struct queue *queue, struct scheduled *one, const struct outcome *outcome)
 {
     struct core *core = queue->core;
     struct deciding deciding = {
         .queue = queue, .core = core, .outcome = outcome, .now = world_wall(core->world)};
+    place_take(queue);
     arena_init_from(&deciding.arena, OUTCOME_ARENA, &core->spares);
     queue_write(queue, one);
     deciding.held = one->holds != 0;
@@ -479,6 +496,7 @@ struct err outcome_record(struct queue *queue, struct scheduled *one, const stru
         e = err_none();
     }
     arena_done(&deciding.arena);
+    place_give(queue);
     return e;
 }
 

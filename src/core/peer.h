@@ -52,6 +52,7 @@ struct peer {
     struct login_attempt *attempts;
     TAILQ_HEAD(, login_attempt) attempts_order; /* oldest first */
     bool takes_jobs;        /* of a courier: it has said what it has under way */
+    bool adopts;            /* of a courier: that is being looked up */
     size_t jobs;            /* of a courier (core/queue.h) */
     struct buf admin_input; /* what the next command reads */
     size_t holds;           /* the link, and every request that runs */

@@ -33,6 +33,23 @@ void queue_fiber_end(struct queue *queue)
         wait_over(queue->idle);
 }
 
+void queue_turn_wait(struct queue_turns *turns)
+{
+    struct queue_turn turn = {.wait = {.done = false}};
+    TAILQ_INSERT_TAIL(turns, &turn, link);
+    wait_for(&turn.wait);
+}
+
+bool queue_turn_over(struct queue_turns *turns)
+{
+    struct queue_turn *first = TAILQ_FIRST(turns);
+    if (!first)
+        return false;
+    TAILQ_REMOVE(turns, first, link);
+    wait_over(&first->wait);
+    return true;
+}
+
 /* --- Who takes jobs --- */
 
 static bool takes_jobs(const struct peer *peer)
@@ -74,10 +91,16 @@ static bool may_give(struct queue *queue)
     return queue->couriers > 0 && (all || core->loop->now >= queue->begun + QUEUE_GRACE);
 }
 
+/* What is over is recorded before more is begun: a crash would repeat it. */
+static bool is_behind(const struct queue *queue)
+{
+    return queue->recording == QUEUE_RECORDING_MAX;
+}
+
 static void give_all(struct queue *queue, int64_t wall)
 {
     struct scheduled *one;
-    while ((one = schedule_take(&queue->schedule, places(queue)))) {
+    while (!is_behind(queue) && (one = schedule_take(&queue->schedule, places(queue)))) {
         struct peer *courier = courier_for(queue, one->destination);
         if (!courier) {
             schedule_back(&queue->schedule, one, wall);
@@ -293,6 +316,8 @@ struct err queue_open(struct core *core)
     queue->begun = core->loop->now;
     queue->timer = (struct timer){.run = timer_due, .arg = queue};
     RB_INIT(&queue->jobs);
+    TAILQ_INIT(&queue->unrecorded);
+    TAILQ_INIT(&queue->early);
     schedule_init(&queue->schedule, window_most(core));
     retries_set(queue);
     struct err e = pauses_load(queue);

@@ -29,7 +29,21 @@
 /* How long a dot waits for its answer before it is made durable that it left. */
 #define QUEUE_DOT_WAIT (200 * NS_PER_MS)
 
+enum {
+    /* Outcomes that are being made durable at a time: enough to fill a group of the log, and with
+     * 100 recipients each some 15 MB. */
+    QUEUE_RECORDING_MAX = 128,
+};
+
 RB_HEAD(errand_tree, errand);
+struct queue_turn;
+TAILQ_HEAD(queue_turns, queue_turn);
+
+/* A fiber that waits for its turn. */
+struct queue_turn {
+    TAILQ_ENTRY(queue_turn) link;
+    struct wait wait;
+};
 
 #define ERRAND_MAGIC MAGIC('E', 'R', 'N', 'D')
 
@@ -76,7 +90,10 @@ struct queue {
     struct task again;
     struct timer timer;
     struct fiber_start load_start;
-    size_t running; /* fibers of its own */
+    size_t recording;              /* outcomes, at most QUEUE_RECORDING_MAX */
+    struct queue_turns unrecorded; /* outcomes that wait to be */
+    struct queue_turns early;      /* what couriers say of jobs that are still looked up */
+    size_t running;                /* fibers of its own */
     struct wait *idle;
 };
 
@@ -147,6 +164,11 @@ struct err outcome_mark(struct queue *queue, struct scheduled *one);
 /* May yield. An entry that is under way waits for a limit until then (wall): in its record and
  * trace, once. */
 struct err outcome_limit(struct queue *queue, const struct scheduled *one, int64_t until);
+
+/* May yield: waits in this line until queue_turn_over lets its first go on. */
+void queue_turn_wait(struct queue_turns *turns);
+/* False: nobody waits. */
+bool queue_turn_over(struct queue_turns *turns);
 
 /* A fiber of the queue begins, and ends. */
 void queue_fiber_begin(struct queue *queue);

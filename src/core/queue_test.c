@@ -360,6 +360,43 @@ static void nothing_is_lost_or_sent_twice_when_core_dies(void **state)
     assert_int_equal(waiting(), 0);
 }
 
+/* A message to 100 recipients of one domain. */
+static void send_to_crowd(unsigned domain)
+{
+    const char *recipients[QUEUE_RECIPIENTS_MAX];
+    for (unsigned i = 0; i < QUEUE_RECIPIENTS_MAX; i++) {
+        struct buf name = buf_in(&house.arena, 100);
+        buf_printf(&name, "somebody-with-rather-a-long-name-%u@d%u.far.test%c", i, domain, '\0');
+        recipients[i] = buf_built(&name).p;
+    }
+    send_from("alice@example.test", recipients, QUEUE_RECIPIENTS_MAX);
+}
+
+static void all_jobs_of_the_core_before_are_known_however_many(void **state)
+{
+    (void)state;
+    enum {
+        CROWDS = 60 /* whose entries are more than one question may take (REQUEST_ARENA) */
+    };
+    struct msg_job_name names[CROWDS];
+    for (unsigned i = 0; i < CROWDS; i++)
+        send_to_crowd(i);
+    assert_int_equal(job_count, CROWDS);
+    for (size_t i = 0; i < CROWDS; i++)
+        names[i] = (struct msg_job_name){
+            .job = job_at(i)->job, .message = job_at(i)->message, .entry = job_at(i)->entry};
+    core_again();
+    /* The results come right behind the names, before anything was looked up. */
+    edge_end_tell(courier,
+                  &(struct msg){.kind = MSG_jobs, .jobs = {.names = names, .names_count = CROWDS}});
+    for (size_t i = 0; i < CROWDS; i++)
+        over_sent(job_at(i));
+    house_pass(&house, 60 * NS_PER_SECOND);
+    assert_int_equal(job_count, CROWDS);
+    assert_int_equal(recorded, CROWDS);
+    assert_int_equal(waiting(), 0);
+}
+
 static void what_waits_goes_after_a_restart(void **state)
 {
     (void)state;
@@ -433,6 +470,7 @@ int main(void)
         IN_HOUSE(a_courier_that_does_not_come_back_is_given_up),
         IN_HOUSE(behind_the_dot_the_next_try_may_be_a_second_copy),
         IN_HOUSE(nothing_is_lost_or_sent_twice_when_core_dies),
+        IN_HOUSE(all_jobs_of_the_core_before_are_known_however_many),
         IN_HOUSE(what_waits_goes_after_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
