@@ -359,10 +359,12 @@ class Peer(Host):
             {self.installation()}
             """)
         with open(self.path("out"), "ab") as out:
-            # Whoever holds the processes' own numbers dies: then all of them do.
+            # Whoever holds the processes' own numbers dies: then all of them do. That is a shell: a daemon that changes
+            # its user is told no more when its parent dies.
             self.daemon = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL",
-                 *self.words("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *self.command())],
+                 *self.words("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", '"$@" & wait', "sh",
+                             *self.command())],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
 
         def answers():
