@@ -157,6 +157,9 @@ struct conf_texts {
     size_t count;
 };
 
+/* Of a limit: there is none, also where a preset has one. Printed as "none". */
+#define CONF_NO_LIMIT UINT64_MAX
+
 #define CONF_C_HOST struct str
 #define CONF_C_PATH struct str
 #define CONF_C_ADDRESS struct str
@@ -164,6 +167,7 @@ struct conf_texts {
 #define CONF_C_MARK struct str
 #define CONF_C_FLAG bool
 #define CONF_C_COUNT uint64_t
+#define CONF_C_LIMIT uint64_t /* a count, or CONF_NO_LIMIT */
 #define CONF_C_BYTES uint64_t
 #define CONF_C_DURATION int64_t
 #define CONF_C_LISTEN struct conf_listen

@@ -68,7 +68,7 @@ static enum conf_route_tls tls_of(const struct conf_route *route, const struct r
 
 static uint64_t number(uint64_t set, uint64_t of_preset)
 {
-    return set ? set : of_preset;
+    return set == CONF_NO_LIMIT ? 0 : set ? set : of_preset;
 }
 
 static void limits_take(const struct conf_route *route, const struct route_limits *preset,

@@ -116,7 +116,9 @@ static void what_a_block_comes_to(void **state)
         "route d { via = s.test:25 recipients_per_message = 7 messages_per_hour = 3 }\n"
         "route e { via = s.test:25 tls = off user = u password_file = p }\n"
         "route f { preset = gmail user = u password_file = p recipients_per_day = 2000 }\n"
-        "route g { preset = gmail via = relay.test:587 user = u token_file = t tls = required }\n");
+        "route g { preset = gmail via = relay.test:587 user = u token_file = t tls = required }\n"
+        "route h { preset = gmail user = u password_file = p recipients_per_day = none }\n"
+        "route i { preset = gmail user = u password_file = p recipients_per_day = 0 }\n");
     struct conf_way way;
     conf_route_way(&conf->routes[0], &way);
     assert_int_equal(way.tls, CONF_ROUTE_TLS_IMPLICIT);
@@ -143,6 +145,10 @@ static void what_a_block_comes_to(void **state)
     conf_route_way(&conf->routes[6], &way);
     assert_str(way.via.list[0], STR("relay.test:587"));
     assert_int_equal(way.tls, CONF_ROUTE_TLS_REQUIRED);
+    conf_route_way(&conf->routes[7], &way);
+    assert_false(route_has_rates(&way.limits)); /* the preset's is lifted */
+    conf_route_way(&conf->routes[8], &way);
+    assert_int_equal(way.limits.recipients_per_day, 500);
 }
 
 static void mistakes_are_told(void **state)
@@ -178,6 +184,11 @@ static void mistakes_are_told(void **state)
             "f:1: route.a.to: <> is no recipient; expected an address, a domain or *\n");
     refused(*state, "route a { source = { 192.0.2.1, 192.0.2.2 } }\n",
             "f:1: route.a.source: two of one family; expected one of each at most\n");
+    refused(*state, "route a { messages_per_day = all }\n",
+            "f:1: route.a.messages_per_day: \"all\" is no number; expected none, or a number from "
+            "0 to 1000000000\n");
+    refused(*state, "route a { connections = none }\n",
+            "f:1: route.a.connections: \"none\" is no number; expected a number from 0 to 1000\n");
     refused(*state, "route a { from = \"a!b\" }\n",
             "f:1: route.a.from: \"a!b\" is no host name; expected user@example.test, example.test, "
             ".example.test, <> or *, several in braces\n");
@@ -190,7 +201,8 @@ static void as_it_is_told(void **state)
     const struct conf *conf =
         taken(given, "route x { to = { .a.test, b@c.test, * } from = <> via = { s.test:25, "
                      "[::1]:26 } shuffle = yes tls = required tls_names = *.s.test helo = h.test "
-                     "source = { 192.0.2.1, ::1 } connections = 3 }\n"
+                     "source = { 192.0.2.1, ::1 } connections = 3 messages_per_day = none "
+                     "recipients_per_hour = 7 }\n"
                      "route y { to = z.test deny = \"Ask Anna.\" }\n");
     struct buf text = BUF_INIT(ENOUGH), again = BUF_INIT(ENOUGH);
     conf_print_whole(conf, &text);
@@ -211,7 +223,7 @@ static void presets_are_whole(void **state)
     for (enum conf_preset i = CONF_PRESET_NONE + 1; i < CONF_PRESETS; i++) {
         const struct route_preset *preset = conf_preset(i);
         bool implicit = str_ends(str_from(preset->via), STR(":465"));
-        assert_true(str_starts(str_from(preset->source), STR("http")));
+        assert_true(str_starts(str_from(preset->source), STR("https://")));
         assert_int_equal(strlen(preset->date), 10);
         assert_int_equal(preset->tls, implicit ? CONF_ROUTE_TLS_IMPLICIT : CONF_ROUTE_TLS_VERIFIED);
         assert_true(preset->limits.recipients_per_message <= 100);

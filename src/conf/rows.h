@@ -15,6 +15,7 @@ enum setting_type {
     TYPE_MARK,
     TYPE_FLAG,
     TYPE_COUNT,
+    TYPE_LIMIT,
     TYPE_BYTES,
     TYPE_DURATION,
     TYPE_LISTEN,

@@ -159,6 +159,7 @@ void value_expected(const struct setting *setting, struct buf *to)
         [TYPE_MARK] = STR_INIT("one punctuation character such as +, or \"\" for none"),
         [TYPE_FLAG] = STR_INIT("yes or no"),
         [TYPE_COUNT] = STR_INIT("a number"),
+        [TYPE_LIMIT] = STR_INIT("none, or a number"),
         [TYPE_BYTES] = STR_INIT("a size such as 50M, 512K or 1G,"),
         [TYPE_DURATION] = STR_INIT("a time such as 500ms, 30s, 5m, 1h or 2d,"),
         [TYPE_LISTEN] = STR_INIT("ADDRESS:PORT such as *:25, 127.0.0.1:2525 or [::1]:2525, or "
@@ -172,7 +173,7 @@ void value_expected(const struct setting *setting, struct buf *to)
         return;
     }
     buf_put(to, texts[setting->type]);
-    if (setting->type == TYPE_COUNT)
+    if (setting->type == TYPE_COUNT || setting->type == TYPE_LIMIT)
         range_print(setting, plain, to);
     if (setting->type == TYPE_BYTES)
         range_print(setting, byte_units, to);
@@ -215,6 +216,10 @@ static bool number_parse(const struct setting *setting, struct str word, uint64_
     const char *kind = setting->type == TYPE_BYTES      ? "is no size"
                        : setting->type == TYPE_DURATION ? "is no time"
                                                         : "is no number";
+    if (setting->type == TYPE_LIMIT && str_eq(word, STR("none"))) {
+        *value_r = CONF_NO_LIMIT;
+        return true;
+    }
     if (!number_of(word, units, value_r))
         return value_wrong(why, word, kind);
     if (*value_r < setting->least)
@@ -348,7 +353,7 @@ bool value_parse(const struct setting *setting, const struct value_words *words,
         return flag_parse(word, place, why);
     if (value_choices(setting->type))
         return choice_parse(setting, word, place, why);
-    if (setting->type == TYPE_COUNT || setting->type == TYPE_BYTES ||
+    if (setting->type == TYPE_COUNT || setting->type == TYPE_LIMIT || setting->type == TYPE_BYTES ||
         setting->type == TYPE_DURATION)
         return number_parse(setting, word, place, why);
     return text_parse(setting, word, words->folder, arena, place, why);
@@ -436,7 +441,9 @@ void value_print(const struct setting *setting, const void *base, bool whole, st
         list_print(setting->type, place, whole, to);
     else if (setting->type == TYPE_FLAG)
         buf_put(to, *(const bool *)place ? STR("yes") : STR("no"));
-    else if (setting->type == TYPE_COUNT)
+    else if (setting->type == TYPE_LIMIT && *(const uint64_t *)place == CONF_NO_LIMIT)
+        buf_put(to, STR("none"));
+    else if (setting->type == TYPE_COUNT || setting->type == TYPE_LIMIT)
         buf_put_u64(to, *(const uint64_t *)place);
     else if (setting->type == TYPE_BYTES)
         units_print(byte_units, *(const uint64_t *)place, to);
