@@ -79,7 +79,7 @@ FAULTS = [
     Fault("old_reader_gets_global_status", "RFC 6533: message/global-delivery-status to who cannot have it",
           "unit dsn",
           STATUS, "    for (size_t i = 0; dsn->reads_utf8 && i < dsn->recipient_count; i++) {", "    for (size_t i = 0; i < dsn->recipient_count; i++) {"),
-    Fault("status_of_another_class", "Action: delayed with Status: 5.1.1",
+    Fault("report_has_another_class", "Action: delayed with Status: 5.1.1",
           "unit dsn",
           STATUS, "(class == 4 && recipient->action == DSN_FAILED)", "class >= 4"),
     Fault("delivered_first", "a report about a failure is named after a delivery",
