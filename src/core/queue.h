@@ -4,7 +4,7 @@
  * the couriers that are at hand, put together:
  *
  *   queue.c    loading, the clock, what goes next to whom
- *   errand.c      jobs: what couriers have, ask and say
+ *   errand*.c  jobs: what couriers have, ask and say (errand.h)
  *   outcome.c  results become a commit: entry, trace, report
  *   queue_change.c   what an operator makes of entries
  *   report.c   the report (a DSN) and where it goes
@@ -43,40 +43,6 @@ TAILQ_HEAD(queue_turns, queue_turn);
 struct queue_turn {
     TAILQ_ENTRY(queue_turn) link;
     struct wait wait;
-};
-
-#define ERRAND_MAGIC MAGIC('E', 'R', 'N', 'D')
-
-/* What a courier has, or had when its link ended: then `peer` is NULL, and `instance` says whose it
- * was. */
-struct errand {
-    uint32_t magic;
-    RB_ENTRY(errand) link;
-    struct queue *queue;
-    uint64_t id;
-    struct scheduled *one;
-    struct peer *peer;
-    uint32_t instance;
-    struct fiber_start start, mark_start;
-    struct timer timer; /* the dot's, or the orphan's */
-    int64_t given;      /* wall */
-    /* The route whose limits it counts for (governor.h); of length 0: none. */
-    char governed[CONF_NAME_MOST];
-    uint8_t governed_length;
-    size_t governed_recipients;
-    char *front; /* what stands in front of a large body, once it was read */
-    size_t front_octets;
-    blob_id blob;
-    uint64_t total;
-    size_t holds;    /* requests that look at it */
-    bool has_fields; /* of its own (store/queue.h) */
-    bool begins;     /* its courier has not been told yet */
-    bool dotted;
-    bool marking; /* that it was dotted is being made durable */
-    struct wait *marked;
-    bool deciding; /* its outcome is */
-    bool dropped;  /* its courier was told not to begin */
-    bool over;
 };
 
 struct queue {

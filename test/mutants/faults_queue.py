@@ -2,6 +2,7 @@
 from fault import Fault
 
 SCHEDULE, QUEUE, ERRAND = "src/core/schedule.c", "src/core/queue.c", "src/core/errand.c"
+GIVE, ADOPT = "src/core/errand_give.c", "src/core/errand_adopt.c"
 CHANGE, ASKED, FIND, LIST = "src/core/queue_change.c", "src/core/admin_queue_change.c", "src/core/admin_queue_find.c", "src/core/admin_queue.c"
 OUTCOME, REPORT, OUTGOING = "src/core/outcome.c", "src/core/report.c", "src/core/outgoing.c"
 ENVELOPE, STORE = "src/core/envelope.c", "src/store/queue.c"
@@ -52,19 +53,19 @@ FAULTS = [
           QUEUE, "    return queue->couriers > 0 && (all ||", "    return queue->couriers > 0 && (queue->couriers < 64 || all ||"),
     Fault("jobs_of_an_earlier_core_are_nobodys", "a job that a courier brings along is not known as under way",
           "unit core_queue",
-          ERRAND, "    if (!schedule_claim(&queue->schedule, one))", "    if (one)"),
+          ADOPT, "    if (!schedule_claim(&queue->schedule, one))", "    if (one)"),
     Fault("results_overtake_their_jobs", "what a courier says behind its jobs is dropped while they are looked up, and sent again",
           "unit core_queue",
           ERRAND, "    while (request->peer->adopts)", "    while (0)"),
     Fault("many_jobs_are_forgotten", "a new core has memory for few of its couriers' jobs, and sends the others again",
           "unit core_queue",
-          ERRAND, "        arena_reset(&arena);\n        if (!errand)", "        if (!errand)"),
+          ADOPT, "        arena_reset(&arena);\n        if (!errand)", "        if (!errand)"),
     Fault("a_broken_link_sends_again", "jobs are given up when their courier's link breaks, though it lives",
           "unit core_queue",
           ERRAND, "        timer_set(loop, &errand->timer, loop->now + QUEUE_ORPHANED);", "        timer_set(loop, &errand->timer, loop->now);"),
     Fault("dead_couriers_keep_their_jobs", "what a courier had when it died is never sent",
           "unit core_queue",
-          ERRAND, "        if (!errand->peer && errand->instance == request->peer->instance &&", "        if (!errand->peer && errand->instance > 100 &&"),
+          ADOPT, "        if (!errand->peer && errand->instance == request->peer->instance &&", "        if (!errand->peer && errand->instance > 100 &&"),
     Fault("dots_are_forgotten", "a second copy may go out and the trace does not say so",
           "unit core_queue",
           ERRAND, "    errand->dotted = true;\n    timer_clear", "    timer_clear"),
@@ -104,7 +105,7 @@ FAULTS = [
           ERRAND, "    if (!errand || errand->dropped || errand->deciding)", "    if (!errand || !errand->dropped || errand->deciding)"),
     Fault("the_removed_go_behind_a_crash", "what was removed under way is sent again where core died meanwhile",
           "unit core_queue_operator",
-          ERRAND, "    bool removed = !err_is(e) && entry.flags & QUEUE_REMOVED;", "    bool removed = !err_is(e) && entry.flags & 0;"),
+          GIVE, "    bool removed = !err_is(e) && entry.flags & QUEUE_REMOVED;", "    bool removed = !err_is(e) && entry.flags & 0;"),
     Fault("removals_are_nobodys", "the trace does not say who removed a message and why",
           "unit core_queue_operator",
           CHANGE, "    if (wish->kind == WISH_RETRY) /*", "    if (wish->kind != WISH_HOLD) /*"),

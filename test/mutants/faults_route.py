@@ -2,7 +2,7 @@
 from fault import Fault
 
 CONF, CORE, OUTCOME = "src/conf/routes.c", "src/core/route.c", "src/core/outcome.c"
-ERRAND, REST, TLS = "src/core/errand.c", "src/courier/rest.c", "src/courier/tls.c"
+ERRAND, GIVE, REST, TLS = "src/core/errand.c", "src/core/errand_give.c", "src/courier/rest.c", "src/courier/tls.c"
 GOVERNOR, SECRETS = "src/core/governor.c", "src/core/secrets.c"
 AUTH, SASL = "src/courier/auth.c", "src/trust/sasl_client.c"
 CONNECTION, SEND, ROUTE = "src/courier/connection.c", "src/courier/send.c", "src/courier/route.c"
@@ -36,11 +36,11 @@ FAULTS = [
           OUTCOME, " &&\n                    fate->words.when < deciding->pass;", ";"),
     Fault("old_routes_hold", "what waited goes by the configuration of its day",
           "unit route",
-          ERRAND, "    if (!str_eq(choice.destination.name, destination_name(errand->one->destination)))",
+          GIVE, "    if (!str_eq(choice.destination.name, destination_name(errand->one->destination)))",
           "    if (choice.destination.name.n == 0)"),
     Fault("what_waits_is_not_refused", "a route that refuses lets pass what came before it",
           "unit route",
-          ERRAND, "    else if (choice.denied)", "    else if (choice.denied && choice.fixed.n > 0)"),
+          GIVE, "    else if (choice.denied)", "    else if (choice.denied && choice.fixed.n > 0)"),
     Fault("a_reload_waits", "a smart host that was mended is not tried before its time",
           "unit route",
           "src/core/queue.c", "            schedule_calm(&queue->schedule, destination);", "            (void)destination;"),
@@ -98,7 +98,7 @@ FAULTS = [
           ERRAND, "        if (reached_nobody(said->trouble))", "        if (said->trouble > JOB_TROUBLES)"),
     Fault("a_message_is_as_large_as_it_is", "recipients_per_message is passed over",
           "unit route",
-          ERRAND, "            choice_cut(choice, (size_t)limits->recipients_per_message);", "            choice_cut(choice, QUEUE_RECIPIENTS_MAX);"),
+          GIVE, "            choice_cut(choice, (size_t)limits->recipients_per_message);", "            choice_cut(choice, QUEUE_RECIPIENTS_MAX);"),
     Fault("connections_without_number", "a route has more connections than it may",
           "unit route",
           "src/core/schedule.c", "    if (destination->most > 0 && window > destination->most)", "    if (destination->most > 4096)"),

@@ -1,7 +1,7 @@
 """Faults of the queue and the courier that whole runs against a made-up internet show (test/sim)."""
 from fault import Fault
 
-ERRAND, OUTCOME, OUTGOING, QUEUE = "src/core/errand.c", "src/core/outcome.c", "src/core/outgoing.c", "src/core/queue.c"
+ADOPT, ERRAND, OUTCOME, OUTGOING, QUEUE = "src/core/errand_adopt.c", "src/core/errand.c", "src/core/outcome.c", "src/core/outgoing.c", "src/core/queue.c"
 CONNECT, STUFFING, TRANSACTION = "src/sys/stream_connect.c", "src/format/stuffing.c", "src/courier/transaction.c"
 DOWNCONVERT = "src/format/downconvert.c"
 
@@ -13,7 +13,7 @@ FAULTS = [
           "        recorded_tell(peer, said->job);\n        errand->deciding = true;\n        errand->holds++;\n"),
     Fault("sim_jobs_of_an_earlier_core_are_nobodys", "4: what was under way when core died goes a second time",
           "unit sim",
-          ERRAND, "            errand_adopt(request, &said->names[i], &arena);\n", "            (void)errand_adopt;\n"),
+          ADOPT, "            errand_adopt(request, &said->names[i], &arena);\n", "            (void)errand_adopt;\n"),
     Fault("sim_one_courier_speaks_for_all", "4: core gives out mail before each courier said what it has",
           "unit sim",
           QUEUE, "    bool all = queue->couriers >= core->conf->sending.processes;\n", "    bool all = queue->couriers > 0;\n"),
