@@ -114,15 +114,19 @@ def busy():
 class Meter:
     """From begin() to end(): what a server and the disk did."""
 
-    def __init__(self, group, disk):
-        self.group, self.disk = group, disk
+    def __init__(self, group, disk, beside=()):
+        """beside: groups of whatever else belongs to the case."""
+        self.group, self.disk, self.beside = group, disk, beside
+
+    def beside_cpu(self):
+        return sum(sum(group.cpu()) for group in self.beside)
 
     def begin(self):
         self.disk.settle()
         self.events = self.group.counters.read()
         self.written = self.disk.read()
         self.cpu = self.group.cpu()
-        self.busy = busy()
+        self.busy = busy() - self.beside_cpu()
         self.generator = sum(os.times()[2:4])
         self.at = time.monotonic()
 
@@ -131,7 +135,7 @@ class Meter:
         self.seconds = time.monotonic() - self.at
         self.cpu = [now - then for now, then in zip(self.group.cpu(), self.cpu)]
         self.generator = sum(os.times()[2:4]) - self.generator
-        self.busy = busy() - self.busy
+        self.busy = busy() - self.beside_cpu() - self.busy
 
     def end(self, messages):
         """What it came to for each message."""

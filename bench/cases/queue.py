@@ -1,13 +1,14 @@
 """A queue full of mail that cannot leave: what it costs, and whether it stands in anybody's way."""
 import smtplib
 import statistics
+import subprocess
 import time
 
 import generator
 from cases.stage import KB, REUSED
 from peers.server import wait_until
 from peers.sink import Destination
-from peers.veredus import VeredusRelay
+from peers.veredus import PROGRAM, VeredusRelay
 
 WAITING = {"quick": 2000, "core": 1000000, "full": 1000000}
 DOMAINS = 1000    # whose names nobody knows
@@ -37,6 +38,17 @@ def fill(server, count):
                          domains=DOMAINS, domain="dead.test")["rate"]
 
 
+def first_line(server):
+    """Milliseconds until `queue list` has printed its first line."""
+    begun = time.monotonic()
+    process = subprocess.Popen([PROGRAM, "queue", "list", "--home", server.home], stdout=subprocess.PIPE)
+    assert process.stdout.readline()
+    found = (time.monotonic() - begun) * 1e3
+    process.stdout.close()
+    process.wait()
+    return found
+
+
 def live(server, destination):
     """Milliseconds from the first word to the arrival."""
     before, begun = destination.count, time.monotonic()
@@ -58,6 +70,7 @@ def queue(stage):
         time.sleep(stage.scaled(SETTLING, 1))
         full = [fill(server, portion) for _ in range(stage.rounds)]
         anonymous = server.core_memory()
+        lines = [first_line(server) for _ in range(LIVE)]
         delays = [live(server, destination) for _ in range(LIVE)]
         for number in range(stage.rounds):
             server.stop()
@@ -66,4 +79,5 @@ def queue(stage):
             live(server, destination)
             stage.add(f"queue of {count} messages", server, round=number, waiting=count, rate_empty=empty[number],
                       rate=full[number], anonymous=float(anonymous), live_ms=statistics.median(delays),
-                      live_most_ms=max(delays), restart_ms=(time.monotonic() - begun) * 1e3)
+                      live_most_ms=max(delays),
+                      list_ms=max(lines), restart_ms=(time.monotonic() - begun) * 1e3)

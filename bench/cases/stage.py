@@ -58,7 +58,7 @@ class Stage:
 
     def timed(self, server, messages, mode="smtp", wait=False, port=None, **settings):
         """One run. wait: the time ends when the server has delivered, not when it has taken the last message."""
-        meter = measure.Meter(server.group, self.disk)
+        meter = measure.Meter(server.group, self.disk, server.beside())
         if self.cache:
             self.cache.fill()
         self.wait_quiet()

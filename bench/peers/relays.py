@@ -8,6 +8,9 @@ class Relays:
     def was_sent(self, messages):
         self.destination.expected += messages
 
+    def beside(self):
+        return (self.destination.group,)
+
     def delivers_later(self):
         return True
 

@@ -80,6 +80,10 @@ class Server:
         """Where files lie as long as something is not delivered."""
         return []
 
+    def beside(self):
+        """Groups of processes that are part of a case, and not of the server."""
+        return ()
+
     def was_sent(self, messages):
         """So many were taken."""
 

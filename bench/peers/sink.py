@@ -3,6 +3,7 @@ generator."""
 import re
 import subprocess
 import threading
+import time
 
 import peers.packages
 import peers.server
@@ -23,6 +24,10 @@ class Sink(peers.server.Server):
         return "of Postfix " + peers.packages.version("postfix")
 
 
+LAST_LINES = 200  # octets that hold one line of counters at least
+PAUSE = 0.005     # seconds
+
+
 class Destination(Sink):
     """Where relayed mail ends: a sink at the port of servers, that counts."""
     name, title, address = "destination", "smtp-sink as destination", "127.0.0.9"
@@ -40,11 +45,14 @@ class Destination(Sink):
         return process
 
     def listen(self, output):
-        """It prints all its counters after each message."""
-        while text := output.read1():
-            found = re.findall(rb"mesg=(\d+)\b(?=[ \r\n]|$)", text)
+        """It prints all its counters after each message: looking at the last is enough, now and then."""
+        text = b""
+        while more := output.read1():
+            text = (text + more)[-LAST_LINES:]
+            found = re.findall(rb"mesg=(\d+)", text)
             if found:
                 self.count = max(self.count, int(found[-1]))
+            time.sleep(PAUSE)
 
     def ready(self):
         return peers.server.greets(25, self.address)
