@@ -333,6 +333,7 @@ struct err queue_open(struct core *core)
         return err_make(ERR_NO_MEMORY);
     }
     core->queue = queue;
+    queue_sweep_begin(queue);
     queue_fiber_begin(queue);
     queue->load_start = (struct fiber_start){.run = load_run, .arg = queue};
     fiber_run(core->fibers, &queue->load_start);
@@ -344,6 +345,7 @@ void queue_close(struct core *core)
     struct queue *queue = core->queue;
     queue->closing = true;
     timer_clear(core->loop, &queue->timer);
+    queue_sweep_end(queue);
     struct wait idle = {.done = queue->running == 0};
     queue->idle = &idle;
     wait_for(&idle);

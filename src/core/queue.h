@@ -7,6 +7,7 @@
  *   errand*.c  jobs: what couriers have, ask and say (errand.h)
  *   outcome.c  results become a commit: entry, trace, report
  *   queue_change.c   what an operator makes of entries
+ *   queue_sweep.c    what the clock makes of entries that nobody tries
  *   report.c   the report (a DSN) and where it goes
  *
  * At its beginning nothing is given out until each courier has said what it has under way for the
@@ -33,6 +34,8 @@ enum {
     /* Outcomes that are being made durable at a time: enough to fill a group of the log, and with
      * 100 recipients each some 15 MB. */
     QUEUE_RECORDING_MAX = 128,
+    QUEUE_SWEEP_SLICE = 5000, /* entries that the sweep looks at in one turn: some ms */
+    QUEUE_JUDGED_MAX = 16,    /* outcomes of the sweep that are being made durable at a time */
 };
 
 RB_HEAD(errand_tree, errand);
@@ -45,6 +48,29 @@ struct queue_turn {
     struct wait wait;
 };
 
+struct sweep_judge {
+    struct fiber_start start;
+    struct queue *queue;
+    struct scheduled *one; /* Q5; NULL: free */
+    int64_t next;          /* wall: if its outcome cannot be recorded */
+};
+
+/* Entries in Q1 and Q2 that expire or are to be warned about though nobody tries them: those of
+ * destinations that are quiet, paused or busy. All are looked at each minute, in slices. */
+struct queue_sweep {
+    struct timer timer;
+    struct fiber_start start;
+    struct sweep_judge judges[QUEUE_JUDGED_MAX];
+    size_t judging;
+    struct wait *room; /* the walk waits for a free judge */
+    uint64_t message;  /* where the walk is */
+    uint32_t number;
+    bool failed;   /* an outcome was not recorded: this walk ends */
+    int64_t ahead; /* us: the wall clock, of mono, when it was looked at last */
+    int64_t from;  /* mono: nothing is judged before */
+    size_t slices; /* since the start, for tests */
+};
+
 struct queue {
     struct core *core;
     struct schedule schedule;
@@ -55,6 +81,7 @@ struct queue {
     bool soon; /* `again` is queued */
     struct task again;
     struct timer timer;
+    struct queue_sweep sweep;
     struct fiber_start load_start;
     size_t recording;              /* outcomes, at most QUEUE_RECORDING_MAX */
     struct queue_turns unrecorded; /* outcomes that wait to be */
@@ -101,6 +128,12 @@ void errand_give(struct queue *queue, struct scheduled *one, struct peer *peer);
 void errands_free(struct queue *queue);
 /* Nobody wants it to be sent now: its courier does not begin, if it has not. */
 void errand_drop(struct queue *queue, const struct scheduled *one);
+
+/* --- queue_sweep.c --------------------------------------------------------------------------- */
+
+void queue_sweep_begin(struct queue *queue);
+/* No walk begins; one that is under way ends by `closing`, as a fiber of the queue. */
+void queue_sweep_end(struct queue *queue);
 
 /* --- outcome.c ------------------------------------------------------------------------------- */
 

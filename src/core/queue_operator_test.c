@@ -305,6 +305,136 @@ static void what_is_held_does_not_expire(void **state)
     assert_int_equal(waiting(), 0);
 }
 
+/* --- By the clock --- */
+
+#define A_MINUTE (60 * NS_PER_SECOND)
+
+/* To the second before the conf's time is over for what was sent just now; it is over within the
+ * minute behind it. */
+static void pass_until_before(int64_t since, int64_t time)
+{
+    house_pass(&house, since + time - NS_PER_SECOND - house.rig.loop->now);
+}
+
+static void wait_for_the_warning_and_the_end(void)
+{
+    int64_t since = house.rig.loop->now;
+    pass_until_before(since, house.conf.sending.warn_after);
+    assert_int_equal(house_count(box, "alice@example.test"), 0);
+    house_pass(&house, A_MINUTE + 2 * NS_PER_SECOND);
+    assert_int_equal(house_count(box, "alice@example.test"), 1);
+    assert_says(newest("alice@example.test"), "Action: delayed");
+    pass_until_before(since, house.conf.sending.expire);
+    assert_int_equal(house_count(box, "alice@example.test"), 1);
+    house_pass(&house, A_MINUTE + 2 * NS_PER_SECOND);
+    assert_int_equal(house_count(box, "alice@example.test"), 2);
+    assert_says(newest("alice@example.test"), "Status: 5.4.7");
+}
+
+static void what_is_paused_expires(void **state)
+{
+    (void)state;
+    typed("queue pause far.test");
+    uint64_t message = send_one("carol@far.test");
+    wait_for_the_warning_and_the_end();
+    assert_int_equal(job_count, 0);
+    assert_int_equal(waiting(), 0);
+    assert_told(message, "its time was over before it could be tried");
+}
+
+static void what_a_quiet_destination_keeps_expires(void **state)
+{
+    (void)state;
+    struct schedule *schedule = &house.core.queue->schedule;
+    send_one("carol@far.test");
+    over_dead(job_at(0));
+    struct destination *destination = schedule_destination(schedule, STR("far.test"));
+    schedule_sleep(schedule, destination, INT64_MAX / 2);
+    wait_for_the_warning_and_the_end();
+    assert_int_equal(job_count, 1);
+    assert_int_equal(waiting(), 0);
+    assert_says(newest("alice@example.test"), "no connection");
+}
+
+static void what_is_under_way_is_not_judged(void **state)
+{
+    (void)state;
+    send_one("carol@far.test");
+    send_one("carol@far.test");
+    send_one("dora@far.test"); /* stands behind them all the time */
+    assert_int_equal(job_count, 2);
+    wait_for_the_warning_and_the_end();
+    assert_says(newest("alice@example.test"), "dora@far.test");
+    assert_int_equal(waiting(), 2);
+    over_sent(job_at(0));
+    over_sent(job_at(1));
+    assert_int_equal(waiting(), 0);
+    assert_int_equal(house_count(box, "alice@example.test"), 2);
+}
+
+static void the_held_are_not_judged(void **state)
+{
+    (void)state;
+    typed("queue pause");
+    uint64_t message = send_one("carol@far.test");
+    typed_about("queue hold #", message);
+    house_pass(&house, house.conf.sending.expire + 3600 * NS_PER_SECOND);
+    assert_int_equal(waiting(), 1);
+    assert_int_equal(house_count(box, "alice@example.test"), 0);
+}
+
+static void many_expire_in_the_same_minute(void **state)
+{
+    (void)state;
+    fill(2, 100);
+    house_pass(&house, house.conf.sending.expire + A_MINUTE + NS_PER_SECOND);
+    assert_int_equal(waiting(), 0);
+    assert_int_equal(job_count, 0);
+    assert_int_equal(house_count(box, "alice@example.test"), 400); /* a warning and a report */
+}
+
+/* What a step of the wall clock brings to its end has an hour, to be tried once. */
+static void a_step_of_the_clock_ends_nothing_untried(void **state)
+{
+    (void)state;
+    typed("queue pause far.test");
+    send_one("carol@far.test");
+    house_pass(&house, 2 * 3600 * NS_PER_SECOND);
+    fake_wall_jump(house.rig.fake, 2 * house.conf.sending.expire / 1000);
+    house_pass(&house, 3500 * NS_PER_SECOND);
+    assert_int_equal(waiting(), 1);
+    house_pass(&house, 300 * NS_PER_SECOND);
+    assert_int_equal(waiting(), 0);
+}
+
+static void stand_in_line(struct rig *rig, void *arg)
+{
+    struct schedule *schedule = &house.core.queue->schedule;
+    size_t count = *(size_t *)arg;
+    (void)rig;
+    for (size_t i = 0; i < count; i++) {
+        const struct schedule_facts facts = {.message = 1 + i,
+                                             .destination = STR("far.test"),
+                                             .sender = STR("alice@example.test"),
+                                             .next = INT64_MAX,
+                                             .judge = UINT32_MAX};
+        assert_non_null(schedule_add(schedule, &facts));
+    }
+}
+
+static void the_sweep_is_made_in_slices(void **state)
+{
+    (void)state;
+    size_t count = (size_t)20 * QUEUE_SWEEP_SLICE, before;
+    house_pass(&house, 3600 * NS_PER_SECOND + 5 * NS_PER_SECOND);
+    before = house.core.queue->sweep.slices;
+    house_pass(&house, A_MINUTE);
+    assert_int_equal(house.core.queue->sweep.slices, before + 1);
+    assert_true(rig_do(&house.rig, stand_in_line, &count));
+    house_pass(&house, A_MINUTE);
+    assert_int_equal(house.core.queue->sweep.slices, before + 1 + 20);
+}
+
 static void what_is_under_way_is_held_when_it_is_back(void **state)
 {
     (void)state;
@@ -525,6 +655,13 @@ int main(void)
         IN_HOUSE(a_list_is_a_stream),
         IN_HOUSE(what_is_held_waits_until_it_is_released),
         IN_HOUSE(what_is_held_does_not_expire),
+        IN_HOUSE(what_is_paused_expires),
+        IN_HOUSE(what_a_quiet_destination_keeps_expires),
+        IN_HOUSE(what_is_under_way_is_not_judged),
+        IN_HOUSE(the_held_are_not_judged),
+        IN_HOUSE(many_expire_in_the_same_minute),
+        IN_HOUSE(a_step_of_the_clock_ends_nothing_untried),
+        IN_HOUSE(the_sweep_is_made_in_slices),
         IN_HOUSE(what_is_under_way_is_held_when_it_is_back),
         IN_HOUSE(what_is_held_under_way_is_held_behind_a_crash),
         IN_HOUSE(what_is_removed_is_gone_and_the_trace_says_who),

@@ -3,6 +3,7 @@ from fault import Fault
 
 SCHEDULE, QUEUE, ERRAND = "src/core/schedule.c", "src/core/queue.c", "src/core/errand.c"
 GIVE, ADOPT = "src/core/errand_give.c", "src/core/errand_adopt.c"
+SWEEP = "src/core/queue_sweep.c"
 CHANGE, ASKED, FIND, LIST = "src/core/queue_change.c", "src/core/admin_queue_change.c", "src/core/admin_queue_find.c", "src/core/admin_queue.c"
 OUTCOME, REPORT, OUTGOING = "src/core/outcome.c", "src/core/report.c", "src/core/outgoing.c"
 ENVELOPE, STORE = "src/core/envelope.c", "src/store/queue.c"
@@ -92,6 +93,17 @@ FAULTS = [
     Fault("those_who_have_it_get_it_again", "a recipient that took the message is tried again with the others",
           "unit core_queue",
           OUTCOME, "        if (waits(&deciding->fates[i]) && !deciding->fates[i].ungiven)", "        if (!deciding->fates[i].ungiven)"),
+
+    # --- By the clock ---
+    Fault("only_tries_end_it", "mail for a destination that is paused or quiet never goes back",
+          "unit core_queue_operator",
+          SWEEP, "one->judge <= now;", "one->judge <= now - INT32_MAX;"),
+    Fault("a_sweep_in_one_turn", "core stands still each minute while it looks at a million entries",
+          "unit core_queue_operator",
+          SWEEP, "one && i < QUEUE_SWEEP_SLICE && sweep", "one && i < SIZE_MAX && sweep"),
+    Fault("a_step_of_the_clock_ends_all", "a wall clock that is set ahead returns mail that was not tried",
+          "unit core_queue_operator",
+          SWEEP, "    if (sweep->ahead - before > SWEEP_GRACE / 1000)", "    if (sweep->ahead - before > INT64_MAX / 2)"),
 
     # --- The operator's hand ---
     Fault("held_under_way_goes_again", "what is held while it is under way is tried again when it comes back",
