@@ -16,7 +16,7 @@ enum {
 
 #define TIMEOUTS (1800 * NS_PER_SECOND)
 #define DRAIN_STEP (30 * NS_PER_SECOND)
-#define DRAIN_SLACK (6 * 3600 * NS_PER_SECOND)
+#define DRAIN_SLACK (3600 * NS_PER_SECOND)
 #define WORK_MOST (24 * 3600 * NS_PER_SECOND)
 
 int64_t sim_now(const struct sim *sim)
