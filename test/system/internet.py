@@ -283,6 +283,7 @@ class Site(veredus.Server):
 class Veredus(Host):
     users = ("carol", "dora", "用户")
     language = "en"
+    server = None
 
     def settings(self):
         anchors = self.path("anchors")
@@ -321,7 +322,8 @@ class Veredus(Host):
 
     def close(self):
         try:
-            self.server.close()
+            if self.server:
+                self.server.close()
         finally:
             super().close()
 
@@ -358,14 +360,7 @@ class Peer(Host):
             cp {self.chain} /etc/mx.pem && cp {self.key} /etc/mx.key && chmod 600 /etc/mx.key
             {self.installation()}
             """)
-        with open(self.path("out"), "ab") as out:
-            # Whoever holds the processes' own numbers dies: then all of them do. That is a shell: a daemon that changes
-            # its user is told no more when its parent dies.
-            self.daemon = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL",
-                 *self.words("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", '"$@" & wait', "sh",
-                             *self.command())],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+        self.launch()
 
         def answers():
             assert self.daemon.poll() is None, self.story()
@@ -375,6 +370,20 @@ class Peer(Host):
             except (OSError, EOFError):
                 return False
         self.answers = answers
+
+    def launch(self):
+        with open(self.path("out"), "ab") as out:
+            # Whoever holds the processes' own numbers dies: then all of them do. That is a shell: a daemon that changes
+            # its user is told no more when its parent dies.
+            self.daemon = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL",
+                 *self.words("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", '"$@" & wait', "sh",
+                             *self.command())],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+
+    def halt(self):
+        self.daemon.kill()
+        self.daemon.wait()
 
     def wait(self):
         veredus.wait_until(self.answers, f"{self.name} answers")
@@ -406,8 +415,7 @@ class Peer(Host):
 
     def close(self):
         if hasattr(self, "daemon"):
-            self.daemon.kill()
-            self.daemon.wait()
+            self.halt()
         super().close()
 
 

@@ -30,6 +30,10 @@ unpack exim4-daemon-light
 unpack exim4-base
 unpack opensmtpd
 unpack unbound # the resolver that they ask
+# Log-ins at Postfix: mechanisms, where they find passwords, and what writes those.
+unpack libsasl2-modules
+unpack libsasl2-modules-db
+unpack sasl2-bin
 # What these need and a machine may not have.
 unpack libdb5.3
 unpack libevent-2.1-7
