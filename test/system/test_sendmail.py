@@ -139,6 +139,36 @@ def test_mutt(server, caller):
     assert mail["Return-Path"] == "<me@else.example>"
 
 
+def test_git_send_email(server, caller):
+    patch = os.path.join(caller.folder, "0001-x.patch")
+    with open(patch, "w", encoding="utf-8") as file:
+        file.write("From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\nFrom: Dév <dev@else.example>\n"
+                   "Date: Sat, 21 Nov 2026 12:00:00 +0000\nSubject: [PATCH] x\nMIME-Version: 1.0\n"
+                   "Content-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n\n.\nü\n---\n-- \n2.39\n")
+    caller.env.update(GIT_CONFIG_GLOBAL="/dev/null", GIT_CONFIG_NOSYSTEM="1", GIT_CEILING_DIRECTORIES=caller.folder,
+                      GIT_AUTHOR_NAME="Dév", GIT_AUTHOR_EMAIL="dev@else.example", GIT_COMMITTER_NAME="Dév",
+                      GIT_COMMITTER_EMAIL="dev@else.example")
+    ran = caller.run("git", "-C", caller.folder, "send-email", f"--sendmail-cmd={caller.folder}/sendmail", "--confirm=never",
+                     "--from=Dév <dev@else.example>", "--envelope-sender=dev@else.example", "--suppress-cc=all",
+                     f"--to={ALICE}", f"--cc={BOB}", patch)
+    assert ran.returncode == 0, ran.stderr
+    for who in (ALICE, BOB):
+        mail = got(server, who)[0]
+        assert mail["Subject"] == "[PATCH] x" and content(mail) == ".\nü\n---\n-- \n2.39\n"
+        assert mail["Return-Path"] == "<dev@else.example>"
+        assert str(mail["To"]) == ALICE and str(mail["Cc"]) == BOB
+
+
+def test_mail_of_s_nail(server, caller):
+    words = ("-:/", "-S", f"mta={caller.folder}/sendmail", "-S", "from=root <root@else.example>", "-S", "ttycharset=utf-8",
+             "-s", "nächtlich", "-b", BOB, ALICE)
+    ran = caller.run("s-nail", *words, text="größe\n".encode())
+    assert ran.returncode == 0, ran.stderr
+    mail = wait_until(lambda: got(server), "s-nail, which does not wait for sendmail, has sent it")[0]
+    assert mail["Subject"] == "nächtlich" and content(mail) == "größe\n" and mail["Bcc"] is None
+    wait_until(lambda: got(server, BOB), "the one in Bcc has it")
+
+
 def test_what_cannot_leave_waits_and_keeps_its_order(server, caller):
     server.stop()
     for number in range(3):
