@@ -12,6 +12,7 @@ below /etc) is laid over this machine's folders in the host's own view of the fi
 """
 import contextlib
 import ctypes
+import fcntl
 import glob
 import hashlib
 import os
@@ -149,8 +150,13 @@ def ascii_of(domain):
 
 
 def peers_needed():
-    if not os.path.exists(os.path.join(veredus.PEERS, ".whole")):
-        subprocess.run([os.path.join(veredus.ROOT, "test", "system", "peers.sh"), veredus.PEERS], check=True)
+    """Unpacked once, and again what a newer peers.sh names; by one test at a time."""
+    script, whole = os.path.join(veredus.ROOT, "test", "system", "peers.sh"), os.path.join(veredus.PEERS, ".whole")
+    os.makedirs(veredus.PEERS, exist_ok=True)
+    with open(os.path.join(veredus.PEERS, ".lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(whole) or os.path.getmtime(whole) < os.path.getmtime(script):
+            subprocess.run([script, veredus.PEERS], check=True)
 
 
 def libraries():
