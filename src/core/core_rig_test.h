@@ -127,6 +127,7 @@ static inline void house_crash(struct house *house)
     rig_bury(LIST_FIRST(&house->core.spare_transactions));
     spares_done(&house->core.spares);
     rig_bury(house->core.queue);
+    rig_bury(house->core.governor);
     secrets_bury(house);
     buf_done(&house->core.audit.queue);
     rig_crash(&house->rig);

@@ -54,12 +54,22 @@ static void secret(const char *name, const char *via, const char *octets)
     assert_false(err_is(secrets_take(house.core.secrets, &told)));
 }
 
+enum {
+    CONFIGURED_MAX = 8
+};
+
+/* What reloads read; core has it to its end. */
+static struct arena configured[CONFIGURED_MAX];
+static size_t configured_count;
+
 static int teardown(void **state)
 {
     (void)state;
     struct secrets *secrets = house.core.secrets;
     house_close(&house);
     secrets_free(secrets);
+    while (configured_count > 0)
+        arena_done(&configured[--configured_count]);
     return 0;
 }
 
@@ -147,7 +157,8 @@ static void configure(const char *conf)
 {
     struct conf_trouble trouble;
     struct conf *next = arena_take(&house.arena, sizeof(*next));
-    struct arena *arena = arena_take(&house.arena, sizeof(*arena));
+    assert_true(configured_count < CONFIGURED_MAX);
+    struct arena *arena = &configured[configured_count++];
     arena_init(arena, CONF_ARENA);
     assert_false(err_is(conf_parse(str_from(conf), STR("f"), STR("/"), arena, next, &trouble)));
     buf_done(&trouble.text);

@@ -9,6 +9,7 @@ enum {
 
 /* One question on its way. */
 struct asked {
+    LIST_ENTRY(asked) link;
     struct dns_question dns;
     struct dns_stage *stage;
     uint32_t call;
@@ -21,6 +22,7 @@ static void answer_send(struct asked *asked, struct msg_dns_answer answer)
     msg_set_call(&msg, asked->call);
     if (asked->stage->up)
         (void)link_send(&asked->stage->link, &msg);
+    LIST_REMOVE(asked, link);
     free(asked);
 }
 
@@ -56,6 +58,7 @@ static void got(struct link *link, const struct msg *msg, int passed)
     must(passed < 0 && msg->kind == MSG_dns_ask && msg->dns_ask.name.n <= DNS_NAME_MAX);
     struct asked *asked = calloc(1, sizeof *asked);
     must(asked);
+    LIST_INSERT_HEAD(&stage->asked, asked, link);
     memcpy(asked->name, msg->dns_ask.name.p, msg->dns_ask.name.n);
     asked->stage = stage;
     asked->call = msg->dns_ask.call;
@@ -77,6 +80,7 @@ void dns_stage_open(struct dns_stage *dns, struct stage *stage)
     static const struct link_owner owner = {.got = got, .ended = ended};
     int pair[2];
     *dns = (struct dns_stage){.zones = fake_zones_open()};
+    LIST_INIT(&dns->asked);
     dns->role = fake_role_open(stage->fake, "resolver");
     fake_packet_pair(stage->fake, dns->role, stage->edge_role, pair);
     fake_role_enter(stage->fake, dns->role);
@@ -89,14 +93,18 @@ void dns_stage_open(struct dns_stage *dns, struct stage *stage)
     fake_role_enter(stage->fake, 0);
 }
 
-/* What was asked and not answered goes with the process that the test is. */
 static void role_close(void *arg)
 {
     struct dns_stage *dns = arg;
+    struct asked *asked;
     if (dns->up)
         link_done(&dns->link);
     dns->up = false;
-    dns_close(dns->dns);
+    dns_close(dns->dns); /* what was asked and not answered is so no more */
+    while ((asked = LIST_FIRST(&dns->asked))) {
+        LIST_REMOVE(asked, link);
+        free(asked);
+    }
     loop_done(&dns->loop);
 }
 

@@ -21,6 +21,7 @@ struct dns_stage {
     int role;
     struct fake_zones *zones;
     struct dns *dns;
+    LIST_HEAD(, asked) asked; /* and not answered yet */
 };
 
 void dns_stage_open(struct dns_stage *dns, struct stage *stage);

@@ -138,7 +138,8 @@ static void question_run(void *arg)
 static void copy(char to[DNS_NAME_MAX + 1], struct str from)
 {
     memset(to, 0, DNS_NAME_MAX + 1);
-    memcpy(to, from.p, from.n <= DNS_NAME_MAX ? from.n : 0);
+    if (from.n > 0 && from.n <= DNS_NAME_MAX)
+        memcpy(to, from.p, from.n);
 }
 
 /* An edge's share. */
