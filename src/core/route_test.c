@@ -250,6 +250,12 @@ static void turns_come_before_second_tries(void **state)
     assert_int_equal(job_count, 4);
 }
 
+/* Where the first entry stands in line. */
+static struct str line_of(void)
+{
+    return destination_name(schedule_next(&house.core.queue->schedule, NULL)->destination);
+}
+
 static void a_reload_holds_for_what_waits(void **state)
 {
     (void)state;
@@ -259,10 +265,12 @@ static void a_reload_holds_for_what_waits(void **state)
     configure(OPEN "route two { to = far.test via = other.test:25 }\n");
     house_pass(&house, 10 * 60 * NS_PER_SECOND);
     goes_to(1, "x@far.test", "@two", "other.test:25");
+    assert_str(line_of(), STR("@two"));
     over(job_at(1), JOB_LATER, JOB_NO_TROUBLE);
     configure(OPEN);
     house_pass(&house, 20 * 60 * NS_PER_SECOND);
     goes_to(2, "x@far.test", "", "");
+    assert_str(line_of(), STR("far.test"));
     over(job_at(2), JOB_SENT, JOB_NO_TROUBLE);
     assert_int_equal(house.core.queue->schedule.entries, 0);
 }

@@ -195,7 +195,7 @@ FAULTS = [
     # --- MTA-STS ---
     Fault("sts_names_nobody", "RFC 8461 4.1: an MX host that the policy does not name gets mail",
           SCENES,
-          POLICY, "    if (mta_sts_allows(&found->policy, host->name))\n        return true;", "    if (found->any)\n        return true;"),
+          POLICY, "    if (mta_sts_allows(&found->policy, host->name))\n        return true;", "    if (found->any || mta_sts_allows(&found->policy, host->name))\n        return true;"),
     Fault("sts_is_a_wish", "S09: what an enforced policy demands is done without",
           SCENES,
           POLICY, "    policy->need = TLS_NEED_PKIX;\n    if (mta_sts", "    policy->need = TLS_NEED_TLS;\n    if (mta_sts"),
@@ -207,7 +207,7 @@ FAULTS = [
           POLICY, "    if (policy_r->need != TLS_NEED_NONE || route", "    if (route"),
     Fault("sts_without_core", "a restart forgets policies: what core keeps is not looked at",
           SCENES,
-          STS, "    core_hear(job, known);\n", ""),
+          STS, "    core_hear(job, known);\n", "    if (job->order->job == 0)\n        core_hear(job, known);\n"),
     Fault("sts_for_ever", "a policy that has ended holds",
           SCENES,
           STS, "return known->policy && known->until > now_of(job->courier);", "return known->policy && job;"),

@@ -27,9 +27,10 @@ AT_ALL = 20  # what grows by doubling, a round of the applier, a timer that is d
 TRIES = 2
 NOT_COUNTED = {"core/store-apply", "core/passwords"}
 
-# Calls of malloc for each piece of work; what is not named makes none. An edge makes none.
+# Calls of malloc for each piece of work; what is not named makes none. An edge makes none. Of an upload one is its header,
+# which core keeps, since nobody knows before the end whether it leaves.
 EDGE = 0
-CORE = {"upload": 10}
+CORE = {"upload": 11}
 
 
 @pytest.fixture(scope="module")
