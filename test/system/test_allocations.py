@@ -24,7 +24,7 @@ pytestmark = [
 
 K = 100
 AT_ALL = 20  # what grows by doubling, a round of the applier, a timer that is due
-TRIES = 2
+TRIES = 4
 NOT_COUNTED = {"core/store-apply", "core/passwords"}
 
 # Calls of malloc for each piece of work; what is not named makes none. An edge makes none. Of an upload one is its header,
