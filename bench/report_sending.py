@@ -79,7 +79,10 @@ def targets(results):
 def write(facts, rows):
     results = Results(rows)
     commits = ", ".join(dict.fromkeys(row["commit"] for row in rows))
-    PAGE.write_text("\n".join([
-        HEAD.format(**facts, commits=commits),
-        "## What it must reach\n", table(["target", "measured", "limit", "met"], targets(results)),
-        "## Relay\n", RELAY, relay_table(results), "## A full queue\n", QUEUE, queue_table(results)]))
+    parts = [HEAD.format(**facts, commits=commits),
+             "## What it must reach\n", table(["target", "measured", "limit", "met"], targets(results))]
+    if results.cases("relay "):
+        parts += ["## Relay\n", RELAY, relay_table(results)]
+    if results.cases("queue of "):
+        parts += ["## A full queue\n", QUEUE, queue_table(results)]
+    PAGE.write_text("\n".join(parts))
