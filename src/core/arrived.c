@@ -38,7 +38,7 @@ static struct err slabs_header(const struct request *request, struct arena *aren
                                struct str *header_r)
 {
     const struct msg_commit *asked = &request->msg.commit;
-    struct header_kept kept = {.text = BUF_INIT(HEADER_KEPT_MAX)};
+    struct header_kept kept = {.text = buf_in(arena, HEADER_KEPT_MAX)};
     struct err e = err_none();
     for (size_t i = 0; i < asked->body_count && !kept.whole && !err_is(e); i++) {
         struct iovec part;
@@ -47,8 +47,7 @@ static struct err slabs_header(const struct request *request, struct arena *aren
         else
             e = header_keep(&kept, str_make(part.iov_base, part.iov_len));
     }
-    *header_r = buf_copy(&kept.text, arena);
-    buf_done(&kept.text);
+    *header_r = buf_built(&kept.text);
     return err_is(e) || header_r->p ? e : err_make(ERR_NO_MEMORY);
 }
 
