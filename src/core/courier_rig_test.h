@@ -81,14 +81,12 @@ static inline int teardown(void **state)
 
 static uint64_t next_transaction = 100;
 
-static inline uint64_t send_from(const char *sender, const char *const *recipients, size_t count)
+/* The envelope alone. */
+static inline struct msg_resolved enveloped(uint64_t transaction, const char *sender,
+                                            struct str asked, struct msg_address *list,
+                                            size_t count)
 {
-    struct msg_address *list = arena_take_array(&house.arena, count, sizeof(*list));
-    uint64_t transaction = next_transaction++;
-    struct offer offer;
     struct msg answer;
-    for (size_t i = 0; i < count; i++)
-        list[i].text = str_from(recipients[i]);
     struct msg question = {.kind = MSG_resolve,
                            .resolve = {.transaction = transaction,
                                        .transmission = TRANSMISSION_ESMTP,
@@ -96,16 +94,42 @@ static inline uint64_t send_from(const char *sender, const char *const *recipien
                                        .server = STR("192.0.2.25"),
                                        .helo = STR("c.example"),
                                        .reverse_path = str_from(sender),
+                                       .asked = asked,
                                        .recipients = list,
                                        .recipients_count = count}};
     assert_false(err_is(house_ask(mx, question, &answer)));
+    return answer.resolved;
+}
+
+static inline struct msg_resolved named(uint64_t transaction, const char *sender,
+                                        const char *const *recipients, size_t count)
+{
+    struct msg_address *list = arena_take_array(&house.arena, count, sizeof(*list));
     for (size_t i = 0; i < count; i++)
-        assert_int_equal(answer.resolved.answers[i].error, ERR_NONE);
+        list[i].text = str_from(recipients[i]);
+    return enveloped(transaction, sender, STR(""), list, count);
+}
+
+/* And the message, to all of them: its id. */
+static inline uint64_t sent(uint64_t transaction, const struct msg_resolved *resolved)
+{
+    struct offer offer;
+    struct msg answer;
+    size_t count = resolved->answers_count;
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(resolved->answers[i].error, ERR_NONE);
     offer_make(&offer, mx, transaction, text, count, transaction);
     assert_false(err_is(house_ask(mx, offer.msg, &answer)));
     assert_int_equal(answer.committed.error, ERR_NONE);
     house_settle(&house);
     return answer.committed.message;
+}
+
+static inline uint64_t send_from(const char *sender, const char *const *recipients, size_t count)
+{
+    uint64_t transaction = next_transaction++;
+    struct msg_resolved resolved = named(transaction, sender, recipients, count);
+    return sent(transaction, &resolved);
 }
 
 static inline uint64_t send_one(const char *recipient)
@@ -244,8 +268,6 @@ static inline uint64_t send_asking(const char *sender, const char *const *recipi
     struct msg_address *list = arena_take_array(&house.arena, count, sizeof(*list));
     uint64_t transaction = next_transaction++;
     struct mail_options mail = {.ret = DSN_RETURN_HEADERS, .envid = STR("QQ 314")};
-    struct offer offer;
-    struct msg answer;
     for (size_t i = 0; i < count; i++) {
         struct buf orcpt = buf_in(&house.arena, 200);
         buf_printf(&orcpt, "rfc822;orig-%s", recipients[i]);
@@ -253,24 +275,9 @@ static inline uint64_t send_asking(const char *sender, const char *const *recipi
         list[i] = (struct msg_address){.text = str_from(recipients[i]),
                                        .asked = rcpt_options_keep(&options, &house.arena)};
     }
-    struct msg question = {.kind = MSG_resolve,
-                           .resolve = {.transaction = transaction,
-                                       .transmission = TRANSMISSION_ESMTP,
-                                       .client = STR("192.0.2.1"),
-                                       .server = STR("192.0.2.25"),
-                                       .helo = STR("c.example"),
-                                       .reverse_path = str_from(sender),
-                                       .asked = mail_options_keep(&mail, &house.arena),
-                                       .recipients = list,
-                                       .recipients_count = count}};
-    assert_false(err_is(house_ask(mx, question, &answer)));
-    for (size_t i = 0; i < count; i++)
-        assert_int_equal(answer.resolved.answers[i].error, ERR_NONE);
-    offer_make(&offer, mx, transaction, text, count, transaction);
-    assert_false(err_is(house_ask(mx, offer.msg, &answer)));
-    assert_int_equal(answer.committed.error, ERR_NONE);
-    house_settle(&house);
-    return answer.committed.message;
+    struct msg_resolved resolved =
+        enveloped(transaction, sender, mail_options_keep(&mail, &house.arena), list, count);
+    return sent(transaction, &resolved);
 }
 
 static inline void assert_silent(struct str message, const char *words)

@@ -4,45 +4,14 @@
  */
 #include "core/route.h"
 
-#include "base/test.h"
-#include "core/core_rig_test.h"
-#include "core/queue.h"
+#include "core/courier_rig_test.h"
 #include "core/secrets.h"
-
-static const struct str text =
-    STR_INIT("From: alice@example.test\r\nSubject: hello\r\n\r\nbody\r\n");
 
 #define OPEN "smtp { relay_from = \"0.0.0.0/0\" } sending { processes = 1 }\n"
 
-enum {
-    JOBS_MAX = 16
-};
-
-static struct house house;
-static struct edge_end *mx, *box, *courier;
-static struct msg jobs[JOBS_MAX];
-static size_t job_count;
-
-static void heard(struct edge_end *edge, const struct msg *msg)
+static void open_routes(const char *conf)
 {
-    (void)edge;
-    if (msg->kind != MSG_job)
-        return;
-    assert_true(job_count < JOBS_MAX);
-    assert_false(err_is(msg_copy(msg, &house.arena, &jobs[job_count++])));
-}
-
-static void open_house(const char *conf)
-{
-    house_open(&house, conf, 1);
-    mx = house_edge(&house, ROLE_MX);
-    box = house_edge(&house, ROLE_BOX);
-    courier = house_edge(&house, ROLE_COURIER);
-    courier->heard = heard;
-    job_count = 0;
-    struct msg none = {.kind = MSG_jobs, .jobs = {.names = NULL}};
-    edge_end_tell(courier, &none);
-    house_settle(&house);
+    open_house(conf);
     house.core.secrets = secrets_new();
     assert_non_null(house.core.secrets);
 }
@@ -62,11 +31,10 @@ enum {
 static struct arena configured[CONFIGURED_MAX];
 static size_t configured_count;
 
-static int teardown(void **state)
+static int teardown_all(void **state)
 {
-    (void)state;
     struct secrets *secrets = house.core.secrets;
-    house_close(&house);
+    teardown(state);
     secrets_free(secrets);
     while (configured_count > 0)
         arena_done(&configured[--configured_count]);
@@ -75,72 +43,15 @@ static int teardown(void **state)
 
 /* --- What the edge and the courier say --- */
 
-static uint64_t next_transaction = 100;
-
-static struct msg_resolved named(uint64_t transaction, const char *sender,
-                                 const char *const *recipients, size_t count)
+static void send_as(const char *sender, const char *recipient)
 {
-    struct msg_address *list = arena_take_array(&house.arena, count, sizeof(*list));
-    struct msg answer;
-    for (size_t i = 0; i < count; i++)
-        list[i].text = str_from(recipients[i]);
-    struct msg question = {.kind = MSG_resolve,
-                           .resolve = {.transaction = transaction,
-                                       .transmission = TRANSMISSION_ESMTP,
-                                       .client = STR("192.0.2.1"),
-                                       .server = STR("192.0.2.25"),
-                                       .helo = STR("c.example"),
-                                       .reverse_path = str_from(sender),
-                                       .recipients = list,
-                                       .recipients_count = count}};
-    assert_false(err_is(house_ask(mx, question, &answer)));
-    return answer.resolved;
-}
-
-static void send_to(const char *sender, const char *const *recipients, size_t count)
-{
-    struct offer offer;
-    struct msg answer;
-    uint64_t transaction = next_transaction++;
-    struct msg_resolved resolved = named(transaction, sender, recipients, count);
-    for (size_t i = 0; i < count; i++)
-        assert_int_equal(resolved.answers[i].error, ERR_NONE);
-    offer_make(&offer, mx, transaction, text, count, transaction);
-    assert_false(err_is(house_ask(mx, offer.msg, &answer)));
-    assert_int_equal(answer.committed.error, ERR_NONE);
-    house_settle(&house);
-}
-
-static void send_one(const char *sender, const char *recipient)
-{
-    send_to(sender, &recipient, 1);
+    send_from(sender, &recipient, 1);
 }
 
 static void over(const struct msg_job *job, enum job_verdict verdict, enum job_trouble trouble)
 {
-    struct msg_job_result *results =
-        arena_take_array(&house.arena, job->recipients_count, sizeof(*results));
-    for (size_t i = 0; i < job->recipients_count; i++)
-        results[i] = (struct msg_job_result){.number = job->recipients[i].number,
-                                             .verdict = (uint8_t)verdict,
-                                             .code = verdict == JOB_SENT ? 250 : 450,
-                                             .text = STR("so it is")};
-    struct msg msg = {.kind = MSG_job_over,
-                      .job_over = {.job = job->job,
-                                   .message = job->message,
-                                   .entry = job->entry,
-                                   .trouble = (uint8_t)trouble,
-                                   .host = STR("s.test"),
-                                   .results = results,
-                                   .results_count = job->recipients_count}};
-    edge_end_tell(courier, &msg);
-    house_settle(&house);
-}
-
-static const struct msg_job *job_at(size_t i)
-{
-    assert_true(i < job_count);
-    return &jobs[i].job;
+    over_with(job, verdict, verdict == JOB_SENT ? 250 : 450, STR(""), STR("so it is"), trouble,
+              false);
 }
 
 static void goes_to(size_t i, const char *recipient, const char *route, const char *via)
@@ -173,13 +84,13 @@ static void configure(const char *conf)
 static void a_block_goes_with_the_job(void **state)
 {
     (void)state;
-    open_house(OPEN "route smart { to = far.test via = { s.test:465, [2001:db8::1]:587 } "
-                    "shuffle = yes tls_names = { a.test, b.test } source = 192.0.2.25 "
-                    "helo = out.test mechanisms = scram-sha-256 user = u password_file = p "
-                    "tls = required }\n");
+    open_routes(OPEN "route smart { to = far.test via = { s.test:465, [2001:db8::1]:587 } "
+                     "shuffle = yes tls_names = { a.test, b.test } source = 192.0.2.25 "
+                     "helo = out.test mechanisms = scram-sha-256 user = u password_file = p "
+                     "tls = required }\n");
     secret("smart", "s.test:465 [2001:db8::1]:587", "pw");
-    send_one("alice@example.test", "x@far.test");
-    send_one("alice@example.test", "x@near.test");
+    send_as("alice@example.test", "x@far.test");
+    send_as("alice@example.test", "x@near.test");
     goes_to(0, "x@far.test", "@smart", "s.test:465 [2001:db8::1]:587");
     assert_str(job_at(0)->user, STR("u"));
     assert_str(job_at(0)->password, STR("pw"));
@@ -200,16 +111,16 @@ static void a_block_goes_with_the_job(void **state)
 static void a_route_is_a_destination(void **state)
 {
     (void)state;
-    open_house(OPEN "route smart { to = { a.test, b.test } via = s.test:25 }\n"
-                    "route mx { to = c.test tls = verified }\n");
+    open_routes(OPEN "route smart { to = { a.test, b.test } via = s.test:25 }\n"
+                     "route mx { to = c.test tls = verified }\n");
     struct schedule *schedule = &house.core.queue->schedule;
-    send_one("alice@example.test", "x@a.test");
-    send_one("alice@example.test", "x@c.test");
+    send_as("alice@example.test", "x@a.test");
+    send_as("alice@example.test", "x@c.test");
     assert_non_null(schedule_destination(schedule, STR("@smart")));
     assert_non_null(schedule_destination(schedule, STR("@mx/c.test")));
     goes_to(1, "x@c.test", "@mx/c.test", "");
     over(job_at(0), JOB_LATER, JOB_TROUBLE_LOGIN);
-    send_one("alice@example.test", "x@b.test");
+    send_as("alice@example.test", "x@b.test");
     assert_int_equal(job_count, 2);
     configure(OPEN "route smart { to = { a.test, b.test } via = s.test:25 }\n");
     assert_int_equal(job_count, 3); /* somebody may have mended it */
@@ -219,8 +130,8 @@ static void recipients_of_one_message_part(void **state)
 {
     const char *all[] = {"anna@far.test", "bob@far.test", "carl@far.test"};
     (void)state;
-    open_house(OPEN "route hers { to = \"Anna@far.test\" via = s.test:25 }\n");
-    send_to("alice@example.test", all, 3);
+    open_routes(OPEN "route hers { to = \"Anna@far.test\" via = s.test:25 }\n");
+    send_from("alice@example.test", all, 3);
     goes_to(0, "anna@far.test", "@hers", "s.test:25");
     assert_int_equal(job_count, 1);
     over(job_at(0), JOB_SENT, JOB_NO_TROUBLE);
@@ -236,8 +147,8 @@ static void turns_come_before_second_tries(void **state)
 {
     const char *all[] = {"anna@far.test", "bob@far.test"};
     (void)state;
-    open_house(OPEN "route hers { to = \"anna@far.test\" via = s.test:25 }\n");
-    send_to("alice@example.test", all, 2);
+    open_routes(OPEN "route hers { to = \"anna@far.test\" via = s.test:25 }\n");
+    send_from("alice@example.test", all, 2);
     over(job_at(0), JOB_LATER, JOB_NO_TROUBLE);
     goes_to(1, "bob@far.test", "", "");
     over(job_at(1), JOB_LATER, JOB_NO_TROUBLE);
@@ -259,8 +170,8 @@ static struct str line_of(void)
 static void a_reload_holds_for_what_waits(void **state)
 {
     (void)state;
-    open_house(OPEN "route one { to = far.test via = s.test:25 }\n");
-    send_one("alice@example.test", "x@far.test");
+    open_routes(OPEN "route one { to = far.test via = s.test:25 }\n");
+    send_as("alice@example.test", "x@far.test");
     over(job_at(0), JOB_LATER, JOB_NO_TROUBLE);
     configure(OPEN "route two { to = far.test via = other.test:25 }\n");
     house_pass(&house, 10 * 60 * NS_PER_SECOND);
@@ -283,8 +194,8 @@ static void a_reload_holds_for_what_waits(void **state)
 static void a_secret_is_for_its_hosts(void **state)
 {
     (void)state;
-    open_house(SMART("s.test:465"));
-    send_one("alice@example.test", "x@far.test");
+    open_routes(SMART("s.test:465"));
+    send_as("alice@example.test", "x@far.test");
     assert_int_equal(job_count, 0);
     secret("smart", "evil.test:465", "pw");
     secret("other", "s.test:465", "pw");
@@ -317,7 +228,7 @@ static void send_many(const char *domain, size_t count)
         snprintf(texts[i], sizeof(texts[i]), "r%zu@%s", i, domain);
         all[i] = texts[i];
     }
-    send_to("alice@example.test", all, count);
+    send_from("alice@example.test", all, count);
 }
 
 static void all_jobs_sent(size_t from)
@@ -329,7 +240,7 @@ static void all_jobs_sent(size_t from)
 static void one_message_has_so_many(void **state)
 {
     (void)state;
-    open_house(OPEN "route smart { via = s.test:25 recipients_per_message = 4 }\n");
+    open_routes(OPEN "route smart { via = s.test:25 recipients_per_message = 4 }\n");
     send_many("far.test", 10);
     all_jobs_sent(0);
     assert_int_equal(job_count, 3);
@@ -343,10 +254,10 @@ static void one_message_has_so_many(void **state)
 static void messages_wait_for_their_hour(void **state)
 {
     (void)state;
-    open_house(OPEN "route smart { to = far.test via = s.test:25 messages_per_hour = 2 }\n");
+    open_routes(OPEN "route smart { to = far.test via = s.test:25 messages_per_hour = 2 }\n");
     for (int i = 0; i < 4; i++)
-        send_one("alice@example.test", "x@far.test");
-    send_one("alice@example.test", "x@near.test");
+        send_as("alice@example.test", "x@far.test");
+    send_as("alice@example.test", "x@near.test");
     all_jobs_sent(0);
     assert_int_equal(job_count, 3); /* the other domain's among them */
     house_pass(&house, 30 * MINUTE);
@@ -363,8 +274,8 @@ static void messages_wait_for_their_hour(void **state)
 static void a_message_goes_in_parts(void **state)
 {
     (void)state;
-    open_house(OPEN "route smart { via = s.test:25 recipients_per_day = 4 }\n"
-                    "sending { expire = 20d }\n");
+    open_routes(OPEN "route smart { via = s.test:25 recipients_per_day = 4 }\n"
+                     "sending { expire = 20d }\n");
     send_many("far.test", 10);
     size_t done = 0, first_day;
     for (int hours = 0; hours < 24 * 14 && house.core.queue->schedule.entries > 0; hours++) {
@@ -390,8 +301,8 @@ static void a_message_goes_in_parts(void **state)
 static void counts_outlive_core(void **state)
 {
     (void)state;
-    open_house(OPEN "route smart { to = far.test via = s.test:25 messages_per_day = 1 }\n");
-    send_one("alice@example.test", "x@far.test");
+    open_routes(OPEN "route smart { to = far.test via = s.test:25 messages_per_day = 1 }\n");
+    send_as("alice@example.test", "x@far.test");
     all_jobs_sent(0);
     struct secrets *secrets = house.core.secrets;
     house_stop(&house);
@@ -404,7 +315,7 @@ static void counts_outlive_core(void **state)
     struct msg none = {.kind = MSG_jobs, .jobs = {.names = NULL}};
     edge_end_tell(courier, &none);
     house_settle(&house);
-    send_one("alice@example.test", "another@far.test");
+    send_as("alice@example.test", "another@far.test");
     house_pass(&house, MINUTE);
     assert_int_equal(job_count, 1);
     assert_int_equal(house.core.queue->schedule.entries, 1);
@@ -414,13 +325,13 @@ static void counts_outlive_core(void **state)
 static void what_did_not_reach_it_does_not_count(void **state)
 {
     (void)state;
-    open_house(OPEN "route smart { to = far.test via = s.test:25 messages_per_day = 1 }\n");
-    send_one("alice@example.test", "x@far.test");
+    open_routes(OPEN "route smart { to = far.test via = s.test:25 messages_per_day = 1 }\n");
+    send_as("alice@example.test", "x@far.test");
     over(job_at(0), JOB_LATER, JOB_TROUBLE_CONNECT);
     house_pass(&house, 10 * MINUTE);
     assert_int_equal(job_count, 2);
     over(job_at(1), JOB_SENT, JOB_NO_TROUBLE);
-    send_one("alice@example.test", "x@far.test");
+    send_as("alice@example.test", "x@far.test");
     house_pass(&house, 10 * MINUTE);
     assert_int_equal(job_count, 2);
 }
@@ -428,9 +339,9 @@ static void what_did_not_reach_it_does_not_count(void **state)
 static void a_route_has_so_many_connections(void **state)
 {
     (void)state;
-    open_house(OPEN "route smart { to = far.test via = s.test:25 connections = 1 }\n");
+    open_routes(OPEN "route smart { to = far.test via = s.test:25 connections = 1 }\n");
     for (int i = 0; i < 3; i++)
-        send_one("alice@example.test", "x@far.test");
+        send_as("alice@example.test", "x@far.test");
     assert_int_equal(job_count, 1);
     over(job_at(0), JOB_SENT, JOB_NO_TROUBLE);
     assert_int_equal(job_count, 2);
@@ -442,21 +353,21 @@ static void a_block_refuses_at_rcpt(void **state)
 {
     const char *all[] = {"x@far.test", "x@near.test"};
     (void)state;
-    open_house(OPEN "route never { to = far.test from = example.test deny = \"Ask Anna.\" }\n");
+    open_routes(OPEN "route never { to = far.test from = example.test deny = \"Ask Anna.\" }\n");
     struct msg_resolved resolved = named(1, "alice@example.test", all, 2);
     assert_int_equal(resolved.answers[0].error, ERR_DESTINATION_DENIED);
     assert_int_equal(resolved.answers[0].reply, 550);
     assert_str(resolved.answers[0].text, STR("Ask Anna."));
     assert_int_equal(resolved.answers[1].error, ERR_NONE);
-    send_one("bob@elsewhere.test", "x@far.test");
+    send_as("bob@elsewhere.test", "x@far.test");
     assert_int_equal(job_count, 1);
 }
 
 static void what_waits_goes_back(void **state)
 {
     (void)state;
-    open_house(OPEN);
-    send_one("alice@example.test", "x@far.test");
+    open_routes(OPEN);
+    send_as("alice@example.test", "x@far.test");
     over(job_at(0), JOB_LATER, JOB_NO_TROUBLE);
     configure(OPEN "route never { to = far.test deny = \"Ask Anna.\" }\n");
     house_pass(&house, 10 * 60 * NS_PER_SECOND);
@@ -467,7 +378,7 @@ static void what_waits_goes_back(void **state)
 
 int main(void)
 {
-#define GIVEN(name) cmocka_unit_test_teardown(name, teardown)
+#define GIVEN(name) cmocka_unit_test_teardown(name, teardown_all)
     const struct CMUnitTest tests[] = {
         GIVEN(a_block_goes_with_the_job),
         GIVEN(a_route_is_a_destination),
