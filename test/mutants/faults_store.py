@@ -4,7 +4,7 @@ from fault import Fault
 COMMIT, REPLAY, SEGMENT = "src/store/local/commit.c", "src/store/local/replay.c", "src/store/local/segment.c"
 BODY_FILE, ENGINE, READ = "src/store/local/body_file.c", "src/store/local/engine.c", "src/store/local/read.c"
 RECORD, ORDER, SCAN = "src/store/local/record.c", "src/store/local/order.c", "src/store/local/scan.c"
-ROTATE, TRACE = "src/store/local/rotate.c", "src/store/trace.c"
+ROTATE, TRACE, OVERLAY = "src/store/local/rotate.c", "src/store/trace.c", "src/store/local/overlay.c"
 
 FAULTS = [
     # --- Syncs ---
@@ -161,6 +161,11 @@ FAULTS = [
     Fault("record_of_another_place", "a record is given out behind which the window has moved on",
           "unit scan",
           SCAN, "        record = look(scan, scan->at, header.size); /* the window has moved */\n", ""),
+
+    Fault("walk_goes_on_behind_its_end", "a walk for one blob's owners looks at the tombstones of a thousand others",
+          "unit overlay",
+          OVERLAY, "    while (least(walk, key_r, &row) && str_starts(*key_r, walk->prefix)) {",
+          "    while (least(walk, key_r, &row)) {"),
 
     # --- Numbers ---
     Fault("uid_is_given_again", "the UID of a group that was refused, or of a removed message, is given again",

@@ -184,7 +184,7 @@ static void sums_make(const struct layers *layers, struct sums *sums)
 {
     struct layers_walk walk;
     struct str key, value;
-    layers_seek(&walk, layers, STR(""));
+    layers_seek(&walk, layers, STR(""), STR(""));
     while (layers_next(&walk, &key, &value)) {
         struct place place;
         sums->entries += key.p[0] == TABLE_ENTRY;

@@ -41,8 +41,8 @@ struct err body_is_leaked(struct local *local, blob_id blob, bool *leaked_r)
         return e;
     bool placed = layers_get(&layers, index_key_str(&place_key), &value) &&
                   (!value_place_decode(value, &place) || place.external);
-    layers_seek(&walk, &layers, index_key_str(&owners));
-    bool owned = layers_next(&walk, &key, &value) && str_starts(key, index_key_str(&owners));
+    layers_seek(&walk, &layers, index_key_str(&owners), index_key_str(&owners));
+    bool owned = layers_next(&walk, &key, &value);
     *leaked_r = !placed && !owned;
     return read_end(local, &layers);
 }

@@ -348,11 +348,12 @@ static void local_close(struct engine *engine)
 static void count_live(struct local *local, const struct layers *layers,
                        struct local_status *status)
 {
-    char table = TABLE_SEGMENT;
+    char octet = TABLE_SEGMENT;
+    struct str table = str_make(&octet, 1);
     struct layers_walk walk;
     struct str key, value;
-    layers_seek(&walk, layers, str_make(&table, 1));
-    while (layers_next(&walk, &key, &value) && str_starts(key, str_make(&table, 1))) {
+    layers_seek(&walk, layers, table, table);
+    while (layers_next(&walk, &key, &value)) {
         struct segment_use use;
         if (value_segment_decode(value, &use))
             status->bytes_live += use.live;

@@ -151,8 +151,8 @@ static bool blob_has_owner(const struct order *order, blob_id blob)
     struct index_key prefix = key_owners_of(blob);
     struct layers_walk walk;
     struct str key, value;
-    layers_seek(&walk, order->layers, index_key_str(&prefix));
-    return layers_next(&walk, &key, &value) && str_starts(key, index_key_str(&prefix));
+    layers_seek(&walk, order->layers, index_key_str(&prefix), index_key_str(&prefix));
+    return layers_next(&walk, &key, &value);
 }
 
 static struct err blob_goes(struct order *order, blob_id blob)

@@ -324,9 +324,10 @@ bool layers_get_first(const struct layers *layers, struct str key, struct str *v
     return row && row_says(row, value_r);
 }
 
-void layers_seek(struct layers_walk *walk, const struct layers *layers, struct str from)
+void layers_seek(struct layers_walk *walk, const struct layers *layers, struct str from,
+                 struct str prefix)
 {
-    *walk = (struct layers_walk){.layers = layers};
+    *walk = (struct layers_walk){.layers = layers, .prefix = prefix};
     for (size_t i = 0; i < layers->count; i++)
         walk->rows[i] = overlay_seek(layers->overlays[i], from);
     if (layers->view)
@@ -378,7 +379,7 @@ bool layers_next(struct layers_walk *walk, struct str *key_r, struct str *value_
 {
     struct row *row;
     index_goes_on(walk);
-    while (least(walk, key_r, &row)) {
+    while (least(walk, key_r, &row) && str_starts(*key_r, walk->prefix)) {
         step_over(walk, *key_r);
         if (!row || !row->removed) {
             *value_r = row ? row_value(row) : walk->index_value;

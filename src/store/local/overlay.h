@@ -111,17 +111,22 @@ bool layers_get(const struct layers *layers, struct str key, struct str *value_r
 /* In the first overlay alone. */
 bool layers_get_first(const struct layers *layers, struct str key, struct str *value_r);
 
-/* Walks the layers in key order, tombstones left out. Uses the view's one cursor: one walk at a
- * time, and layers_get meanwhile is allowed (it does not move the cursor). */
+/* Walks the keys that begin with `prefix`, in order, tombstones left out. It has to know where it
+ * ends: behind the last of them the tombstones of others may lie in thousands. Uses the view's one
+ * cursor: one walk at a time, and layers_get meanwhile is allowed (it does not move the cursor). */
 struct layers_walk {
     const struct layers *layers;
+    struct str prefix;
     struct row *rows[LAYERS_MAX];
     struct str index_key, index_value;
     bool index_has;
     bool index_given;
 };
 
-void layers_seek(struct layers_walk *walk, const struct layers *layers, struct str from);
+/* The first of them >= from, which begins so, too. The prefix is borrowed while the walk goes on.
+ */
+void layers_seek(struct layers_walk *walk, const struct layers *layers, struct str from,
+                 struct str prefix);
 /* False at the end. */
 bool layers_next(struct layers_walk *walk, struct str *key_r, struct str *value_r);
 

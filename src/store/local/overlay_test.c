@@ -57,6 +57,27 @@ static void keep_only_drops_other_tables(void **state)
     overlay_clear(&overlay);
 }
 
+/* Tombstones of others lie behind what it looks for: it stops before the first. */
+static void a_walk_ends_where_its_keys_end(void **state)
+{
+    (void)state;
+    struct overlay overlay;
+    struct layers_walk walk;
+    struct str key, value;
+    overlay_init(&overlay, NULL);
+    struct layers layers = {.overlays = {&overlay}, .count = 1};
+    assert_true(overlay_put(&overlay, STR("n1"), STR("y")));
+    assert_true(overlay_put(&overlay, STR("n2"), str_null()));
+    assert_true(overlay_put(&overlay, STR("o1"), str_null()));
+    assert_true(overlay_put(&overlay, STR("p1"), STR("z")));
+    layers_seek(&walk, &layers, STR("n"), STR("n"));
+    assert_true(layers_next(&walk, &key, &value));
+    assert_str(key, STR("n1"));
+    assert_false(layers_next(&walk, &key, &value));
+    assert_str(row_key(walk.rows[0]), STR("o1"));
+    overlay_clear(&overlay);
+}
+
 /* xorshift: these tests need no more than numbers that go about. */
 static uint64_t number(uint64_t *seed)
 {
@@ -66,12 +87,12 @@ static uint64_t number(uint64_t *seed)
     return *seed;
 }
 
-static void check_walk(const struct layers *layers, const int *model, int from)
+static void check_walk(const struct layers *layers, const int *model, int from, size_t prefix_n)
 {
     struct layers_walk walk;
-    struct str key, value;
-    layers_seek(&walk, layers, key_of(from));
-    for (int i = from; i < KEYS; i++) {
+    struct str key, value, prefix = str_head(key_of(from), prefix_n);
+    layers_seek(&walk, layers, key_of(from), prefix);
+    for (int i = from; i < KEYS && str_starts(key_of(i), prefix); i++) {
         if (model[i] < 0)
             continue;
         assert_true(layers_next(&walk, &key, &value));
@@ -118,7 +139,8 @@ static void layers_are_one_map(void **state)
         struct layers layers = {
             .overlays = {&overlays[0], &overlays[1], &overlays[2]}, .count = 3, .index = index};
         assert_false(err_is(index->ops->view_begin(index, &layers.view)));
-        check_walk(&layers, model, (int)(number(&seed) % KEYS));
+        check_walk(&layers, model, (int)(number(&seed) % KEYS), 0);
+        check_walk(&layers, model, (int)(number(&seed) % KEYS), 1);
         index->ops->view_end(index, layers.view);
     }
     for (int i = 0; i < 3; i++)
@@ -131,6 +153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tombstone_hides_what_lies_below),
         cmocka_unit_test(keep_only_drops_other_tables),
+        cmocka_unit_test(a_walk_ends_where_its_keys_end),
         cmocka_unit_test(layers_are_one_map),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,10 +107,8 @@ static struct err scan_layers(const struct layers *layers, struct partition part
     struct index_key begin = key_entry(partition, from);
     struct layers_walk walk;
     struct str key, value;
-    layers_seek(&walk, layers, index_key_str(&begin));
+    layers_seek(&walk, layers, index_key_str(&begin), index_key_str(&prefix));
     while (found->count < limit && layers_next(&walk, &key, &value)) {
-        if (!str_starts(key, index_key_str(&prefix)))
-            break;
         key = str_from_index(key, prefix.n);
         if (until.p && str_cmp(key, until) >= 0)
             break;
