@@ -204,7 +204,11 @@ int admin_trace(struct admin_call *call)
     if (call->count == 0)
         return trace_of_address(call);
     if (!message_id_parse(call->words[0], &message))
-        return admin_refuse(call, ADMIN_USAGE, "that is no message id:", call->words[0]);
+        return admin_refuse(call, ADMIN_USAGE,
+                            str_find(call->words[0], STR("@")) >= 0
+                                ? "that is no message id; for an address say --to or --from:"
+                                : "that is no message id:",
+                            call->words[0]);
     return stories_tell(call, &message, 1);
 }
 

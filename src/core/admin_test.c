@@ -386,6 +386,9 @@ static void what_is_typed_wrong_is_said(void **state)
         {"trace --to a@b.test --from a@b.test", 64,
          STR_INIT("veredus: give one of a message id, --to and --from")},
         {"trace x", 64, STR_INIT("veredus: that is no message id: \"x\"")},
+        {"trace x@a.test", 64,
+         STR_INIT("veredus: that is no message id; for an address say --to or --from: "
+                  "\"x@a.test\"")},
         {"trace --to a@b.test --since 5", 64,
          STR_INIT("veredus: expected a time like 90s, 15m, 1h or 7d, not \"5\"")},
         {"trace 0000000000000", 69, STR_INIT("veredus: nothing is known of that")},
