@@ -2,7 +2,7 @@
  * account add|set|password|show|list|remove|hold|release|forward, mailbox list. What accounts log
  * in with is in admin_password.c and admin_access.c.
  */
-#include "core/admin_command.h"
+#include "core/admin_queue.h"
 #include "core/sending.h"
 #include "store/directory_text.h"
 #include "store/mailbox.h"
@@ -244,23 +244,59 @@ int admin_account_show(struct admin_call *call)
     return admin_show(call, object);
 }
 
+/* "held account bob@example.test and 12 entries of the queue" */
+static int held_show(struct admin_call *call, const char *done, struct str account, size_t entries)
+{
+    if (call->admin->json) {
+        json_t *object = json_object();
+        json_put_text(object, "done", str_from(done));
+        admin_put_name(call, object, "account", account);
+        json_put_number(object, "entries", entries);
+        return admin_show(call, object);
+    }
+    struct buf text = BUF_INIT(ADMIN_LINE_MAX);
+    buf_printf(&text, "%s account ", done);
+    addr_text_display(&text, account);
+    if (entries)
+        buf_printf(&text, " and %zu %s of the queue", entries, entries == 1 ? "entry" : "entries");
+    buf_putc(&text, '\n');
+    admin_text(call, buf_str(&text));
+    buf_done(&text);
+    return ADMIN_OK;
+}
+
+/* The account first: nothing of it leaves from then on, whatever becomes of the rest. */
+static struct err hold_all(struct admin *admin, struct senders *senders, uint64_t account,
+                           struct str why, struct queue_changed *changed)
+{
+    const struct queue_hand hand = queue_hand_of(admin);
+    struct err e = senders_hold(senders, account, why, admin->arena);
+    if (err_is(e))
+        return e;
+    e = queue_follow(&hand, senders, account, changed);
+    if (err_is(e) && hand.queue)
+        queue_account_changed(hand.queue, account);
+    return e;
+}
+
 static int hold(struct admin_call *call, struct str why, const char *done)
 {
     struct admin *admin = call->admin;
     struct addr addr;
     struct account account;
     struct senders offline;
+    struct queue_changed changed = {.changed = 0};
     int code = admin_account(call, &addr, &account);
     if (code)
         return code;
     if (!admin->senders)
         senders_init(&offline, admin->engine, admin->loop->world);
     struct err e =
-        senders_hold(admin->senders ? admin->senders : &offline, account.id, why, admin->arena);
+        hold_all(admin, admin->senders ? admin->senders : &offline, account.id, why, &changed);
     if (!admin->senders)
         senders_done(&offline);
     code = admin_fail(call, e);
-    return code ? code : admin_done(call, done, "account", account.address);
+    return code ? code : held_show(call, done, account.address, changed.changed);
 }
 
 int admin_account_hold(struct admin_call *call)

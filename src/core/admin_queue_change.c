@@ -49,6 +49,7 @@ static int changed_show(struct admin_call *call, const char *done,
         json_put_number(object, "entries", changed->changed);
         json_put_number(object, "under_way", changed->later);
         json_put_number(object, "unchanged", changed->same);
+        json_put_number(object, "held_with_account", changed->kept);
         return admin_show(call, object);
     }
     buf_printf(&text, "%s %zu %s", done, changed->changed,
@@ -58,6 +59,9 @@ static int changed_show(struct admin_call *call, const char *done,
                    changed->later);
     if (changed->same)
         buf_printf(&text, "; %zu stay as they were", changed->same);
+    if (changed->kept)
+        buf_printf(&text, "; %zu stay held with their accounts (veredus account release)",
+                   changed->kept);
     buf_putc(&text, '\n');
     admin_text(call, buf_str(&text));
     buf_done(&text);

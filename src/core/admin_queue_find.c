@@ -311,10 +311,13 @@ static void view_say(struct queue_view *view, enum queue_state state, const char
 static void held_view(const struct queue_entry *entry, struct queue_view *view)
 {
     bool operator= entry->holds & QUEUE_HELD_BY_OPERATOR;
+    bool account = entry->holds & QUEUE_HELD_WITH_ACCOUNT;
     view->next = 0;
-    view_say(view, QUEUE_STATE_HELD,
-             "held", operator? "held by an operator" : "sending of its account is on hold",
-                     operator? entry->why : str_null());
+    view_say(view, QUEUE_STATE_HELD, "held",
+             !operator ? "sending from its account is on hold"
+             : account ? "sending from its account is on hold, and it is held by an operator"
+                       : "held by an operator",
+             operator? entry->why : str_null());
 }
 
 /* In the line of its destination. */

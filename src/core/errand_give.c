@@ -181,6 +181,14 @@ static void errand_bury(struct errand *errand)
     queue_turn(queue);
 }
 
+/* No walk has come to it yet (queue_account.c). */
+static void errand_hold(struct errand *errand, uint64_t account)
+{
+    struct queue *queue = errand->queue;
+    errand_take_back(errand, world_wall(queue->core->world) + NOT_GIVEN_AGAIN);
+    queue_account_changed(queue, account);
+}
+
 /* Its entry is gone. */
 static void errand_forget(struct errand *errand)
 {
@@ -233,7 +241,8 @@ static void errand_begin(void *arg)
     struct err e =
         queue_read(core->engine, errand->one->message, errand->one->number, &arena, &entry);
     bool removed = !err_is(e) && entry.flags & QUEUE_REMOVED;
-    if (!err_is(e) && errand->peer && !removed && !errand->dropped)
+    bool held = !err_is(e) && !removed && queue_is_on_hold(queue, &entry);
+    if (!err_is(e) && errand->peer && !removed && !held && !errand->dropped)
         e = errand_go(errand, &entry, &arena);
     arena_done(&arena);
     errand->begins = false;
@@ -243,6 +252,8 @@ static void errand_begin(void *arg)
         errand_forget(errand);
     } else if (removed) {
         errand_bury(errand);
+    } else if (held) {
+        errand_hold(errand, entry.account);
     } else if (err_is(e)) {
         log_err(core->log, "job_not_given", e);
         errand_take_back(errand, world_wall(core->world) + NOT_GIVEN_AGAIN);

@@ -540,13 +540,14 @@ static struct err limit_ops(struct core *core, struct queue_entry *entry, struct
     return queue_change_ops(entry, arena, ops);
 }
 
-struct err outcome_limit(struct queue *queue, const struct scheduled *one, int64_t until)
+struct err outcome_limit(struct queue *queue, struct scheduled *one, int64_t until)
 {
     struct core *core = queue->core;
     struct arena arena;
     struct queue_entry entry;
     arena_init_from(&arena, OUTCOME_ARENA, &core->spares);
     struct str destination = arena_str(&arena, destination_name(one->destination));
+    queue_write(queue, one);
     struct err e = queue_read(core->engine, one->message, one->number, &arena, &entry);
     struct op_list ops = op_list_take(&arena, QUEUE_CHANGE_OPS + 1 + TRACE_OPS);
     bool told = !err_is(e) && entry.wait == QUEUE_LIMIT;
@@ -556,6 +557,7 @@ struct err outcome_limit(struct queue *queue, const struct scheduled *one, int64
         struct commit commit = {.ops = ops.ops, .op_count = ops.count};
         e = ops.over ? err_make(ERR_NO_MEMORY) : engine_commit_wait(core->engine, &commit);
     }
+    queue_written(one);
     arena_done(&arena);
     return e;
 }

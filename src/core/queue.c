@@ -240,8 +240,11 @@ void queue_accepted(struct core *core, const struct queue_entry *entries, size_t
 {
     struct queue *queue = core->queue;
     size_t lost = 0;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         lost += !queue_schedule(queue, &entries[i]);
+        if (entries[i].account && senders_holds(&core->senders, entries[i].account))
+            queue_account_changed(queue, entries[i].account); /* since it was judged */
+    }
     if (lost)
         log_event(core->log, LOG_FAIL, "not_scheduled", log_u64("entries", lost),
                   log_str("why", STR("out of memory; they go after the next start")));
@@ -265,8 +268,10 @@ static void load_run(void *arg)
                        &page);
         if (err_is(e))
             break;
-        for (size_t i = 0; i < page.count; i++)
+        for (size_t i = 0; i < page.count; i++) {
             entries += queue_schedule(queue, &page.entries[i]);
+            queue_account_compare(queue, &page.entries[i]);
+        }
         damaged += page.damaged;
         queue_turn(queue);
         fiber_sleep_until(core->loop, core->loop->now); /* others have their turn */
@@ -318,6 +323,7 @@ struct err queue_open(struct core *core)
     RB_INIT(&queue->jobs);
     TAILQ_INIT(&queue->unrecorded);
     TAILQ_INIT(&queue->early);
+    TAILQ_INIT(&queue->accounts);
     schedule_init(&queue->schedule, window_most(core));
     retries_set(queue);
     struct err e = pauses_load(queue);
@@ -351,6 +357,7 @@ void queue_close(struct core *core)
     wait_for(&idle);
     task_cancel(core->loop, &queue->again);
     errands_free(queue);
+    queue_accounts_free(queue);
     schedule_done(&queue->schedule);
     free(queue);
     core->queue = NULL;

@@ -7,6 +7,7 @@
  *   errand*.c  jobs: what couriers have, ask and say (errand.h)
  *   outcome.c  results become a commit: entry, trace, report
  *   queue_change.c   what an operator makes of entries
+ *   queue_account.c  entries are held with their account
  *   queue_sweep.c    what the clock makes of entries that nobody tries
  *   report.c   the report (a DSN) and where it goes
  *
@@ -82,11 +83,13 @@ struct queue {
     struct task again;
     struct timer timer;
     struct queue_sweep sweep;
-    struct fiber_start load_start;
-    size_t recording;              /* outcomes, at most QUEUE_RECORDING_MAX */
-    struct queue_turns unrecorded; /* outcomes that wait to be */
-    struct queue_turns early;      /* what couriers say of jobs that are still looked up */
-    size_t running;                /* fibers of its own */
+    struct fiber_start load_start, follow_start;
+    TAILQ_HEAD(, queue_account) accounts; /* that were held or released, and not followed yet */
+    bool follows;                         /* a walk is made */
+    size_t recording;                     /* outcomes, at most QUEUE_RECORDING_MAX */
+    struct queue_turns unrecorded;        /* outcomes that wait to be */
+    struct queue_turns early;             /* what couriers say of jobs that are still looked up */
+    size_t running;                       /* fibers of its own */
     struct wait *idle;
 };
 
@@ -135,6 +138,19 @@ void queue_sweep_begin(struct queue *queue);
 /* No walk begins; one that is under way ends by `closing`, as a fiber of the queue. */
 void queue_sweep_end(struct queue *queue);
 
+/* --- queue_account.c ------------------------------------------------------------------------- */
+
+/* This account was held or released: what waits of it follows soon, in slices. Never yields, as the
+ * next two. */
+void queue_account_changed(struct queue *queue, uint64_t account);
+/* Walks that an error ended begin again. */
+void queue_accounts_go_on(struct queue *queue);
+void queue_accounts_free(struct queue *queue);
+/* May yield. Is its account on hold? Where that cannot be read it is not. */
+bool queue_is_on_hold(struct queue *queue, const struct queue_entry *entry);
+/* May yield. An entry that a core before did not come to is followed up. */
+void queue_account_compare(struct queue *queue, const struct queue_entry *entry);
+
 /* --- outcome.c ------------------------------------------------------------------------------- */
 
 struct outcome {
@@ -162,7 +178,7 @@ struct err outcome_mark(struct queue *queue, struct scheduled *one);
 
 /* May yield. An entry that is under way waits for a limit until then (wall): in its record and
  * trace, once. */
-struct err outcome_limit(struct queue *queue, const struct scheduled *one, int64_t until);
+struct err outcome_limit(struct queue *queue, struct scheduled *one, int64_t until);
 
 /* May yield: waits in this line until queue_turn_over lets its first go on. */
 void queue_turn_wait(struct queue_turns *turns);

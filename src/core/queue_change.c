@@ -115,15 +115,31 @@ static bool hold(struct batch *batch, struct queue_entry *entry)
     return true;
 }
 
+static void let_go(const struct batch *batch, struct queue_entry *entry)
+{
+    due_now(batch, entry, false);
+    if (entry->expires < batch->now + RELEASED_LEFT)
+        entry->expires = batch->now + RELEASED_LEFT;
+}
+
 static bool release(struct batch *batch, struct queue_entry *entry)
 {
     if (!(entry->holds & QUEUE_HELD_BY_OPERATOR))
         return false;
     entry->holds &= (uint8_t)~QUEUE_HELD_BY_OPERATOR;
     entry->why = STR("");
-    due_now(batch, entry, false);
-    if (entry->expires < batch->now + RELEASED_LEFT)
-        entry->expires = batch->now + RELEASED_LEFT;
+    let_go(batch, entry);
+    return true;
+}
+
+static bool follow(struct batch *batch, struct queue_entry *entry)
+{
+    bool held = batch->wish->account->sending.held != 0;
+    if (held == ((entry->holds & QUEUE_HELD_WITH_ACCOUNT) != 0))
+        return false;
+    entry->holds ^= QUEUE_HELD_WITH_ACCOUNT;
+    if (!held)
+        let_go(batch, entry);
     return true;
 }
 
@@ -170,26 +186,42 @@ static bool wish_apply(struct batch *batch, struct change *change)
         return removal(batch, change);
     case WISH_REROUTE:
         return reroute(batch, &change->entry);
+    case WISH_FOLLOW:
+        return follow(batch, &change->entry);
     }
     return false;
 }
 
 /* --- Onto the disk --- */
 
-static void trace_change(struct batch *batch, const struct change *change)
+static enum trace_kind kind_of(const struct batch *batch, const struct change *change)
 {
     static const enum trace_kind kinds[] = {[WISH_HOLD] = TRACED_queue_held,
                                             [WISH_RELEASE] = TRACED_queue_released,
                                             [WISH_REMOVE] = TRACED_dequeued,
                                             [WISH_REROUTE] = TRACED_rerouted};
+    enum queue_wish_kind wish = batch->wish->kind;
+    if (wish == WISH_FOLLOW)
+        return change->entry.holds & QUEUE_HELD_WITH_ACCOUNT ? TRACED_held_with_account
+                                                             : TRACED_released_with_account;
+    return wish == WISH_REMOVE && change->flies ? TRACED_to_be_dequeued : kinds[wish];
+}
+
+static struct str why_of(const struct queue_wish *wish)
+{
+    struct str why = wish->account ? sending_why(&wish->account->sending) : wish->why;
+    return why.n ? why : STR("no reason given");
+}
+
+static void trace_change(struct batch *batch, const struct change *change)
+{
     const struct queue_wish *wish = batch->wish;
-    bool flies = wish->kind == WISH_REMOVE && change->flies;
-    struct trace_event event =
-        trace_event(flies ? TRACED_to_be_dequeued : kinds[wish->kind], batch->now);
     if (wish->kind == WISH_RETRY) /* the tries say themselves */
         return;
-    trace_number(&event, TRACE_operator, wish->operator);
-    trace_text(&event, TRACE_text, wish->why.n ? wish->why : STR("no reason given"));
+    struct trace_event event = trace_event(kind_of(batch, change), batch->now);
+    if (!wish->account)
+        trace_number(&event, TRACE_operator, wish->operator);
+    trace_text(&event, TRACE_text, arena_str(&batch->arena, why_of(wish)));
     trace_text(&event, TRACE_recipient, change->entry.recipients[0].address);
     trace_number(&event, TRACE_count, change->entry.recipient_count);
     trace_text(&event, TRACE_destination, change->entry.domain);
@@ -255,11 +287,6 @@ static void change_undo(struct batch *batch, struct change *change)
         schedule_back(schedule, change->one, change->next);
 }
 
-static uint8_t holds_of(const struct change *change)
-{
-    return (uint8_t)((change->one->holds & QUEUE_HELD_WITH_ACCOUNT) | change->entry.holds);
-}
-
 static void report_now(struct batch *batch, struct change *change)
 {
     const struct outcome outcome = {.clock = true};
@@ -278,14 +305,14 @@ static void change_done(struct batch *batch, struct change *change)
     struct scheduled *one = change->one;
     if (!one)
         return;
-    one->holds = holds_of(change);
+    one->holds = change->entry.holds;
     one->judge = queue_judge(&change->entry);
     one->moved |= batch->wish->kind == WISH_REROUTE;
     if (batch->wish->kind == WISH_RETRY)
         schedule_calm(&queue->schedule, one->destination);
     if (change->flies) {
         queue_written(one);
-        if (batch->wish->kind != WISH_RELEASE)
+        if (batch->wish->kind != WISH_RELEASE && (batch->wish->kind != WISH_FOLLOW || one->holds))
             errand_drop(queue, one);
     } else if (goes_at_once(batch, change)) {
         schedule_remove(&queue->schedule, one);
@@ -311,6 +338,8 @@ static void batch_end(struct batch *batch, struct err e, struct queue_changed *c
         changed->later += done && change->flies;
         changed->same += change->there && !done;
         changed->gone += change->gone;
+        changed->kept += change->there && batch->wish->kind == WISH_RELEASE &&
+                         change->entry.holds & QUEUE_HELD_WITH_ACCOUNT;
     }
     if (batch->hand->queue)
         queue_turn(batch->hand->queue);

@@ -9,6 +9,7 @@
 #define CORE_QUEUE_CHANGE_H
 
 #include "core/queue.h"
+#include "core/sending.h"
 
 enum {
     QUEUE_CHANGES_MAX = 100, /* entries of one batch */
@@ -20,15 +21,17 @@ enum queue_wish_kind {
     WISH_RETRY,   /* due at once, and its destination is calm */
     WISH_REMOVE,
     WISH_REROUTE,
+    WISH_FOLLOW, /* held with its account, or released with it, as that is now */
 };
 
 struct queue_wish {
     enum queue_wish_kind kind;
-    struct str why;    /* HOLD, REMOVE; may be empty */
-    struct str route;  /* REROUTE: as in struct queue_entry */
-    bool report;       /* REMOVE: its sender is told; with a queue only */
-    bool named;        /* RETRY: by its name, so that it goes before HOLDUNTIL, too */
-    uint32_t operator; /* user id of who wishes */
+    struct str why;               /* HOLD, REMOVE; may be empty */
+    struct str route;             /* REROUTE: as in struct queue_entry */
+    const struct sender *account; /* FOLLOW; the caller has taken it */
+    bool report;                  /* REMOVE: its sender is told; with a queue only */
+    bool named;                   /* RETRY: by its name, so that it goes before HOLDUNTIL, too */
+    uint32_t operator;            /* user id of who wishes */
 };
 
 struct queue_name {
@@ -40,6 +43,7 @@ struct queue_changed {
     size_t changed;
     size_t later; /* of those: were under way */
     size_t same;  /* nothing had to be changed */
+    size_t kept;  /* RELEASE, of all that are there: still held with their account */
     size_t gone;  /* not there (any more) */
 };
 
@@ -54,6 +58,11 @@ struct queue_hand {
  * was changed. ERR_IN_USE: somebody else has changed one of them for too long. */
 struct err queue_change(const struct queue_hand *hand, const struct queue_wish *wish,
                         const struct queue_name *names, size_t count,
+                        struct queue_changed *changed);
+
+/* May yield. All that waits of this account is held, or released, as the account is now; what was
+ * changed is added to *changed. An error: some may not have been reached. */
+struct err queue_follow(const struct queue_hand *hand, struct senders *senders, uint64_t account,
                         struct queue_changed *changed);
 
 /* May yield. Destinations that are paused stay so over a restart; empty: all. ERR_NOT_FOUND: to be

@@ -132,6 +132,7 @@ static void sweep_run(void *arg)
 static void sweep_due(struct timer *timer)
 {
     struct queue *queue = timer->arg;
+    queue_accounts_go_on(queue);
     queue_fiber_begin(queue);
     queue->sweep.start = (struct fiber_start){.run = sweep_run, .arg = queue};
     fiber_run(queue->core->fibers, &queue->sweep.start);

@@ -8,6 +8,7 @@
 #include "base/must.h"
 #include "core/core.h"
 #include "core/delivery.h"
+#include "core/queue.h"
 #include "format/date.h"
 
 enum {
@@ -91,6 +92,12 @@ struct err senders_take(struct senders *senders, uint64_t account, struct sender
         return err_make(ERR_NO_MEMORY);
     *sender_r = sender;
     return err_none();
+}
+
+bool senders_holds(struct senders *senders, uint64_t account)
+{
+    const struct sender *sender = find(senders, account);
+    return sender && sender->sending.held != 0;
 }
 
 void senders_give(struct senders *senders, struct sender *sender)
@@ -191,8 +198,10 @@ static void notice_print(struct delivery *delivery, struct str address,
             STR(".\r\n\r\n"
                 "If that was you, tell your administrator. If it was not, somebody else knows\r\n"
                 "your password: change it first.\r\n\r\n"
-                "For the administrator: `veredus trace` with the address shows what was sent,\r\n"
-                "`veredus account release` with it lets the account send again.\r\n"));
+                "For the administrator: `veredus trace` with the address shows what was sent.\r\n"
+                "What waits to be sent elsewhere is held, too: `veredus queue list --account`\r\n"
+                "with the address shows it, `veredus queue remove --account` removes it.\r\n"
+                "`veredus account release` lets the account send again, and what waits go.\r\n"));
 }
 
 /* Those who are to be told: the owner and the postmaster, each once. */
@@ -264,6 +273,7 @@ void sender_brake(struct core *core, struct sender *sender, struct str address,
     if (err_is(e))
         log_err(core->log, "notice_not_kept", e);
     arena_done(&arena);
+    queue_account_changed(core->queue, sender->account);
 }
 
 /* --- Operators --- */
@@ -276,6 +286,7 @@ struct err senders_hold(struct senders *senders, uint64_t account, struct str wh
     if (err_is(e))
         return e;
     int64_t now = world_wall(senders->world);
+    const struct sending before = sender->sending;
     if (why.p)
         sending_hold(&sender->sending, now, why);
     else
@@ -284,6 +295,12 @@ struct err senders_hold(struct senders *senders, uint64_t account, struct str wh
     sending_ops(account, &sender->sending, arena, &ops);
     struct commit commit = {.ops = ops.ops, .op_count = ops.count};
     e = ops.over ? err_make(ERR_NO_MEMORY) : engine_commit_wait(senders->engine, &commit);
+    if (err_is(e)) {
+        sender->sending.held = before.held;
+        sender->sending.released = before.released;
+        sender->sending.why_length = before.why_length;
+        memcpy(sender->sending.why, before.why, sizeof(before.why));
+    }
     senders_give(senders, sender);
     return e;
 }

@@ -8,7 +8,8 @@
  *
  * The brake: an account that would send to more recipients within an hour than
  * submission.brake_least, and than brake_factor times its habit, is held at once and until an
- * operator releases it. Its owner and the postmaster get a message. Who was released is not braked
+ * operator releases it; what waits of it to be sent elsewhere is held with it (queue_account.c).
+ * Its owner and the postmaster get a message. Who was released is not braked
  * for a day: the operator has looked, and the limits still hold. What comes by a log-in from a
  * network that is new to the account is held against brake_new_least and brake_new_factor instead,
  * with all that the account sent in that hour from anywhere.
@@ -55,6 +56,9 @@ void senders_done(struct senders *senders);
 /* May yield. The caller uses it until senders_give. */
 struct err senders_take(struct senders *senders, uint64_t account, struct sender **sender_r);
 void senders_give(struct senders *senders, struct sender *sender);
+
+/* Is it on hold? Of one that somebody uses; of others it may be unknown, and false. */
+bool senders_holds(struct senders *senders, uint64_t account);
 
 /* How many recipients more it may send to now, the brake left out. ERR_SENDING_HELD. */
 struct err sender_left(struct senders *senders, struct sender *sender, const struct conf *conf,

@@ -6,6 +6,7 @@ GIVE, ADOPT = "src/core/errand_give.c", "src/core/errand_adopt.c"
 SWEEP = "src/core/queue_sweep.c"
 CHANGE, ASKED, FIND, LIST = "src/core/queue_change.c", "src/core/admin_queue_change.c", "src/core/admin_queue_find.c", "src/core/admin_queue.c"
 OUTCOME, REPORT, OUTGOING = "src/core/outcome.c", "src/core/report.c", "src/core/outgoing.c"
+ACCOUNT, SENDING = "src/core/queue_account.c", "src/core/sending.c"
 ENVELOPE, STORE = "src/core/envelope.c", "src/store/queue.c"
 
 FAULTS = [
@@ -105,7 +106,7 @@ FAULTS = [
     # --- The operator's hand ---
     Fault("held_under_way_goes_again", "what is held while it is under way is tried again when it comes back",
           "unit core_queue_operator",
-          CHANGE, "    one->holds = holds_of(change);", "    one->holds |= change->flies ? 0 : holds_of(change);"),
+          CHANGE, "    one->holds = change->entry.holds;", "    one->holds |= change->flies ? 0 : change->entry.holds;"),
     Fault("drops_count_as_tries", "a job that its courier dropped in time counts as a try, and waits like one",
           "unit core_queue_operator",
           ERRAND, "errand->dropped && nothing_tried(said)", "errand->dropped && !nothing_tried(said)"),
@@ -145,6 +146,32 @@ FAULTS = [
     Fault("unknown_ids_are_no_mistake", "a command about an entry that there is not ends well",
           "unit core_queue_operator",
           FIND, "        if (!walk.there && wanted->unknown++ == 0)", "        if (!walk.there && wanted->limit == 0)"),
+
+    # --- With its account ---
+    Fault("the_brake_forgets_the_queue", "an account is held by the brake, and what it sent before goes on leaving (S21)",
+          "unit core_queue_account",
+          SENDING, "    arena_done(&arena);\n    queue_account_changed(core->queue, sender->account);", "    arena_done(&arena);"),
+    Fault("half_a_hold_stays_half", "core died while it held what waits of an account: the rest is sent, or never released",
+          "unit core_queue_account",
+          QUEUE, "            queue_account_compare(queue, &page.entries[i]);", "            (void)0;"),
+    Fault("jobs_are_made_for_held_accounts", "an entry that no walk has come to is sent though its account is on hold",
+          "unit core_queue_account",
+          GIVE, "!removed && queue_is_on_hold(queue, &entry);", "!removed && queue->closing && queue_is_on_hold(queue, &entry);"),
+    Fault("the_removed_release", "an account is removed while it is on hold, and the next core sends what it held",
+          "unit core_queue_account",
+          ACCOUNT, "(held || !is_gone(queue->core, entry->account))", "(held || is_gone(queue->core, entry->account) < 2)"),
+    Fault("accepted_behind_a_hold_goes", "a message that was on its way to the disk when its account was held is not held",
+          "unit core_queue_account",
+          QUEUE, "        if (entries[i].account && senders_holds(", "        if (!entries[i].account && senders_holds("),
+    Fault("released_accounts_expire_at_once", "what was held with its account for long is returned when it is released, untried",
+          "unit core_queue_account",
+          CHANGE, "    entry->holds ^= QUEUE_HELD_WITH_ACCOUNT;\n    if (!held)", "    entry->holds ^= QUEUE_HELD_WITH_ACCOUNT;\n    if (held)"),
+    Fault("failed_holds_hold", "an account is on hold in memory alone where the disk did not take it",
+          "unit core_queue_account",
+          SENDING, "        sender->sending.held = before.held;", "        sender->sending.released = before.released;"),
+    Fault("failed_walks_are_over", "what could not be held with its account for a full disk is sent later",
+          "unit core_queue_account",
+          SWEEP, "    queue_accounts_go_on(queue);", "    (void)queue;"),
 
     # --- Entries ---
     Fault("an_address_twice_is_two_copies", "who is named twice gets the message twice",
