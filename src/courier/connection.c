@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "courier/auth.h"
+#include "courier/require.h"
 #include "courier/rest.h"
 #include "courier/result.h"
 #include "courier/tls.h"
@@ -304,7 +305,7 @@ static bool greet(struct job *job, struct connection *connection)
 /* In TLS, where that is to be and can be; what was heard before counts no more (RFC 3207 4.2). */
 static bool secure(struct job *job, struct connection *connection, bool *again_r)
 {
-    bool without = connection->lmtp && job->order->tls == CONF_ROUTE_TLS_AUTO;
+    bool without = connection->lmtp && job->order->tls == CONF_ROUTE_TLS_AUTO && !require_tls(job);
     enum tls_end end = without ? TLS_OFF : tls_begin(job, connection);
     enum talk_end heard_last = TALK_REPLY;
     struct talk *talk = &connection->talk;

@@ -7,6 +7,7 @@
  *   job.h          one message to recipients of one destination, from core and back to it
  *   core.c         the link to core
  *   route.h        which hosts, in which order
+ *   policy.h       what each has to prove; sts.h MTA-STS, require.h what the sender demands
  *   connection.h   a connection to one of them, its greeting and what it can do
  *   auth.h         logging in at a smart host; log_ins.h its thread
  *   talk.h         what is said, and what is answered within which time

@@ -5,6 +5,7 @@
 #include "courier/job.h"
 
 #include "courier/connection.h"
+#include "courier/require.h"
 #include "courier/result.h"
 #include "format/message_id.h"
 
@@ -212,6 +213,7 @@ static bool job_take(struct job *job, const struct msg *message)
         arena_take_array(&job->arena, job->order->recipients_count, sizeof *job->results);
     if (job->results)
         results_begin(job);
+    require_read(job);
     return job->results != NULL;
 }
 

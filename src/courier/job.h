@@ -55,6 +55,17 @@ struct job_noted {
     struct str status, text, host;
 };
 
+/* REQUIRETLS and TLS-Required (require.h). */
+struct job_require {
+    bool tls, optional; /* what its sender asks for */
+    bool relaxed;       /* a report, on its way without the promise */
+    bool here;          /* the host that is called now delivers on this machine */
+    bool missed;        /* that host lacks it for good */
+    bool may_come;      /* some host may have it another time */
+    const char *status; /* of the best of those that were missed; NULL: none was */
+    struct str text, host;
+};
+
 #define JOB_MAGIC MAGIC('J', 'O', 'B', ' ')
 
 struct job {
@@ -84,6 +95,7 @@ struct job {
     bool in_clear;                   /* a handshake failed: the next connection does without */
     const struct tls_policy *policy; /* of the host that is called; NULL: not known yet */
 
+    struct job_require require;
     struct sts_found *sts; /* of its domain; NULL: not looked for yet */
     bool fresh;            /* its policy is to be fetched anew */
 

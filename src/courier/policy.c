@@ -6,6 +6,7 @@
  */
 #include "courier/policy.h"
 
+#include "courier/require.h"
 #include "courier/result.h"
 #include "courier/sts.h"
 
@@ -188,8 +189,12 @@ bool policy_find(struct job *job, const struct route *route, const struct route_
     *policy_r = (struct tls_policy){.need = TLS_NEED_NONE};
     if (job->order->tls == CONF_ROUTE_TLS_OFF) /* the operator's word */
         return true;
+    if (require_is_optional(job))
+        return true;
     bool proven = host->proven && host->address.n == 0 && !host->lmtp;
     if (proven && job->conf->sending.dane && !dane_find(job, route, host, addresses, policy_r))
+        return false;
+    if (!require_proven(job, route, host))
         return false;
     if (policy_r->need != TLS_NEED_NONE || route->domain.n == 0 || !job->conf->sending.mta_sts)
         return true; /* DANE stands before MTA-STS (RFC 8461 2) */

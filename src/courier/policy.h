@@ -9,6 +9,9 @@
  * Where no DANE is, the domain's MTA-STS policy (RFC 8461, sts.h): enforced, its MX hosts alone get
  * mail, in TLS and with a good certificate of their name; the others are passed over.
  *
+ * A message whose sender requires TLS demands more, and one that says "TLS-Required: No" nothing
+ * (require.h).
+ *
  * Of a host that the configuration names, the name is as good as proven (2.2.2); an address has no
  * policy. May yield (the resolver); memory is the job's arena's.
  */

@@ -5,7 +5,7 @@
 #include "courier/rest.h"
 
 #include "base/sha256.h"
-#include "courier/tls.h"
+#include "courier/require.h"
 
 /* All that makes two connections of one route different, after a reload too: no name has a NUL. */
 static void difference(const struct msg_job *order, unsigned char different_r[SHA256_SIZE])
@@ -32,8 +32,10 @@ char *rest_destination(const struct job *job)
     /* No name has a space; who logs in is told by a hash, so that a password stays in one place. */
     buf_put(&text, order->route.n > 0 ? order->route : order->domain);
     buf_put(&text, order->route.n > 0 ? STR(" route ") : STR(" "));
-    if (tls_is_required(job))
+    if (require_tls(job))
         buf_put(&text, STR("proven "));
+    if (require_is_optional(job))
+        buf_put(&text, STR("optional "));
     if (str_starts(order->route, STR("@"))) {
         unsigned char different[SHA256_SIZE];
         difference(order, different);

@@ -10,8 +10,8 @@
 #include "courier/connection.h"
 
 /* Whose jobs may share a connection: same route or domain, same log-in, and the same word about
- * REQUIRETLS: what is in clear, or proves nothing, is nothing for who asks for more. malloc'd;
- * NULL: no memory, or never shared. */
+ * REQUIRETLS and TLS-Required: what is in clear, or proves nothing, is nothing for who asks for
+ * more. malloc'd; NULL: no memory, or never shared. */
 char *rest_destination(const struct job *job);
 
 /* It is the courier's now: rests, or leaves where nobody could use it. */

@@ -169,7 +169,7 @@ static bool mx_find(struct job *job, struct route *route_r)
         return mx_hosts(job, &mxs, route_r);
     if (e.code == ERR_DNS_NO_DATA) {
         const struct route_host itself = {
-            .name = domain, .port = ROUTE_PORT, .proven = mxs.found.secure};
+            .name = domain, .port = ROUTE_PORT, .proven = mxs.found.secure, .is_domain = true};
         return one_host(job, &itself, route_r);
     }
     if (e.code == ERR_DNS_NO_NAME)

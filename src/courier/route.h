@@ -22,9 +22,10 @@ struct route_host {
     uint16_t port;
     uint16_t preference;
     bool lmtp;
-    bool local;  /* `address` is the path of a socket of this host */
-    bool proven; /* its name is the configuration's, or of MX records that DNSSEC proves */
-    bool named;  /* by the operator, in a route block: it may be on this machine */
+    bool local;     /* `address` is the path of a socket of this host */
+    bool proven;    /* its name is the configuration's, or of MX records that DNSSEC proves */
+    bool is_domain; /* there are no MX records: the domain itself */
+    bool named;     /* by the operator, in a route block: it may be on this machine */
 };
 
 struct route {

@@ -7,6 +7,7 @@
  */
 #include "courier/job.h"
 #include "courier/policy.h"
+#include "courier/require.h"
 #include "courier/rest.h"
 #include "courier/result.h"
 #include "courier/transaction.h"
@@ -17,7 +18,7 @@ static bool sent_by(struct job *job, struct connection *connection)
     enum transaction_end end = transaction_run(job, connection);
     if (end == TRANSACTION_OVER)
         rest_put(connection);
-    else if (end == TRANSACTION_LAST)
+    else if (end == TRANSACTION_LAST || end == TRANSACTION_MISSED)
         connection_leave(connection);
     else
         connection_cut(connection);
@@ -41,7 +42,7 @@ static bool sent_by_rested(struct job *job)
 static bool sent_to_addresses(struct job *job, const struct route_host *host,
                               struct route_addresses *addresses, size_t *left, bool *ours_r)
 {
-    while (addresses->count > 0 && !*ours_r && !job->dropped) {
+    while (addresses->count > 0 && !*ours_r && !job->dropped && !require_missed(job)) {
         size_t before = addresses->count;
         struct connection *connection = connection_open(job, host, addresses, ours_r);
         *left -= before - addresses->count;
@@ -59,6 +60,7 @@ static bool sent_to_host(struct job *job, const struct route *route, const struc
     struct tls_policy policy;
     int64_t since = job->courier->loop->now;
     job_meets(job, host->name);
+    require_begin(job, host);
     job->in_clear = false;
     enum route_found found = route_addresses(job, host, *left, &addresses);
     bool known = found == ROUTE_FOUND && policy_find(job, route, host, &addresses, &policy);
@@ -78,7 +80,7 @@ static bool sent_to_host(struct job *job, const struct route *route, const struc
 /* No host had a word for them. */
 static void rest_decide(struct job *job, bool ours)
 {
-    if (job->dropped || job->given_up)
+    if (job->dropped || job->given_up || require_decides(job))
         return;
     if (job->order->via.n > 0) {
         /* An operator's mistake, which he can mend: nobody's mail goes back for it. */
@@ -95,17 +97,32 @@ static void rest_decide(struct job *job, bool ours)
     job_noted_to_all(job);
 }
 
-static void sent_to_hosts(struct job *job, const struct route *route)
+/* Hosts that were missed do not count: each of the domain's is to be asked (RFC 8689 4.2.1). */
+static bool sent_to_one_of(struct job *job, const struct route *route, bool *ours_r)
 {
     size_t left = ROUTE_ADDRESSES_MAX;
+    for (size_t i = 0; i < route->count && left > 0 && !*ours_r && !job->dropped; i++) {
+        size_t before = left;
+        unsigned nowhere = job->nowhere;
+        if (sent_to_host(job, route, &route->hosts[i], &left, ours_r))
+            return true;
+        job_moves(job, JOB_CONNECTING); /* J3 -> J2: the next host */
+        require_end(job, job->nowhere > nowhere);
+        if (require_missed(job))
+            left = before;
+    }
+    return false;
+}
+
+static void sent_to_hosts(struct job *job, const struct route *route)
+{
     bool ours = false;
     job_moves(job, JOB_CONNECTING); /* J1 -> J2 */
-    for (size_t i = 0; i < route->count && left > 0 && !ours && !job->dropped; i++) {
-        if (sent_to_host(job, route, &route->hosts[i], &left, &ours))
-            return;
-        job_moves(job, JOB_CONNECTING); /* J3 -> J2: the next host */
-    }
-    rest_decide(job, ours);
+    bool sent = sent_to_one_of(job, route, &ours);
+    if (!sent && require_relaxes(job))
+        sent = sent_to_one_of(job, route, &ours);
+    if (!sent)
+        rest_decide(job, ours);
 }
 
 void job_send(struct job *job)

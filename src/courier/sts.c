@@ -288,15 +288,20 @@ static void others_await(struct sts_known *known)
 
 /* --- Finding --------------------------------------------------------------------------------- */
 
-/* The record's id; p NULL: there is none, or nobody knows. */
-static struct str id_find(struct job *job, struct str domain)
+/* The record's id; p NULL: there is none, or, with *unknown_r, nobody knows. */
+static struct str id_find(struct job *job, struct str domain, bool *unknown_r)
 {
     struct buf name = buf_in(&job->arena, DNS_NAME_MAX);
     struct dns_txts txts;
     struct str id = str_null(), wrong;
     buf_printf(&name, "_mta-sts.%.*s", STR_FMT(domain));
     struct str asked = buf_built(&name);
-    if (!asked.p || err_is(dns_txt(&job->courier->dns, asked, &job->arena, &txts)))
+    *unknown_r = false;
+    if (!asked.p)
+        return id;
+    struct err e = dns_txt(&job->courier->dns, asked, &job->arena, &txts);
+    *unknown_r = err_is(e) && e.code != ERR_DNS_NO_DATA && e.code != ERR_DNS_NO_NAME;
+    if (err_is(e))
         return id;
     struct str *texts = arena_take_array(&job->arena, txts.count, sizeof *texts);
     for (size_t i = 0; texts && i < txts.count; i++)
@@ -341,10 +346,11 @@ void sts_find(struct job *job, struct str domain, bool fresh, struct sts_found *
     if (!known)
         return;
     core_hear(job, known);
-    struct str id = id_find(job, domain);
+    struct str id = id_find(job, domain, &found_r->unknown);
     others_await(known);
     if (!known->busy && wants_fetch(job, known, id, fresh && known->fetched < began))
         fetch_alone(job, known, id);
     tell(job, known, began, found_r);
+    found_r->unknown = !found_r->any && (found_r->unknown || id.p);
     known->holds--;
 }

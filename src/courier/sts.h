@@ -35,6 +35,8 @@ struct sts_found {
     struct str id, text; /* its record's id; it, as mta_sts_policy_print gives it */
     int64_t until;       /* seconds since 1970 */
     bool fetched;        /* just now */
+    bool
+        unknown; /* there may be one: no answer of the DNS, or none that could be fetched or read */
     /* What the last look or fetch failed of; OK: nothing, or there is nothing to fetch. */
     enum tls_result trouble;
     struct str why;

@@ -5,18 +5,14 @@
  */
 #include "courier/tls.h"
 
+#include <errno.h>
+
+#include "courier/require.h"
 #include "courier/result.h"
-#include "format/mail_options.h"
 
 enum {
     DESTINATION_MAX = 512, /* a host's name, its address and port */
 };
-
-bool tls_is_required(const struct job *job)
-{
-    struct mail_options asked;
-    return mail_options_read(job->order->asked, &asked) && asked.require_tls;
-}
 
 /* What its route asks for. */
 static enum tls_need route_need(const struct job *job)
@@ -42,7 +38,7 @@ enum tls_need tls_need(const struct job *job)
     enum tls_need need = job->policy ? job->policy->need : TLS_NEED_NONE;
     if (need < route_need(job))
         need = route_need(job);
-    return need < TLS_NEED_PKIX && tls_is_required(job) ? TLS_NEED_PKIX : need;
+    return need < TLS_NEED_PKIX && require_tls(job) ? TLS_NEED_PKIX : need;
 }
 
 /* For the facts: "TLSv1.3/TLS_AES_256_GCM_SHA384/pkix". */
@@ -60,13 +56,17 @@ static void facts_keep(struct connection *connection)
              STR_FMT(facts.cipher), proofs[verdict.proof], facts.resumed ? "/resumed" : "");
 }
 
-/* "TLS failed (certificate-expired): certificate has expired" */
-static void failure_note(struct job *job, enum tls_result result, struct str words)
+/* "TLS failed (certificate-expired): certificate has expired". `lasts`: it will be so another time.
+ */
+static void failure_note(struct job *job, enum tls_result result, struct str words, bool lasts)
 {
     struct buf text = BUF_INIT(JOB_TEXT_MAX);
     buf_printf(&text, "TLS failed (%.*s): %.*s", STR_FMT(tls_result_word(result)),
                STR_FMT(words.n > 0 ? words : tls_result_text(result)));
-    job_note(job, JOB_TROUBLE_TLS, NULL, buf_str(&text));
+    if (lasts && require_tls(job))
+        require_miss(job, REQUIRE_NO_TLS, buf_str(&text));
+    else
+        job_note(job, JOB_TROUBLE_TLS, NULL, buf_str(&text));
     buf_done(&text);
 }
 
@@ -143,16 +143,16 @@ static enum tls_end shake_hands(struct job *job, struct connection *connection, 
         return TLS_ON;
     }
     stream_tls_verdict(&connection->talk.stream, &verdict);
-    failure_note(job, verdict.result, verdict.words);
+    failure_note(job, verdict.result, verdict.words, failed == -EPROTO);
     return need == TLS_NEED_NONE ? TLS_FAILED : TLS_REFUSED;
 }
 
 /* It was to be in TLS and cannot be. */
-static enum tls_end in_clear(struct job *job, enum tls_need need, struct str why)
+static enum tls_end in_clear(struct job *job, enum tls_need need, struct str why, bool lasts)
 {
     if (need == TLS_NEED_NONE)
         return TLS_OFF;
-    failure_note(job, TLS_RESULT_STARTTLS_NOT_SUPPORTED, why);
+    failure_note(job, TLS_RESULT_STARTTLS_NOT_SUPPORTED, why, lasts);
     return TLS_REFUSED;
 }
 
@@ -161,10 +161,12 @@ enum tls_end tls_begin(struct job *job, struct connection *connection)
     struct talk *talk = &connection->talk;
     enum tls_need need = tls_need(job);
     if (job->order->tls == CONF_ROUTE_TLS_OFF)
-        return in_clear(job, tls_is_required(job) ? TLS_NEED_PKIX : TLS_NEED_NONE,
-                        STR("its route is without"));
-    if (!capabilities_have(&connection->can, CAPABILITY_STARTTLS) || !job->courier->tls)
-        return in_clear(job, need, STR("it is not offered"));
+        return in_clear(job, require_tls(job) ? TLS_NEED_PKIX : TLS_NEED_NONE,
+                        STR("its route is without"), true);
+    if (!job->courier->tls)
+        return in_clear(job, need, STR("this courier has none"), false);
+    if (!capabilities_have(&connection->can, CAPABILITY_STARTTLS))
+        return in_clear(job, need, STR("it is not offered"), true);
     if (job->in_clear && need == TLS_NEED_NONE)
         return TLS_OFF;
     talk_command(talk, "STARTTLS");
@@ -173,11 +175,11 @@ enum tls_end tls_begin(struct job *job, struct connection *connection)
     if (end != TALK_REPLY || talk_is_disturbed(talk)) {
         /* Octets behind the 220 are somebody's who wants to be taken for the server in TLS (S08).
          */
-        failure_note(job, TLS_RESULT_VALIDATION_FAILURE, talk_end_text(end, talk));
+        failure_note(job, TLS_RESULT_VALIDATION_FAILURE, talk_end_text(end, talk), false);
         return TLS_REFUSED;
     }
     if (reply->class != REPLY_SUCCESS)
-        return in_clear(job, need, STR("STARTTLS is refused"));
+        return in_clear(job, need, STR("STARTTLS is refused"), reply->class == REPLY_PERMANENT);
     return shake_hands(job, connection, need);
 }
 
@@ -185,6 +187,6 @@ enum tls_end tls_begin_first(struct job *job, struct connection *connection)
 {
     enum tls_need need = tls_need(job);
     if (!job->courier->tls)
-        return in_clear(job, need, STR("this courier has none"));
+        return in_clear(job, need, STR("this courier has none"), false);
     return shake_hands(job, connection, need);
 }

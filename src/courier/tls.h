@@ -17,9 +17,6 @@
 /* What this job demands of the host it calls: by its policy (policy.h), its route and its own. */
 enum tls_need tls_need(const struct job *job);
 
-/* REQUIRETLS. */
-bool tls_is_required(const struct job *job);
-
 enum tls_end {
     TLS_OFF,    /* it stays in clear, as it may */
     TLS_ON,     /* what it can do is to be asked anew */

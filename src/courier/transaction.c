@@ -12,6 +12,7 @@
 
 #include "courier/content.h"
 #include "courier/convert.h"
+#include "courier/require.h"
 #include "courier/result.h"
 #include "format/date.h"
 #include "format/mail_options.h"
@@ -64,6 +65,7 @@ static void asked_read(struct transaction *t)
 {
     if (!mail_options_read(t->job->order->asked, &t->asked) || !mail_options_possible(&t->asked))
         t->asked = (struct mail_options){.ret = DSN_RETURN_UNSAID};
+    t->asked.require_tls = require_tls(t->job); /* said by a way alone that keeps it */
 }
 
 /* RFC 2852 4.1.4.1: what is to come back where it cannot be there in time goes to nobody who does
@@ -84,6 +86,16 @@ static bool is_held_there(const struct transaction *t)
            t->asked.hold_until > world_wall(t->job->courier->world) / US_PER_SECOND;
 }
 
+/* RFC 8689 4.2.1: another host of the domain may. */
+static bool promises(const struct transaction *t)
+{
+    bool misses = t->asked.require_tls && !can(t, CAPABILITY_REQUIRETLS);
+    if (misses)
+        require_miss(t->job, REQUIRE_NO_PROMISE,
+                     STR("it promises no TLS all the way (REQUIRETLS)"));
+    return !misses;
+}
+
 /* What the message needs and this host does not have ends it here: the other hosts of a domain are
  * seldom better, and its sender is to hear of it today. */
 static bool fits(struct transaction *t)
@@ -100,8 +112,6 @@ static bool fits(struct transaction *t)
                     STR("it does not promise to deliver in time or to return (DELIVERBY)"));
     else if (is_held_there(t) && !can(t, CAPABILITY_FUTURERELEASE))
         results_say(job, JOB_FAILED, "5.3.3", STR("it holds no messages (FUTURERELEASE)"));
-    else if (t->asked.require_tls && !can(t, CAPABILITY_REQUIRETLS))
-        results_say(job, JOB_FAILED, "5.7.30", STR("it promises no TLS all the way (REQUIRETLS)"));
     else
         return true;
     return false;
@@ -570,6 +580,8 @@ enum transaction_end transaction_run(struct job *job, struct connection *connect
     enum transaction_end end = TRANSACTION_OVER;
     asked_read(&t);
     job_moves(job, JOB_IN_TRANSACTION); /* J2 -> J3 */
+    if (!promises(&t))
+        return TRANSACTION_MISSED;
     if (!fits(&t) || !body_fits(&t))
         return end;
     job->reports = can(&t, CAPABILITY_DSN);

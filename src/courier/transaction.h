@@ -25,8 +25,9 @@
 #define LIMIT_END (1200 * NS_PER_SECOND) /* LMTP: of all answers together */
 
 enum transaction_end {
-    TRANSACTION_OVER, /* all that this host says is said; the connection can be used again */
-    TRANSACTION_LAST, /* the same, and it is of no use any more */
+    TRANSACTION_OVER,   /* all that this host says is said; the connection can be used again */
+    TRANSACTION_LAST,   /* the same, and it is of no use any more */
+    TRANSACTION_MISSED, /* it has not begun: the host lacks what is required (require.h) */
     TRANSACTION_LOST, /* the connection went away, or said nonsense: undecided ones are for the next
                          host; the job has a note of why */
 };

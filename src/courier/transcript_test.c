@@ -19,7 +19,8 @@
  *                        is its own word; else the authority that is known here says that it is of
  *                        these ("a.example,b.example"), and the whole chain is shown
  *   REFUSES, SILENT, UNREACHABLE: address port
- *   JOB: number key=value ...   core orders it: from, to (commas between), domain, body, utf8, by;
+ *   JOB: number key=value ...   core orders it: from, to (commas between), domain, body, utf8, by,
+ * require_tls, tls_optional;
  * of a route: route, via, source, tls_names (commas), tls (conf.h's number), lmtp, helo, user,
  *     password, token, mechanisms
  *   DROP: number         core says job_drop
@@ -589,6 +590,8 @@ static void order(struct player *p, struct str rest)
             sts_put(p, &job, value, &sts);
         else if (str_eq(key, STR("require_tls")))
             mail.require_tls = number;
+        else if (str_eq(key, STR("tls_optional")))
+            mail.tls_optional = number;
         else if (str_eq(key, STR("by")))
             by_set(p, &mail, number);
         else

@@ -16,6 +16,7 @@ enum {
     HAS_TRACE = 1 << 4,
     HAS_REQUIRE_TLS = 1 << 5,
     HAS_ENVID = 1 << 6,
+    HAS_TLS_OPTIONAL = 1 << 7,
     DIGITS_MAX = 9, /* of HOLDFOR and BY */
 };
 
@@ -436,7 +437,8 @@ bool mail_options_possible(const struct mail_options *options)
                 (options->hold_until || !options->hold_for);
     bool by = is_time(options->deliver_by) && options->deliver_by_mode <= DELIVER_BY_RETURN &&
               (options->deliver_by_mode || (!options->deliver_by && !options->deliver_by_trace));
-    return envid && hold && by && options->ret <= DSN_RETURN_HEADERS &&
+    bool tls = !options->require_tls || !options->tls_optional;
+    return envid && hold && by && tls && options->ret <= DSN_RETURN_HEADERS &&
            options->priority >= -PRIORITY_MAX && options->priority <= PRIORITY_MAX;
 }
 
@@ -459,6 +461,7 @@ void mail_options_encode(struct buf *buf, const struct mail_options *options)
     wire_put_u8(buf, (uint8_t)(options->ret | options->deliver_by_mode << 2 |
                                (options->deliver_by_trace ? HAS_TRACE : 0) |
                                (options->require_tls ? HAS_REQUIRE_TLS : 0) |
+                               (options->tls_optional ? HAS_TLS_OPTIONAL : 0) |
                                (options->envid.p ? HAS_ENVID : 0)));
     wire_put_u8(buf, (uint8_t)options->priority);
     wire_put_varint(buf, (uint64_t)options->hold_until);
@@ -476,6 +479,7 @@ void mail_options_decode(struct wire_in *in, struct mail_options *options_r)
     options.deliver_by_mode = flags >> 2 & 3;
     options.deliver_by_trace = flags & HAS_TRACE;
     options.require_tls = flags & HAS_REQUIRE_TLS;
+    options.tls_optional = flags & HAS_TLS_OPTIONAL;
     options.priority = (int8_t)wire_get_u8(in);
     options.hold_until = (int64_t)wire_get_varint(in);
     uint64_t hold_for = wire_get_varint(in);
@@ -483,8 +487,8 @@ void mail_options_decode(struct wire_in *in, struct mail_options *options_r)
     options.deliver_by = (int64_t)wire_get_varint(in);
     if (flags & HAS_ENVID)
         options.envid = wire_get_short(in);
-    in->bad |= version != MAIL_OPTIONS_VERSION || flags >> 7 || hold_for > HOLD_MAX ||
-               !mail_options_possible(&options);
+    in->bad |=
+        version != MAIL_OPTIONS_VERSION || hold_for > HOLD_MAX || !mail_options_possible(&options);
     *options_r = in->bad ? (struct mail_options){0} : options;
 }
 
@@ -510,7 +514,8 @@ void rcpt_options_decode(struct wire_in *in, struct rcpt_options *options_r)
 static bool is_nothing(const struct mail_options *options)
 {
     return !options->ret && !options->envid.p && !options->hold_until &&
-           !options->deliver_by_mode && !options->priority && !options->require_tls;
+           !options->deliver_by_mode && !options->priority && !options->require_tls &&
+           !options->tls_optional;
 }
 
 struct str mail_options_keep(const struct mail_options *options, struct arena *arena)

@@ -60,6 +60,9 @@ struct mail_options {
     int64_t deliver_by;    /* may lie in the past where the mode is NOTIFY */
     int8_t priority;
     bool require_tls;
+    /* "TLS-Required: No" in the header (RFC 8689 3): no parameter, but what core makes of the field
+     * where the parameter was not said. Never said to a peer: the field goes along. */
+    bool tls_optional;
 };
 
 /* Of RCPT. */

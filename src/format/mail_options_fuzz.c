@@ -47,7 +47,8 @@ static void mail_check(const struct mail_options *one, struct arena *arena)
     mail_options_print(&said, one, &everything, NOW);
     must(str_is_printable_ascii(buf_str(&said)) && mail_take(buf_str(&said), arena, &two));
     must(two.ret == one->ret && two.priority == one->priority);
-    must(two.require_tls == one->require_tls && str_eq(two.envid, one->envid));
+    must(two.require_tls == one->require_tls && two.tls_optional == one->tls_optional &&
+         str_eq(two.envid, one->envid));
     must(two.deliver_by_mode == one->deliver_by_mode);
     buf_done(&record);
     buf_done(&again);

@@ -361,6 +361,21 @@ static void nothing_asked_is_nothing_kept(void **state)
     assert_int_equal(mail.priority + rcpt.notify, 0);
 }
 
+/* RFC 8689 3: of the header, and never a parameter. */
+static void that_TLS_is_optional_is_kept_and_not_said(void **state)
+{
+    struct given *given = *state;
+    struct mail_options mail = {.tls_optional = true};
+    struct str kept = mail_options_keep(&mail, &given->arena);
+    assert_true(kept.n > 0 && mail_options_read(kept, &given->mail));
+    assert_true(given->mail.tls_optional && !given->mail.require_tls);
+    buf_clear(&given->out);
+    mail_options_print(&given->out, &given->mail, &everything, NOW);
+    assert_str(buf_str(&given->out), STR(""));
+    mail.require_tls = true;
+    assert_false(mail_options_possible(&mail));
+}
+
 static void what_is_kept_is_read(void **state)
 {
     static const char *const texts[] = {" RET=FULL", " ENVID=x",       " HOLDFOR=1",
@@ -427,7 +442,7 @@ static void damaged_records_are_told(void **state)
     assert_false(decodes(STR("\1\3\0\0\0\0"), false));   /* RET */
     assert_false(decodes(STR("\1\x0c\0\0\0\1"), false)); /* a mode of BY */
     assert_false(decodes(STR("\1\0\0\0\0\1"), false));   /* a time without a mode */
-    assert_false(decodes(STR("\1\x80\0\0\0\0"), false));
+    assert_false(decodes(STR("\1\xa0\0\0\0\0"), false)); /* REQUIRETLS and its contrary */
     assert_false(decodes(STR("\1\0\x0a\0\0\0"), false)); /* a priority of 10 */
     assert_false(decodes(STR("\1\x40\0\0\0\0\1\n"), false));
     assert_false(decodes(STR("\1\0\0\0\0"), false));
@@ -461,6 +476,7 @@ int main(void)
         with(a_full_arena_is_told),
         with(damaged_records_are_told),
         with(nothing_asked_is_nothing_kept),
+        with(that_TLS_is_optional_is_kept_and_not_said),
         with(what_is_kept_is_read),
         with(records_have_a_limit),
     };
