@@ -62,6 +62,14 @@ enum tls_need {
     TLS_NEEDS
 };
 
+/* What ETRN names (RFC 1985 5). */
+enum etrn_scope {
+    ETRN_DOMAIN,
+    ETRN_BELOW, /* and all below it: "@domain" */
+    ETRN_QUEUE, /* a route: "#name" */
+    ETRN_SCOPES
+};
+
 /* Why others for the same destination need not be tried now either. */
 enum job_trouble {
     JOB_NO_TROUBLE,

@@ -361,7 +361,7 @@ static void skip_block(struct reader *reader)
     } while (depth && reader->token.kind != TOKEN_END);
 }
 
-static bool is_plain_name(struct str text)
+bool conf_is_name(struct str text)
 {
     for (size_t i = 0; i < text.n; i++) {
         char c = text.p[i];
@@ -380,7 +380,7 @@ static bool title_take(struct reader *reader, const struct section *section, str
     bool host = section->title == TITLE_HOST;
     bool good =
         host ? value_host(title.text, reader->arena, title_r, &why)
-             : is_plain_name(title.text) || value_wrong(&why, title.text, "is no name for a block");
+             : conf_is_name(title.text) || value_wrong(&why, title.text, "is no name for a block");
     if (good && !host)
         *title_r = arena_str(reader->arena, title.text);
     if (!good) {

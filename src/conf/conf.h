@@ -295,6 +295,9 @@ static inline bool conf_mechanism_is_on(const struct conf *conf, enum conf_mecha
 /* Where programs of this host submit: submission.local_socket, or beside the control socket. */
 void conf_local_socket(const struct conf *conf, struct buf *to);
 
+/* As a block may be called: letters, digits, . _ and -, up to CONF_NAME_MOST. */
+bool conf_is_name(struct str text);
+
 /* Is there nothing in it, and no list named? */
 static inline bool conf_networks_empty(const struct conf_networks *networks)
 {

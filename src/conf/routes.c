@@ -135,6 +135,14 @@ static bool place_fits(struct str pattern, struct str key, struct str domain)
     return str_index(pattern, '@') >= 0 ? str_eq(pattern, key) : str_eq_nocase(pattern, domain);
 }
 
+bool conf_places_hold(const struct conf_texts *places, struct str domain)
+{
+    for (size_t i = 0; i < places->count; i++)
+        if (str_eq(places->list[i], domain) || place_fits(places->list[i], str_null(), domain))
+            return true;
+    return false;
+}
+
 /* The key of an address as value_people keeps it. */
 static struct str key_of(struct str address, struct buf *room)
 {

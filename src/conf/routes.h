@@ -19,6 +19,8 @@ struct route_question {
  * unknown. */
 const struct conf_route *conf_route_find(const struct conf *conf,
                                          const struct route_question *question, bool *unsure_r);
+/* Is the domain one of these, as in `to`? None is not all here. */
+bool conf_places_hold(const struct conf_texts *places, struct str domain);
 /* NULL: there is none of that name. */
 const struct conf_route *conf_route_named(const struct conf *conf, struct str name);
 /* Does any block ask for accounts? */

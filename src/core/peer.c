@@ -202,6 +202,7 @@ static void (*const serves[MSG_COUNT])(struct request *) = {
     [MSG_forget] = serve_forget,
     [MSG_sender] = serve_sender,
     [MSG_verify] = serve_verify,
+    [MSG_etrn] = serve_etrn,
     [MSG_refused] = serve_refused,
     [MSG_upload_open] = serve_upload_open,
     [MSG_upload_data] = serve_upload_data,

@@ -103,6 +103,7 @@ void serve_resolve(struct request *);
 void serve_forget(struct request *);
 void serve_sender(struct request *);
 void serve_verify(struct request *);
+void serve_etrn(struct request *);
 void serve_refused(struct request *);
 void serve_upload_open(struct request *);
 void serve_upload_data(struct request *);

@@ -199,6 +199,7 @@ void queue_back(struct queue *queue, struct scheduled *one, const struct queue_e
 {
     struct route_destination destination;
     one->judge = queue_judge(entry);
+    one->later = entry->wait == QUEUE_LATER;
     schedule_back(&queue->schedule, one, next);
     if (!one->moved)
         return;
@@ -228,6 +229,7 @@ bool queue_schedule(struct queue *queue, const struct queue_entry *entry)
         .priority = entry->priority,
         .holds = entry->holds,
         .tried = entry->tries > 0,
+        .later = entry->wait == QUEUE_LATER,
     };
     struct scheduled *one = schedule_add(&queue->schedule, &facts);
     if (one && one->destination->most != destination.connections)

@@ -79,7 +79,8 @@ struct queue {
     size_t couriers; /* that take jobs */
     int64_t begun;   /* mono */
     bool closing;
-    bool soon; /* `again` is queued */
+    bool rousing; /* a walk for ETRN goes on */
+    bool soon;    /* `again` is queued */
     struct task again;
     struct timer timer;
     struct queue_sweep sweep;

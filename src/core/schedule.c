@@ -74,6 +74,12 @@ static int quiet_order(const struct destination *a, const struct destination *b)
     return order ? order : destination_order(a, b);
 }
 
+static int waiting_order(const struct destination *a, const struct destination *b)
+{
+    int order = compare(a->next, b->next);
+    return order ? order : destination_order(a, b);
+}
+
 /* Not RB_GENERATE_STATIC: its __unused is a word only BSD's libc knows. */
 RB_GENERATE_INTERNAL(scheduled_names, scheduled, by_name, name_order,
                      __attribute__((unused)) static)
@@ -85,6 +91,8 @@ RB_GENERATE_INTERNAL(schedule_senders, schedule_sender, link, sender_order,
 RB_GENERATE_INTERNAL(destinations, destination, by_name, destination_order,
                      __attribute__((unused)) static)
 RB_GENERATE_INTERNAL(quiet_destinations, destination, by_time, quiet_order,
+                     __attribute__((unused)) static)
+RB_GENERATE_INTERNAL(waiting_destinations, destination, by_next, waiting_order,
                      __attribute__((unused)) static)
 
 /* --- Destinations ---------------------------------------------------------------------------- */
@@ -196,6 +204,7 @@ static struct destination *destination_take(struct schedule *schedule, struct st
     destination->name_length = (uint16_t)name.n;
     if (name.n)
         memcpy(destination->name, name.p, name.n);
+    RB_INIT(&destination->times);
     RB_INIT(&destination->line);
     RB_INIT(&destination->senders);
     RB_INSERT(destinations, &schedule->destinations, destination);
@@ -262,6 +271,41 @@ static void turn_end(const struct scheduled *one)
     free(sender);
 }
 
+/* --- Times ------------------------------------------------------------------------------------ */
+
+static void times_enter(struct schedule *schedule, struct scheduled *one)
+{
+    struct destination *destination = one->destination;
+    bool first = RB_EMPTY(&destination->times);
+    RB_INSERT(scheduled_times, &destination->times, one);
+    if (!first && one->key >= destination->next)
+        return;
+    if (!first)
+        RB_REMOVE(waiting_destinations, &schedule->waiting, destination);
+    destination->next = one->key;
+    RB_INSERT(waiting_destinations, &schedule->waiting, destination);
+}
+
+static void times_leave(struct schedule *schedule, struct scheduled *one)
+{
+    struct destination *destination = one->destination;
+    RB_REMOVE(scheduled_times, &destination->times, one);
+    const struct scheduled *first = RB_MIN(scheduled_times, &destination->times);
+    if (first && first->key == destination->next)
+        return;
+    RB_REMOVE(waiting_destinations, &schedule->waiting, destination);
+    if (!first)
+        return;
+    destination->next = first->key;
+    RB_INSERT(waiting_destinations, &schedule->waiting, destination);
+}
+
+static struct scheduled *times_first(struct schedule *schedule)
+{
+    struct destination *destination = RB_MIN(waiting_destinations, &schedule->waiting);
+    return destination ? RB_MIN(scheduled_times, &destination->times) : NULL;
+}
+
 /* --- States ----------------------------------------------------------------------------------- */
 
 /* Out of its state, into none; a state must be entered next, or it goes. */
@@ -270,7 +314,7 @@ static void leave(struct schedule *schedule, struct scheduled *one)
     struct destination *destination = one->destination;
     switch (one->state) {
     case SCHEDULED_WAITS:
-        RB_REMOVE(scheduled_times, &schedule->times, one);
+        times_leave(schedule, one);
         break;
     case SCHEDULED_DUE:
         RB_REMOVE(scheduled_line, &destination->line, one);
@@ -295,7 +339,7 @@ static void wait_enter(struct schedule *schedule, struct scheduled *one, int64_t
 {
     one->state = SCHEDULED_WAITS;
     one->key = next;
-    RB_INSERT(scheduled_times, &schedule->times, one);
+    times_enter(schedule, one);
 }
 
 static void due_enter(struct schedule *schedule, struct scheduled *one)
@@ -338,7 +382,7 @@ void schedule_init(struct schedule *schedule, uint32_t window_most)
                                   .quiet_first = SCHEDULE_QUIET_FIRST,
                                   .quiet_most = SCHEDULE_QUIET_MOST};
     RB_INIT(&schedule->names);
-    RB_INIT(&schedule->times);
+    RB_INIT(&schedule->waiting);
     RB_INIT(&schedule->destinations);
     RB_INIT(&schedule->quiet);
     for (size_t i = 0; i < DESTINATION_STANDINGS; i++)
@@ -383,7 +427,8 @@ struct scheduled *schedule_add(struct schedule *schedule, const struct schedule_
                               .destination = destination,
                               .judge = facts->judge,
                               .priority = facts->priority,
-                              .holds = facts->holds};
+                              .holds = facts->holds,
+                              .later = facts->later};
     RB_INSERT(scheduled_names, &schedule->names, one);
     schedule->entries++;
     destination->entries++;
@@ -413,8 +458,9 @@ bool schedule_clock(struct schedule *schedule, int64_t wall, int64_t mono, size_
     struct scheduled *one;
     struct destination *destination;
     schedule->mono = mono;
-    while ((one = RB_MIN(scheduled_times, &schedule->times)) && one->key <= wall && most-- > 0) {
+    while ((one = times_first(schedule)) && one->key <= wall && most-- > 0) {
         leave(schedule, one);
+        one->later = false;
         due_enter(schedule, one);
         place(schedule, one->destination);
     }
@@ -556,6 +602,43 @@ void schedule_troubled(struct schedule *schedule, struct destination *destinatio
     place(schedule, destination);
 }
 
+/* The first that waits behind `after`. */
+static struct scheduled *times_behind(struct destination *destination,
+                                      const struct schedule_after *after)
+{
+    const struct scheduled like = {
+        .key = after->key, .message = after->message, .number = after->number};
+    struct scheduled *found = NULL, *at = RB_ROOT(&destination->times);
+    while (at) {
+        bool behind = time_order(&like, at) < 0;
+        found = behind ? at : found;
+        at = behind ? RB_LEFT(at, by_turn) : RB_RIGHT(at, by_turn);
+    }
+    return found;
+}
+
+bool schedule_rouse(struct schedule *schedule, struct destination *destination, int64_t mono,
+                    size_t most, struct schedule_after *after, size_t *roused)
+{
+    struct scheduled *one = times_behind(destination, after), *next;
+    for (; one && most-- > 0; one = next) {
+        next = RB_NEXT(scheduled_times, &destination->times, one);
+        *after = (struct schedule_after){one->key, one->message, one->number};
+        if (one->later)
+            continue;
+        leave(schedule, one);
+        due_enter(schedule, one);
+        ++*roused;
+    }
+    place_leave(schedule, destination);
+    if (is_doubtful(destination) && !destination->sleeps)
+        destination->quiet_until = mono;
+    schedule->mono = mono;
+    destination->roused = mono;
+    place(schedule, destination);
+    return one != NULL;
+}
+
 void schedule_calm(struct schedule *schedule, struct destination *destination)
 {
     place_leave(schedule, destination);
@@ -655,15 +738,15 @@ static bool is_any_ready(const struct schedule *schedule)
 int64_t schedule_until(const struct schedule *schedule, int64_t wall, int64_t mono)
 {
     /* RB_MIN takes no const. */
-    struct scheduled_times times = schedule->times;
+    struct waiting_destinations waiting = schedule->waiting;
     struct quiet_destinations quiet = schedule->quiet;
-    const struct scheduled *one = RB_MIN(scheduled_times, &times);
+    const struct destination *first = RB_MIN(waiting_destinations, &waiting);
     const struct destination *destination = RB_MIN(quiet_destinations, &quiet);
     int64_t until = INT64_MAX, calm = INT64_MAX;
     if (!schedule->paused && is_any_ready(schedule))
         return 0;
-    if (one)
-        until = one->key > wall ? one->key - wall : 0;
+    if (first)
+        until = first->next > wall ? first->next - wall : 0;
     if (destination)
         calm = destination->quiet_until > mono ? (destination->quiet_until - mono) / 1000 + 1 : 0;
     return calm < until ? calm : until;

@@ -16,7 +16,10 @@
  * trouble halves it and keeps the destination quiet for a time that doubles; then one entry is
  * tried, and success ends the trouble.
  *
- * Nothing yields. Memory: 104 octets an entry, 64 more for each sender in a line, 400 a
+ * What waits for its time does so at its destination, so that who is there now can be given it
+ * (schedule_rouse) without a look at anybody else's.
+ *
+ * Nothing yields. Memory: 104 octets an entry, 64 more for each sender in a line, 464 a
  * destination. Nothing but schedule_done and schedule_set_window takes longer where there is more.
  */
 #ifndef CORE_SCHEDULE_H
@@ -50,7 +53,7 @@ struct destination;
 
 struct scheduled {
     RB_ENTRY(scheduled) by_name;
-    RB_ENTRY(scheduled) by_turn; /* in the times (Q1) or in the line of its destination (Q2) */
+    RB_ENTRY(scheduled) by_turn; /* at its destination: in the times (Q1) or in the line (Q2) */
     uint64_t message;
     uint32_t number;
     uint32_t sender; /* a hash of who sends: whose turn it is */
@@ -65,6 +68,7 @@ struct scheduled {
     bool died : 1;        /* its courier died with it since it was tried last */
     bool moved : 1;       /* Q3, Q5: an operator sends it another way */
     bool writing : 1;     /* Q3: a change of its record is on its way to the disk */
+    bool later : 1;       /* its sender wants it to go at its time, and not before */
 };
 
 RB_HEAD(scheduled_names, scheduled);
@@ -98,6 +102,9 @@ struct destination {
     RB_ENTRY(destination) by_name;
     TAILQ_ENTRY(destination) link;      /* ready (one list for each standing) or idle */
     RB_ENTRY(destination) by_time;      /* quiet */
+    RB_ENTRY(destination) by_next;      /* while something waits */
+    struct scheduled_times times;       /* Q1 */
+    int64_t next;                       /* wall: when the first of those comes due */
     struct scheduled_line line;         /* Q2 */
     struct schedule_senders senders;    /* that have something in the line */
     int64_t turns[SCHEDULE_PRIORITIES]; /* the one of each priority that was served last */
@@ -105,6 +112,7 @@ struct destination {
     uint32_t window;
     uint32_t troubles;   /* in a row */
     int64_t quiet_until; /* mono; while troubles > 0 or it sleeps */
+    int64_t roused;      /* mono: when it was last; 0: never */
     bool sleeps;         /* a limit of its route is reached; no trouble */
     uint32_t most;       /* of its window, by its route; 0: schedule's */
     enum destination_place place;
@@ -117,6 +125,7 @@ struct destination {
 
 TAILQ_HEAD(destination_list, destination);
 RB_HEAD(quiet_destinations, destination);
+RB_HEAD(waiting_destinations, destination);
 RB_HEAD(destinations, destination);
 
 #define SCHEDULE_MAGIC MAGIC('S', 'C', 'H', 'D')
@@ -124,8 +133,8 @@ RB_HEAD(destinations, destination);
 struct schedule {
     uint32_t magic;
     struct scheduled_names names;
-    struct scheduled_times times;     /* Q1 */
-    struct destinations destinations; /* by name */
+    struct waiting_destinations waiting; /* by the first that comes due */
+    struct destinations destinations;    /* by name */
     struct destination_list ready[DESTINATION_STANDINGS];
     struct destination_list idle; /* the longest idle first */
     size_t idle_count;
@@ -152,6 +161,7 @@ struct schedule_facts {
     int8_t priority;
     uint8_t holds;
     bool tried; /* in vain: a destination of which nothing is known is in doubt by that */
+    bool later; /* its sender wants it to go at `next`, and not before */
 };
 
 /* In Q1 or Q4. One of that name that is there already stays as it is, and is given back. NULL: no
@@ -192,6 +202,20 @@ void schedule_troubled(struct schedule *schedule, struct destination *destinatio
 void schedule_sleep(struct schedule *schedule, struct destination *destination, int64_t until);
 /* At most so many under way, whatever its window; 0: as any. */
 void schedule_limit(struct schedule *schedule, struct destination *destination, uint32_t most);
+
+/*
+ * Somebody says that the destination takes mail now: what waits comes due, but for what its sender
+ * wants later, and a destination in trouble is tried at once, with one as ever. Looks at `most` of
+ * those that wait, behind *after (zeroed to begin), and counts in *roused what it moved. True:
+ * there is more.
+ */
+struct schedule_after {
+    int64_t key;
+    uint64_t message;
+    uint32_t number;
+};
+bool schedule_rouse(struct schedule *schedule, struct destination *destination, int64_t mono,
+                    size_t most, struct schedule_after *after, size_t *roused);
 /* An operator: it may be tried at once. */
 void schedule_calm(struct schedule *schedule, struct destination *destination);
 

@@ -279,6 +279,59 @@ static void what_was_tried_before_the_start_puts_its_destination_in_doubt(void *
     schedule_done(&schedule);
 }
 
+/* What waits, and what its sender wants later; at two destinations. */
+static void rousing_given(struct schedule *schedule)
+{
+    schedule_init(schedule, 20);
+    for (uint64_t i = 1; i <= 5; i++)
+        add(schedule, i, "a.test", "x", 1000 * (int64_t)i, 0);
+    add(schedule, 6, "b.test", "x", 500, 0);
+    schedule_find(schedule, 2, 0)->later = true;
+    schedule_find(schedule, 1, 0)->destination->window = 20;
+}
+
+static void who_is_there_now_is_given_what_waits_and_nobody_else(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    struct schedule_after after = {0};
+    size_t roused = 0;
+    rousing_given(&schedule);
+    struct destination *destination = schedule_destination(&schedule, STR("a.test"));
+    assert_true(schedule_rouse(&schedule, destination, 7, 3, &after, &roused));
+    assert_int_equal(roused, 2); /* 1 and 3; 2 was looked at */
+    assert_int_equal(destination->roused, 7);
+    assert_false(schedule_rouse(&schedule, destination, 7, 3, &after, &roused));
+    assert_int_equal(roused, 4);
+    assert_string_equal(taken(&schedule, 0, 0, 100), "1 3 4 5");
+    /* Those of others, and what is wanted later, go at their own times. */
+    assert_int_equal(schedule_until(&schedule, 0, 0), 500);
+    assert_string_equal(taken(&schedule, 1999, 0, 100), "6");
+    assert_string_equal(taken(&schedule, 2000, 0, 100), "2");
+    schedule_done(&schedule);
+}
+
+static void one_in_trouble_that_is_roused_is_tried_with_one(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    struct schedule_after after = {0};
+    size_t roused = 0;
+    rousing_given(&schedule);
+    struct destination *destination = schedule_destination(&schedule, STR("a.test"));
+    schedule_troubled(&schedule, destination, 1, 0, 500);
+    assert_false(schedule_rouse(&schedule, destination, second, 100, &after, &roused));
+    assert_int_equal(roused, 4);
+    assert_string_equal(taken(&schedule, 0, second, 100), "1");
+    /* A limit of its route is none that anybody but its time ends. */
+    schedule_sleep(&schedule, destination, 100 * second);
+    after = (struct schedule_after){0};
+    schedule_back(&schedule, schedule_find(&schedule, 1, 0), 9000);
+    (void)schedule_rouse(&schedule, destination, 2 * second, 100, &after, &roused);
+    assert_string_equal(taken(&schedule, 0, 2 * second, 100), "");
+    schedule_done(&schedule);
+}
+
 static void what_is_held_stays_until_it_is_released(void **state)
 {
     (void)state;
@@ -469,11 +522,23 @@ static void check(struct schedule *schedule)
     while ((destination = schedule_next_destination(schedule, destination))) {
         assert_true(destination->place == DESTINATION_IDLE || destination->entries > 0 ||
                     destination->paused);
+        const struct scheduled *first = RB_ROOT(&destination->times);
+        while (first && RB_LEFT(first, by_turn))
+            first = RB_LEFT(first, by_turn);
+        assert_true(!first || first->key == destination->next);
         due -= destination->due;
         under_way -= destination->under_way;
     }
     assert_int_equal(due, 0);
     assert_int_equal(under_way, 0);
+}
+
+static void rouse_some(struct schedule *schedule, struct destination *destination, int64_t now)
+{
+    struct schedule_after after = {0};
+    size_t roused = 0;
+    (void)schedule_rouse(schedule, destination, now * 1000, 3, &after, &roused);
+    assert_true(roused <= 3 && destination->due >= roused);
 }
 
 static void act(struct schedule *schedule, unsigned what, struct scheduled *one, int64_t now)
@@ -494,7 +559,10 @@ static void act(struct schedule *schedule, unsigned what, struct scheduled *one,
         break;
     case 4:
         if (one->state == SCHEDULED_CHANGING)
-            schedule_back(schedule, one, now);
+            schedule_back(schedule, one, now + 7);
+        break;
+    case 5:
+        rouse_some(schedule, one->destination, now);
         break;
     default:
         if (one->state != SCHEDULED_UNDER_WAY)
@@ -544,6 +612,8 @@ int main(void)
         cmocka_unit_test(those_in_trouble_have_a_quarter_of_the_places),
         cmocka_unit_test(the_unknown_leave_room_for_the_proven),
         cmocka_unit_test(what_was_tried_before_the_start_puts_its_destination_in_doubt),
+        cmocka_unit_test(who_is_there_now_is_given_what_waits_and_nobody_else),
+        cmocka_unit_test(one_in_trouble_that_is_roused_is_tried_with_one),
         cmocka_unit_test(what_is_held_stays_until_it_is_released),
         cmocka_unit_test(what_is_paused_rests),
         cmocka_unit_test(an_entry_goes_elsewhere),

@@ -35,7 +35,8 @@ static const struct smtp_command *known(const struct smtp_session *s, struct str
         (smtp_is_lmtp(s) ? SMTP_ONLY : LMTP_ONLY) | (smtp_is_submission(s) ? 0 : SMTP_USERS_ONLY);
     const struct smtp_command *row;
     for (size_t i = 0; (row = smtp_command_row(i)); i++) {
-        if (row->help && !(row->flags & not_for) && str_eq_nocase(str_from(row->verb), verb))
+        if (row->help && !(row->flags & not_for) && (!row->offered || row->offered(s)) &&
+            str_eq_nocase(str_from(row->verb), verb))
             return row;
     }
     return NULL;

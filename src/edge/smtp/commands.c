@@ -83,6 +83,13 @@ static const struct smtp_command rows[] = {
      .help = "EXPN text [SMTPUTF8]",
      .parse = smtp_verify_parse,
      .run = smtp_expn_run},
+    {.verb = "ETRN",
+     .states = SMTP_READY,
+     .flags = SMTP_ONLY | SMTP_LOGGED_IN,
+     .help = "ETRN domain, ETRN @domain or ETRN #route",
+     .offered = smtp_etrn_is_served,
+     .parse = smtp_etrn_parse,
+     .run = smtp_etrn_run},
     {.verb = "HELP",
      .states = SMTP_COMMANDING,
      .flags = SMTP_FREE_TEXT,
@@ -107,7 +114,6 @@ static const struct smtp_command rows[] = {
     {.verb = "SEND", .flags = SMTP_NOT_BUILT},
     {.verb = "SOML", .flags = SMTP_NOT_BUILT},
     {.verb = "SAML", .flags = SMTP_NOT_BUILT},
-    {.verb = "ETRN", .flags = SMTP_NOT_BUILT},
 };
 
 /* Browsers talked into speaking to us (catalogue S16); a proxy that we were not told of (S23). */
@@ -156,7 +162,8 @@ struct str smtp_order_missing(const struct smtp_session *s, const char *verb)
         return STR("MAIL first");
     if (s->state == SMTP_CHUNKED)
         return STR("the last BDAT or RSET first");
-    if (strcmp(verb, "AUTH") == 0 || strcmp(verb, "XCLIENT") == 0 || strcmp(verb, "XFORWARD") == 0)
+    if (strcmp(verb, "AUTH") == 0 || strcmp(verb, "XCLIENT") == 0 ||
+        strcmp(verb, "XFORWARD") == 0 || strcmp(verb, "ETRN") == 0)
         return STR("not within a transaction");
     if (strcmp(verb, "MAIL") == 0)
         return STR("MAIL was given already");
@@ -168,7 +175,7 @@ static enum err_code judge(const struct smtp_session *s, const struct smtp_comma
 {
     if (!row)
         return ERR_COMMAND_UNKNOWN;
-    if (row->flags & SMTP_NOT_BUILT ||
+    if (row->flags & SMTP_NOT_BUILT || (row->offered && !row->offered(s)) ||
         (row->flags & SMTP_USERS_ONLY && (!smtp_is_submission(s) || smtp_is_local(s))))
         return ERR_COMMAND_NOT_BUILT;
     if (row->flags & SMTP_STANDS_IN && !smtp_may_stand_in(s))

@@ -36,6 +36,10 @@ struct smtp_arguments {
         bool utf8; /* RFC 6531 3.7.4.2 */
     } verify;
     struct {
+        enum etrn_scope scope;
+        struct str name;
+    } etrn;
+    struct {
         struct str mechanism;
         struct str initial; /* in base64; p NULL: none */
     } auth;
@@ -59,6 +63,8 @@ struct smtp_command {
     unsigned states; /* enum smtp_state: where it may stand; elsewhere 503 */
     unsigned flags;
     const char *help; /* its syntax, for HELP */
+    /* Is it there for this client? Else 502, and HELP does not know it. NULL: it is. */
+    bool (*offered)(const struct smtp_session *s);
     /* May fail; nothing was changed then. The reply is the error's. */
     struct err (*parse)(struct smtp_session *s, struct str text, struct smtp_arguments *args);
     /* May yield. Replies. */
@@ -89,6 +95,8 @@ void smtp_mail_run(struct smtp_session *, struct smtp_arguments *);
 void smtp_rcpt_run(struct smtp_session *, struct smtp_arguments *);
 void smtp_data_run(struct smtp_session *, struct smtp_arguments *);
 void smtp_bdat_run(struct smtp_session *, struct smtp_arguments *);
+struct err smtp_etrn_parse(struct smtp_session *, struct str, struct smtp_arguments *);
+void smtp_etrn_run(struct smtp_session *, struct smtp_arguments *);
 void smtp_vrfy_run(struct smtp_session *, struct smtp_arguments *);
 void smtp_expn_run(struct smtp_session *, struct smtp_arguments *);
 void smtp_rset_run(struct smtp_session *, struct smtp_arguments *);

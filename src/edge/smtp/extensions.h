@@ -17,6 +17,8 @@ bool smtp_parameter_is_taken(const struct smtp_session *s, struct str key);
 bool smtp_starttls_is_offered(const struct smtp_session *s);
 /* Is VRFY served to anybody? */
 bool smtp_verify_is_on(const struct smtp_session *s);
+/* To this client: something is sent here, and he may ask for it. */
+bool smtp_etrn_is_served(const struct smtp_session *s);
 
 /* May this client say for whom it speaks (XCLIENT, XFORWARD)? */
 bool smtp_is_trusted(const struct smtp_session *s); /* a user, or a client that may relay */

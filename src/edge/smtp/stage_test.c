@@ -182,6 +182,22 @@ static void verify(struct stage_core *core, const struct msg_verify *verify)
     answer(core, &msg, verify->call);
 }
 
+/* --- etrn ------------------------------------------------------------------------------------ */
+
+static void etrn(struct stage_core *core, const struct msg_etrn *asked)
+{
+    struct msg msg = {.kind = MSG_etrn_answer,
+                      .etrn_answer = {.reply = 250, .count = 14, .text = STR("by rule")}};
+    uint64_t reply;
+    if (str_starts(asked->name, STR("n")) &&
+        str_to_u64(str_head(str_from_index(asked->name, 1), 3), &reply))
+        msg.etrn_answer.reply = (uint16_t)reply;
+    buf_clear(&core->asked);
+    buf_printf(&core->asked, "etrn %u %.*s of %.*s, login %u", asked->scope, STR_FMT(asked->name),
+               STR_FMT(asked->client), (unsigned)asked->login);
+    answer(core, &msg, asked->call);
+}
+
 /* --- bodies ---------------------------------------------------------------------------------- */
 
 static void slabs_read(const struct stage_core *core, const struct msg_slab *slabs, size_t count,
@@ -422,6 +438,8 @@ static void got(struct link *link, const struct msg *msg, int passed)
         sender(core, &msg->sender);
     else if (msg->kind == MSG_verify)
         verify(core, &msg->verify);
+    else if (msg->kind == MSG_etrn)
+        etrn(core, &msg->etrn);
     else if (msg->kind == MSG_upload_open)
         upload_of(core, 0)->id = msg->upload_open.upload;
     else if (msg->kind == MSG_upload_data)

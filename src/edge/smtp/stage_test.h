@@ -13,6 +13,7 @@
  *   commit   every message is kept (the last one can be looked at); a recipient "quota" of LMTP
  * gets QUOTA_FULL; `commit_error` refuses the next message as a whole. With addresses: as resolve
  *            would, and one that is refused refuses the message; the id must be the next one
+ *   etrn     nNNN... is answered with that code, all others with 250; 14 messages wait
  *   sender   of example.test, or none: yes; all others are not the user's
  *
  * Who may log in stands in edge/login_core_test.h, what there is of TLS in edge/tls_stage_test.h.

@@ -1,0 +1,43 @@
+"""Hosts that dial in: ETRN (src/core/etrn.c, src/core/schedule.c, src/edge/smtp/cmd_etrn.c)."""
+from fault import Fault
+
+SCHEDULE, ETRN, COMMAND = "src/core/schedule.c", "src/core/etrn.c", "src/edge/smtp/cmd_etrn.c"
+
+FAULTS = [
+    Fault("etrn_sends_what_is_for_later", "ETRN releases mail that its sender wants to go next week",
+          "unit schedule",
+          SCHEDULE, "        if (one->later)\n            continue;\n", ""),
+    Fault("etrn_ends_trouble", "who asks by ETRN makes a dead destination one that may have every place",
+          "unit schedule",
+          SCHEDULE, "    if (is_doubtful(destination) && !destination->sleeps)\n        destination->quiet_until = mono;", "    destination->troubles = 0;"),
+    Fault("etrn_lifts_limits", "a limit of a route ends when somebody asks by ETRN",
+          "unit schedule",
+          SCHEDULE, "    if (is_doubtful(destination) && !destination->sleeps)", "    if (is_doubtful(destination) || destination->sleeps)"),
+    Fault("the_first_that_waits_is_lost", "what comes due first is not looked for when another one has gone",
+          "unit schedule",
+          SCHEDULE, "    destination->next = first->key;\n", ""),
+    Fault("etrn_in_one_turn", "core stands still until a million entries have moved into their line",
+          "unit core_etrn",
+          ETRN, "    etrn->more |= schedule_rouse(&queue->schedule, destination, now, ROUSED_AT_ONCE,", "    etrn->more |= schedule_rouse(&queue->schedule, destination, now, SIZE_MAX,"),
+    Fault("etrn_forgets_the_rest", "only the first thousand messages are tried",
+          "unit core_etrn",
+          ETRN, "        if (etrn.more)\n            rouse_domain_rest(&etrn, now);", ""),
+    Fault("etrn_hammers", "who asks without end has a destination tried without end",
+          "unit core_etrn",
+          ETRN, "now - destination->roused < ROUSED_AGAIN", "now - destination->roused < 0"),
+    Fault("etrn_for_all", "strangers may ask, and are told how much waits",
+          "unit core_etrn",
+          ETRN, "    return *counts_r;", "    return true;"),
+    Fault("etrn_tells_users", "a user may learn how much mail waits for any domain",
+          "unit core_etrn",
+          ETRN, "        *counts_r = login && login->local;", "        *counts_r = login != NULL;"),
+    Fault("etrn_below_all", "below a name more is tried than is served",
+          "unit core_etrn",
+          ETRN, "    return is_below(domain, etrn->asked->name) &&\n           conf_places_hold(&etrn->conf->smtp.etrn_domains, domain);", "    return is_below(domain, etrn->asked->name);"),
+    Fault("etrn_below_half_a_label", "@far.test is afar.test, too",
+          "unit core_etrn",
+          ETRN, " && domain.p[domain.n - name.n - 1] == '.');", ");"),
+    Fault("etrn_is_told_to_strangers", "EHLO announces what a stranger does not get",
+          "unit smtp_transcripts",
+          COMMAND, "           (smtp_is_trusted(s) ||", "           (1 || smtp_is_trusted(s) ||"),
+]
