@@ -230,6 +230,8 @@ static struct err leave(struct request *request, struct transaction *transaction
     if (departing_any(request, transaction) || told_any(request, transaction, outcomes))
         e = arrived_header(request, slot, &transaction->arena, &header);
     if (!err_is(e))
+        e = departing_tag(transaction, header);
+    if (!err_is(e))
         e = departing_take(request, transaction, outcomes, header, &departing);
     if (!err_is(e) && departing.loop_count && departing.count + delivery->copy_count == 0)
         e = err_make(ERR_MAIL_LOOP);

@@ -369,6 +369,7 @@ static void asked_put(json_t *object, const struct queue_entry *entry)
                       options.deliver_by_mode == DELIVER_BY_RETURN ? STR("return") : STR("notify"));
     }
     json_put_flag(object, "require_tls", options.require_tls);
+    json_put_flag(object, "tls_optional", options.tls_optional);
     json_put(object, "priority", json_integer(entry->priority));
 }
 

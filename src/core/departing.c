@@ -6,6 +6,7 @@
 
 #include "conf/conf.h"
 #include "core/forwarding.h"
+#include "format/header.h"
 
 bool departing_is_trusted(const struct core *core, const struct transaction *transaction)
 {
@@ -156,6 +157,28 @@ struct err departing_take(const struct request *request, struct transaction *tra
     struct err e =
         forwarding_rewrites(taking->core, &transaction->sender, arena, &taking->rewrites);
     return err_is(e) ? e : all_take(request, transaction, outcomes, taking);
+}
+
+/* Several of them are none: "MUST NOT appear" (RFC 8689 3), and what is meant nobody knows. */
+static bool says_no(struct str header)
+{
+    struct header_field field;
+    char room[sizeof "No"];
+    struct buf value = {.p = room, .cap = sizeof room, .max = sizeof room};
+    if (!header_find_only(header, STR("TLS-Required"), &field))
+        return false;
+    header_unfold(field.value, &value);
+    return !buf_over(&value) && str_eq_nocase(buf_str(&value), STR("No"));
+}
+
+struct err departing_tag(struct transaction *transaction, struct str header)
+{
+    struct mail_options *options = &transaction->options;
+    if (options->require_tls || !says_no(header))
+        return err_none();
+    options->tls_optional = true;
+    transaction->asked = mail_options_keep(options, &transaction->arena);
+    return err_make(transaction->asked.p ? ERR_NONE : ERR_NO_MEMORY);
 }
 
 struct err departing_trace(const struct departing *departing, struct delivery *delivery)

@@ -2,6 +2,7 @@
  * What of a message leaves: the targets elsewhere of those of its recipients that were not refused.
  * Inside src/core only.
  *
+ *   departing_tag    what its header says about the way
  *   departing_take   whom it goes to, and what each is asked for
  *   departing_put    its entries of the queue, within the commit
  *
@@ -43,6 +44,10 @@ enum departing_kind departing_kind(const struct accepted_recipient *recipient);
 
 /* Does anything of it go elsewhere? Then its header is needed. */
 bool departing_any(const struct request *request, const struct transaction *transaction);
+
+/* "TLS-Required: No" (RFC 8689 3, 4.1) becomes one of the options that all its entries and reports
+ * have, unless REQUIRETLS was said. ERR_NO_MEMORY. */
+struct err departing_tag(struct transaction *transaction, struct str header);
 
 /* May yield. What is sent on for an address here gets a mark, and where its sender is elsewhere it
  * leaves by one of ours (core/forwarding.h). `header`: the message's. ERR_NO_MEMORY; errors of the

@@ -167,17 +167,16 @@ static struct str message_id_of(struct delivery *delivery)
 }
 
 static struct err report_print(struct delivery *delivery, const struct queue_entry *entry,
+                               const struct mail_options *options,
                                const struct dsn_original *original, const struct reader *reader,
                                const struct dsn_recipient *recipients, size_t count,
                                struct str *text_r)
 {
     struct core *core = delivery->core;
-    struct mail_options options;
     char id[MESSAGE_ID_TEXT];
     struct arena scratch;
     struct buf text = buf_in(delivery->arena, REPORT_MAX);
     struct dsn_made made;
-    (void)mail_options_read(entry->asked, &options); /* else nothing is asked */
     message_id_print(entry->message, id);
     struct dsn dsn = {
         .language = reader->language,
@@ -186,18 +185,19 @@ static struct err report_print(struct delivery *delivery, const struct queue_ent
         .message_id = message_id_of(delivery),
         .time = delivery->now / US_PER_SECOND,
         .queue_id = str_make(id, sizeof(id)),
-        .envid = options.envid,
+        .envid = options->envid,
         .arrival = entry->accepted / US_PER_SECOND,
         .recipients = recipients,
         .recipient_count = count,
         .reads_utf8 = reader->copy_count > 0,
+        .tls_optional = options->tls_optional,
         .double_bounce = reader->postmaster,
     };
     struct err e = err_none();
     if (original)
         dsn.original = *original;
     else
-        e = original_read(delivery, entry, &options, recipients[0].action == DSN_FAILED,
+        e = original_read(delivery, entry, options, recipients[0].action == DSN_FAILED,
                           &dsn.original);
     if (err_is(e))
         return e;
@@ -210,9 +210,12 @@ static struct err report_print(struct delivery *delivery, const struct queue_ent
 
 /* --- Where it goes --- */
 
+/* What was asked of the message's way holds for the report's (RFC 8689 5, 6). */
 static struct err reader_put(struct delivery *delivery, const struct reader *reader,
-                             struct str text)
+                             const struct mail_options *options, struct str text)
 {
+    const struct mail_options asked = {.require_tls = options->require_tls,
+                                       .tls_optional = options->tls_optional};
     struct err e = err_none();
     if (reader->target_count)
         e = signed_report(delivery, text, &text);
@@ -226,8 +229,19 @@ static struct err reader_put(struct delivery *delivery, const struct reader *rea
         .size = text.n,
         .sender = str_make("", 0),
         .body_type = BODY_8BITMIME,
+        .asked = mail_options_keep(&asked, delivery->arena),
     };
+    if (!message.asked.p)
+        return err_make(ERR_NO_MEMORY);
     return outgoing_put(delivery, &message, reader->targets, reader->target_count);
+}
+
+/* Of a message that requires TLS the header alone comes back, whatever RET says (RFC 8689 5). */
+static void options_read(const struct queue_entry *entry, struct mail_options *options_r)
+{
+    (void)mail_options_read(entry->asked, options_r); /* else nothing is asked */
+    if (options_r->require_tls)
+        options_r->ret = DSN_RETURN_HEADERS;
 }
 
 static struct err nobody_told(struct delivery *delivery, const struct dsn_recipient *recipients)
@@ -247,7 +261,9 @@ struct err report_put(struct delivery *delivery, const struct queue_entry *entry
 {
     struct reader reader = {.language = LANGUAGE_ENGLISH};
     struct err e = err_none();
+    struct mail_options options;
     struct str text;
+    options_read(entry, &options);
     if (entry->sender.n)
         e = reader_find(delivery, entry->sender, &reader);
     if (!err_is(e) && !is_anybody(&reader) && recipients[0].action == DSN_FAILED)
@@ -258,6 +274,6 @@ struct err report_put(struct delivery *delivery, const struct queue_entry *entry
         return nobody_told(delivery, recipients);
     e = delivery_room_for_notices(delivery, 1);
     if (!err_is(e))
-        e = report_print(delivery, entry, original, &reader, recipients, count, &text);
-    return err_is(e) ? e : reader_put(delivery, &reader, text);
+        e = report_print(delivery, entry, &options, original, &reader, recipients, count, &text);
+    return err_is(e) ? e : reader_put(delivery, &reader, &options, text);
 }

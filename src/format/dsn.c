@@ -164,6 +164,8 @@ static void header_of(struct report *report, struct str boundary)
     dated_put(report);
     answered_put(report);
     header_put(report->buf, STR("Auto-Submitted"), STR("auto-replied"));
+    if (dsn->tls_optional)
+        header_put(report->buf, STR("TLS-Required"), STR("No"));
     header_put(report->buf, STR("MIME-Version"), STR("1.0"));
     buf_put(report->buf, STR("Content-Type: multipart/report; report-type=delivery-status;\r\n"
                              " boundary=\""));

@@ -99,6 +99,7 @@ struct dsn {
     size_t recipient_count; /* at least 1 */
     struct dsn_original original;
     bool reads_utf8;    /* `to` can have SMTPUTF8: a mailbox here, or a sender who used it */
+    bool tls_optional;  /* as the message was: "TLS-Required: No" (RFC 8689 6) */
     bool double_bounce; /* `to` is our postmaster: who sent the message cannot be told */
     const struct charset_converter *converter; /* for the original's Subject; may be NULL */
 };

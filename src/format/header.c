@@ -59,6 +59,19 @@ bool header_find(struct str header, struct str name, struct header_field *field_
     return false;
 }
 
+bool header_find_only(struct str header, struct str name, struct header_field *field_r)
+{
+    struct header_field found;
+    size_t count = 0;
+    while (header_next(&header, &found)) {
+        if (!str_eq_nocase(found.name, name))
+            continue;
+        *field_r = found;
+        count++;
+    }
+    return count == 1;
+}
+
 void header_unfold(struct str value, struct buf *buf)
 {
     struct str rest = fws_trim(value);

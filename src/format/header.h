@@ -23,6 +23,8 @@ struct header_field {
 bool header_next(struct str *rest, struct header_field *field_r);
 /* The first field of that name, case ignored. */
 bool header_find(struct str header, struct str name, struct header_field *field_r);
+/* The same where there is one alone; false: none, or several. */
+bool header_find_only(struct str header, struct str name, struct header_field *field_r);
 /* Appends a value on one line: CR LF in front of white space goes, white space at its ends too. */
 void header_unfold(struct str value, struct buf *buf);
 

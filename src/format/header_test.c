@@ -50,6 +50,10 @@ static void fields_are_split_as_the_summary_does(void **state)
     assert_true(header_find(STR("A: 1\r\nb: 2"), STR("B"), &f));
     assert_str(f.value, STR(" 2"));
     assert_false(header_find(STR("A: 1\r\n\r\nb: 2"), STR("B"), &f));
+    assert_true(header_find_only(STR("A: 1\r\nb: 2\r\n\r\nb: 3"), STR("B"), &f));
+    assert_str(f.value, STR(" 2"));
+    assert_false(header_find_only(STR("b: 1\r\nA: 1\r\nB: 1"), STR("B"), &f));
+    assert_false(header_find_only(STR("A: 1"), STR("B"), &f));
 }
 
 static void values_are_unfolded(void **state)

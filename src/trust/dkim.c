@@ -82,6 +82,7 @@ static const struct signed_name signed_names[] = {
     {.name = STR_INIT("feedback-id")},                 /* complaints name the mailing by it */
     {.name = STR_INIT("disposition-notification-to")}, /* RFC 8098 2.1 */
     {.name = STR_INIT("auto-submitted")},              /* RFC 3834 5 */
+    {.name = STR_INIT("tls-required")},                /* RFC 8689 3 */
 };
 
 enum {

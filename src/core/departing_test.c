@@ -1,0 +1,166 @@
+/* What a sender asks of TLS on the way (RFC 8689): kept with each entry, and with reports. */
+#include "core/departing.h"
+
+#include "core/courier_rig_test.h"
+
+static uint64_t send_text(const char *sender, const char *recipient, struct mail_options asked,
+                          struct str octets)
+{
+    struct msg_address *list = arena_take_array(&house.arena, 1, sizeof(*list));
+    uint64_t transaction = next_transaction++;
+    struct offer offer;
+    struct msg answer;
+    list[0].text = str_from(recipient);
+    struct msg_resolved resolved =
+        enveloped(transaction, sender, mail_options_keep(&asked, &house.arena), list, 1);
+    assert_int_equal(resolved.answers[0].error, ERR_NONE);
+    offer_make(&offer, mx, transaction, octets, 1, transaction);
+    assert_false(err_is(house_ask(mx, offer.msg, &answer)));
+    assert_int_equal(answer.committed.error, ERR_NONE);
+    house_settle(&house);
+    return answer.committed.message;
+}
+
+static struct mail_options way_of(const struct msg_job *job)
+{
+    struct mail_options options;
+    assert_true(mail_options_read(job->asked, &options));
+    return options;
+}
+
+static const struct mail_options nothing = {.priority = 0};
+static const struct mail_options requires = {.require_tls = true};
+
+/* --- TLS-Required (3, 4.1) --- */
+
+static void the_field_is_found(void **state)
+{
+    static const struct {
+        struct str header;
+        bool optional;
+    } rows[] = {
+        {STR_INIT("From: a@b.test\r\n"), false},
+        {STR_INIT("TLS-Required: No\r\n"), true},
+        {STR_INIT("From: a@b.test\r\ntls-required:no\r\nTo: c@d.test\r\n"), true},
+        {STR_INIT("TLS-Required:\r\n No \r\n"), true},
+        {STR_INIT("TLS-Required: Yes\r\n"), false},
+        {STR_INIT("TLS-Required: No, really\r\n"), false},
+        {STR_INIT("TLS-Required:\r\n"), false},
+        {STR_INIT("TLS-Required: No\r\nTLS-Required: No\r\n"), false}, /* "MUST NOT appear" */
+        {STR_INIT("X-TLS-Required: No\r\n"), false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct buf octets = buf_in(&house.arena, 1000);
+        buf_printf(&octets, "%.*s\r\nTLS-Required: No\r\n", STR_FMT(rows[i].header));
+        send_text("alice@example.test", "carol@far.test", nothing, buf_built(&octets));
+        assert_int_equal(way_of(job_at(i)).tls_optional, rows[i].optional);
+        over_sent(job_at(i));
+    }
+}
+
+static const struct str optional_text =
+    STR_INIT("From: alice@example.test\r\nSubject: hello\r\nTLS-Required: No\r\n\r\nbody\r\n");
+
+/* 4.1: the parameter was said, so the field counts for nothing. What else was asked for stays. */
+static void the_parameter_stands_before_the_field(void **state)
+{
+    (void)state;
+    send_text("alice@example.test", "carol@far.test", requires, optional_text);
+    assert_true(way_of(job_at(0)).require_tls && !way_of(job_at(0)).tls_optional);
+    const struct mail_options more = {.envid = STR("QQ 314"), .ret = DSN_RETURN_FULL};
+    send_text("alice@example.test", "dave@far.test", more, optional_text);
+    assert_true(way_of(job_at(1)).tls_optional);
+    assert_str(way_of(job_at(1)).envid, STR("QQ 314"));
+    assert_int_equal(way_of(job_at(1)).ret, DSN_RETURN_FULL);
+}
+
+/* --- Sent on (4.1: "all instances MUST be tagged in the same manner"; 6) --- */
+
+static void list_add(struct rig *rig, void *arg)
+{
+    (void)rig;
+    (void)arg;
+    struct addr list = house_addr(&house, "far@example.test"),
+                owner = house_addr(&house, "alice@example.test"),
+                member = house_addr(&house, "me@far.test");
+    struct mailing_list facts = {.expandable = true};
+    struct member_change change = {.member = member};
+    assert_false(err_is(directory_list_add(&house.core.directory, &list, &facts, &owner, &change, 1,
+                                           &house.arena)));
+}
+
+static void a_list_and_an_alias_keep_it(void **state)
+{
+    (void)state;
+    assert_true(rig_do(&house.rig, list_add, NULL));
+    send_text("zoe@other.test", "far@example.test", requires, text);
+    assert_str(job_at(0)->sender, STR("alice@example.test"));
+    assert_true(way_of(job_at(0)).require_tls);
+    send_text("zoe@other.test", "away@example.test", requires, text);
+    assert_true(way_of(job_at(1)).require_tls);
+    send_text("zoe@other.test", "away@example.test", nothing, optional_text);
+    assert_true(way_of(job_at(2)).tls_optional);
+}
+
+/* --- Reports (5) --- */
+
+static void report_fetch(const struct msg_job *job, struct buf *octets)
+{
+    assert_int_equal(job->sender.n, 0);
+    assert_false(err_is(fetch(job, SLAB_SIZE, octets)));
+    assert_says(buf_str(octets), "multipart/report");
+}
+
+static void a_report_is_asked_for_the_same_and_has_the_header_alone(void **state)
+{
+    (void)state;
+    const struct mail_options asked = {.require_tls = true, .ret = DSN_RETURN_FULL};
+    struct buf octets = BUF_INIT(1 << 20);
+    send_text("zoe@other.test", "carol@far.test", asked, text);
+    over_with(job_at(0), JOB_FAILED, 0, STR("5.7.30"), STR("it promises no TLS"), JOB_NO_TROUBLE,
+              false);
+    struct mail_options way = way_of(job_at(1));
+    assert_true(way.require_tls && !way.tls_optional && way.ret == DSN_RETURN_UNSAID);
+    report_fetch(job_at(1), &octets);
+    assert_says(buf_str(&octets), "Status: 5.7.30\r\n");
+    assert_says(buf_str(&octets), "Content-Type: text/rfc822-headers");
+    assert_silent(buf_str(&octets), "TLS-Required");
+    assert_silent(buf_str(&octets), "\r\n\r\nbody\r\n");
+    /* Without the demand it comes back whole. */
+    send_text("zoe@other.test", "carol@far.test", nothing, text);
+    over_failed(job_at(2));
+    buf_clear(&octets);
+    report_fetch(job_at(3), &octets);
+    assert_false(way_of(job_at(3)).require_tls);
+    assert_says(buf_str(&octets), "\r\n\r\nbody\r\n");
+    buf_done(&octets);
+}
+
+static void a_report_says_that_TLS_is_optional(void **state)
+{
+    (void)state;
+    struct buf octets = BUF_INIT(1 << 20);
+    send_text("zoe@other.test", "carol@far.test", nothing, optional_text);
+    over_failed(job_at(0));
+    assert_true(way_of(job_at(1)).tls_optional);
+    report_fetch(job_at(1), &octets);
+    struct str header =
+        str_head(buf_str(&octets), (size_t)str_find(buf_str(&octets), STR("\r\n\r\n")));
+    assert_says(header, "\r\nTLS-Required: No\r\n");
+    buf_done(&octets);
+}
+
+#define IN_HOUSE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_HOUSE(the_field_is_found),
+        IN_HOUSE(the_parameter_stands_before_the_field),
+        IN_HOUSE(a_list_and_an_alias_keep_it),
+        IN_HOUSE(a_report_is_asked_for_the_same_and_has_the_header_alone),
+        IN_HOUSE(a_report_says_that_TLS_is_optional),
+    };
+    return cmocka_run_group_tests_name("core_departing", tests, NULL, NULL);
+}
