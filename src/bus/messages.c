@@ -17,7 +17,7 @@ enum {
 
 unsigned msg_senders(enum msg_kind kind)
 {
-    static const unsigned char senders_of[MSG_COUNT] = {
+    static const uint16_t senders_of[MSG_COUNT] = {
 #define MESSAGE(name, senders, doc) [MSG_##name] = (senders),
 #include "bus/messages.def"
     };

@@ -22,6 +22,7 @@ enum bus_role {
     ROLE_CLI,
     ROLE_COURIER,
     ROLE_RESOLVER,
+    ROLE_WEB,
     ROLE_COUNT
 };
 
@@ -34,6 +35,7 @@ enum bus_sender {
     FROM_CLI = 1 << ROLE_CLI,
     FROM_COURIER = 1 << ROLE_COURIER,
     FROM_RESOLVER = 1 << ROLE_RESOLVER,
+    FROM_WEB = 1 << ROLE_WEB,
 };
 
 /* What the client of a try did behind our 250. */

@@ -5,6 +5,7 @@
 #include "core/admin.h"
 #include "core/core.h"
 #include "courier/role.h"
+#include "edge/http/role.h"
 #include "edge/pop3/role.h"
 #include "edge/smtp/role.h"
 #include "parent/certificates.h"
@@ -206,8 +207,9 @@ static const struct {
     const char *name;
     int (*main)(void);
 } roles[] = {
-    {"core", core_main},    {"mx", edge_mx_main},      {"sub", edge_sub_main},
-    {"box", edge_box_main}, {"courier", courier_main}, {"resolver", resolver_main},
+    {"core", core_main},         {"mx", edge_mx_main},   {"sub", edge_sub_main},
+    {"box", edge_box_main},      {"web", edge_web_main}, {"courier", courier_main},
+    {"resolver", resolver_main},
 };
 
 static int role_main(const char *name)

@@ -111,7 +111,7 @@ static void mistakes_in_blocks_are_told(void **state)
             STR("f:2: certificate.a.chian: no such setting; expected one of the block certificate; "
                 "did you mean chain?\n"
                 "f:4: certificate.a.listeners: \"smpt\" is none of the choices; expected smtp, "
-                "submission or pop3, several in braces; did you mean smtp?\n"
+                "submission, pop3 or http, several in braces; did you mean smtp?\n"
                 "f:1: certificate.a.chain: not set; expected a path\n"
                 "f:6: certificate a: there is one already; expected another name than in line 1\n"
                 "f:7: certificate: needs a name; expected certificate NAME { ... }\n"

@@ -31,14 +31,16 @@ enum listen_protocol {
     LISTEN_POP3S,       /* in TLS from its first octet (RFC 8314) */
     LISTEN_SUBMISSION,  /* RFC 6409 */
     LISTEN_SUBMISSIONS, /* in TLS from its first octet (RFC 8314) */
-    LISTEN_LOCAL,       /* submission by programs of this host: a unix socket */
+    LISTEN_HTTP,
+    LISTEN_HTTPS, /* in TLS from its first octet (RFC 2818) */
+    LISTEN_LOCAL, /* submission by programs of this host: a unix socket */
     LISTEN_PROTOCOLS
 };
 
 /* Is nothing said there before TLS? */
 static inline bool listen_begins_in_tls(enum listen_protocol protocol)
 {
-    return protocol == LISTEN_POP3S || protocol == LISTEN_SUBMISSIONS;
+    return protocol == LISTEN_POP3S || protocol == LISTEN_SUBMISSIONS || protocol == LISTEN_HTTPS;
 }
 
 enum conf_log {
@@ -88,7 +90,16 @@ enum conf_subject {
 enum conf_listener {
     CONF_LISTENER_SMTP,
     CONF_LISTENER_SUBMISSION,
-    CONF_LISTENER_POP3
+    CONF_LISTENER_POP3,
+    CONF_LISTENER_HTTP
+};
+
+/* The MTA-STS policy that is served for a domain; off: none is. */
+enum conf_mta_sts {
+    CONF_MTA_STS_OFF,
+    CONF_MTA_STS_NONE,
+    CONF_MTA_STS_TESTING,
+    CONF_MTA_STS_ENFORCE
 };
 
 /* In the order of enum sasl_mechanism (trust/sasl.h). */
@@ -188,6 +199,7 @@ struct conf_texts {
 #define CONF_C_CHOICE_preset enum conf_preset
 #define CONF_C_CHOICE_check enum conf_check
 #define CONF_C_CHOICE_list_kind enum conf_list_kind
+#define CONF_C_CHOICE_mta_sts enum conf_mta_sts
 #define CONF_C_CHOICES_subject unsigned
 #define CONF_C_CHOICES_listener unsigned
 #define CONF_C_CHOICES_mechanism unsigned

@@ -36,6 +36,7 @@ enum setting_type {
     TYPE_CHOICE_preset,
     TYPE_CHOICE_check,
     TYPE_CHOICE_list_kind,
+    TYPE_CHOICE_mta_sts,
     TYPE_CHOICES_subject,
     TYPE_CHOICES_listener,
     TYPE_CHOICES_mechanism,

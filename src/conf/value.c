@@ -57,7 +57,14 @@ static const char *const subject_names[] = {[CONF_SUBJECT_ADDRESS] = "address",
 static const char *const listener_names[] = {[CONF_LISTENER_SMTP] = "smtp",
                                              [CONF_LISTENER_SUBMISSION] = "submission",
                                              [CONF_LISTENER_POP3] = "pop3",
+                                             [CONF_LISTENER_HTTP] = "http",
                                              NULL};
+
+static const char *const mta_sts_names[] = {[CONF_MTA_STS_OFF] = "off",
+                                            [CONF_MTA_STS_NONE] = "none",
+                                            [CONF_MTA_STS_TESTING] = "testing",
+                                            [CONF_MTA_STS_ENFORCE] = "enforce",
+                                            NULL};
 
 static const char *const mechanism_names[] = {[CONF_MECHANISM_PLAIN] = "plain",
                                               [CONF_MECHANISM_LOGIN] = "login",
@@ -98,6 +105,7 @@ static const struct {
     [TYPE_CHOICE_language] = {language_names, false},
     [TYPE_CHOICE_route_tls] = {route_tls_names, false},
     [TYPE_CHOICE_protocol] = {protocol_names, false},
+    [TYPE_CHOICE_mta_sts] = {mta_sts_names, false},
     [TYPE_CHOICE_preset] = {preset_names, false},
     [TYPE_CHOICE_check] = {check_names, false},
     [TYPE_CHOICE_list_kind] = {list_kind_names, false},

@@ -23,7 +23,8 @@ static json_t *listeners_list(unsigned roles)
     static const struct {
         unsigned role;
         const char *name; /* as in certificate.listeners */
-    } rows[] = {{FROM_MX, "smtp"}, {FROM_SUB, "submission"}, {FROM_BOX, "pop3"}};
+    } rows[] = {
+        {FROM_MX, "smtp"}, {FROM_SUB, "submission"}, {FROM_BOX, "pop3"}, {FROM_WEB, "http"}};
     json_t *names = json_array();
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (roles & rows[i].role)

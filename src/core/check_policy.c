@@ -1,4 +1,6 @@
 #include "core/check.h"
+
+#include "conf/own_sts.h"
 #include "format/mta_sts.h"
 #include "format/policy_record.h"
 #include "store/dkim.h"
@@ -239,9 +241,24 @@ static void dmarc_check(struct check *check)
 
 /* --- MTA-STS, TLS-RPT ------------------------------------------------------------------------ */
 
-/* The policy that fits the MX, as the file has it. */
+/* Of the policy that this server serves; empty: another one does, or nobody. */
+static struct str sts_own_id(struct check *check)
+{
+    char id[CONF_STS_ID];
+    conf_sts_id(check->conf, check->domain, id);
+    return check_text(check, "%s", id);
+}
+
+static struct str sts_record(struct check *check, struct str name, struct str id)
+{
+    return check_txt_record(check, name, check_text(check, "v=STSv1; id=%.*s", STR_FMT(id)));
+}
+
+/* The policy that fits the MX, as the file has it; nothing where it is served here. */
 static struct str sts_policy(struct check *check)
 {
+    if (sts_own_id(check).n > 0)
+        return str_null();
     struct buf text = buf_in(check->arena, CHECK_TEXT);
     buf_printf(&text,
                "put at https://mta-sts.%.*s/.well-known/mta-sts.txt:\nversion: STSv1\n"
@@ -257,18 +274,34 @@ static struct str sts_policy(struct check *check)
 
 static void sts_missing(struct check *check, struct str name, struct str why)
 {
-    long long id = (long long)(world_wall(check->call->admin->loop->world) / 1000000);
+    struct str id = sts_own_id(check);
+    if (id.n == 0)
+        id = check_text(check, "%lld",
+                        (long long)(world_wall(check->call->admin->loop->world) / 1000000));
     check_say(check, "mta-sts", why.n > 0 ? CHECK_FAIL : CHECK_WARN,
               why.n > 0 ? why
                         : STR("there is none: who stands between servers can keep mail to it "
                               "in clear text"),
-              check_txt_record(check, name, check_text(check, "v=STSv1; id=%lld", id)),
-              sts_policy(check));
+              sts_record(check, name, id), sts_policy(check));
+}
+
+/* The record beside the policy that we serve: who knows another id fetches it anew. */
+static void sts_own(struct check *check, struct str name, struct str published, struct str id)
+{
+    bool same = str_eq(published, id);
+    check_say(check, "mta-sts", same ? CHECK_OK : CHECK_FAIL,
+              same ? STR("its record is that of the policy that is served here")
+                   : STR("the policy that is served here is another one than its record says"),
+              same ? str_null() : sts_record(check, name, id), str_null());
+    if (check->conf->http.listen_tls.count == 0 && check->conf->http.listen.count == 0)
+        check_say(check, "mta-sts", CHECK_FAIL, STR("the policy is configured, and not served"),
+                  str_null(), STR("http { listen_tls = *:443 } in veredus.conf"));
 }
 
 /* What the policy says is the web server's; core connects to nobody. */
 static void sts_host(struct check *check)
 {
+    bool own = sts_own_id(check).n > 0;
     struct dns_addresses found;
     struct str host = check_text(check, "mta-sts.%.*s", STR_FMT(check->domain));
     struct err e = dns_address(check->dns, host, DNS_A, check->arena, &found);
@@ -280,13 +313,23 @@ static void sts_host(struct check *check)
         check_say(
             check, "mta-sts", CHECK_FAIL,
             check_text(check, "%.*s, where the policy is to be, has no address", STR_FMT(host)),
-            check_record(check, host, "A", STR("THE-ADDRESS-OF-ITS-WEB-SERVER")),
+            own ? check_record(check, host, "CNAME",
+                               check_text(check, "%.*s.", STR_FMT(check->host)))
+                : check_record(check, host, "A", STR("THE-ADDRESS-OF-ITS-WEB-SERVER")),
             sts_policy(check));
-    else
+    else if (!own)
         check_say(check, "mta-sts", CHECK_OK,
                   STR("its record is there; hold the policy against "
                       "this one"),
                   str_null(), sts_policy(check));
+}
+
+static void sts_found(struct check *check, struct str name, struct str published)
+{
+    struct str id = sts_own_id(check);
+    if (id.n > 0)
+        sts_own(check, name, published, id);
+    sts_host(check);
 }
 
 static void sts_check(struct check *check)
@@ -299,7 +342,7 @@ static void sts_check(struct check *check)
     if (check_unknown(check, "mta-sts", name, e))
         return;
     if (count > 0 && mta_sts_record_find(texts, count, &id, &wrong))
-        sts_host(check);
+        sts_found(check, name, id);
     else
         sts_missing(check, name, wrong);
 }

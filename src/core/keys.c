@@ -247,7 +247,8 @@ static unsigned roles_of(const struct conf_certificate *block)
 {
     static const unsigned roles[] = {[CONF_LISTENER_SMTP] = FROM_MX,
                                      [CONF_LISTENER_SUBMISSION] = FROM_SUB,
-                                     [CONF_LISTENER_POP3] = FROM_BOX};
+                                     [CONF_LISTENER_POP3] = FROM_BOX,
+                                     [CONF_LISTENER_HTTP] = FROM_WEB};
     unsigned all = 0;
     for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
         if (!block->listeners || block->listeners & 1u << i)

@@ -203,8 +203,9 @@ void edge_refused(struct edge *edge, const struct msg_refused *refused)
     if (second != edge->refused_second)
         edge->refused_count = 0;
     edge->refused_second = second;
-    /* An edge for mailboxes refuses no mail, and may not say that it did. */
-    if (edge->refused_count++ >= EDGE_REFUSED_PER_SECOND || edge->role == ROLE_BOX)
+    /* An edge for mailboxes or HTTP refuses no mail, and may not say that it did. */
+    if (edge->refused_count++ >= EDGE_REFUSED_PER_SECOND || edge->role == ROLE_BOX ||
+        edge->role == ROLE_WEB)
         return;
     struct msg msg = {.kind = MSG_refused, .refused = *refused};
     edge_tell(edge, &msg);

@@ -21,7 +21,8 @@ enum {
 enum door_count {
     DOOR_SESSIONS, /* new ones */
     DOOR_MESSAGES,
-    DOOR_UNKNOWN, /* recipients that there are not */
+    DOOR_UNKNOWN,  /* recipients that there are not */
+    DOOR_REQUESTS, /* of HTTP */
 };
 
 struct door;

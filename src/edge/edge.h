@@ -3,9 +3,9 @@
  * the slabs, the configuration, the list of sessions and how many each client address has. An edge
  * parses strangers' bytes and holds no file, no key and no secret; what it wants it asks of core.
  *
- * The protocols (edge/smtp, edge/pop3) stand behind struct edge_protocol: one row per protocol,
- * used when a connection was accepted and when the edge stops. A session begins with a struct
- * edge_session and is on the edge's list from its begin to edge_session_end.
+ * The protocols (edge/smtp, edge/pop3, edge/http) stand behind struct edge_protocol: one row per
+ * protocol, used when a connection was accepted and when the edge stops. A session begins with a
+ * struct edge_session and is on the edge's list from its begin to edge_session_end.
  *
  * Order of life: edge_open, the protocols' own (smtp_open), edge_core_attach (and again whenever
  * core came back), edge_listen for each socket, the loop, edge_stop, edge_close.
@@ -162,7 +162,7 @@ struct edge {
     struct log *log;
     struct fiber_pool *fibers;
     struct stream_pool *streams;
-    enum bus_role role; /* ROLE_MX, ROLE_SUB or ROLE_BOX */
+    enum bus_role role; /* ROLE_MX, ROLE_SUB, ROLE_BOX or ROLE_WEB */
     uint32_t instance;
     const struct conf *conf; /* for new sessions; held */
     const struct edge_protocol *protocols[EDGE_PROTOCOLS];

@@ -19,6 +19,7 @@ enum {
 enum name {
     NAME_SMTP,
     NAME_POP3,
+    NAME_HTTP,
     NAMES
 };
 
@@ -28,6 +29,7 @@ static const struct {
 } names[NAMES] = {
     [NAME_SMTP] = {"smtp", FROM_MX | FROM_SUB},
     [NAME_POP3] = {"pop3", FROM_BOX},
+    [NAME_HTTP] = {"http/1.1", FROM_WEB},
 };
 
 /* LMTP is spoken on this machine, and ALPN has no name for it. */
@@ -37,7 +39,7 @@ static const struct {
 } protocols[LISTEN_PROTOCOLS] = {
     [LISTEN_SMTP] = {true, NAME_SMTP},        [LISTEN_SUBMISSION] = {true, NAME_SMTP},
     [LISTEN_SUBMISSIONS] = {true, NAME_SMTP}, [LISTEN_POP3] = {true, NAME_POP3},
-    [LISTEN_POP3S] = {true, NAME_POP3},
+    [LISTEN_POP3S] = {true, NAME_POP3},       [LISTEN_HTTPS] = {true, NAME_HTTP},
 };
 
 struct set {

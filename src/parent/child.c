@@ -16,7 +16,7 @@ enum {
 static const enum bus_role servers[LISTEN_PROTOCOLS] = {
     [LISTEN_SMTP] = ROLE_MX,   [LISTEN_LMTP] = ROLE_MX,        [LISTEN_POP3] = ROLE_BOX,
     [LISTEN_POP3S] = ROLE_BOX, [LISTEN_SUBMISSION] = ROLE_SUB, [LISTEN_SUBMISSIONS] = ROLE_SUB,
-    [LISTEN_LOCAL] = ROLE_SUB,
+    [LISTEN_LOCAL] = ROLE_SUB, [LISTEN_HTTP] = ROLE_WEB,       [LISTEN_HTTPS] = ROLE_WEB,
 };
 
 static bool listeners_any(const struct house *house, enum bus_role role)
@@ -48,6 +48,8 @@ void children_plan(struct house *house)
         plan(house, ROLE_SUB, "sub", conf->submission.processes);
     if (listeners_any(house, ROLE_BOX))
         plan(house, ROLE_BOX, "box", conf->pop3.processes);
+    if (listeners_any(house, ROLE_WEB))
+        plan(house, ROLE_WEB, "web", conf->http.processes);
     plan(house, ROLE_COURIER, "courier", conf->sending.processes);
 }
 
@@ -143,7 +145,7 @@ static const struct talk {
 } talks[] = {
     {ROLE_CORE, ROLE_MX},          {ROLE_CORE, ROLE_SUB},    {ROLE_CORE, ROLE_BOX},
     {ROLE_RESOLVER, ROLE_CORE},    {ROLE_RESOLVER, ROLE_MX}, {ROLE_CORE, ROLE_COURIER},
-    {ROLE_RESOLVER, ROLE_COURIER},
+    {ROLE_RESOLVER, ROLE_COURIER}, {ROLE_CORE, ROLE_WEB},
 };
 
 static bool talk(enum bus_role one, enum bus_role two)

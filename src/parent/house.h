@@ -18,7 +18,7 @@
 #include "sys/process.h"
 
 enum {
-    HOUSE_EDGES_MAX = 192,   /* conf.def: 64 processes of each kind */
+    HOUSE_EDGES_MAX = 256,   /* conf.def: 64 processes of each kind */
     HOUSE_COURIERS_MAX = 64, /* sending.processes */
     HOUSE_CHILDREN_MAX = 2 + HOUSE_EDGES_MAX + HOUSE_COURIERS_MAX, /* core and the resolver */
     HOUSE_LISTENERS_MAX = LISTEN_PROTOCOLS * CONF_LISTEN_MOST,
@@ -47,7 +47,7 @@ struct house_text {
 struct child {
     struct house *house;
     enum bus_role role;
-    const char *name; /* of the role: "core", "mx", "sub", "box", "courier", "resolver" */
+    const char *name; /* of the role: "core", "mx", "sub", "box", "web", "courier", "resolver" */
     uint32_t instance;
     enum child_state state;
     int64_t pid;

@@ -58,6 +58,8 @@ static const struct {
      offsetof(struct conf, submission.listen_tls)},
     {LISTEN_POP3, false, "pop3.listen", offsetof(struct conf, pop3.listen)},
     {LISTEN_POP3S, true, "pop3.listen_tls", offsetof(struct conf, pop3.listen_tls)},
+    {LISTEN_HTTP, false, "http.listen", offsetof(struct conf, http.listen)},
+    {LISTEN_HTTPS, true, "http.listen_tls", offsetof(struct conf, http.listen_tls)},
 };
 
 static const struct conf_listen *listen_of(const struct house *house, size_t row)

@@ -130,6 +130,8 @@ static void ports_print(const struct house *house, struct buf *to)
                                         [LISTEN_POP3S] = "pop3s",
                                         [LISTEN_SUBMISSION] = "submission",
                                         [LISTEN_SUBMISSIONS] = "submissions",
+                                        [LISTEN_HTTP] = "http",
+                                        [LISTEN_HTTPS] = "https",
                                         [LISTEN_LOCAL] = "local"};
     for (size_t i = 0; i < house->listener_count; i++) {
         buf_printf(to, "%s%s ", i ? ", " : "", names[house->listeners[i].protocol]);

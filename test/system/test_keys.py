@@ -230,7 +230,7 @@ def test_tls_show_and_status(server):
     told = {one["certificate"]: one for one in json.loads(server.cli("tls", "show", json=True).stdout)}
     assert set(told) == {"ecdsa", "rsa"}
     assert told["ecdsa"]["names"] == ["mail.example.test"]
-    assert told["ecdsa"]["listeners"] == ["smtp", "submission", "pop3"]
+    assert told["ecdsa"]["listeners"] == ["smtp", "submission", "pop3", "http"]
     assert told["rsa"]["listeners"] == ["submission", "pop3"]
     assert (told["ecdsa"]["key"], told["rsa"]["key"]) == ("P-256", "RSA 2048")
     assert told["rsa"]["days_left"] in (364, 365) and not told["rsa"]["EXPIRED"]
