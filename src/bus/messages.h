@@ -84,6 +84,23 @@ enum job_trouble {
     JOB_TROUBLES
 };
 
+/* What is said first at a port that is looked at. */
+enum look_kind {
+    LOOK_SMTP, /* SMTP, and STARTTLS in it */
+    LOOK_TLS,  /* TLS */
+    LOOK_KINDS
+};
+
+/* How far a look came. */
+enum look_end {
+    LOOK_NOT_CONNECTED,
+    LOOK_NOT_GREETED,
+    LOOK_NO_TLS, /* it is not offered, or refused */
+    LOOK_TLS_FAILED,
+    LOOK_WELL,
+    LOOK_ENDS
+};
+
 enum {
     SLAB_SIZE = 16 * 1024,
     BUS_PACKET_MAX = 128 * 1024, /* octets of one packet; a packet holds several messages */

@@ -165,8 +165,9 @@ int admin_tls_policy(struct admin_call *call)
     int code = policy_ready(call, &domain);
     if (code)
         return code;
-    struct err e = sts_ask(call->admin->core, domain, STR(""), admin_has(call, "--fetch"),
-                           call->admin->arena, &answer);
+    const struct msg_job by_mx = {.domain = domain};
+    struct err e =
+        sts_ask(call->admin->core, &by_mx, admin_has(call, "--fetch"), call->admin->arena, &answer);
     if (err_is(e))
         return admin_fail(call, e);
     code = admin_show(call, policy_object(domain, &answer.policy_told));

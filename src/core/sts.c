@@ -111,17 +111,31 @@ static struct peer *courier_of(const struct core *core)
     return NULL;
 }
 
-struct err sts_ask(struct core *core, struct str domain, struct str route, bool fresh,
-                   struct arena *arena, struct msg *answer_r)
+/* Policies are of domains that mail goes to by their MX. */
+static bool goes_by_mx(const struct msg_job *way)
+{
+    bool block = str_starts(way->route, STR("@"));
+    return way->via.n == 0 && (way->route.n == 0 || block);
+}
+
+struct err sts_ask(struct core *core, const struct msg_job *way, bool fresh, struct arena *arena,
+                   struct msg *answer_r)
 {
     struct sts_kept kept;
-    sts_give(core, route.n > 0 ? STR("") : domain, arena, &kept);
+    struct str domain = way->domain;
+    sts_give(core, goes_by_mx(way) ? domain : STR(""), arena, &kept);
     struct peer *peer = courier_of(core);
     if (!peer)
         return err_detail(ERR_TRY_LATER, STR("no courier is there"));
     struct msg msg = {.kind = MSG_policy_ask,
                       .policy_ask = {.domain = domain,
-                                     .route = route,
+                                     .route = way->route,
+                                     .via = way->via,
+                                     .shuffle = way->shuffle,
+                                     .lmtp = way->lmtp,
+                                     .tls = way->tls,
+                                     .source = way->source,
+                                     .asked = way->asked,
                                      .fresh = fresh,
                                      .sts_policy = kept.policy,
                                      .sts_id = kept.id,
@@ -166,7 +180,8 @@ static void fetch_again(struct core *core, struct str domain)
     struct arena arena;
     struct msg answer;
     arena_init(&arena, ASK_ARENA);
-    struct err e = sts_ask(core, domain, STR(""), true, &arena, &answer);
+    const struct msg_job by_mx = {.domain = domain};
+    struct err e = sts_ask(core, &by_mx, true, &arena, &answer);
     if (err_is(e))
         log_err(core->log, "mta_sts_not_asked", e);
     else if (answer.policy_told.sts_why.n > 0)

@@ -21,10 +21,11 @@ struct sts_question {
  * ended. */
 void sts_give(struct core *core, struct str domain, struct arena *arena, struct sts_kept *kept_r);
 
-/* May yield: what a courier finds out about a domain's hosts. ERR_TRY_LATER: there is none to be
- * asked. What answer_r borrows lives in the arena. */
-struct err sts_ask(struct core *core, struct str domain, struct str route, bool fresh,
-                   struct arena *arena, struct msg *answer_r);
+/* May yield: what a courier finds out about the hosts that such a job would go to: `way` has what a
+ * job has of its domain, its route (route_tell) and what is asked for. ERR_TRY_LATER: there is no
+ * courier. What answer_r borrows lives in the arena. */
+struct err sts_ask(struct core *core, const struct msg_job *way, bool fresh, struct arena *arena,
+                   struct msg *answer_r);
 
 /* May yield. Nobody knows of a policy of this domain from now on, until it is fetched again.
  * ERR_NOT_FOUND: none was kept. */

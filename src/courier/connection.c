@@ -120,6 +120,27 @@ static bool source_for(struct str sources, struct str address, struct str *sourc
     return false;
 }
 
+static bool is_allowed(const struct job *job, const struct route_host *host, struct str address)
+{
+    return conf_networks_hold(&job->conf->sending.allow_to, address) || is_meant(host);
+}
+
+struct str connection_forbids(const struct job *job, const struct route_host *host,
+                              struct str address)
+{
+    struct str source;
+    struct network network;
+    if (conf_networks_hold(&job->conf->sending.deny_to, address))
+        return STR("sending.deny_to");
+    if (job->order->source.n > 0 && !source_for(job->order->source, address, &source))
+        return STR("not of the kind of the route's source");
+    bool known = network_address(address, &network);
+    const struct destination_rules rules = {
+        .allowed = &network, .allowed_count = known && is_allowed(job, host, address)};
+    enum destination verdict = destination_judge(address, &rules);
+    return verdict == DESTINATION_FINE ? STR("") : destination_words(verdict);
+}
+
 static void callable_make(struct job *job, const struct route_host *host,
                           const struct route_addresses *addresses, struct callable *callable_r)
 {
@@ -136,7 +157,7 @@ static void callable_make(struct job *job, const struct route_host *host,
         }
         callable_r->to[callable_r->count++] =
             (struct connect_to){.address = address, .port = host->port, .from = source};
-        if ((conf_networks_hold(&conf->sending.allow_to, address) || is_meant(host)) &&
+        if (is_allowed(job, host, address) &&
             network_address(address, &callable_r->allowed[callable_r->allowed_count]))
             callable_r->allowed_count++;
     }

@@ -43,6 +43,11 @@ struct connection {
 struct connection *connection_open(struct job *job, const struct route_host *host,
                                    struct route_addresses *addresses, bool *ours_r);
 
+/* Why this address of the host is not called, as far as the address tells: a literal. Empty: it is;
+ * whether it is our own shows when it is called. Never yields. */
+struct str connection_forbids(const struct job *job, const struct route_host *host,
+                              struct str address);
+
 /* Closes at once. Never yields, as the next one. */
 void connection_cut(struct connection *connection);
 /* Says QUIT and goes when the other side has. */
