@@ -422,6 +422,16 @@ static const struct admin_command COMMANDS[] = {
      1,
      {{"--address", true}},
      admin_check_domain},
+    {"explain",
+     "send",
+     "FROM TO [--account ADDRESS | --client IP] [--size SIZE] [--requiretls]",
+     "what would become of such a message and why: who may send it, whom it reaches, the route, "
+     "the\n"
+     "        hosts and what each has to prove. Nothing is sent. FROM '<>': a report",
+     2,
+     2,
+     {{"--account", true}, {"--client", true}, {"--size", true}, {"--requiretls", false}},
+     admin_explain_send},
     {"dkim",
      "add",
      "DOMAIN",

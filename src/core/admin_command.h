@@ -195,6 +195,7 @@ int admin_audit_list(struct admin_call *call);
 int admin_audit_export(struct admin_call *call);
 int admin_check_domain(struct admin_call *call);
 int admin_dns_query(struct admin_call *call);
+int admin_explain_send(struct admin_call *call);
 int admin_queue_list(struct admin_call *call);
 int admin_queue_show(struct admin_call *call);
 int admin_queue_top(struct admin_call *call);

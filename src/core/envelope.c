@@ -4,11 +4,10 @@
  * The answer to RCPT is decided here and nowhere else. A stranger learns the same words for an
  * unknown name whatever the reason; what is not ours is relaying and refused (RFC 5321 3.6.2).
  */
-#include "core/transaction.h"
+#include "core/envelope.h"
 
 #include "base/must.h"
 #include "core/forwarding.h"
-#include "core/policy.h"
 #include "core/route.h"
 #include "core/submission.h"
 
@@ -254,6 +253,32 @@ static struct err relay(const struct core *core, const struct policy *policy,
     return err_none();
 }
 
+struct err envelope_find(struct core *core, const struct transaction *transaction,
+                         const struct envelope_question *question, struct arena *arena,
+                         struct envelope_found *found_r)
+{
+    struct resolved *resolved = &found_r->resolved;
+    struct addr *addr = &found_r->addr;
+    bool null_path = transaction->reverse_path.n == 0;
+    *found_r = (struct envelope_found){.addr.kind = ADDR_LOCAL_ONLY};
+    struct err e = recipient_parse(question->recipient, arena, addr);
+    found_r->policy = policy_of(core->conf, addr, transaction->client, transaction->login != 0);
+    if (!err_is(e))
+        e = err_make(policy_judge(&found_r->policy));
+    if (!err_is(e))
+        e = forwarding_is_back(core, addr, arena, &found_r->back);
+    if (!err_is(e) && found_r->back)
+        e = forwarding_back(core, addr, null_path, arena, resolved);
+    else if (!err_is(e))
+        e = directory_resolve(&core->directory, addr, question->size, question->server, arena,
+                              resolved);
+    if (!err_is(e))
+        e = relay(core, &found_r->policy, addr, question->recipient, arena, resolved);
+    if (!err_is(e))
+        e = way_judge(core, transaction, arena, resolved);
+    return err_is(e) ? e : resolved->refusal;
+}
+
 static void resolve_one(struct core *core, struct transaction *transaction,
                         const struct msg_resolve *question, const struct msg_address *asked,
                         struct msg_answer *answer)
@@ -261,40 +286,25 @@ static void resolve_one(struct core *core, struct transaction *transaction,
     struct arena *arena = &transaction->arena;
     const struct msg_address named = {.text = arena_str(arena, asked->text),
                                       .asked = arena_str(arena, asked->asked)};
-    struct addr addr = {.kind = ADDR_LOCAL_ONLY};
-    struct resolved resolved = {.refusal = err_none()};
-    struct err e = named.text.p && named.asked.p ? recipient_parse(named.text, arena, &addr)
-                                                 : err_make(ERR_TOO_MANY_RECIPIENTS);
-    const struct policy policy =
-        policy_of(core->conf, &addr, transaction->client, transaction->login != 0);
-    bool back = false;
+    const struct envelope_question one = {
+        .recipient = named.text, .server = question->server, .size = question->size};
+    struct envelope_found found = {.resolved.refusal = err_none()};
+    const struct resolved *resolved = &found.resolved;
+    struct err e = named.text.p && named.asked.p
+                       ? envelope_find(core, transaction, &one, arena, &found)
+                       : err_make(ERR_TOO_MANY_RECIPIENTS);
     if (!err_is(e))
-        e = err_make(policy_judge(&policy));
-    if (!err_is(e))
-        e = forwarding_is_back(core, &addr, arena, &back);
-    if (!err_is(e) && back)
-        e = forwarding_back(core, &addr, transaction->reverse_path.n == 0, arena, &resolved);
-    else if (!err_is(e))
-        e = directory_resolve(&core->directory, &addr, question->size, question->server, arena,
-                              &resolved);
-    if (!err_is(e))
-        e = relay(core, &policy, &addr, named.text, arena, &resolved);
-    if (!err_is(e))
-        e = way_judge(core, transaction, arena, &resolved);
-    if (!err_is(e))
-        e = resolved.refusal;
-    if (!err_is(e))
-        e = recipient_add(transaction, &addr, &named, &resolved, &answer->token);
+        e = recipient_add(transaction, &found.addr, &named, resolved, &answer->token);
     if (err_is(e)) {
-        refuse_recipient(answer, e, &resolved);
+        refuse_recipient(answer, e, resolved);
         return;
     }
     answer->error = ERR_NONE;
-    answer->reply = resolved.forwarded ? 251 : 250;
-    answer->text = resolved.forwarded ? resolved.moved_to : str_make("", 0);
+    answer->reply = resolved->forwarded ? 251 : 250;
+    answer->text = resolved->forwarded ? resolved->moved_to : str_make("", 0);
     /* Who is relayed for is asked each time, and where a message to a rewritten sender goes. */
-    answer->lasts = !resolved.forwarded && !back && resolved.kind == RESOLVED_FOUND &&
-                    policy_is_for_all(&policy) && room_lasts(&resolved);
+    answer->lasts = !resolved->forwarded && !found.back && resolved->kind == RESOLVED_FOUND &&
+                    policy_is_for_all(&found.policy) && room_lasts(resolved);
 }
 
 static void resolve_all(struct core *core, struct transaction *transaction,

@@ -150,20 +150,26 @@ static bool is_above_habit(const struct sending *sending, const struct conf *con
                                                conf->submission.brake_new_factor));
 }
 
-enum sender_verdict sender_add(struct senders *senders, struct sender *sender,
-                               const struct conf *conf, const struct sender_load *load, int64_t now)
+enum sender_verdict sender_would(struct sender *sender, const struct conf *conf,
+                                 const struct sender_load *load, int64_t now)
 {
     struct sending *sending = &sender->sending;
-    (void)senders;
     sending_move(sending, now);
     if (sending->held)
         return SENDER_IS_HELD;
     if (is_above_habit(sending, conf, load, now))
         return SENDER_BRAKE;
-    if (load->recipients > left(sending, conf, now))
-        return SENDER_LIMIT;
-    sending_add(sending, load->recipients);
-    return SENDER_MAY;
+    return load->recipients > left(sending, conf, now) ? SENDER_LIMIT : SENDER_MAY;
+}
+
+enum sender_verdict sender_add(struct senders *senders, struct sender *sender,
+                               const struct conf *conf, const struct sender_load *load, int64_t now)
+{
+    enum sender_verdict verdict = sender_would(sender, conf, load, now);
+    (void)senders;
+    if (verdict == SENDER_MAY)
+        sending_add(&sender->sending, load->recipients);
+    return verdict;
 }
 
 void sender_take_back(struct sender *sender, uint32_t recipients, int64_t then)

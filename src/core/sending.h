@@ -78,6 +78,9 @@ struct sender_load {
     bool local;            /* by a program of this host: it has limits and no habit */
 };
 
+/* What sender_add would say; nothing is counted. */
+enum sender_verdict sender_would(struct sender *sender, const struct conf *conf,
+                                 const struct sender_load *load, int64_t now);
 /* `now` is when, for sender_take_back. */
 enum sender_verdict sender_add(struct senders *senders, struct sender *sender,
                                const struct conf *conf, const struct sender_load *load,

@@ -1,0 +1,45 @@
+"""What would become of a message, and is a domain well: what the operator is told is what would happen."""
+from fault import Fault
+
+SENDER, RECIPIENT = "src/core/explain_sender.c", "src/core/explain_recipient.c"
+WAY, HOSTS, EXPLAIN = "src/core/explain_way.c", "src/core/explain_hosts.c", "src/core/explain.c"
+TELL, CONNECTION, SENDING = "src/courier/policy_tell.c", "src/courier/connection.c", "src/core/sending.c"
+STS = "src/core/sts.c"
+
+FAULTS = [
+    # --- veredus explain send ---
+    Fault("asking_is_counted", "who asks what would become of a message has sent it",
+          "unit explain",
+          SENDER, "sender_would(sender, core->conf, &load, world_wall(core->world)), left);",
+          "sender_add(&core->senders, sender, core->conf, &load, world_wall(core->world)), left);"),
+    Fault("an_owner_of_two", "an address that leads to two accounts is one account's",
+          "unit explain",
+          SENDER, "resolved.kind == RESOLVED_FOUND && resolved.count == 1", "resolved.kind == RESOLVED_FOUND && resolved.count >= 1"),
+    Fault("anybody_s_address", "an address that is not its own is told to be well",
+          "unit explain",
+          SENDER, "    bool may = transaction->sender.kind == ADDR_NULL;", "    bool may = transaction->sender.kind != ADDR_LOCAL_ONLY;"),
+    Fault("routes_without_the_account", "a route for accounts is not told to whom it is for",
+          "unit explain",
+          WAY, "        .account = transaction->account,\n", ""),
+    Fault("a_full_route_is_well", "a route whose limit is reached is told to let mail go",
+          "unit explain",
+          WAY, "    return most > 0 && used >= most;", "    return most > 0 && used > most;"),
+    Fault("a_quiet_destination_is_well", "a destination in trouble is told to be called at once",
+          "unit explain",
+          WAY, "                 destination->quiet_until > schedule->mono;", "                 destination->quiet_until > schedule->mono + INT64_MAX / 2;"),
+    Fault("what_goes_back_waits", "what would go back is told to wait",
+          "unit explain",
+          HOSTS, "told->refused ? EXPLAIN_RETURNS : EXPLAIN_WAITS", "told->refused > 1 ? EXPLAIN_RETURNS : EXPLAIN_WAITS"),
+    Fault("the_last_word_is_the_mildest", "of several decisions the last one is the outcome",
+          "unit explain",
+          EXPLAIN, "    if (state > explain->worst)\n", ""),
+    Fault("forbidden_addresses_are_told_as_called", "N02: an address that mail is never sent to is told as one that is called",
+          "pytest test_explain.py",
+          CONNECTION, "    return verdict == DESTINATION_FINE ? STR(\"\") : destination_words(verdict);", "    (void)verdict;\n    return STR(\"\");"),
+    Fault("hosts_without_the_route", "a courier is asked about the MX where a route names hosts",
+          "unit explain",
+          STS, "                                     .via = way->via,\n", ""),
+    Fault("requiretls_asks_for_nothing", "RFC 8689: hosts are told to prove nothing to whom TLS is required of",
+          "pytest test_explain.py",
+          TELL, "    require_read(&question->job);\n", ""),
+]
