@@ -239,6 +239,8 @@ static struct err leave(struct request *request, struct transaction *transaction
         e = departing_trace(&departing, delivery);
     if (!err_is(e) && departing.count)
         e = front_sign(request, transaction, header, &front);
+    if (!err_is(e) && transaction->later)
+        e = departing_stay(request, transaction, outcomes, delivery, &departing);
     if (!err_is(e))
         e = message_put(request, transaction, slot, &departing, front, delivery);
     return err_is(e) ? e : told_put(request, transaction, outcomes, &departing, header, delivery);
@@ -258,6 +260,8 @@ static struct err deliver(struct request *request, struct transaction *transacti
     struct addr *addrs = arena_take_array(&transaction->arena, count, sizeof(*addrs));
     if (err_is(e) || !addrs)
         return err_make(ERR_NO_MEMORY);
+    transaction->later = transaction->options.hold_until * US_PER_SECOND > delivery.now;
+    delivery.later = transaction->later;
     trace_accepted(&delivery, transaction, asked, names->text);
     for (size_t i = 0; i < count; i++) {
         const struct accepted_recipient *recipient = transaction_recipient(request, transaction, i);

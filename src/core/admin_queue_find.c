@@ -338,8 +338,9 @@ static void due_view(const struct schedule *schedule, const struct destination *
 
 static void waits_view(const struct queue_entry *entry, struct queue_view *view)
 {
-    view_say(view, QUEUE_STATE_WAITING, WAITS[entry->wait].reason, WAITS[entry->wait].why,
-             str_null());
+    bool here = entry->flags & QUEUE_HERE && entry->wait == QUEUE_DEFERRED;
+    view_say(view, QUEUE_STATE_WAITING, WAITS[entry->wait].reason,
+             here ? "a mailbox here could not take it yet" : WAITS[entry->wait].why, str_null());
 }
 
 static void scheduled_view(const struct schedule *schedule, const struct scheduled *one,

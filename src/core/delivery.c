@@ -153,7 +153,7 @@ struct err delivery_put(struct delivery *delivery, struct message_head *head, ui
     if (err_is(e))
         return e;
     delivery->blobs[delivery->blob_count++] = put;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && !delivery->later; i++) {
         copy_put(delivery, head, (uint32_t)i, body_octets, put.blob, &copies[i]);
         trace_delivered(delivery, &copies[i]);
     }

@@ -27,6 +27,8 @@ struct delivery {
     size_t met_mask;
     struct copy *copies; /* what is delivered: each account once */
     size_t copy_count;
+    bool later; /* its copies are named in its head, and are put into mailboxes at another time
+                   (handing.h) */
     struct copy *left_out; /* copies of list members that do not fit or are disabled */
     size_t left_out_count;
     struct trace_event *events;

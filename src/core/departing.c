@@ -4,6 +4,7 @@
  */
 #include "core/departing.h"
 
+#include "base/must.h"
 #include "conf/conf.h"
 #include "core/forwarding.h"
 #include "format/header.h"
@@ -179,6 +180,76 @@ struct err departing_tag(struct transaction *transaction, struct str header)
     options->tls_optional = true;
     transaction->asked = mail_options_keep(options, &transaction->arena);
     return err_make(transaction->asked.p ? ERR_NONE : ERR_NO_MEMORY);
+}
+
+/* --- Those here, who get it later --- */
+
+bool departing_waits(const struct transaction *transaction,
+                     const struct accepted_recipient *recipient)
+{
+    bool direct = false;
+    for (size_t i = 0; i < recipient->copy_count; i++)
+        direct |= !recipient->copies[i].list.p;
+    return transaction->later && direct;
+}
+
+static struct err copy_stay(struct transaction *transaction, const struct copy *copy,
+                            struct str asked, struct departing *departing)
+{
+    struct addr addr;
+    struct err e = addr_parse(copy->address, &transaction->arena, &addr);
+    if (err_is(e))
+        return e;
+    departing->targets[departing->count++] = (struct outgoing_target){
+        .address = copy->address,
+        .domain = addr.domain,
+        .given = str_eq(copy->delivered_to, copy->address) ? str_make("", 0) : copy->delivered_to,
+        .asked = copy->list.p ? str_make("", 0) : asked,
+        .sender = copy->list.p ? copy->list_owner : str_null(),
+        .here = true,
+    };
+    return err_make(asked.p ? ERR_NONE : ERR_NO_MEMORY);
+}
+
+/* The delivery's copies that a recipient led to: they stand there in this order, each account once
+ * (delivery_take_copies). Success is told about the first alone. */
+static struct err recipient_stays(struct transaction *transaction,
+                                  const struct accepted_recipient *recipient,
+                                  const struct delivery *delivery, bool of_lists, size_t *at,
+                                  struct departing *departing)
+{
+    struct str asked = asked_of(recipient, &transaction->arena);
+    struct err e = err_none();
+    for (size_t i = 0; i < recipient->copy_count && *at < delivery->copy_count && !err_is(e); i++) {
+        const struct copy *copy = &delivery->copies[*at];
+        if ((recipient->copies[i].list.p != NULL) != of_lists ||
+            recipient->copies[i].account != copy->account)
+            continue;
+        e = copy_stay(transaction, copy, asked, departing);
+        asked = without_success(asked, &transaction->arena);
+        ++*at;
+    }
+    return e;
+}
+
+struct err departing_stay(const struct request *request, struct transaction *transaction,
+                          const struct msg_outcome *outcomes, const struct delivery *delivery,
+                          struct departing *departing)
+{
+    size_t all = departing->count + delivery->copy_count, at = 0;
+    size_t count = request->msg.commit.recipients_count;
+    struct outgoing_target *targets =
+        arena_take_array(&transaction->arena, all, sizeof(*departing->targets));
+    struct err e = err_make(targets ? ERR_NONE : ERR_NO_MEMORY);
+    if (targets && departing->count)
+        memcpy(targets, departing->targets, departing->count * sizeof(*targets));
+    departing->targets = targets;
+    for (size_t i = 0; i < 2 * count && !err_is(e); i++)
+        if (!outcomes[i % count].error)
+            e = recipient_stays(transaction, transaction_recipient(request, transaction, i % count),
+                                delivery, i >= count, &at, departing);
+    must(err_is(e) || at == delivery->copy_count);
+    return e;
 }
 
 struct err departing_trace(const struct departing *departing, struct delivery *delivery)

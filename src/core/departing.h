@@ -4,6 +4,7 @@
  *
  *   departing_tag    what its header says about the way
  *   departing_take   whom it goes to, and what each is asked for
+ *   departing_stay   those here who get it later
  *   departing_put    its entries of the queue, within the commit
  *
  * A recipient who is elsewhere himself keeps what his sender asked for, and so does the one target
@@ -42,6 +43,11 @@ enum departing_kind {
 };
 enum departing_kind departing_kind(const struct accepted_recipient *recipient);
 
+/* Has this recipient, who is here, a copy that comes later? Who is it by lists alone has not: the
+ * lists have it. */
+bool departing_waits(const struct transaction *transaction,
+                     const struct accepted_recipient *recipient);
+
 /* Does anything of it go elsewhere? Then its header is needed. */
 bool departing_any(const struct request *request, const struct transaction *transaction);
 
@@ -55,6 +61,12 @@ struct err departing_tag(struct transaction *transaction, struct str header);
 struct err departing_take(const struct request *request, struct transaction *transaction,
                           const struct msg_outcome *outcomes, struct str header,
                           struct departing *departing_r);
+
+/* Of a message that is held (transaction->later): each copy of the delivery becomes a target, too,
+ * and no row of a mailbox. ERR_NO_MEMORY. */
+struct err departing_stay(const struct request *request, struct transaction *transaction,
+                          const struct msg_outcome *outcomes, const struct delivery *delivery,
+                          struct departing *departing);
 
 /* An event for each loop, in the message's trace. ERR_NO_MEMORY. */
 struct err departing_trace(const struct departing *departing, struct delivery *delivery);

@@ -9,6 +9,7 @@
 #include "core/core.h"
 #include "core/forwarding.h"
 #include "core/governor.h"
+#include "core/handing.h"
 #include "core/route.h"
 #include "core/sts.h"
 #include "format/message_id.h"
@@ -242,7 +243,10 @@ static void errand_begin(void *arg)
         queue_read(core->engine, errand->one->message, errand->one->number, &arena, &entry);
     bool removed = !err_is(e) && entry.flags & QUEUE_REMOVED;
     bool held = !err_is(e) && !removed && queue_is_on_hold(queue, &entry);
-    if (!err_is(e) && errand->peer && !removed && !held && !errand->dropped)
+    bool goes = !err_is(e) && !removed && !held && errand->peer && !errand->dropped;
+    if (goes && entry.flags & QUEUE_HERE)
+        errand_hand_in(errand, &entry, &arena);
+    else if (goes)
         e = errand_go(errand, &entry, &arena);
     arena_done(&arena);
     errand->begins = false;

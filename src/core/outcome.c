@@ -7,6 +7,7 @@
 #include "conf/conf.h"
 #include "core/core.h"
 #include "core/governor.h"
+#include "core/handing.h"
 #include "core/queue.h"
 #include "core/report.h"
 #include "format/mail_options.h"
@@ -218,6 +219,15 @@ static struct err entry_left(struct deciding *deciding)
     return err_none();
 }
 
+static struct err handed_ops(struct deciding *deciding)
+{
+    struct err e = err_none();
+    for (size_t i = 0; i < deciding->entry.recipient_count && !err_is(e); i++)
+        if (deciding->fates[i].verdict == JOB_SENT)
+            e = handing_ops(deciding->outcome->handing, i, &deciding->entry, &deciding->delivery);
+    return e;
+}
+
 static struct err entry_ops(struct deciding *deciding)
 {
     struct op_list *ops = &deciding->delivery.ops;
@@ -253,8 +263,29 @@ static void trace_words(struct deciding *deciding, struct trace_event *event,
     trace_text(event, TRACE_text, buf_built(&said));
 }
 
+static void trace_handed(struct deciding *deciding, const struct fate *fate)
+{
+    const struct handed *handed =
+        &deciding->outcome->handing->handed[fate->recipient - deciding->entry.recipients];
+    struct trace_event event = trace_event(TRACED_delivered, deciding->now);
+    trace_text(&event, TRACE_address, handed->delivered_to);
+    trace_text(&event, TRACE_mailbox, STR("INBOX"));
+    trace_text(&event, TRACE_account, handed->address);
+    trace_add(&deciding->growth, deciding->entry.message, &event, &deciding->arena,
+              &deciding->delivery.ops);
+}
+
+static bool is_handed_in(const struct deciding *deciding, const struct fate *fate)
+{
+    return deciding->outcome->handing && fate->verdict == JOB_SENT;
+}
+
 static void trace_fate(struct deciding *deciding, const struct fate *fate)
 {
+    if (is_handed_in(deciding, fate)) {
+        trace_handed(deciding, fate);
+        return;
+    }
     enum trace_kind kind = fate->removed ? TRACED_dropped : traced[fate->verdict];
     struct trace_event event = trace_event(kind, deciding->now);
     trace_text(&event, TRACE_recipient, fate->recipient->address);
@@ -294,8 +325,8 @@ static bool wants(const struct deciding *deciding, const struct fate *fate, enum
         return !notify || notify & DSN_NOTIFY_FAILURE;
     if (action == DSN_DELAYED)
         return !notify || notify & DSN_NOTIFY_DELAY;
-    return action == DSN_RELAYED && notify & DSN_NOTIFY_SUCCESS &&
-           deciding->entry.flags & QUEUE_TRUSTED && !deciding->outcome->reports;
+    return notify & DSN_NOTIFY_SUCCESS && deciding->entry.flags & QUEUE_TRUSTED &&
+           !deciding->outcome->reports;
 }
 
 /* What there is to be told about it; DSN_ACTIONS: nothing. */
@@ -306,7 +337,7 @@ static enum dsn_action action_of(const struct deciding *deciding, const struct f
     if (fate->verdict == JOB_FAILED)
         return DSN_FAILED;
     if (fate->verdict == JOB_SENT)
-        return DSN_RELAYED;
+        return deciding->outcome->handing ? DSN_DELIVERED : DSN_RELAYED;
     return deciding->warn ? DSN_DELAYED : DSN_ACTIONS;
 }
 
@@ -434,6 +465,8 @@ static struct err decide(struct deciding *deciding)
     e = fates_trace(deciding);
     if (!err_is(e))
         e = report(deciding);
+    if (!err_is(e) && deciding->outcome->handing)
+        e = handed_ops(deciding);
     if (!err_is(e))
         e = entry_ops(deciding);
     return err_is(e) ? e : commit(deciding);

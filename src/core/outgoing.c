@@ -22,7 +22,9 @@ static int str_order(struct str a, struct str b)
 
 static int group_order(const struct outgoing_target *a, const struct outgoing_target *b)
 {
-    int order = str_order(a->domain, b->domain);
+    int order = (int)a->here - (int)b->here;
+    if (!order)
+        order = str_order(a->domain, b->domain);
     if (!order)
         order = str_order(a->sender, b->sender);
     return order ? order : str_order(a->fields, b->fields);
@@ -109,9 +111,10 @@ static struct err entry_put(struct delivery *delivery, const struct outgoing *me
         .message = message->message,
         .number = (uint32_t)(entry - delivery->entries),
         .blob = message->blob,
-        .flags = (uint8_t)((message->utf8 ? QUEUE_UTF8 : 0) | (of_list ? QUEUE_OF_LIST : 0) |
-                           (message->trusted ? QUEUE_TRUSTED : 0) |
-                           (targets->forward ? QUEUE_FORWARDED : 0)),
+        .flags =
+            (uint16_t)((message->utf8 ? QUEUE_UTF8 : 0) | (of_list ? QUEUE_OF_LIST : 0) |
+                       (message->trusted ? QUEUE_TRUSTED : 0) |
+                       (targets->forward ? QUEUE_FORWARDED : 0) | (targets->here ? QUEUE_HERE : 0)),
         .priority = message->trusted || options.priority < 0 ? options.priority : 0,
         .body_type = message->body_type,
         .account = message->account,

@@ -28,6 +28,7 @@ struct outgoing_target {
     struct str given;  /* what the client named, where it is another; or empty */
     struct str sender; /* where it is another than the message's: a list's owner; else p NULL */
     struct str fields; /* header fields for it alone */
+    bool here;         /* an account here: it is held, and handed in at its time (QUEUE_HERE) */
     bool forward;      /* it leaves by a sender of ours (QUEUE_FORWARDED) */
     struct str asked;  /* rcpt_options_keep */
 };

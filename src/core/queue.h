@@ -5,6 +5,7 @@
  *
  *   queue.c    loading, the clock, what goes next to whom
  *   errand*.c  jobs: what couriers have, ask and say (errand.h)
+ *   handing.c  what is for accounts here, at its time
  *   outcome.c  results become a commit: entry, trace, report
  *   queue_change.c   what an operator makes of entries
  *   queue_account.c  entries are held with their account
@@ -158,7 +159,8 @@ struct outcome {
     uint8_t trouble; /* enum job_trouble */
     bool dotted;
     bool reports;
-    bool here;     /* decided by us: its destination has no part in it */
+    const struct handing *handing; /* those who were "sent" it have mailboxes here (handing.h) */
+    bool here;                     /* decided by us: its destination has no part in it */
     bool quietly;  /* nothing was tried, and nothing is counted: it is due again at once */
     bool clock;    /* nothing was tried, and its time stays: it is looked at whether it expired, is
                       to be warned about, or was removed */

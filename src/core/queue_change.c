@@ -166,7 +166,7 @@ static bool removal(struct batch *batch, struct change *change)
 
 static bool reroute(struct batch *batch, struct queue_entry *entry)
 {
-    if (str_eq(entry->route, batch->wish->route))
+    if (entry->flags & QUEUE_HERE || str_eq(entry->route, batch->wish->route))
         return false;
     entry->route = batch->wish->route;
     due_now(batch, entry, false);

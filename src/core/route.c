@@ -61,7 +61,9 @@ void route_destination(const struct conf *conf, const struct queue_entry *entry,
     struct str named = operator_block(entry);
     bool unsure;
     to->connections = 0;
-    if (named.p)
+    if (entry->flags & QUEUE_HERE)
+        destination_put(to, NULL, false, ROUTE_HERE);
+    else if (named.p)
         block_put(to, conf_route_named(conf, named), entry->domain);
     else if (is_by_mx(entry))
         block_put(to, NULL, entry->domain);

@@ -17,6 +17,9 @@ enum {
     ROUTE_DESTINATION_MAX = 1 + CONF_NAME_MOST + 1 + 255, /* "@NAME/domain" */
 };
 
+/* The destination of what is handed in here at its time (QUEUE_HERE): no domain, and no route. */
+#define ROUTE_HERE STR("(here)")
+
 /* Where an entry goes together with others; its text lives in `room`. */
 struct route_destination {
     struct str name;

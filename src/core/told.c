@@ -9,14 +9,15 @@
 #include "format/message_id.h"
 
 /* DSN_ACTIONS: nothing now; what goes on is told about by whoever has it then. */
-static enum dsn_action action_of(const struct accepted_recipient *recipient)
+static enum dsn_action action_of(const struct transaction *transaction,
+                                 const struct accepted_recipient *recipient)
 {
     struct rcpt_options options;
     if (!rcpt_options_read(recipient->asked, &options) || !(options.notify & DSN_NOTIFY_SUCCESS))
         return DSN_ACTIONS;
     switch (departing_kind(recipient)) {
     case DEPARTING_STAYS:
-        return DSN_DELIVERED;
+        return departing_waits(transaction, recipient) ? DSN_ACTIONS : DSN_DELIVERED;
     case DEPARTING_EXPANDED:
         return DSN_EXPANDED;
     case DEPARTING_GOES_ON:
@@ -37,17 +38,18 @@ bool told_any(const struct request *request, const struct transaction *transacti
         return false;
     for (size_t i = 0; i < request->msg.commit.recipients_count; i++)
         if (!outcomes[i].error &&
-            action_of(transaction_recipient(request, transaction, i)) != DSN_ACTIONS)
+            action_of(transaction, transaction_recipient(request, transaction, i)) != DSN_ACTIONS)
             return true;
     return false;
 }
 
-static struct dsn_recipient success(const struct accepted_recipient *recipient, int64_t now)
+static struct dsn_recipient success(const struct transaction *transaction,
+                                    const struct accepted_recipient *recipient, int64_t now)
 {
     struct rcpt_options options = {.notify = 0};
     must(rcpt_options_read(recipient->asked, &options));
     return (struct dsn_recipient){
-        .action = action_of(recipient),
+        .action = action_of(transaction, recipient),
         .original = options.orcpt,
         .final = recipient->text,
         .last_attempt = now / US_PER_SECOND,
@@ -87,8 +89,8 @@ static size_t recipients_take(const struct request *request, const struct transa
         for (size_t i = 0; i < all; i++) {
             const struct accepted_recipient *recipient =
                 transaction_recipient(request, transaction, i);
-            if (!outcomes[i].error && action_of(recipient) == successes[action])
-                recipients_r[count++] = success(recipient, now);
+            if (!outcomes[i].error && action_of(transaction, recipient) == successes[action])
+                recipients_r[count++] = success(transaction, recipient, now);
         }
     }
     return count;
@@ -115,7 +117,7 @@ static struct queue_entry entry_of(const struct request *request,
     return (struct queue_entry){
         .message = transaction->message,
         .accepted = now,
-        .flags = (uint8_t)(QUEUE_TRUSTED | (utf8 ? QUEUE_UTF8 : 0)),
+        .flags = (uint16_t)(QUEUE_TRUSTED | (utf8 ? QUEUE_UTF8 : 0)),
         .size = request->msg.commit.size,
         .sender = transaction->reverse_path,
         .asked = transaction->asked,

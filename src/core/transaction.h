@@ -43,6 +43,7 @@ struct transaction {
     bool local;   /* a program of this host: no account, and no address that is its own */
     uint32_t uid; /* its user */
     struct str account_address;
+    bool later;            /* its sender wants it delivered at a time that is still to come */
     bool from_new_network; /* the log-in's */
     struct sender *sends;  /* while its COMMIT is counted */
     int64_t counted_at;

@@ -9,7 +9,8 @@
 #include "base/wire.h"
 
 enum {
-    FORMAT = 1,
+    FORMAT_BEFORE = 1, /* flags in one octet */
+    FORMAT = 2,
     NAME_OCTETS = 13, /* 'e', message id, number */
     ENTRY = 'e',
     PAUSE = 'p',
@@ -80,7 +81,7 @@ void queue_entry_encode(const struct queue_entry *entry, struct buf *to)
     wire_put_u64(to, (uint64_t)entry->warn);
     wire_put_u8(to, (uint8_t)entry->wait);
     wire_put_u8(to, entry->holds);
-    wire_put_u8(to, entry->flags);
+    wire_put_u16(to, entry->flags);
     wire_put_u8(to, (uint8_t)entry->priority);
     wire_put_u8(to, entry->body_type);
     wire_put_varint(to, entry->tries);
@@ -113,7 +114,7 @@ static struct err recipients_decode(struct wire_in *in, struct arena *arena,
     return err_none();
 }
 
-static void numbers_decode(struct wire_in *in, struct queue_entry *entry)
+static void numbers_decode(struct wire_in *in, uint8_t format, struct queue_entry *entry)
 {
     entry->accepted = (int64_t)wire_get_u64(in);
     entry->next = (int64_t)wire_get_u64(in);
@@ -121,7 +122,7 @@ static void numbers_decode(struct wire_in *in, struct queue_entry *entry)
     entry->warn = (int64_t)wire_get_u64(in);
     entry->wait = (enum queue_wait)wire_get_u8(in);
     entry->holds = wire_get_u8(in);
-    entry->flags = wire_get_u8(in);
+    entry->flags = format == FORMAT ? wire_get_u16(in) : wire_get_u8(in);
     entry->priority = (int8_t)wire_get_u8(in);
     entry->body_type = wire_get_u8(in);
     uint64_t tries = wire_get_varint(in);
@@ -136,9 +137,10 @@ struct err queue_entry_decode(struct str record, struct arena *arena, struct que
     struct wire_in in = wire_in(record);
     struct queue_entry entry = {.message = entry_r->message, .number = entry_r->number};
     entry.blob = entry_r->blob;
-    if (wire_get_u8(&in) != FORMAT)
+    uint8_t format = wire_get_u8(&in);
+    if (format != FORMAT && format != FORMAT_BEFORE)
         return damaged();
-    numbers_decode(&in, &entry);
+    numbers_decode(&in, format, &entry);
     entry.sender = wire_get_short(&in);
     entry.domain = wire_get_short(&in);
     entry.route = wire_get_short(&in);

@@ -57,6 +57,8 @@ enum queue_flag {
     QUEUE_REMOVED = 64,   /* an operator removed it while it was under way: what does not arrive is
                              dropped, and nothing of it is sent again */
     QUEUE_RETURNED = 128, /* so, and its sender is told */
+    QUEUE_HERE = 256,     /* its recipients are accounts here, who get it at its time
+                             (core/handing.h) */
 };
 
 /* What the other side, or the way to it, said last. */
@@ -84,7 +86,7 @@ struct queue_entry {
     int64_t warn; /* when its sender is to be told that it waits; 0: never */
     enum queue_wait wait;
     uint8_t holds;     /* enum queue_hold */
-    uint8_t flags;     /* enum queue_flag */
+    uint16_t flags;    /* enum queue_flag */
     int8_t priority;   /* RFC 6710, -9 to 9 */
     uint8_t body_type; /* enum body_type (message_head.h) */
     uint32_t tries;

@@ -6,6 +6,7 @@ GIVE, ADOPT = "src/core/errand_give.c", "src/core/errand_adopt.c"
 SWEEP = "src/core/queue_sweep.c"
 CHANGE, ASKED, FIND, LIST = "src/core/queue_change.c", "src/core/admin_queue_change.c", "src/core/admin_queue_find.c", "src/core/admin_queue.c"
 OUTCOME, REPORT, OUTGOING = "src/core/outcome.c", "src/core/report.c", "src/core/outgoing.c"
+ACCEPT, HANDING, DEPARTING = "src/core/accept.c", "src/core/handing.c", "src/core/departing.c"
 ACCOUNT, SENDING = "src/core/queue_account.c", "src/core/sending.c"
 ENVELOPE, STORE = "src/core/envelope.c", "src/store/queue.c"
 
@@ -147,6 +148,38 @@ FAULTS = [
           "unit core_queue_operator",
           FIND, "        if (!walk.there && wanted->unknown++ == 0)", "        if (!walk.there && wanted->limit == 0)"),
 
+    # --- Held for accounts here ---
+    Fault("held_mail_is_here_at_once", "a mailbox has a message before the time that its sender wished (RFC 4865)",
+          "unit core_handing",
+          ACCEPT, "    delivery.later = transaction->later;", "    delivery.later = false;"),
+    Fault("held_mail_goes_to_a_courier", "what is held for an account here is sent to its own server as mail from outside",
+          "unit core_handing",
+          GIVE, "    if (goes && entry.flags & QUEUE_HERE)", "    if (goes && entry.flags & QUEUE_HERE && !errand->peer)"),
+    Fault("handed_in_without_a_copy", "the entry of a held message ends, and no mailbox has it",
+          "unit core_handing",
+          OUTCOME, "    if (!err_is(e) && deciding->outcome->handing)\n        e = handed_ops(deciding);", "    (void)handed_ops;"),
+    Fault("the_full_get_held_mail", "held mail fills a mailbox beyond its quota",
+          "unit core_handing",
+          HANDING, "    return err_is(e) ? e : err_make(copy_room(&copy, size));", "    return err_is(e) || copy.quota ? e : err_make(copy_room(&copy, size));"),
+    Fault("the_disabled_get_held_mail", "held mail is put into the mailbox of an account that was disabled meanwhile",
+          "unit core_handing",
+          HANDING, "    if (!err_is(e) && account.disabled)", "    if (err_is(e) && account.disabled)"),
+    Fault("success_of_held_mail_is_told_early", "a sender is told that his message was delivered an hour before it is",
+          "unit core_handing",
+          DEPARTING, "    return transaction->later && direct;", "    return transaction->later && !direct;"),
+    Fault("success_of_held_mail_is_told_for_each", "one recipient brings a report for each account behind him",
+          "unit core_handing",
+          DEPARTING, "        asked = without_success(asked, &transaction->arena);\n        ++*at;", "        ++*at;"),
+    Fault("held_copies_forget_their_name", "Delivered-To of a held message names somebody else",
+          "unit core_handing",
+          HANDING, "    struct str named = recipient->given.n ? recipient->given : recipient->address;", "    struct str named = recipient->address;"),
+    Fault("held_copies_are_tried_once", "a held message whose commit fails is never handed in",
+          "unit core_handing",
+          HANDING, "world_wall(core->world) + HANDED_AGAIN);", "world_wall(core->world) + HANDED_AGAIN * 1000000);"),
+    Fault("older_entries_are_damaged", "entries written before their record had a second octet of flags are lost",
+          "unit queue",
+          STORE, "    if (format != FORMAT && format != FORMAT_BEFORE)", "    if (format != FORMAT)"),
+
     # --- With its account ---
     Fault("the_brake_forgets_the_queue", "an account is held by the brake, and what it sent before goes on leaving (S21)",
           "unit core_queue_account",
@@ -159,7 +192,7 @@ FAULTS = [
           GIVE, "!removed && queue_is_on_hold(queue, &entry);", "!removed && queue->closing && queue_is_on_hold(queue, &entry);"),
     Fault("the_removed_release", "an account is removed while it is on hold, and the next core sends what it held",
           "unit core_queue_account",
-          ACCOUNT, "(held || !is_gone(queue->core, entry->account))", "(held || is_gone(queue->core, entry->account) < 2)"),
+          ACCOUNT, "(held || !is_gone(queue->core, entry->account))", "(held || is_gone(queue->core, entry->account) || entry->account)"),
     Fault("accepted_behind_a_hold_goes", "a message that was on its way to the disk when its account was held is not held",
           "unit core_queue_account",
           QUEUE, "        if (entries[i].account && senders_holds(", "        if (!entries[i].account && senders_holds("),

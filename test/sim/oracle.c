@@ -157,8 +157,8 @@ static bool all_direct(const struct letter *letter)
     return true;
 }
 
-/* Only who may send to elsewhere is offered all of it. A letter that is held has nobody here, whom
- * it would reach at once. */
+/* Only who may send to elsewhere is offered all of it. A letter that is held has nobody here: who
+ * looks for his copy when a session is over finds it at once, or it is lost. */
 static void options_choose(struct letter *letter, struct fake_random *random)
 {
     if (!letter->relays)
