@@ -73,9 +73,6 @@ static void duty_run(void *arg)
     e = forwarding_keys(core);
     if (err_is(e))
         log_err(core->log, "forward_keys_not_kept_up", e);
-    e = sts_duty(core);
-    if (err_is(e))
-        log_err(core->log, "mta_sts_not_kept_up", e);
     audit_head_log(core);
     core->duty_running = false;
     if (core->duty_over)
@@ -207,6 +204,24 @@ static void secrets_close(struct core *core)
     explicit_bzero(&core->forward, sizeof(core->forward));
 }
 
+/* May yield. What leaves, and what is known of where it goes. */
+static struct err sending_open(struct core *core)
+{
+    struct err e = sts_upkeep_open(core);
+    if (err_is(e))
+        return e;
+    e = queue_open(core);
+    if (err_is(e))
+        sts_upkeep_close(core);
+    return e;
+}
+
+static void sending_close(struct core *core)
+{
+    sts_upkeep_close(core);
+    queue_close(core);
+}
+
 struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fibers,
                      struct log *log, const struct conf *conf, struct engine *engine,
                      struct resent *resent)
@@ -244,7 +259,7 @@ struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fi
         audit_close(&core->audit);
         return e;
     }
-    e = queue_open(core);
+    e = sending_open(core);
     if (err_is(e)) {
         secrets_close(core);
         audit_close(&core->audit);
@@ -272,7 +287,7 @@ void core_close(struct core *core)
     struct wait idle = {.done = !core->duty_running};
     core->duty_over = &idle;
     wait_for(&idle);
-    queue_close(core);
+    sending_close(core);
     secrets_close(core);
     audit_close(&core->audit);
     struct request *request;

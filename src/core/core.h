@@ -57,6 +57,7 @@ struct queue;
 struct request;
 struct secrets;
 struct signing;
+struct sts_upkeep;
 
 #define CORE_MAGIC MAGIC('C', 'O', 'R', 'E')
 
@@ -81,8 +82,8 @@ struct core {
     struct senders senders;
     struct queue *queue;
     LIST_HEAD(, sts_question) sts_questions; /* to couriers */
-    int64_t sts_looked;                      /* mono */
-    struct governor *governor;               /* of routes; goes with the queue */
+    struct sts_upkeep *sts_upkeep;
+    struct governor *governor; /* of routes; goes with the queue */
     struct audit audit;
     int64_t audit_logged;    /* mono: when its head last went into the log */
     LIST_HEAD(, peer) peers; /* whose link is open */

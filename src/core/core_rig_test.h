@@ -261,8 +261,7 @@ static inline void edge_end_got(struct link *link, const struct msg *msg, int pa
         edge->last_taken_back = msg->login_ended.handle;
         return;
     }
-    if (msg->kind == MSG_job || msg->kind == MSG_job_recorded || msg->kind == MSG_job_drop ||
-        msg->kind == MSG_policy_ask || msg->kind == MSG_look || msg->kind == MSG_sts_look) {
+    if (edge->kind == ROLE_COURIER && msg->kind != MSG_welcome) {
         assert_non_null(edge->heard);
         edge->heard(edge, msg);
         return;

@@ -8,24 +8,18 @@
 #include "core/queue.h"
 
 enum {
-    PAGE = 50,
-    ARENA = 8 << 20, /* of a page: its texts */
-    ASK_ARENA = 256 << 10,
-    ASKED_A_TURN = 20,  /* that are fetched again by one look: others are next hour's */
-    IN_USE = 30,        /* days */
     AGE_MAX = 31557600, /* seconds (RFC 8461 3.2) */
     SECONDS_A_DAY = 86400,
 };
-#define LOOK_EVERY (3600 * NS_PER_SECOND)
 
-static int64_t now_of(const struct core *core)
+int64_t sts_now(const struct core *core)
 {
     return world_wall(core->world) / US_PER_SECOND;
 }
 
-static uint32_t today(const struct core *core)
+uint32_t sts_today(const struct core *core)
 {
-    return (uint32_t)(now_of(core) / SECONDS_A_DAY);
+    return (uint32_t)(sts_now(core) / SECONDS_A_DAY);
 }
 
 void sts_give(struct core *core, struct str domain, struct arena *arena, struct sts_kept *kept_r)
@@ -35,12 +29,12 @@ void sts_give(struct core *core, struct str domain, struct arena *arena, struct 
     struct err e = sts_kept_read(core->engine, domain, arena, &kept);
     if (err_is(e) && e.code != ERR_NOT_FOUND)
         log_err(core->log, "mta_sts_not_read", e);
-    if (err_is(e) || kept.until <= now_of(core))
+    if (err_is(e) || kept.until <= sts_now(core))
         return;
     *kept_r = kept;
-    if (kept.used == today(core))
+    if (kept.used == sts_today(core))
         return;
-    kept_r->used = today(core);
+    kept_r->used = sts_today(core);
     e = sts_kept_write(core->engine, kept_r);
     if (err_is(e))
         log_err(core->log, "mta_sts_not_kept", e);
@@ -73,6 +67,28 @@ static bool is_text(struct str text)
     return text.n > 0 && text.n <= STS_POLICY_MAX;
 }
 
+static bool is_kept(struct core *core, struct str domain)
+{
+    struct arena arena;
+    struct sts_kept kept;
+    arena_init(&arena, STS_ASK_ARENA);
+    struct err e = sts_kept_read(core->engine, domain, &arena, &kept);
+    arena_done(&arena);
+    return e.code != ERR_NOT_FOUND;
+}
+
+static struct err learned(struct core *core, const struct sts_kept *kept)
+{
+    bool is_new = !is_kept(core, kept->domain);
+    struct err e = is_new ? sts_room(core) : err_none();
+    if (err_is(e))
+        return e;
+    e = sts_kept_write(core->engine, kept);
+    if (err_is(e) && is_new)
+        sts_gone(core);
+    return e;
+}
+
 /* Times by our own clock. */
 void serve_sts_learned(struct request *request)
 {
@@ -92,10 +108,10 @@ void serve_sts_learned(struct request *request)
                                   .id = said->id,
                                   .policy = said->policy,
                                   .mode = said->mode,
-                                  .fetched = now_of(core),
-                                  .until = now_of(core) + (int64_t)(age < AGE_MAX ? age : AGE_MAX),
-                                  .used = today(core)};
-    struct err e = sts_kept_write(core->engine, &kept);
+                                  .fetched = sts_now(core),
+                                  .until = sts_now(core) + (int64_t)(age < AGE_MAX ? age : AGE_MAX),
+                                  .used = sts_today(core)};
+    struct err e = learned(core, &kept);
     if (err_is(e))
         log_err(core->log, "mta_sts_not_kept", e);
 }
@@ -156,74 +172,15 @@ struct err sts_drop(struct core *core, struct str domain)
     struct arena arena;
     struct sts_kept kept;
     struct peer *peer;
-    arena_init(&arena, ASK_ARENA);
+    arena_init(&arena, STS_ASK_ARENA);
     struct err e = sts_kept_read(core->engine, domain, &arena, &kept);
     arena_done(&arena);
     if (e.code != ERR_NOT_FOUND)
         e = sts_kept_remove(core->engine, domain);
+    if (!err_is(e))
+        sts_gone(core);
     LIST_FOREACH (peer, &core->peers, link_in_core)
         if (peer->role == ROLE_COURIER && peer->takes_jobs && !peer->gone)
             (void)link_send(&peer->link, &msg); /* one that cannot hear forgets by its end */
-    return e;
-}
-
-/* --- Keeping them up ------------------------------------------------------------------------- */
-
-static bool is_half_over(const struct core *core, const struct sts_kept *kept)
-{
-    int64_t now = now_of(core);
-    return today(core) - kept->used <= IN_USE && now - kept->fetched > (kept->until - now);
-}
-
-static void fetch_again(struct core *core, struct str domain)
-{
-    struct arena arena;
-    struct msg answer;
-    arena_init(&arena, ASK_ARENA);
-    const struct msg_job by_mx = {.domain = domain};
-    struct err e = sts_ask(core, &by_mx, true, &arena, &answer);
-    if (err_is(e))
-        log_err(core->log, "mta_sts_not_asked", e);
-    else if (answer.policy_told.sts_why.n > 0)
-        log_event(core->log, LOG_WARN, "mta_sts_not_renewed", log_str("domain", domain),
-                  log_str("why", answer.policy_told.sts_why));
-    arena_done(&arena);
-}
-
-static struct err page_look(struct core *core, struct buf *after, size_t *asked, bool *more_r)
-{
-    struct arena arena;
-    struct sts_kept *kept;
-    size_t count;
-    arena_init(&arena, ARENA);
-    struct err e = sts_kept_page(core->engine, buf_str(after), PAGE, &arena, &kept, &count, more_r);
-    for (size_t i = 0; i < count && !err_is(e); i++) {
-        if (kept[i].until <= now_of(core)) {
-            e = sts_kept_remove(core->engine, kept[i].domain);
-        } else if (*asked < ASKED_A_TURN && is_half_over(core, &kept[i])) {
-            (*asked)++;
-            fetch_again(core, kept[i].domain);
-        }
-    }
-    if (count > 0) {
-        buf_clear(after);
-        buf_put(after, kept[count - 1].domain);
-    }
-    *more_r &= count > 0;
-    arena_done(&arena);
-    return e;
-}
-
-struct err sts_duty(struct core *core)
-{
-    struct buf after = BUF_INIT(ENGINE_KEY_MAX);
-    struct err e = err_none();
-    size_t asked = 0;
-    bool more = core->loop->now >= core->sts_looked + LOOK_EVERY;
-    if (more)
-        core->sts_looked = core->loop->now;
-    while (more && !err_is(e))
-        e = page_look(core, &after, &asked, &more);
-    buf_done(&after);
     return e;
 }

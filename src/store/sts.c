@@ -73,13 +73,12 @@ struct err sts_kept_remove(struct engine *engine, struct str domain)
 }
 
 struct err sts_kept_page(struct engine *engine, struct str after, size_t limit, struct arena *arena,
-                         struct sts_kept **kept_r, size_t *count_r, bool *more_r)
+                         struct sts_page *page_r)
 {
     struct buf from = buf_in(arena, ENGINE_KEY_MAX + 1);
     struct entry *entries;
     size_t count = 0;
-    *count_r = 0;
-    *more_r = false;
+    *page_r = (struct sts_page){.count = 0};
     buf_put(&from, after);
     if (after.n > 0)
         buf_putc(&from, '\0');
@@ -87,11 +86,12 @@ struct err sts_kept_page(struct engine *engine, struct str after, size_t limit, 
                                &entries, &count);
     if (err_is(e))
         return e;
-    *kept_r = arena_take_array(arena, count + 1, sizeof **kept_r);
-    if (!*kept_r)
+    page_r->kept = arena_take_array(arena, count + 1, sizeof(*page_r->kept));
+    if (!page_r->kept)
         return err_make(ERR_NO_MEMORY);
     for (size_t i = 0; i < count; i++)
-        *count_r += row_read(&entries[i], &(*kept_r)[*count_r]);
-    *more_r = count == limit;
+        page_r->count += row_read(&entries[i], &page_r->kept[page_r->count]);
+    page_r->last = count > 0 ? entries[count - 1].key : STR("");
+    page_r->more = count == limit;
     return e;
 }

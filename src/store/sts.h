@@ -30,7 +30,13 @@ struct err sts_kept_write(struct engine *engine, const struct sts_kept *kept);
 /* Nothing happens where there is none. */
 struct err sts_kept_remove(struct engine *engine, struct str domain);
 /* Those behind a domain ("" begins), in order, at most `limit`; a damaged one is left out. */
+struct sts_page {
+    struct sts_kept *kept;
+    size_t count;
+    struct str last; /* where the next page begins: damaged or not */
+    bool more;
+};
 struct err sts_kept_page(struct engine *engine, struct str after, size_t limit, struct arena *arena,
-                         struct sts_kept **kept_r, size_t *count_r, bool *more_r);
+                         struct sts_page *page_r);
 
 #endif

@@ -5,6 +5,7 @@ REQUIRE, SEND, POLICY, REST = "src/courier/require.c", "src/courier/send.c", "sr
 TRANSACTION, CONNECTION, TLS, STS = ("src/courier/transaction.c", "src/courier/connection.c", "src/courier/tls.c",
                                      "src/courier/sts.c")
 DEPARTING, REPORT = "src/core/departing.c", "src/core/report.c"
+UPKEEP, CORE_STS, UPKEEP_TEST = "src/core/sts_upkeep.c", "src/core/sts.c", "unit core_sts"
 SCENES, CORE = "unit courier_transcripts", "unit core_departing"
 
 FAULTS = [
@@ -80,4 +81,31 @@ FAULTS = [
     Fault("report_hides_that_tls_is_optional", "RFC 8689 6: what reports a wrong certificate is not delivered for it",
           CORE,
           REPORT, "        .tls_optional = options->tls_optional,\n        .double", "        .double"),
+    Fault("sts_policies_without_end", "N04: whoever has mail sent to his domains fills the store with policies",
+          UPKEEP_TEST,
+          UPKEEP, "    if (!err_is(e) && upkeep->count >= STS_DOMAINS_MAX)", "    if (!err_is(e) && upkeep->count > STS_DOMAINS_MAX)"),
+    Fault("sts_counts_what_is_replaced", "a policy that is renewed takes another place",
+          UPKEEP_TEST,
+          CORE_STS, "    struct err e = is_new ? sts_room(core) : err_none();", "    struct err e = sts_room(core);"),
+    Fault("sts_lets_go_of_what_is_enforced", "what demands nothing stays, and what protects goes",
+          UPKEEP_TEST,
+          UPKEEP, "        return one->enforced - two->enforced;", "        return two->enforced - one->enforced;"),
+    Fault("sts_lets_go_of_what_is_in_use", "what mail goes to each day goes first",
+          UPKEEP_TEST,
+          UPKEEP, "        return one->used < two->used ? -1 : 1;", "        return one->used < two->used ? 1 : -1;"),
+    Fault("sts_is_not_renewed", "RFC 8461 3.3: a policy in use comes to its end",
+          UPKEEP_TEST,
+          UPKEEP, "now - kept->fetched > kept->until - now;", "now - kept->fetched > kept->until;"),
+    Fault("sts_is_renewed_for_nobody", "whoever was written to once is asked for ever",
+          UPKEEP_TEST,
+          UPKEEP, "    return unused <= IN_USE &&", "    return unused <= 1000 * IN_USE &&"),
+    Fault("sts_asks_the_same_ones", "two hundred that never answer keep all others from their turn",
+          UPKEEP_TEST,
+          UPKEEP, "    upkeep->after_n = last.n;", "    upkeep->after_n = 0;"),
+    Fault("sts_ended_ones_stay", "what has ended stays in the store",
+          UPKEEP_TEST,
+          UPKEEP, "        return sts_kept_remove(core->engine, kept->domain);\n    look->count++;", "        return err_none();\n    look->count++;"),
+    Fault("sts_page_stops_at_damage", "what stands behind damaged rows is never looked at",
+          "unit sts",
+          "src/store/sts.c", "    page_r->more = count == limit;", "    page_r->more = page_r->count == limit;"),
 ]
