@@ -152,9 +152,12 @@ static int members_take(struct admin_call *call, struct member_change **changes_
     for (size_t i = 0; !code && i < call->given_count; i++) {
         const struct admin_given *given = &call->given[i];
         bool drop = str_eq(given->name, STR("--drop"));
-        if (!drop && !str_eq(given->name, STR("--member")))
+        bool again = str_eq(given->name, STR("--resubscribe"));
+        bool leaves = str_eq(given->name, STR("--unsubscribe"));
+        if (!drop && !again && !leaves && !str_eq(given->name, STR("--member")))
             continue;
-        changes[count].drop = drop;
+        changes[count] =
+            (struct member_change){.drop = drop, .again = again, .unsubscribes = leaves};
         code = admin_addr(call, given->value, &changes[count++].member);
     }
     *changes_r = changes;
@@ -221,24 +224,41 @@ int admin_list_set(struct admin_call *call)
     return code ? code : admin_done(call, "changed", "list", admin_stored(call, &addr));
 }
 
+static json_t *leavers_list(const struct admin_call *call, const struct unsubscribed *leavers,
+                            size_t count)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < count; i++) {
+        struct buf text = buf_in(call->admin->arena, ADMIN_LINE_MAX);
+        directory_unsubscribed_print(&leavers[i], &text);
+        json_array_append_new(array, json_text(buf_built(&text)));
+    }
+    return array;
+}
+
 int admin_list_show(struct admin_call *call)
 {
     struct admin *admin = call->admin;
     struct addr addr;
     struct mailing_list list;
     struct str *members;
-    size_t count;
+    struct unsubscribed *leavers;
+    size_t count, left;
     int code = admin_addr(call, first_word(call), &addr);
     if (!code)
         code = admin_fail(call, directory_list_show(admin->directory, &addr, admin->arena, &list));
     if (!code)
         code = admin_fail(
             call, directory_members(admin->directory, &list, admin->arena, &members, &count));
+    if (!code)
+        code = admin_fail(
+            call, directory_unsubscribed(admin->directory, &list, admin->arena, &leavers, &left));
     if (code)
         return code;
     json_t *object = list_object(call, &list);
     json_put_time(object, "created", list.created);
     json_put(object, "members", admin_addresses(call, members, count));
+    json_put(object, "unsubscribed", leavers_list(call, leavers, left));
     return admin_show(call, object);
 }
 

@@ -479,10 +479,12 @@ struct err directory_alias_remove(struct directory *directory, const struct addr
                                   struct arena *arena);
 
 /* A member that comes to a list or leaves it. One that is there already, or is not there, is
- * EXISTS or NOT_FOUND. */
+ * EXISTS or NOT_FOUND; one that unsubscribed comes back only where `again` says so (NOT_ALLOWED).
+ */
 struct member_change {
     struct addr member;
-    bool drop;
+    bool drop, again;
+    bool unsubscribes; /* an operator says that he did; whether he was a member or not */
 };
 
 /* Name, expandable of `list` are used. Members change in this order, and the whole, up to 8,000 of
@@ -500,6 +502,33 @@ struct err directory_list_show(struct directory *directory, const struct addr *a
                                struct arena *arena, struct mailing_list *list_r);
 struct err directory_list_remove(struct directory *directory, const struct addr *addr,
                                  struct arena *arena);
+/* How somebody left a list by himself. Stored. */
+enum unsubscribed_by {
+    UNSUBSCRIBED_BY_LINK,     /* of a newsletter (RFC 8058) */
+    UNSUBSCRIBED_BY_OPERATOR, /* who was asked to */
+    UNSUBSCRIBED_WAYS
+};
+
+struct unsubscribed {
+    struct str address;
+    int64_t time;
+    enum unsubscribed_by by;
+};
+
+/* He is no member from now on, and is not made one again unless somebody says so; once more is no
+ * error, and neither is who was no member. NOT_FOUND: no such list. */
+struct err directory_unsubscribe(struct directory *directory, const struct addr *list,
+                                 const struct addr *member, enum unsubscribed_by by,
+                                 struct arena *arena);
+/* All who did, sorted by address. */
+struct err directory_unsubscribed(struct directory *directory, const struct mailing_list *list,
+                                  struct arena *arena, struct unsubscribed **list_r,
+                                  size_t *count_r);
+/* "link", "operator" */
+struct str directory_unsubscribed_word(enum unsubscribed_by by);
+/* "2026-11-22T11:00:00Z link bob@example.test", as `apply` reads it. */
+void directory_unsubscribed_print(const struct unsubscribed *one, struct buf *to);
+
 /* All members, sorted. */
 struct err directory_members(struct directory *directory, const struct mailing_list *list,
                              struct arena *arena, struct str **members_r, size_t *count_r);
@@ -552,7 +581,8 @@ struct err directory_export(struct directory *directory, void (*out)(void *arg, 
 /*
  * Makes the directory hold what the text says: adds what is missing, changes what differs, removes
  * nothing that the text does not name (the targets of a named alias, the members of a named list
- * and what a named account may send as are made equal). What an account is known by (password,
+ * and what a named account may send as are made equal). Who unsubscribed from a list does not
+ * become a member again by it. What an account is known by (password,
  * scram, cram_md5, app_password, certificate) and is not given stays, but for what was kept of a
  * password that is another one now; every other setting that is not given gets its default. The
  * whole text is checked before anything is written; an error's detail says the line: "line 12:

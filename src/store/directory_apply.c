@@ -99,6 +99,7 @@ static const struct {
     {WANT_LIST, STR_INIT("owner"), false, read_owner},
     {WANT_LIST, STR_INIT("expandable"), false, read_expandable},
     {WANT_LIST, STR_INIT("member"), true, read_other},
+    {WANT_LIST, STR_INIT("unsubscribed"), true, apply_read_unsubscribed},
     {WANT_MOVED, STR_INIT("forward"), false, read_forward},
     {WANT_MOVED, STR_INIT("refer"), false, read_other},
 };
@@ -413,6 +414,10 @@ static struct err members_grow(struct draft *draft, uint64_t list, const struct 
     for (size_t i = 0; !err_is(e) && i < wanted->other_count; i++) {
         const struct addr *member = &wanted->others[i];
         struct str text;
+        bool left;
+        e = unsubscribed_find(draft, list, member, &left);
+        if (err_is(e) || left)
+            continue;
         e = draft_get(draft, member_key(draft, list, member), &text);
         if (!err_is(e) && str_eq(text, address_of(draft, member)))
             continue;
@@ -444,7 +449,7 @@ static struct err apply_list(struct apply *apply, struct draft *draft, struct wa
     struct found found = {.record = {.kind = NAME_LIST}};
     struct buf what = BUF_INIT(APPLY_WORDS_MAX);
     struct err e = apply_there(draft, wanted, NAME_LIST, &found);
-    bool fresh = e.code == ERR_NOT_FOUND, members = false;
+    bool fresh = e.code == ERR_NOT_FOUND, members = false, left = false;
     if (err_is(e) && !fresh)
         return e;
     struct name record = found.record;
@@ -452,6 +457,8 @@ static struct err apply_list(struct apply *apply, struct draft *draft, struct wa
     e = full_name_check(wanted->full_name);
     if (!err_is(e) && fresh)
         e = draft_number(draft, STR("#list"), &list->id);
+    if (!err_is(e))
+        e = apply_unsubscribed(draft, list->id, wanted, &left);
     if (!err_is(e))
         e = members_apply(draft, list->id, wanted, &members);
     if (err_is(e))
@@ -468,6 +475,7 @@ static struct err apply_list(struct apply *apply, struct draft *draft, struct wa
         apply_differs(&what, !str_eq(list->owner, old->owner), "owner");
         apply_differs(&what, list->expandable != old->expandable, "expandable");
         apply_differs(&what, members, "members");
+        apply_differs(&what, left, "unsubscribed");
     }
     e = group_stage(apply, draft, wanted, fresh, &record, &what);
     buf_done(&what);

@@ -27,6 +27,13 @@ struct wanted_access {
     struct credentials listed; /* its lists */
 };
 
+/* Who is to have left a list. */
+struct wanted_left {
+    struct addr addr;
+    int64_t time;
+    enum unsubscribed_by by;
+};
+
 /* One block, understood. */
 struct wanted {
     enum wanted_kind kind;
@@ -46,6 +53,8 @@ struct wanted {
     struct addr owner;
     struct addr *others; /* targets, members, where somebody moved, what one may send as */
     size_t other_count;
+    struct wanted_left *left;
+    size_t left_count;
     bool staged; /* a change: where it leads must be checked */
 };
 
@@ -109,5 +118,11 @@ bool apply_differs(struct buf *what, bool differ, const char *name);
 struct err apply_there(struct draft *draft, const struct wanted *wanted, enum name_kind kind,
                        struct found *found);
 struct err apply_account(struct apply *apply, struct draft *draft, struct wanted *wanted);
+
+/* --- Who left a list (directory_unsubscribed.c) --- */
+
+struct err apply_read_unsubscribed(struct reading *reading, const struct text_field *field);
+struct err apply_unsubscribed(struct draft *draft, uint64_t list, const struct wanted *wanted,
+                              bool *changed_r);
 
 #endif

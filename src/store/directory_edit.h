@@ -109,4 +109,14 @@ void forwards_put(struct draft *draft, struct found *found, struct str *texts, s
 struct err member_stage(struct draft *draft, uint64_t list, const struct addr *member);
 struct str member_key(struct draft *draft, uint64_t list, const struct addr *member);
 
+/* --- Who left a list by himself (directory_unsubscribed.c) --- */
+
+struct err unsubscribed_find(struct draft *draft, uint64_t list, const struct addr *member,
+                             bool *left_r);
+/* With his membership, where he has one. */
+struct err unsubscribed_stage(struct draft *draft, uint64_t list, const struct addr *member,
+                              int64_t time, enum unsubscribed_by by);
+struct err unsubscribed_unstage(struct draft *draft, uint64_t list, const struct addr *member);
+struct err unsubscribed_unstage_all(struct draft *draft, uint64_t list);
+
 #endif

@@ -167,6 +167,22 @@ static void alias_put(struct buf *to, const struct alias *alias)
         address_put(to, "to", alias->targets[i]);
 }
 
+static struct err leavers_put(struct export *export, struct buf *to,
+                              const struct mailing_list *list)
+{
+    struct unsubscribed *leavers;
+    size_t count = 0;
+    struct buf value = BUF_INIT(TEXT_VALUE_MAX);
+    struct err e =
+        directory_unsubscribed(export->directory, list, &export->arena, &leavers, &count);
+    for (size_t i = 0; !err_is(e) && i < count; i++) {
+        directory_unsubscribed_print(&leavers[i], &value);
+        value_put(to, "unsubscribed", &value);
+    }
+    buf_done(&value);
+    return e;
+}
+
 static struct err list_put(struct export *export, struct buf *to, const struct mailing_list *list)
 {
     struct str *members;
@@ -178,7 +194,7 @@ static struct err list_put(struct export *export, struct buf *to, const struct m
     struct err e = directory_members(export->directory, list, &export->arena, &members, &count);
     for (size_t i = 0; !err_is(e) && i < count; i++)
         address_put(to, "member", members[i]);
-    return e;
+    return err_is(e) ? e : leavers_put(export, to, list);
 }
 
 static void moved_put(struct buf *to, const struct moved *moved)

@@ -287,13 +287,25 @@ static struct err member_change(struct draft *draft, uint64_t list,
     struct err e = draft_get(draft, key, &text);
     if (err_is(e) && (e.code != ERR_NOT_FOUND || !key.p))
         return e;
-    bool there = !err_is(e);
+    if (change->unsubscribes)
+        return unsubscribed_stage(draft, list, &change->member, world_wall(draft->directory->world),
+                                  UNSUBSCRIBED_BY_OPERATOR);
+    bool there = !err_is(e), left = false;
+    e = change->drop ? err_none() : unsubscribed_find(draft, list, &change->member, &left);
+    if (err_is(e))
+        return e;
+    if (left && !change->again)
+        return err_detail(ERR_NOT_ALLOWED,
+                          detail_of(draft, "it unsubscribed, and comes back by --resubscribe: ",
+                                    address_of(draft, &change->member)));
     if (there != change->drop)
         return err_detail(there ? ERR_EXISTS : ERR_NOT_FOUND,
                           detail_of(draft, there ? "it is a member already: " : "it is no member: ",
                                     address_of(draft, &change->member)));
+    if (left)
+        e = unsubscribed_unstage(draft, list, &change->member);
     if (!change->drop)
-        return member_stage(draft, list, &change->member);
+        return err_is(e) ? e : member_stage(draft, list, &change->member);
     draft_remove(draft, key);
     return err_none();
 }
@@ -421,6 +433,8 @@ static struct err group_remove(struct draft *draft, void *arg)
         e = name_unstage(draft, &found);
     if (!err_is(e) && change->kind == NAME_LIST)
         e = members_unstage(draft, found.record.list.id);
+    if (!err_is(e) && change->kind == NAME_LIST)
+        e = unsubscribed_unstage_all(draft, found.record.list.id);
     return e;
 }
 

@@ -13,6 +13,7 @@
  *   'x' name                     -> ''                       names that lead on: all but accounts
  *                                                            that forward nothing
  *   'm' <list id> name           -> member's address         members of a list
+ *   'u' <list id> name           -> u8 1, time, how, address  who unsubscribed from it
  *   'c' <account id>             -> credentials record       not read for a recipient
  *   'f' fingerprint <account id> -> ''                       certificates, 32 octets of SHA-256
  *   'a' <account id> name        -> address                  what it may send as too
