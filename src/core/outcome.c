@@ -44,9 +44,10 @@ struct deciding {
     size_t ungiven; /* of those left: they were in no job since `pass` */
     int64_t pass;   /* when the entry came due: all its recipients have a turn from then on */
     int64_t now, next;
-    bool heard; /* the other side said something to somebody */
-    bool warn;  /* its sender is to be told that it waits */
-    bool held;  /* then it does not expire */
+    bool heard;   /* the other side said something to somebody, */
+    bool decided; /* and yes or no */
+    bool warn;    /* its sender is to be told that it waits */
+    bool held;    /* then it does not expire */
     struct arena arena;
     struct delivery delivery; /* its message is the report */
     struct trace_growth growth;
@@ -122,6 +123,7 @@ static void fate_take(struct deciding *deciding, size_t i)
     (void)rcpt_options_read(fate->recipient->asked, &fate->options); /* else nothing is asked */
     fate->verdict = result ? (enum job_verdict)result->verdict : JOB_NOT_TRIED;
     deciding->heard |= fate->verdict != JOB_NOT_TRIED;
+    deciding->decided |= fate->verdict == JOB_SENT || fate->verdict == JOB_FAILED;
     if (fate->verdict != JOB_NOT_TRIED)
         fate->words = words_of(deciding, result);
     else
@@ -482,6 +484,8 @@ static void destination_learn(const struct deciding *deciding, struct destinatio
     if (outcome->trouble)
         schedule_troubled(&deciding->queue->schedule, destination, outcome->trouble,
                           core->loop->now, chance_of(core));
+    else if (deciding->heard && !deciding->decided)
+        schedule_answered(&deciding->queue->schedule, destination);
     else if (deciding->heard)
         schedule_succeeded(&deciding->queue->schedule, destination);
 }

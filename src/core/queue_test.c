@@ -443,6 +443,25 @@ static int setup_dropping(void **state)
     return 0;
 }
 
+/* Nobody else waits for who is greylisted, and a server that says later to all is not pressed. */
+static void greylisting_is_each_entry_s_own(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        send_one("carol@far.test");
+    assert_int_equal(job_count, 2); /* the window of a new destination */
+    over_later(job_at(0));
+    over_later(job_at(1));
+    assert_int_equal(job_count, 4);
+    over_sent(job_at(2));
+    assert_int_equal(job_count, 5);
+    const struct destination *far =
+        schedule_destination(&house.core.queue->schedule, STR("far.test"));
+    assert_int_equal(far->window, SCHEDULE_WINDOW_FIRST + 1);
+    assert_int_equal(far->sent, 1);
+    assert_int_equal(far->troubles, 0);
+}
+
 #define IN_HOUSE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -472,6 +491,7 @@ int main(void)
         IN_HOUSE(nothing_is_lost_or_sent_twice_when_core_dies),
         IN_HOUSE(all_jobs_of_the_core_before_are_known_however_many),
         IN_HOUSE(what_waits_goes_after_a_restart),
+        IN_HOUSE(greylisting_is_each_entry_s_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,7 +105,7 @@ static bool is_doubtful(const struct destination *destination)
 static enum destination_standing standing(const struct destination *destination)
 {
     return is_doubtful(destination) ? DESTINATION_DOUBTFUL
-           : destination->sent > 0  ? DESTINATION_PROVEN
+           : destination->answers   ? DESTINATION_PROVEN
                                     : DESTINATION_UNTRIED;
 }
 
@@ -115,7 +115,7 @@ static struct destination_list *ready_list(struct schedule *schedule,
     return &schedule->ready[standing(destination)];
 }
 
-/* Out of whatever list it is in. Must run before `sent`, `troubles` or `quiet_until` change. */
+/* Out of whatever list it is in. Must run before `answers`, `troubles` or `quiet_until` change. */
 static void place_leave(struct schedule *schedule, struct destination *destination)
 {
     if (destination->place == DESTINATION_READY)
@@ -567,15 +567,21 @@ bool schedule_reroute(struct schedule *schedule, struct scheduled *one, struct s
 
 /* --- How destinations fare -------------------------------------------------------------------- */
 
-void schedule_succeeded(struct schedule *schedule, struct destination *destination)
+void schedule_answered(struct schedule *schedule, struct destination *destination)
 {
     place_leave(schedule, destination);
     destination->troubles = 0;
     destination->trouble = 0;
+    destination->answers = true;
+    place(schedule, destination);
+}
+
+void schedule_succeeded(struct schedule *schedule, struct destination *destination)
+{
     destination->sent++;
     if (destination->window < schedule->window_most)
         destination->window++;
-    place(schedule, destination);
+    schedule_answered(schedule, destination);
 }
 
 void schedule_troubled(struct schedule *schedule, struct destination *destination, uint16_t trouble,

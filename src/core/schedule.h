@@ -78,7 +78,7 @@ RB_HEAD(scheduled_line, scheduled);
 
 /* What is known of a destination since the start. */
 enum destination_standing {
-    DESTINATION_PROVEN,  /* it took mail, and has no trouble */
+    DESTINATION_PROVEN,  /* it took mail, or said no or later, and has no trouble */
     DESTINATION_UNTRIED, /* nothing */
     DESTINATION_DOUBTFUL /* in trouble; or what waits for it was tried in vain before the start */
 };
@@ -117,6 +117,7 @@ struct destination {
     uint32_t most;       /* of its window, by its route; 0: schedule's */
     enum destination_place place;
     bool paused;
+    bool answers;          /* it said something to a message since the start */
     uint64_t sent, failed; /* since the start */
     uint16_t trouble;      /* enum job_trouble, the last */
     uint16_t name_length;
@@ -193,7 +194,9 @@ void schedule_hold(struct schedule *schedule, struct scheduled *one, uint8_t hol
 /* Q5: it goes elsewhere. False: no memory, nothing changed. */
 bool schedule_reroute(struct schedule *schedule, struct scheduled *one, struct str destination);
 
-/* What an entry that was under way to the destination brought. */
+/* What an entry that was under way to the destination brought. Answered: "later", to all of its
+ * recipients: that is theirs, and no trouble of the destination; its window stays as it is. */
+void schedule_answered(struct schedule *schedule, struct destination *destination);
 void schedule_succeeded(struct schedule *schedule, struct destination *destination);
 /* chance: 0 to 999, for the jitter of its time. */
 void schedule_troubled(struct schedule *schedule, struct destination *destination, uint16_t trouble,

@@ -254,6 +254,32 @@ static void the_unknown_leave_room_for_the_proven(void **state)
     schedule_done(&schedule);
 }
 
+/* Greylisting: each entry waits for itself, and no neighbour for it. */
+static void what_answers_later_is_well_and_opens_nothing(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    for (uint64_t i = 1; i <= 4; i++)
+        add(&schedule, i, "grey.test", "x", 0, 0);
+    assert_string_equal(taken(&schedule, 0, 0, 8), "1 2");
+    struct destination *destination = schedule_destination(&schedule, STR("grey.test"));
+    schedule_answered(&schedule, destination);
+    schedule_back(&schedule, schedule_find(&schedule, 1, 0), 5000);
+    assert_int_equal(destination->window, SCHEDULE_WINDOW_FIRST);
+    assert_int_equal(destination->sent, 0);
+    assert_string_equal(taken(&schedule, 0, 0, 8), "3");
+    assert_int_equal(schedule.under_way_to[DESTINATION_PROVEN], 1);
+    /* That it answers ends what trouble there was. */
+    schedule_troubled(&schedule, destination, 1, 0, 500);
+    schedule_back(&schedule, schedule_find(&schedule, 2, 0), 5000);
+    schedule_back(&schedule, schedule_find(&schedule, 3, 0), 5000);
+    assert_string_equal(taken(&schedule, 0, 0, 8), "");
+    schedule_answered(&schedule, destination);
+    assert_string_equal(taken(&schedule, 0, 0, 8), "4");
+    schedule_done(&schedule);
+}
+
 static void what_was_tried_before_the_start_puts_its_destination_in_doubt(void **state)
 {
     (void)state;
@@ -569,6 +595,8 @@ static void act(struct schedule *schedule, unsigned what, struct scheduled *one,
             break;
         if (what % 2)
             schedule_succeeded(schedule, one->destination);
+        else if (what % 4)
+            schedule_answered(schedule, one->destination);
         else
             schedule_troubled(schedule, one->destination, 1, now * 1000, what * 50);
         schedule_back(schedule, one, now + 10);
@@ -611,6 +639,7 @@ int main(void)
         cmocka_unit_test(quiet_times_are_no_longer_than_those_of_entries),
         cmocka_unit_test(those_in_trouble_have_a_quarter_of_the_places),
         cmocka_unit_test(the_unknown_leave_room_for_the_proven),
+        cmocka_unit_test(what_answers_later_is_well_and_opens_nothing),
         cmocka_unit_test(what_was_tried_before_the_start_puts_its_destination_in_doubt),
         cmocka_unit_test(who_is_there_now_is_given_what_waits_and_nobody_else),
         cmocka_unit_test(one_in_trouble_that_is_roused_is_tried_with_one),

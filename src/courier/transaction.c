@@ -22,10 +22,11 @@ enum {
     AT_ONCE_MAX = CONTENT_PIECE, /* octets of a message that leave with its envelope */
     CLOSING = 421,
     GO_ON = 354,
-    LATER_ALL = 450,
     TOO_MANY = 452,
     TOO_MANY_OLD = 552,
-    OF_MAILBOX = 2, /* the subject of a status about one mailbox (RFC 3463 3.3) */
+    OF_MAILBOX = 2, /* subjects of a status (RFC 3463 3): one mailbox, */
+    OF_SYSTEM = 3,  /* the host itself, */
+    OF_NETWORK = 4, /* and its way to others */
     BODY_8BIT = 1,  /* of MSG_job */
     BODY_BINARY = 2,
 };
@@ -41,6 +42,7 @@ struct transaction {
     size_t tried[RECIPIENTS_MAX], tried_count; /* recipients of this transaction, in order */
     bool accepted[RECIPIENTS_MAX];
     size_t accepted_count;
+    size_t system_count; /* recipients who hear "later", and that it is the host's trouble */
     bool pipelines;
     bool chunks;   /* BDAT */
     bool at_once;  /* the content leaves with the envelope */
@@ -176,6 +178,12 @@ static void tried_decide(struct transaction *t, bool accepted_only)
             result_by_reply(t->job, t->tried[i], reply);
 }
 
+static bool is_about_itself(const struct reply *reply)
+{
+    return reply->class == REPLY_TRANSIENT &&
+           (reply->status.subject == OF_SYSTEM || reply->status.subject == OF_NETWORK);
+}
+
 /* It says so about itself, not about a message. */
 static void is_busy(struct transaction *t)
 {
@@ -224,7 +232,9 @@ static bool mail_heard(struct transaction *t)
     t->taken = talk_last(t->talk)->class == REPLY_SUCCESS;
     if (!t->taken)
         tried_decide(t, false);
-    if (talk_last(t->talk)->class == REPLY_TRANSIENT)
+    /* A status tells who is meant: a sender who is not known yet, say. */
+    const struct reply *reply = talk_last(t->talk);
+    if (reply->class == REPLY_TRANSIENT && (!reply->status.class || is_about_itself(reply)))
         is_busy(t);
     return true;
 }
@@ -245,6 +255,7 @@ static bool rcpt_heard(struct transaction *t, size_t place)
         return true; /* what it says to a recipient of nothing means nothing */
     t->accepted[place] = reply->class == REPLY_SUCCESS;
     t->accepted_count += t->accepted[place];
+    t->system_count += is_about_itself(reply);
     if (is_too_many(reply) && t->accepted_count > 0)
         t->too_many = true; /* stays undecided: for the next transaction */
     else if (is_too_many(reply))
@@ -293,15 +304,6 @@ static bool envelope_in_turn(struct transaction *t, struct buf *line)
     return true;
 }
 
-/* 450 to all is about the host, or about us, and not about them. */
-static void all_later_look(struct transaction *t)
-{
-    for (size_t i = 0; i < t->tried_count; i++)
-        if (t->job->results[t->tried[i]].code != LATER_ALL)
-            return;
-    is_busy(t);
-}
-
 static bool envelope(struct transaction *t)
 {
     char room[TALK_COMMAND_MAX];
@@ -310,8 +312,9 @@ static bool envelope(struct transaction *t)
     talk_limit(t->talk, since + LIMIT_ENVELOPE);
     bool heard = t->pipelines ? envelope_in_one(t, &line) : envelope_in_turn(t, &line);
     job_spends(t->job, PHASE_ENVELOPE, since);
-    if (heard && t->accepted_count == 0)
-        all_later_look(t);
+    /* "Later" to all is greylisting, mostly: it is about them, unless it says that it is not. */
+    if (heard && t->tried_count > 0 && t->system_count == t->tried_count)
+        is_busy(t);
     return heard;
 }
 
@@ -494,7 +497,7 @@ static void recipients_choose(struct transaction *t)
     size_t most = t->connection->can.rcpt_max;
     if (most == 0 || most > RECIPIENTS_MAX)
         most = RECIPIENTS_MAX;
-    t->tried_count = t->accepted_count = 0;
+    t->tried_count = t->accepted_count = t->system_count = 0;
     for (size_t i = 0; i < t->job->order->recipients_count && t->tried_count < most; i++)
         if (result_is_open(t->job, i))
             t->tried[t->tried_count++] = i;

@@ -50,6 +50,15 @@ FAULTS = [
           "unit schedule",
           SCHEDULE, "        bool behind = name_order(&like, at) < 0;", "        bool behind = name_order(&like, at) <= 0;"),
 
+    Fault("greylisting_opens_the_window", "a server that says later to everybody is given more and more connections",
+          "unit schedule",
+          SCHEDULE, "    destination->answers = true;", "    destination->answers = true;\n    destination->window++;"),
+    Fault("greylisting_is_success", "what a server says later to counts as sent",
+          "unit core_queue",
+          OUTCOME, "    else if (deciding->heard && !deciding->decided)", "    else if (!deciding->heard && !deciding->decided)"),
+    Fault("later_is_no_answer", "trouble of a destination goes on though it answers, but with later",
+          "unit schedule",
+          SCHEDULE, "    destination->troubles = 0;\n    destination->trouble = 0;\n    destination->answers", "    destination->answers"),
     # --- Core's queue ---
     Fault("core_does_not_ask_its_couriers", "what was under way when core died is sent a second time",
           "unit core_queue",
