@@ -15,11 +15,15 @@ import ctypes
 import fcntl
 import glob
 import hashlib
+import http.server
 import os
 import re
 import shutil
+import socket
+import ssl
 import subprocess
 import tempfile
+import threading
 
 import veredus
 from zones import Zone, Zones
@@ -29,7 +33,11 @@ NETWORK4, NETWORK6 = "198.18.0.", "2001:2::"  # for tests of networks: RFC 2544,
 REVERSE4, REVERSE6 = "0.18.198.in-addr.arpa", "0.0.0.0.0.0.0.0.2.0.0.0.1.0.0.2.ip6.arpa"
 CLONE_NEWNET = 0x40000000
 VMAIL = 5000  # whose the mailboxes of others' servers are
-WAYS = ("", "dane")  # each host's domains: NAME.test, dane.NAME.test (has TLSA)
+# Each host's domains: NAME.test; dane.NAME.test, which has TLSA; and in a zone that nobody signed those with an enforced
+# MTA-STS policy: sts.NAME.test, name.sts.NAME.test, whose policy names another MX, and cert.sts.NAME.test, whose MX has
+# no certificate of its name.
+WAYS = ("", "dane", "sts", "name.sts", "cert.sts")
+STS = [way for way in WAYS if "sts" in way]
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -222,8 +230,8 @@ class Host(Node):
         self.policy = None
         net.hub.plug(self, last)
         self.chain, self.key = net.authority.certify(
-            self.name, [self.host] + [f"mx.{domain}" for domain in self.domains[1:]],
-            self.kind_of_key)
+            self.name, [self.host] + [f"mx.{domain}" for domain in self.domains[1:] if not domain.startswith("cert.")] +
+            [f"mta-sts.{way}.{self.domain}" for way in STS], self.kind_of_key)
 
     def records(self):
         tlsa = self.net.authority.tlsa(self.chain)
@@ -234,6 +242,21 @@ class Host(Node):
         for name in ("mx", "mx.dane", "mx.wrongdane"):
             lines += [f"{name} A {self.address4}", f"{name} AAAA {self.address6}"]
         return "\n".join(lines)
+
+    def unsigned_records(self):
+        """Of the zone sts.NAME.test."""
+        lines = []
+        for way in STS:
+            below = way.removesuffix("sts")
+            dotted = "." + below.removesuffix(".") if below else ""
+            lines += [f"{dotted[1:] or '@'} MX 10 mx{dotted}", f'_mta-sts{dotted} TXT "v=STSv1; id=1;"']
+            for name in (f"mx{dotted}", f"mta-sts{dotted}"):
+                lines += [f"{name} A {self.address4}", f"{name} AAAA {self.address6}"]
+        return "\n".join(lines)
+
+    def policy_mx(self, way):
+        """The host that the policy of this way names."""
+        return "mx.elsewhere.test" if way == "name.sts" else f"mx.{way}.{self.domain}"
 
     def path(self, name):
         return os.path.join(self.home, name)
@@ -249,6 +272,8 @@ class Host(Node):
     def send(self, sender, recipients, octets, parameters="", rcpt=""):
         """Given over on the host itself, whose programs may send anywhere."""
         with self.inside(), veredus.Smtp(25) as session:
+            if "REQUIRETLS" in parameters:
+                session.starttls()
             assert session.command(f"MAIL FROM:<{sender}>{parameters}").code == 250
             for recipient in [recipients] if isinstance(recipients, str) else recipients:
                 reply = session.command(f"RCPT TO:<{recipient}>{rcpt}")
@@ -299,7 +324,11 @@ class Veredus(Host):
         found["server"] = {"hostname": self.host, "pid_file": "pid", "language": self.language}
         found["dns"] = {"trust_anchors": f'"{anchors}"'}
         found["smtp"] = {"listen": '"*:25"', "relay_from": '"127.0.0.1"', "message_size": "1M"}
-        found["sending"] = {"retry_first": "1s", "retry_most": "2s", "warn_after": "0s", "connect_timeout": "5s"}
+        found["sending"] = {"retry_first": "1s", "retry_most": "2s", "warn_after": "0s", "connect_timeout": "5s",
+                            "authorities": f'"{self.net.authority.file}"'}
+        found["http"] = {"listen_tls": '"*:443"'}
+        for way in STS:
+            found[f"domain {way}.{self.domain}"] = {"mta_sts": "enforce", "mta_sts_mx": f'"{self.policy_mx(way)}"'}
         return found
 
     def directory(self):
@@ -336,6 +365,87 @@ class Veredus(Host):
 
 # --- Others ---
 
+class Policies(http.server.BaseHTTPRequestHandler):
+    """The web server of a host that has none: its MTA-STS policies."""
+
+    def do_GET(self):
+        host = self.server.host
+        way = self.headers["Host"].removeprefix("mta-sts.").removesuffix("." + host.domain)
+        text = f"version: STSv1\r\nmode: enforce\r\nmx: {host.policy_mx(way)}\r\nmax_age: 86400\r\n".encode()
+        self.send_response(200 if self.path == "/.well-known/mta-sts.txt" and way in STS else 404)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *args):
+        pass
+
+
+class Web(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, host):
+        self.host = host
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(host.chain, host.key)
+        with host.inside():
+            super().__init__((host.address4, 443), Policies)
+        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.shutdown()
+        self.server_close()
+
+
+class Bare(Host):
+    """A server that knows no TLS. It takes what comes, and says when somebody was there."""
+    name = "bare"
+    users = ()
+
+    def start(self):
+        self.taken, self.visits = [], 0
+        self.web = Web(self)
+        with self.inside():
+            self.listening = socket.create_server((self.address4, 25))
+        threading.Thread(target=self.run_server, daemon=True).start()
+
+    def run_server(self):
+        while True:
+            try:
+                connection = self.listening.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        with connection, connection.makefile("rwb") as file:
+            self.visits += 1
+            say = lambda line: (file.write(line + b"\r\n"), file.flush())
+            say(b"220 bare")
+            while line := file.readline():
+                verb = line.split()[0].upper()
+                if verb == b"DATA":
+                    say(b"354 go on")
+                    octets = b""
+                    while (more := file.readline()) != b".\r\n":
+                        octets += more
+                    self.taken.append(octets)
+                say(b"221 bye" if verb == b"QUIT" else b"250 ok")
+                if verb == b"QUIT":
+                    return
+
+    def mail(self, user="carol"):
+        return self.taken
+
+    def close(self):
+        if hasattr(self, "listening"):
+            self.listening.close()
+            self.web.close()
+        super().close()
+
+
 class Peer(Host):
     """A server from Debian. packages: what is laid over /usr; accounts: lines of passwd; files: below /etc."""
     packages = ()
@@ -343,6 +453,7 @@ class Peer(Host):
 
     def start(self):
         peers_needed()
+        self.web = Web(self)
         for user in self.users:
             os.makedirs(self.path(f"mail/{user}"))
         self.configure()
@@ -422,13 +533,21 @@ class Peer(Host):
     def close(self):
         if hasattr(self, "daemon"):
             self.halt()
+        if hasattr(self, "web"):
+            self.web.close()
         super().close()
+
+
+# What the resolver of MTA-STS policies for Postfix is made of.
+RESOLVER_NEEDS = ("python3-aiodns", "python3-pycares", "python3-aiohttp", "python3-multidict", "python3-yarl",
+                  "python3-async-timeout", "python3-attr", "python3-frozenlist", "python3-aiosignal",
+                  "python3-charset-normalizer", "python3-yaml", "python3-idna", "python3-cffi-backend")
 
 
 class Postfix(Peer):
     name = "postfix"
     users = ("carol", "dora", "用户")
-    packages = ("postfix",)
+    packages = ("postfix", "postfix-mta-sts-resolver", *RESOLVER_NEEDS)
     accounts = "postfix:x:5001:5001::/nonexistent:/bin/false\npostdrop:x:5002:5002::/nonexistent:/bin/false\n"
 
     def configure(self):
@@ -463,6 +582,8 @@ smtpd_tls_loglevel = 1
 smtp_tls_loglevel = 1
 smtp_tls_security_level = dane
 smtp_dns_support_level = dnssec
+smtp_tls_CAfile = {self.net.authority.file}
+smtp_tls_policy_maps = socketmap:inet:127.0.0.1:8461:postfix
 smtputf8_autodetect_classes = all
 minimal_backoff_time = 1s
 maximal_backoff_time = 2s
@@ -471,6 +592,8 @@ smtpd_client_connection_rate_limit = 0
 """)
         lines = [f"{user}@{domain} {user}/" for domain in self.domains for user in self.users]
         self.write("mailboxes", "\n".join(lines) + "\n")
+        self.write("mta-sts-daemon.yml", "host: 127.0.0.1\nport: 8461\ncache: { type: internal, options: { cache_size: 100 } }\n"
+                   "default_zone: { strict_testing: false, timeout: 4 }\n")
 
     def installation(self):
         peer = os.path.join(veredus.PEERS, "postfix")
@@ -485,7 +608,8 @@ smtpd_client_connection_rate_limit = 0
             """
 
     def command(self):
-        return ["/usr/sbin/postfix", "start-fg"]
+        return ["sh", "-c", f"""SSL_CERT_FILE={self.net.authority.file} /usr/bin/python3 /usr/bin/mta-sts-daemon \\
+                -c {self.home}/mta-sts-daemon.yml & exec /usr/sbin/postfix start-fg"""]
 
 
 class Exim(Peer):
@@ -635,6 +759,7 @@ class Internet:
         back6 = "\n".join(".".join(f"{host.last:016x}"[::-1]) + f" PTR {host.host}." for host in self.hosts)
         return ([Zone("test"), Zone(REVERSE4, back4), Zone(REVERSE6, back6)] +
                 [Zone(host.domain, host.records()) for host in self.hosts] +
+                [Zone(f"sts.{host.domain}", host.unsigned_records(), signed=False) for host in self.hosts] +
                 [Zone(ascii_of(host.idn), f"@ MX 10 {host.host}.") for host in self.hosts if host.idn])
 
     def host(self, name):

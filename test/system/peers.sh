@@ -34,7 +34,14 @@ unpack unbound # the resolver that they ask
 unpack libsasl2-modules
 unpack libsasl2-modules-db
 unpack sasl2-bin
+# MTA-STS for Postfix.
+for name in postfix-mta-sts-resolver python3-aiodns python3-pycares python3-aiohttp python3-multidict python3-yarl \
+    python3-async-timeout python3-attr python3-frozenlist python3-aiosignal python3-charset-normalizer python3-yaml \
+    python3-idna python3-cffi-backend; do
+    unpack $name
+done
 # What these need and a machine may not have.
+unpack libc-ares2
 unpack libdb5.3
 unpack libevent-2.1-7
 unpack libgnutls-dane0
@@ -45,4 +52,5 @@ unpack libpcre2-8-0
 unpack libprotobuf-c1
 unpack libpython3.11
 unpack libsasl2-2
+unpack libyaml-0-2
 touch .whole

@@ -1,5 +1,8 @@
 """Mail between servers as on the internet: two of ours, a Postfix, an Exim and an OpenSMTPD, each with names in signed zones
-and addresses of both kinds; every one sends to every other."""
+and addresses of both kinds; every one sends to every other: in plain, over DANE (all but OpenSMTPD know it), and to a
+domain that nobody signed, with an MTA-STS policy that is enforced: ours and Postfix keep to it, the latter by
+postfix-mta-sts-resolver; Exim and OpenSMTPD do not speak MTA-STS, and send there as to anybody. A sixth host, which knows
+no TLS, is only sent to."""
 import base64
 import email
 import email.policy
@@ -8,7 +11,7 @@ import re
 
 import pytest
 
-from internet import Exim, Internet, OpenSmtpd, Postfix, Veredus
+from internet import Bare, Exim, Internet, OpenSmtpd, Postfix, Veredus
 from veredus import wait_until
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="network namespaces need root")
@@ -24,6 +27,9 @@ class North(Veredus):
 class South(Veredus):
     name, language, idn = "south", "zh", "例子.test"
 
+    def directory(self):
+        return super().directory() + f'alias "onward@{self.domain}" {{ to = "carol@exim.test" }}\n'
+
     def settings(self):
         found = super().settings()
         found["smtp"]["message_size"] = "4M"
@@ -33,8 +39,11 @@ class South(Veredus):
 OURS = ("north", "south")
 OTHERS = ("postfix", "exim", "opensmtpd")
 ALL = OURS + OTHERS
+POLICED = OURS + ("postfix",)  # who keeps to MTA-STS
 PAIRS = [(here, there) for here in ALL for there in ALL if here != there]
 TLS = [pair for pair in PAIRS if pair[1] != "opensmtpd"]  # Debian 12's offers STARTTLS, and no handshake with it succeeds
+WRONG = [(here, there, way) for here in POLICED for there in ("north", "postfix", "exim") if here != there
+         for way in ("name.sts", "cert.sts")]
 UTF8 = {"north", "south", "postfix", "exim"}
 TOO_LARGE = [("south", "north"), ("south", "exim"), ("south", "opensmtpd"), ("postfix", "north")]
 TOKEN = "X-Test"
@@ -76,8 +85,9 @@ def mime(kind):
 SUBJECT = b"=?UTF-8?B?" + base64.b64encode("你好，世界".encode()) + b"?="
 
 
-def letter(token, sender, recipient, kind="plain", subject=SUBJECT):
+def letter(token, sender, recipient, kind="plain", subject=SUBJECT, tls_required=None):
     fields, body = mime(kind)
+    fields += f"TLS-Required: {tls_required}\r\n".encode() if tls_required else b""
     at = sender.rpartition("@")[2]
     return (f"{TOKEN}: {token}\r\nMessage-ID: <{token}@{at if at.isascii() else 'idn.test'}>\r\n"
             f"Date: Sat, 21 Nov 2026 12:00:00 +0000\r\nFrom: <{sender}>\r\nTo: <{recipient}>\r\n").encode() + \
@@ -86,7 +96,7 @@ def letter(token, sender, recipient, kind="plain", subject=SUBJECT):
 
 @pytest.fixture(scope="module")
 def net():
-    one = Internet([North, South, Postfix, Exim, OpenSmtpd])
+    one = Internet([North, South, Postfix, Exim, OpenSmtpd, Bare])
     yield one
     one.close()
 
@@ -145,11 +155,22 @@ def post(net):
         for kind in KINDS:
             one.send(f"{here}-{there}-{kind}", here, "carol", to(net, there), kind)
         one.send(f"{here}-{there}-dane", here, "carol", to(net, there, way="dane"))
+        one.send(f"{here}-{there}-sts", here, "carol", to(net, there, way="sts"))
         one.send(f"{here}-{there}-unknown", here, "dora", to(net, there, f"nobody-{here}"))
         if {here, there} <= UTF8:
             one.send(f"{here}-{there}-smtputf8", here, "用户", to(net, there, "用户"), subject="你好，世界".encode())
     for here in OURS:
         one.send(f"{here}-wrong-dane", here, "carol", "carol@wrongdane.postfix.test")
+    for here, there, way in WRONG:
+        one.send(f"{here}-{there}-{way}", here, "carol", to(net, there, way=way))
+    for here in POLICED:
+        one.send(f"{here}-bare-sts", here, "carol", "carol@sts.bare.test")
+    for domain in ("name.sts.exim.test", "cert.sts.postfix.test", "dane.opensmtpd.test", "sts.bare.test"):
+        one.send(f"north-optional-{domain}", "north", "carol", f"carol@{domain}", tls_required="No")
+    for domain in ("south.test", "sts.south.test"):
+        one.send(f"north-required-{domain}", "north", "carol", f"carol@{domain}", parameters=" REQUIRETLS")
+    for recipient in ("dora@postfix.test", "onward@south.test", "dora@cert.sts.exim.test", "dora@sts.bare.test"):
+        one.send(f"north-required-{recipient}", "north", "dora", recipient, parameters=" REQUIRETLS")
     for there in OTHERS:
         one.send(f"south-{there}-bouncing", "south", "dora", to(net, there, "bouncing"))
     one.send("postfix-north-bouncing", "postfix", "dora", to(net, "north", "bouncing"))
@@ -233,6 +254,84 @@ def test_where_DANE_wants_TLS_and_there_is_none_it_waits(post, net, here):
     wait_until(lambda: "Not sent yet" in story(), "it was tried")
     assert "TLS failed" in story()
     assert post.find("opensmtpd", f"{here}-opensmtpd-dane") == []
+
+
+# --- MTA-STS ---
+
+def mail_log(net, here, recipient):
+    """What Postfix says of a recipient."""
+    return "\n".join(line for line in net.host(here).story().splitlines() if f"to=<{recipient}>" in line)
+
+
+@pytest.mark.parametrize("here, there", TLS)
+def test_by_MTA_STS(post, net, here, there):
+    octets = post.arrived(there, f"{here}-{there}-sts")
+    assert body_of(octets) == BODIES["plain"]
+    if here in OURS:
+        story = net.host(here).trace(post.ids[f"{here}-{there}-sts"], json=True)
+        assert re.search(r"tls=TLSv1.3/\w+/pkix", story), story
+    elif here in POLICED:
+        assert f"Verified TLS connection established to mx.sts.{there}.test" in net.host(here).story()
+
+
+def told_to_wait(post, net, here, token, recipient, words):
+    """It was tried and waits; who sends says why."""
+    if here not in OURS:
+        wait_until(lambda: "status=deferred" in mail_log(net, here, recipient), "it was tried")
+        return
+    server = net.host(here).server
+    wait_until(lambda: "Not sent yet" in net.host(here).trace(post.ids[token]), "it was tried")
+    assert words in net.host(here).trace(post.ids[token])
+    assert words in server.cli("queue", "list", "--recipient", recipient).stdout
+
+
+@pytest.mark.parametrize("here, there, way", WRONG)
+def test_what_an_enforced_policy_forbids_waits(post, net, here, there, way):
+    """The policy names another host; the host has no certificate of its name."""
+    words = {"name.sts": "the MX host is none of the domain's MTA-STS policy",
+             "cert.sts": "TLS failed (certificate-host-mismatch)"}[way]
+    told_to_wait(post, net, here, f"{here}-{there}-{way}", f"carol@{way}.{there}.test", words)
+    assert post.find(there, f"{here}-{there}-{way}") == []
+
+
+@pytest.mark.parametrize("here", POLICED)
+def test_where_MTA_STS_wants_TLS_and_there_is_none_it_waits(post, net, here):
+    """No handshake with Debian's OpenSMTPD succeeds; the bare host offers none."""
+    told_to_wait(post, net, here, f"{here}-bare-sts", "carol@sts.bare.test",
+                 "TLS failed (starttls-not-supported): it is not offered")
+    told_to_wait(post, net, here, f"{here}-opensmtpd-sts", "carol@sts.opensmtpd.test", "TLS failed (")
+    assert post.find("bare", f"{here}-bare-sts") == []
+    assert post.find("opensmtpd", f"{here}-opensmtpd-sts") == []
+
+
+def test_who_knows_no_MTA_STS_sends_in_clear(post):
+    post.arrived("opensmtpd", "exim-opensmtpd-sts")
+
+
+# --- What senders ask of TLS (RFC 8689) ---
+
+@pytest.mark.parametrize("domain", ["name.sts.exim.test", "cert.sts.postfix.test", "dane.opensmtpd.test", "sts.bare.test"])
+def test_a_sender_may_do_without(post, domain):
+    octets = post.arrived(domain.split(".")[-2], f"north-optional-{domain}")
+    assert b"\r\nTLS-Required: No\r\n" in octets
+
+
+@pytest.mark.parametrize("domain", ["south.test", "sts.south.test"])
+def test_a_sender_may_require_it(post, net, domain):
+    """Names that DNSSEC proves, and those of a policy."""
+    post.arrived("south", f"north-required-{domain}")
+    story = net.host("north").trace(post.ids[f"north-required-{domain}"], json=True)
+    assert re.search(r"tls=TLSv1.3/\w+/pkix", story), story
+
+
+@pytest.mark.parametrize("recipient, about, status", [
+    ("dora@postfix.test", "dora@postfix.test", "5.7.30"), ("dora@cert.sts.exim.test", "dora@cert.sts.exim.test", "5.7.10"),
+    ("dora@sts.bare.test", "dora@sts.bare.test", "5.7.10"), ("onward@south.test", "carol@exim.test", "5.7.30")])
+def test_what_requires_TLS_comes_back_where_nobody_promises_it(post, recipient, about, status):
+    """At once, with the header alone; what an alias at south sends on requires it, too."""
+    _, fields, octets = post.report("north", about)
+    assert f"Status: {status}\n" in fields
+    assert b"\r\nContent-Type: text/rfc822-headers" in octets and BODIES["plain"] not in octets
 
 
 # --- What comes back ---

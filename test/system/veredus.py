@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -413,6 +414,14 @@ class Smtp(Connection):
         assert reply.code == code, f"{text!r}: {reply}"
         assert enhanced is None or reply.enhanced == enhanced, f"{text!r}: {reply}"
         return reply
+
+    def starttls(self):
+        """In TLS from here on, whoever it is."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self.expect("STARTTLS", 220)
+        self.socket = context.wrap_socket(self.socket)
+        self.hello = self.expect("EHLO client.example.test", 250)
 
     def envelope(self, sender, recipients, parameters=""):
         self.expect(f"MAIL FROM:<{sender}>{parameters}", 250)
