@@ -45,7 +45,7 @@ enum partition_kind {
     PARTITION_RESENT = 6,    /* endings of sessions that a client may repeat; one, id 0 */
     PARTITION_AUDIT = 7,     /* by day since 1970 << 8; store/audit.h */
     PARTITION_GUARD = 8,     /* who may not log in for a while (core/login_desk.h); one, id 0 */
-    PARTITION_STS = 11,      /* MTA-STS policies of others; store/sts.h; one, id 0 */
+    PARTITION_STS = 12,      /* MTA-STS policies of others; store/sts.h; one, id 0 */
     PARTITION_DKIM = 10,     /* signing keys of domains; store/dkim.h; one, id 0 */
     PARTITION_FORWARD = 11,  /* keys of what we forward; store/forward_keys.h; one, id 0 */
 };
