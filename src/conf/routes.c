@@ -16,7 +16,7 @@ enum {
 static const struct route_preset presets[CONF_PRESETS] = {
 #define M(name) (1u << CONF_MECHANISM_##name)
 #define PRESET(its_name, its_title, its_via, its_tls, its_mechanisms, per_message, hour, day,      \
-               to_hour, to_day, at_once, its_source, its_date, its_note)                           \
+               to_hour, to_day, at_once, its_endpoint, its_source, its_date, its_note)             \
     [CONF_PRESET_##its_name] = {.name = its_title,                                                 \
                                 .title = its_title,                                                \
                                 .via = its_via,                                                    \
@@ -28,6 +28,7 @@ static const struct route_preset presets[CONF_PRESETS] = {
                                            .recipients_per_hour = to_hour,                         \
                                            .recipients_per_day = to_day},                          \
                                 .connections = at_once,                                            \
+                                .token_endpoint = its_endpoint,                                    \
                                 .source = its_source,                                              \
                                 .date = its_date,                                                  \
                                 .note = its_note},
@@ -255,9 +256,9 @@ static bool has_null(const struct conf_texts *people)
 static bool is_all_default(const struct conf_route *route)
 {
     return route->via.count == 0 && route->preset == CONF_PRESET_NONE && route->user.n == 0 &&
-           route->password_file.n == 0 && route->token_file.n == 0 && route->mechanisms == 0 &&
-           route->source.count == 0 && route->helo.n == 0 && route->tls == CONF_ROUTE_TLS_AUTO &&
-           route->tls_names.count == 0 && !route->shuffle &&
+           route->password_file.n == 0 && route->token_file.n == 0 && route->oauth_file.n == 0 &&
+           route->mechanisms == 0 && route->source.count == 0 && route->helo.n == 0 &&
+           route->tls == CONF_ROUTE_TLS_AUTO && route->tls_names.count == 0 && !route->shuffle &&
            route->protocol == CONF_PROTOCOL_SMTP && route->recipients_per_message == 0 &&
            route->messages_per_hour == 0 && route->messages_per_day == 0 &&
            route->recipients_per_hour == 0 && route->recipients_per_day == 0 &&
@@ -296,13 +297,15 @@ static void login_check(const struct checking *checking)
     struct conf_way way;
     conf_route_way(route, &way);
     bool password = route->password_file.n > 0, token = route->token_file.n > 0;
-    if (password && token)
-        wrong(checking, "token_file", "beside password_file; expected one of them");
-    if (route->user.n > 0 && !password && !token)
-        wrong(checking, "user", "no secret to log in with; expected password_file or token_file");
-    if (route->user.n == 0 && (password || token))
-        wrong(checking, password ? "password_file" : "token_file",
-              "nobody to log in as; expected user");
+    bool oauth = route->oauth_file.n > 0;
+    const char *last = oauth ? "oauth_file" : token ? "token_file" : "password_file";
+    if (password + token + oauth > 1)
+        wrong(checking, last, "beside another file with a secret; expected one of them");
+    if (route->user.n > 0 && !password && !token && !oauth)
+        wrong(checking, "user",
+              "no secret to log in with; expected password_file, token_file or oauth_file");
+    if (route->user.n == 0 && (password || token || oauth))
+        wrong(checking, last, "nobody to log in as; expected user");
     if (route->mechanisms && route->user.n == 0)
         wrong(checking, "mechanisms", "nobody to log in as; expected user");
     if (route->mechanisms & 1u << CONF_MECHANISM_EXTERNAL)

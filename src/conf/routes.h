@@ -67,7 +67,8 @@ struct route_preset {
     unsigned mechanisms;
     struct route_limits limits;
     uint64_t connections;
-    const char *source, *date; /* where and when it was read */
+    const char *token_endpoint; /* of OAuth 2.0; empty: none is known */
+    const char *source, *date;  /* where and when it was read */
     const char *note;
 };
 /* CONF_PRESET_NONE has none. */

@@ -161,11 +161,12 @@ static void mistakes_are_told(void **state)
             "HOST:PORT such as smtp.example.test:587 or [2001:db8::1]:25, several in braces, or "
             "mx\n");
     refused(*state, "\nroute a { via = s.test:25 user = u }\n",
-            "f:2: route.a.user: no secret to log in with; expected password_file or token_file\n");
+            "f:2: route.a.user: no secret to log in with; expected password_file, token_file or "
+            "oauth_file\n");
     refused(*state, "route a { via = s.test:25 password_file = p }\n",
             "f:1: route.a.password_file: nobody to log in as; expected user\n");
     refused(*state, "route a { via = s.test:25 user = u password_file = p token_file = t }\n",
-            "f:1: route.a.token_file: beside password_file; expected one of them\n");
+            "f:1: route.a.token_file: beside another file with a secret; expected one of them\n");
     refused(*state, "route a { user = u password_file = p }\n",
             "f:1: route.a.user: a log-in at whatever the DNS says; expected hosts in via, or a "
             "preset\n");

@@ -7,6 +7,7 @@
 #include "core/governor.h"
 #include "core/queue.h"
 #include "core/secrets.h"
+#include "core/tokens.h"
 
 static const char *const tls_words[CONF_ROUTE_TLS_COUNT] = {
     [CONF_ROUTE_TLS_AUTO] = "auto",         [CONF_ROUTE_TLS_OPPORTUNISTIC] = "opportunistic",
@@ -74,6 +75,35 @@ static json_t *use_object(struct core *core, const struct conf_route *route, jso
     return object;
 }
 
+/* A token that is not here is asked for by the next message. */
+static void token_put(const struct core *core, const struct token_found *found, json_t *object)
+{
+    const char *word = found->refused ? "its refresh token is good no more: log in at the provider "
+                                        "anew, and put the new one into its oauth_file"
+                                      : "ready";
+    json_put_text(object, "log_in", str_from(word));
+    if (found->token.n > 0)
+        json_put_time(object, "token_until",
+                      world_wall(core->world) + found->left / NS_PER_MS * 1000);
+    json_put_text(object, "token_trouble", found->why);
+}
+
+static void log_in_put(const struct core *core, const struct conf_route *route,
+                       const struct conf_way *way, json_t *object)
+{
+    struct arena scratch;
+    struct token_found found;
+    arena_init(&scratch, ADMIN_LINE_MAX);
+    struct str via = conf_way_via(way, &scratch);
+    bool there = route->oauth_file.n > 0 ? tokens_find(core, route->name, via, &found)
+                                         : secrets_find(core->secrets, route->name, via).n > 0;
+    if (there && route->oauth_file.n > 0)
+        token_put(core, &found, object);
+    else
+        json_put_text(object, "log_in", there ? STR("ready") : STR("its file could not be read"));
+    arena_done(&scratch);
+}
+
 static json_t *route_object(struct core *core, const struct conf_route *route, bool whole)
 {
     struct conf_way way;
@@ -91,14 +121,8 @@ static json_t *route_object(struct core *core, const struct conf_route *route, b
     json_put(object, "via", way.via.count ? texts_list(&way.via) : json_text(STR("mx")));
     json_put_text(object, "tls", str_from(tls_words[way.tls]));
     json_put_text(object, "user", route->user);
-    if (whole && way.logs_in) {
-        struct arena scratch;
-        arena_init(&scratch, ADMIN_LINE_MAX);
-        struct str secret = secrets_find(core->secrets, route->name, conf_way_via(&way, &scratch));
-        json_put_text(object, "log_in",
-                      secret.n ? STR("ready") : STR("its file could not be read"));
-        arena_done(&scratch);
-    }
+    if (whole && way.logs_in)
+        log_in_put(core, route, &way, object);
     if (whole)
         json_put_number(object, "recipients_per_message", way.limits.recipients_per_message);
     return use_object(core, route, object);
@@ -156,6 +180,7 @@ int admin_route_presets(struct admin_call *call)
         json_put_text(object, "tls", str_from(tls_words[preset->tls]));
         numbers_put(object, &preset->limits);
         json_put_number(object, "connections", preset->connections);
+        json_put_text(object, "token_endpoint", str_from(preset->token_endpoint));
         json_put_text(object, "note", str_from(preset->note));
         json_put_text(object, "source", str_from(preset->source));
         json_put_text(object, "date", str_from(preset->date));

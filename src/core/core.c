@@ -6,6 +6,7 @@
 #include "core/queue.h"
 #include "core/signing.h"
 #include "core/sts.h"
+#include "core/tokens.h"
 #include "core/transaction.h"
 #include "format/message_id.h"
 #include "store/trace.h"
@@ -73,6 +74,9 @@ static void duty_run(void *arg)
     e = forwarding_keys(core);
     if (err_is(e))
         log_err(core->log, "forward_keys_not_kept_up", e);
+    e = tokens_duty(core);
+    if (err_is(e))
+        log_err(core->log, "refresh_tokens_not_kept_up", e);
     audit_head_log(core);
     core->duty_running = false;
     if (core->duty_over)

@@ -13,11 +13,13 @@
  *   login.c      who is this: the order of an attempt; login_*.c its mechanisms
  *   guard.c      who guesses
  *   mailbox.c, fetch.c   what a mailbox session asks
- *   route.c      which way it goes; governor.c: how much by it; secrets.c: what to log in with
- * there keys.c       private keys: certificates for the edges, signatures of handshakes signing.c
- * signatures on what is sent (DKIM); signing_keys.c makes their keys forwarding.c mail that is sent
- * on: its sender, its way back, its mark against loops audit.c      what was decided, for the
- * record admin.c      the operator's commands; control.c: their socket
+ *   route.c      which way it goes; governor.c: how much by it
+ *   secrets.c    what to log in with there; tokens.c: what is renewed
+ *   keys.c       private keys: certificates for the edges, signatures of handshakes
+ *   signing.c    signatures on what is sent (DKIM); signing_keys.c makes their keys
+ *   forwarding.c mail that is sent on: its sender, its way back, its mark against loops
+ *   audit.c      what was decided, for the record
+ *   admin.c      the operator's commands; control.c: their socket
  *
  * One loop, one thread; the engine's and the password lane's threads run jobs only.
  */
@@ -58,6 +60,7 @@ struct request;
 struct secrets;
 struct signing;
 struct sts_upkeep;
+struct tokens;
 
 #define CORE_MAGIC MAGIC('C', 'O', 'R', 'E')
 
@@ -75,6 +78,7 @@ struct core {
     struct keys *keys; /* of TLS; NULL: none */
     struct signing *signing;
     struct secrets *secrets; /* of routes; NULL: none */
+    struct tokens *tokens;   /* the same */
     struct forward_keys forward;
     struct lane hashes; /* password hashes: one thread a processor */
     struct login_desk desk;

@@ -7,8 +7,10 @@
 #include "core/control.h"
 #include "core/keys.h"
 #include "core/peer.h"
+#include "core/queue.h"
 #include "core/secrets.h"
 #include "core/store_open.h"
+#include "core/tokens.h"
 #include "role/role.h"
 #include "store/local/local.h"
 #include "sys/process.h"
@@ -19,6 +21,7 @@ struct core_role {
     struct core core;
     struct keys *keys;
     struct secrets *secrets;
+    struct tokens *tokens;
     struct resent *resent;
     struct engine *engine;
     struct control control;
@@ -99,6 +102,7 @@ static struct err core_begin(struct role *role)
     if (!err_is(e)) {
         token_keys_begin(role);
         own->core.secrets = own->secrets;
+        own->core.tokens = own->tokens;
         dns_client_init(&own->core.dns, &role->loop, ROLE_CORE, resolver_lost, role);
     }
     if (!err_is(e))
@@ -111,7 +115,21 @@ static void core_configured(struct role *role, const struct conf *conf)
     struct core_role *own = role->arg;
     core_configure(&own->core, conf);
     secrets_forget(own->secrets, conf);
+    tokens_forget(own->tokens, conf);
     local_set_least_free(own->core.engine, conf->store.least_free);
+}
+
+/* One that was put right may be what its mail waited for. */
+static struct err route_secret_take(struct core_role *own, const struct msg_route_secret *told)
+{
+    const struct msg_route_secret none = {.name = told->name, .via = told->via};
+    bool changed;
+    struct err e = tokens_take(own->tokens, told, &changed);
+    if (!err_is(e))
+        e = secrets_take(own->secrets, told->grant ? &none : told);
+    if (changed && own->begun)
+        queue_route_mended(own->core.queue, told->name);
+    return e;
 }
 
 static struct err core_told(struct role *role, const struct msg *msg)
@@ -120,7 +138,7 @@ static struct err core_told(struct role *role, const struct msg *msg)
     if (msg->kind == MSG_certificate_files)
         return keys_take(own->keys, &msg->certificate_files);
     if (msg->kind == MSG_route_secret)
-        return secrets_take(own->secrets, &msg->route_secret);
+        return route_secret_take(own, &msg->route_secret);
     if (own->begun)
         return login_token_keys(&own->core, msg->token_keys_file.json);
     buf_clear(&own->token_keys);
@@ -152,6 +170,7 @@ static void core_stop(struct role *role)
     keys_end(own->keys);
     keys_free(own->keys);
     secrets_free(own->secrets);
+    tokens_free(own->tokens);
     engine_close(own->engine);
     resent_free(own->resent);
 }
@@ -174,7 +193,8 @@ int core_main(void)
     must(own);
     own->keys = keys_new();
     own->secrets = secrets_new();
-    must(own->keys && own->secrets);
+    own->tokens = tokens_new();
+    must(own->keys && own->secrets && own->tokens);
     buf_init(&own->token_keys, TOKEN_KEYS_OCTETS);
     int code = role_run(&table, own);
     free(own);

@@ -8,8 +8,13 @@
 #include "base/must.h"
 #include "core/core.h"
 #include "core/governor.h"
+#include "core/tokens.h"
 
 #define RECORD_AGAIN (5 * NS_PER_SECOND)
+
+enum {
+    LOG_IN_REFUSED = 535, /* RFC 4954 6 */
+};
 
 static int errand_order(const struct errand *a, const struct errand *b)
 {
@@ -159,6 +164,28 @@ static bool reached_nobody(uint8_t trouble)
     return trouble == JOB_TROUBLE_DNS || trouble == JOB_TROUBLE_CONNECT ||
            trouble == JOB_TROUBLE_GREETING || trouble == JOB_TROUBLE_TLS ||
            trouble == JOB_TROUBLE_LOGIN;
+}
+
+/* --- Log-ins --- */
+
+static bool is_refused(const struct msg_job_over *said)
+{
+    return said->trouble == JOB_TROUBLE_LOGIN && said->results_count > 0 &&
+           said->results[0].code == LOG_IN_REFUSED;
+}
+
+bool errand_log_in_judge(struct errand *errand, const struct msg_job_over *said)
+{
+    struct core *core = errand->queue->core;
+    struct str name = destination_name(errand->one->destination);
+    if (errand->token_turn == 0)
+        return false;
+    name = str_from_index(name, 1); /* "@NAME": who logs in goes to hosts that are named */
+    if (is_refused(said))
+        return tokens_refuse(core, name, errand->token_turn);
+    if (!said->trouble)
+        tokens_accept(core, name, errand->token_turn);
+    return false;
 }
 
 /* --- Ends of links --- */
@@ -334,8 +361,10 @@ void serve_job_over(struct request *request)
     struct errand *errand = errand_of(request, said->job);
     bool recorded = true; /* of a job that there is not there is nothing to record */
     if (errand) {
-        const struct outcome outcome = {.quietly = errand->dropped && nothing_tried(said),
-                                        .trouble = said->trouble,
+        bool again = errand_log_in_judge(errand, said);
+        const struct outcome outcome = {.quietly =
+                                            again || (errand->dropped && nothing_tried(said)),
+                                        .trouble = again ? JOB_NO_TROUBLE : said->trouble,
                                         .given = errand->given,
                                         .governed = errand_governed(errand),
                                         .dotted = said->dotted,
@@ -343,7 +372,7 @@ void serve_job_over(struct request *request)
                                         .host = said->host,
                                         .facts = said->facts,
                                         .results = said->results,
-                                        .result_count = said->results_count};
+                                        .result_count = again ? 0 : said->results_count};
         errand->deciding = true;
         errand->holds++;
         if (reached_nobody(said->trouble))

@@ -34,7 +34,8 @@ struct errand {
     char governed[CONF_NAME_MOST];
     uint8_t governed_length;
     size_t governed_recipients;
-    char *front; /* what stands in front of a large body, once it was read */
+    uint32_t token_turn; /* of the access token that it went with (tokens.h); 0: none */
+    char *front;         /* what stands in front of a large body, once it was read */
     size_t front_octets;
     blob_id blob;
     uint64_t total;
@@ -81,6 +82,10 @@ void errand_governs(struct errand *errand, struct str route, size_t recipients);
 struct str errand_governed(const struct errand *errand);
 /* It did not reach the host, which counts nothing then. */
 void errand_governs_back(struct errand *errand);
+
+/* It was told what a host made of its log-in. True: another access token may do better: it is as if
+ * nothing had been tried. */
+bool errand_log_in_judge(struct errand *errand, const struct msg_job_over *said);
 
 /* May yield: what a courier says behind `jobs` may come before all of them are looked up. NULL: it
  * is not this courier's, or over. */

@@ -56,6 +56,7 @@ static struct err errand_send(struct errand *errand, const struct queue_entry *e
                                        .asked = entry->recipients[i].asked};
     }
     errand_learn(errand, entry);
+    errand->token_turn = order->token ? route_token_turn(errand->queue->core, choice, order) : 0;
     return link_send(&errand->peer->link, &msg);
 }
 
@@ -104,12 +105,9 @@ static void errand_refuse(struct errand *errand, const struct queue_entry *entry
 
 /* What an operator has to mend. */
 static void errand_wait(struct errand *errand, const struct queue_entry *entry,
-                        const struct route_choice *choice, struct arena *arena)
+                        const struct route_choice *choice, struct str why, struct arena *arena)
 {
-    const struct msg_job_result like = {
-        .verdict = JOB_LATER,
-        .text = choice->lost ? STR("the route that an operator chose is not in the configuration")
-                             : STR("the file with the password of its route could not be read")};
+    const struct msg_job_result like = {.verdict = JOB_LATER, .text = why};
     errand_decide(errand, entry, choice, &like, JOB_TROUBLE_LOGIN, arena);
 }
 
@@ -201,6 +199,35 @@ static void errand_forget(struct errand *errand)
 }
 
 /* May yield only where it says so: then it is over. */
+static bool stands_in_line(const struct errand *errand, const struct route_choice *choice)
+{
+    return str_eq(choice->destination.name, destination_name(errand->one->destination));
+}
+
+/* May yield. With an access token that is good, where its way has one. */
+static void way_choose(struct errand *errand, const struct queue_entry *entry, struct arena *arena,
+                       struct route_choice *choice)
+{
+    struct core *core = errand->queue->core;
+    route_choose(core, entry, arena, choice);
+    if (!choice->block || choice->block->oauth_file.n == 0 || !stands_in_line(errand, choice))
+        return;
+    route_prepare(core, choice, arena);
+    route_choose(core, entry, arena, choice); /* the configuration may be another one */
+}
+
+/* Something an operator has to mend; null: nothing. */
+static struct str missing(const struct core *core, const struct route_choice *choice,
+                          struct arena *arena)
+{
+    struct str why = str_null();
+    if (choice->lost)
+        return STR("the route that an operator chose is not in the configuration");
+    if (route_is_ready(core, choice, arena, &why) && !route_has_secret(core, choice, arena))
+        return STR("no access token for its route was got yet"); /* a reload came between */
+    return why;
+}
+
 static struct err errand_go(struct errand *errand, const struct queue_entry *entry,
                             struct arena *arena)
 {
@@ -209,16 +236,17 @@ static struct err errand_go(struct errand *errand, const struct queue_entry *ent
     struct sts_kept sts;
     struct err e = err_none();
     sts_give(core, entry->domain, arena, &sts);
-    route_choose(core, entry, arena, &choice);
+    way_choose(errand, entry, arena, &choice);
     if (!errand->peer || errand->dropped)
         return e;
     const struct conf *conf = conf_hold(core->conf); /* the choice looks at it */
-    if (!str_eq(choice.destination.name, destination_name(errand->one->destination)))
+    struct str why = missing(core, &choice, arena);
+    if (!stands_in_line(errand, &choice))
         errand_move(errand, choice.destination.name);
     else if (choice.denied)
         errand_refuse(errand, entry, &choice, arena);
-    else if (choice.lost || !route_is_ready(core, &choice, arena))
-        errand_wait(errand, entry, &choice, arena);
+    else if (why.p)
+        errand_wait(errand, entry, &choice, why, arena);
     else
         e = errand_govern(errand, &choice);
     bool sends = !err_is(e) && !errand->over && errand->peer && !errand->dropped;

@@ -238,7 +238,8 @@ static void a_route_is_named_with_what_it_asks_for(void **state)
     (void)state;
     struct str told = explained(ALICE_TO "x@smart.test", ADMIN_LATER);
     assert_says(told, "by: route smart { to = smart.test }\n");
-    assert_says(told, "WAITS    log-in     the file of its log-in could not be read\n");
+    assert_says(told,
+                "WAITS    log-in     the file with the secret of its route could not be read\n");
     assert_str(finds.asked.via, STR("s.test:465"));
     assert_str(finds.asked.route, STR("@smart"));
     assert_str(finds.asked.sts_policy, STR(""));

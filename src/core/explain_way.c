@@ -149,11 +149,13 @@ static void log_in_tell(struct way *way)
     const struct conf_route *block = way->choice.block;
     if (block->user.n == 0)
         return;
-    bool ready = route_is_ready(explain->core, &way->choice, explain->arena);
-    const char *file = block->token_file.n > 0 ? "token_file" : "password_file";
+    struct str why;
+    bool ready = route_is_ready(explain->core, &way->choice, explain->arena, &why);
+    const char *file = block->oauth_file.n > 0   ? "oauth_file"
+                       : block->token_file.n > 0 ? "token_file"
+                                                 : "password_file";
     say(way, "log-in", ready ? EXPLAIN_OK : EXPLAIN_WAITS, block_setting(way, file),
-        ready ? explain_text(explain, "it logs in there as %.*s", STR_FMT(block->user))
-              : STR("the file of its log-in could not be read"));
+        ready ? explain_text(explain, "it logs in there as %.*s", STR_FMT(block->user)) : why);
 }
 
 static bool use_put(struct buf *to, uint64_t used, uint64_t most, const char *what)

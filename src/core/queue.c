@@ -314,6 +314,24 @@ static void retries_set(struct queue *queue)
     schedule_set_retries(&queue->schedule, conf->sending.retry_first, conf->sending.retry_most);
 }
 
+/* Of this route; empty: of all of them. */
+static void routes_calm(struct queue *queue, struct str name)
+{
+    struct destination *destination = NULL;
+    while ((destination = schedule_next_destination(&queue->schedule, destination))) {
+        struct str rest = destination_name(destination), block = str_cut(&rest, '/');
+        bool named = name.n == 0 || str_eq(str_from_index(block, 1), name);
+        if (str_starts(block, STR("@")) && named)
+            schedule_calm(&queue->schedule, destination);
+    }
+    queue_turn(queue);
+}
+
+void queue_route_mended(struct queue *queue, struct str name)
+{
+    routes_calm(queue, name);
+}
+
 struct err queue_open(struct core *core)
 {
     struct queue *queue = calloc(1, sizeof(*queue));
@@ -370,12 +388,8 @@ void queue_close(struct core *core)
 void queue_configure(struct core *core)
 {
     struct queue *queue = core->queue;
-    struct destination *destination = NULL;
     schedule_set_window(&queue->schedule, window_most(core));
     retries_set(queue);
     /* What kept a route's mail may have been mended, or the route may be another one. */
-    while ((destination = schedule_next_destination(&queue->schedule, destination)))
-        if (str_starts(destination_name(destination), STR("@")))
-            schedule_calm(&queue->schedule, destination);
-    queue_turn(queue);
+    routes_calm(queue, STR(""));
 }

@@ -109,6 +109,9 @@ void queue_turn(struct queue *queue);
 /* Has this courier a job for that destination? */
 bool queue_courier_serves(const struct peer *peer, struct str domain);
 
+/* Somebody put right what kept the mail of this route: its destination is tried at once. */
+void queue_route_mended(struct queue *queue, struct str name);
+
 /* A courier's link ended. */
 void queue_peer_gone(struct peer *peer);
 

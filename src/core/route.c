@@ -6,6 +6,7 @@
 
 #include "base/must.h"
 #include "core/secrets.h"
+#include "core/tokens.h"
 
 /* --- Destinations ---------------------------------------------------------------------------- */
 
@@ -131,6 +132,16 @@ void route_choose(struct core *core, const struct queue_entry *entry, struct are
 
 /* --- Telling --------------------------------------------------------------------------------- */
 
+/* Empty: none, or not for these hosts. */
+static struct str secret_of(const struct core *core, const struct conf_route *block, struct str via)
+{
+    struct token_found found;
+    if (block->oauth_file.n == 0)
+        return secrets_find(core->secrets, block->name, via);
+    (void)tokens_find(core, block->name, via, &found);
+    return found.token;
+}
+
 bool route_tell(const struct core *core, const struct route_choice *choice, struct arena *arena,
                 struct msg_job *job)
 {
@@ -148,17 +159,68 @@ bool route_tell(const struct core *core, const struct route_choice *choice, stru
     job->helo = block->helo;
     job->mechanisms = choice->way.mechanisms;
     job->user = block->user;
-    job->token = block->token_file.n > 0;
+    job->token = block->token_file.n > 0 || block->oauth_file.n > 0;
     if (block->user.n > 0)
-        job->password = secrets_find(core->secrets, block->name, job->via);
+        job->password = secret_of(core, block, job->via);
     return job->via.p && job->tls_names.p && job->source.p && job->route.p;
 }
 
-bool route_is_ready(const struct core *core, const struct route_choice *choice, struct arena *arena)
+uint32_t route_token_turn(const struct core *core, const struct route_choice *choice,
+                          const struct msg_job *job)
+{
+    struct token_found found;
+    (void)tokens_find(core, choice->block->name, job->via, &found);
+    return found.turn;
+}
+
+/* What an operator is to do about a block without a token. */
+static struct str token_missing(const struct conf_route *block, const struct token_found *found,
+                                struct arena *arena)
+{
+    struct buf text = buf_in(arena, QUEUE_WORDS_MAX);
+    if (found->refused)
+        buf_printf(&text,
+                   "the refresh token of route %.*s is good no more: %.*s. Log in at the provider "
+                   "anew, and put the new refresh token into its oauth_file",
+                   STR_FMT(block->name), STR_FMT(found->why));
+    else
+        buf_printf(&text, "no access token for route %.*s: %.*s", STR_FMT(block->name),
+                   STR_FMT(found->why));
+    struct str built = buf_built(&text);
+    return built.p ? built : STR("no access token for its route");
+}
+
+bool route_has_secret(const struct core *core, const struct route_choice *choice,
+                      struct arena *arena)
 {
     const struct conf_route *block = choice->block;
     return !block || block->user.n == 0 ||
-           secrets_find(core->secrets, block->name, conf_way_via(&choice->way, arena)).n > 0;
+           secret_of(core, block, conf_way_via(&choice->way, arena)).n > 0;
+}
+
+bool route_is_ready(const struct core *core, const struct route_choice *choice, struct arena *arena,
+                    struct str *why_r)
+{
+    const struct conf_route *block = choice->block;
+    struct token_found found;
+    if (route_has_secret(core, choice, arena))
+        return true;
+    struct str via = conf_way_via(&choice->way, arena);
+    bool there = block->oauth_file.n > 0 && tokens_find(core, block->name, via, &found);
+    if (there && found.why.n == 0)
+        return true; /* route_prepare asks for it */
+    *why_r = there ? token_missing(block, &found, arena)
+                   : STR("the file with the secret of its route could not be read");
+    return false;
+}
+
+void route_prepare(struct core *core, const struct route_choice *choice, struct arena *arena)
+{
+    const struct conf_route *block = choice->block;
+    if (!block || block->oauth_file.n == 0)
+        return;
+    struct str name = arena_str(arena, block->name); /* the configuration may go meanwhile */
+    tokens_renew(core, name, conf_way_via(&choice->way, arena));
 }
 
 /* --- Refusing -------------------------------------------------------------------------------- */

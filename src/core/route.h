@@ -52,9 +52,20 @@ void route_choose(struct core *core, const struct queue_entry *entry, struct are
  * password: that is core's, and for this message alone. False: none is left. */
 bool route_tell(const struct core *core, const struct route_choice *choice, struct arena *arena,
                 struct msg_job *job);
-/* Is what to log in with here? */
-bool route_is_ready(const struct core *core, const struct route_choice *choice,
-                    struct arena *arena);
+/* Which access token goes with it (tokens.h); 0: one of a token_file. */
+uint32_t route_token_turn(const struct core *core, const struct route_choice *choice,
+                          const struct msg_job *job);
+/* Is what to log in with here, or nothing known that keeps it from being got? *why_r: if it is not,
+ * for the operator; in the arena or a literal.
+ */
+bool route_is_ready(const struct core *core, const struct route_choice *choice, struct arena *arena,
+                    struct str *why_r);
+/* Can a job be told what to log in with now? True: also where there is nobody to log in as. */
+bool route_has_secret(const struct core *core, const struct route_choice *choice,
+                      struct arena *arena);
+/* May yield. An access token that can be renewed is good now, or nothing came of it; where it
+ * yielded, choose anew. */
+void route_prepare(struct core *core, const struct route_choice *choice, struct arena *arena);
 
 /* Why mail of this sender, by this account (empty: none), is refused for the recipient: the words
  * of the block. Empty: it is not. Never yields. */

@@ -8,6 +8,7 @@
 #include "courier/job.h"
 #include "courier/policy.h"
 #include "courier/sts.h"
+#include "courier/token.h"
 
 struct core_waiter {
     TAILQ_ENTRY(core_waiter) link;
@@ -95,6 +96,8 @@ static void got(struct link *link, const struct msg *msg, int passed)
         sts_forget(courier->sts, msg->sts_forget.domain);
     else if (msg->kind == MSG_policy_ask)
         e = policy_tell(courier, msg);
+    else if (msg->kind == MSG_token_ask)
+        e = token_get(courier, msg);
     if (err_is(e))
         link_cut(link, e);
 }

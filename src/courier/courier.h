@@ -9,7 +9,7 @@
  *   route.h        which hosts, in which order
  *   policy.h       what each has to prove; sts.h MTA-STS, require.h what the sender demands
  *   connection.h   a connection to one of them, its greeting and what it can do
- *   auth.h         logging in at a smart host; log_ins.h its thread
+ *   auth.h         logging in at a smart host; log_ins.h its thread; token.h what with
  *   talk.h         what is said, and what is answered within which time
  *   transaction.h  one message by such a connection
  *   content.h      its octets, from core to the other side
@@ -84,7 +84,7 @@ struct courier {
 
     struct job_tree jobs; /* by number */
     size_t job_count;
-    size_t questions;      /* of operators, that are being answered (policy.h) */
+    size_t questions;      /* of core, that are being answered (policy.h, token.h) */
     struct wait *stopping; /* courier_stop waits for the last job */
     bool stops;            /* what comes from now on is not tried */
 };

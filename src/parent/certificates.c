@@ -8,6 +8,7 @@
 #include "conf/routes.h"
 #include "sys/process.h"
 #include "trust/certificate.h"
+#include "trust/oauth.h"
 
 enum {
     ARENA = 1024 * 1024, /* a chain, decoded */
@@ -21,7 +22,9 @@ struct certificate_file {
 /* What a route logs in with. */
 struct route_file {
     struct str name, via; /* in the arena */
-    struct buf secret;    /* its first line alone */
+    struct str endpoint;  /* of an oauth_file: the preset's; a literal */
+    bool grant;
+    struct buf secret; /* its first line alone; of an oauth_file all of it */
 };
 
 struct certificates {
@@ -162,26 +165,56 @@ static void first_line_keep(struct buf *secret)
     secret->n = line.n;
 }
 
+/* What is wrong with an oauth_file, a literal; null where all is well. */
+static struct str grant_check(const struct route_file *file)
+{
+    struct arena arena;
+    struct oauth_grant grant;
+    arena_init(&arena, 2 * OAUTH_FILE_MAX);
+    struct err e = oauth_grant_parse(buf_str(&file->secret), file->endpoint, &arena, &grant);
+    arena_wipe(&arena);
+    if (!err_is(e))
+        return str_null();
+    return e.detail.n ? e.detail : str_from(err_row(e.code)->text);
+}
+
+/* The same of any file. */
+static struct str secret_look(struct route_file *file)
+{
+    if (file->grant)
+        return grant_check(file);
+    first_line_keep(&file->secret);
+    return file->secret.n > 0 ? str_null() : STR("has nothing in its first line");
+}
+
+static struct str secret_path(const struct conf_route *route, const char **setting_r)
+{
+    bool token = route->token_file.n > 0, oauth = route->oauth_file.n > 0;
+    *setting_r = oauth ? ".oauth_file" : token ? ".token_file" : ".password_file";
+    return oauth ? route->oauth_file : token ? route->token_file : route->password_file;
+}
+
 static void secret_load(struct loading *loading, const struct conf_route *route)
 {
     struct certificates *to = loading->to;
-    bool token = route->token_file.n > 0;
-    struct str path = token ? route->token_file : route->password_file;
+    const struct route_preset *preset = conf_preset(route->preset);
+    const char *setting;
+    struct str path = secret_path(route, &setting);
     struct conf_way way;
     conf_route_way(route, &way);
     struct route_file *file = &to->routes[to->route_count];
     *file = (struct route_file){.name = arena_str(&to->names, route->name),
                                 .via = conf_way_via(&way, &to->names),
+                                .endpoint = preset ? str_from(preset->token_endpoint) : STR(""),
+                                .grant = route->oauth_file.n > 0,
                                 .secret = BUF_INIT(CERTIFICATES_SECRET_MAX)};
     struct err e = process_read_secret(path, CERTIFICATES_SECRET_MAX, &file->secret);
-    if (!err_is(e))
-        first_line_keep(&file->secret);
-    if (!err_is(e) && file->secret.n > 0) {
+    struct str wrong = err_is(e) ? why_unread(e) : secret_look(file);
+    if (!wrong.p) {
         to->route_count++;
         return;
     }
-    mistake_in(loading, "route.", route->line, token ? ".token_file" : ".password_file",
-               route->name, path, err_is(e) ? why_unread(e) : STR("has nothing in its first line"));
+    mistake_in(loading, "route.", route->line, setting, route->name, path, wrong);
     if (!to->secrets_only)
         to->route_count++; /* told empty: what was before is for nobody */
     buf_wipe(&file->secret);
@@ -194,7 +227,8 @@ static bool secrets_load(struct loading *loading, const struct conf *conf)
     to->routes = calloc(conf->route_count + 1, sizeof(to->routes[0]));
     for (size_t i = 0; to->routes && i < conf->route_count; i++) {
         const struct conf_route *route = &conf->routes[i];
-        if (route->user.n > 0 && (route->token_file.n > 0 || !to->secrets_only))
+        bool renewed = route->token_file.n > 0 || route->oauth_file.n > 0;
+        if (route->user.n > 0 && (renewed || !to->secrets_only))
             secret_load(loading, route);
     }
     return to->routes != NULL;
@@ -263,9 +297,12 @@ static bool secret_msg(const struct certificates *certificates, size_t place, st
     if (place >= certificates->route_count)
         return false;
     const struct route_file *file = &certificates->routes[place];
-    *msg_r = (struct msg){
-        .kind = MSG_route_secret,
-        .route_secret = {.name = file->name, .via = file->via, .secret = buf_str(&file->secret)}};
+    *msg_r = (struct msg){.kind = MSG_route_secret,
+                          .route_secret = {.name = file->name,
+                                           .via = file->via,
+                                           .grant = file->grant,
+                                           .endpoint = file->endpoint,
+                                           .secret = buf_str(&file->secret)}};
     return true;
 }
 

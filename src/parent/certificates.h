@@ -13,7 +13,7 @@ enum {
     CERTIFICATES_CHAIN_MAX = 64 * 1024, /* octets of a file; chain and key fit a packet */
     CERTIFICATES_KEY_MAX = 32 * 1024,
     CERTIFICATES_TOKENS_MAX = 64 * 1024,
-    CERTIFICATES_SECRET_MAX = 8 * 1024, /* a password, or an access token */
+    CERTIFICATES_SECRET_MAX = 8 * 1024, /* a password, an access token, an oauth_file */
 };
 
 struct certificates;
@@ -30,8 +30,8 @@ struct err certificates_load(const struct conf *conf, struct str file,
 /* Wipes them. NULL is allowed. */
 void certificates_free(struct certificates *certificates);
 
-/* The access tokens of routes alone, which others renew. What cannot be read is left out: the one
- * before may still be good. NULL: there are none, or no memory. */
+/* The token_file and oauth_file of routes alone, which others write anew. What cannot be read is
+ * left out: the one before may still be good. NULL: there are none, or no memory. */
 struct certificates *certificates_load_tokens(const struct conf *conf);
 
 /* What core is to be told, one after the other from place 0 on: all certificates, or that there are

@@ -16,6 +16,8 @@ enum {
 
 void https_answer_done(struct https_answer *answer)
 {
+    if (answer->secret)
+        str_wipe(buf_str(&answer->response.body));
     http_done(&answer->response);
 }
 
@@ -128,6 +130,8 @@ static enum https_end ask(const struct https_order *order, int64_t deadline, str
 {
     struct buf octets = BUF_INIT(REQUEST_MAX);
     struct http_request request = order->request;
+    if (order->secret) /* what grows leaves copies behind */
+        (void)buf_room(&octets, HTTP_HEAD_MAX + request.body.n);
     char host[HTTPS_HOST_MAX + sizeof ":65535"];
     snprintf(host, sizeof host, order->port == HTTPS_PORT ? "%.*s" : "%.*s:%u",
              STR_FMT(order->host), order->port);
@@ -135,6 +139,8 @@ static enum https_end ask(const struct https_order *order, int64_t deadline, str
     bool printed = http_request_print(&request, &octets);
     if (printed)
         stream_put(stream, buf_str(&octets));
+    if (order->secret)
+        str_wipe(buf_str(&octets));
     buf_done(&octets);
     if (!printed)
         return ended(answer, HTTPS_WRONG, STR("that cannot be asked"));
@@ -178,6 +184,8 @@ static enum https_end exchange(const struct https *https, const struct https_ord
     if (end != HTTPS_ANSWERED)
         return end;
     end = shake_hands(https, order, deadline, &stream, answer);
+    if (order->secret)
+        stream_wipe_input(&stream);
     if (end == HTTPS_ANSWERED)
         end = ask(order, deadline, &stream, answer);
     if (end == HTTPS_ANSWERED)
@@ -198,7 +206,10 @@ enum https_end https_call(const struct https *https, const struct https_order *o
     struct arena arena;
     struct places places;
     memset(answer_r, 0, sizeof *answer_r);
+    answer_r->secret = order->secret;
     http_begin(&answer_r->response, order->body_most);
+    if (order->secret)
+        (void)buf_room(&answer_r->response.body, order->body_most);
     if (!is_host(order->host) || !https->tls)
         return ended(answer_r, HTTPS_WRONG, STR("that is no host to ask"));
     arena_init(&arena, ARENA);

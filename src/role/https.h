@@ -35,6 +35,7 @@ struct https_order {
     uint16_t port;
     struct http_request request; /* its host is made from these */
     size_t body_most;            /* octets of the answer's body */
+    bool secret;                 /* what is said and answered is wiped behind it */
     int64_t within;              /* ns, for all of it but the look-up, which has its own limit */
 };
 
@@ -55,6 +56,7 @@ struct https_answer {
     enum tls_result tls;
     char why[HTTPS_WHY_MAX]; /* not answered: for people */
     struct http_reader response;
+    bool secret; /* as ordered */
 };
 
 /* May yield. https_answer_done ends the answer, whatever came. */

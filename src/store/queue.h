@@ -5,6 +5,7 @@
  *   'e' message id, number -> an entry: one message to up to QUEUE_RECIPIENTS_MAX recipients of one
  *                             domain; it refers to the message's blob (message_head.h)
  *   'r' name               -> what went by a route lately (sending.h)
+ *   't' name               -> the refresh token of a route (route_token.h)
  *   'p' domain             -> a pause: nothing is sent to that destination; empty: to none
  *
  * An entry is written by whoever accepts the message, within that commit, and from then on by

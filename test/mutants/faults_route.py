@@ -36,7 +36,7 @@ FAULTS = [
           OUTCOME, " &&\n                    fate->words.when < deciding->pass;", ";"),
     Fault("old_routes_hold", "what waited goes by the configuration of its day",
           "unit route",
-          GIVE, "    if (!str_eq(choice.destination.name, destination_name(errand->one->destination)))",
+          GIVE, "    if (!stands_in_line(errand, &choice))",
           "    if (choice.destination.name.n == 0)"),
     Fault("what_waits_is_not_refused", "a route that refuses lets pass what came before it",
           "unit route",
