@@ -124,15 +124,22 @@ static void a_report_is_asked_for_the_same_and_has_the_header_alone(void **state
     assert_true(way.require_tls && !way.tls_optional && way.ret == DSN_RETURN_UNSAID);
     report_fetch(job_at(1), &octets);
     assert_says(buf_str(&octets), "Status: 5.7.30\r\n");
+    assert_says(buf_str(&octets), "It can be sent without that demand.");
     assert_says(buf_str(&octets), "Content-Type: text/rfc822-headers");
     assert_silent(buf_str(&octets), "TLS-Required");
     assert_silent(buf_str(&octets), "\r\n\r\nbody\r\n");
+    over_sent(job_at(1));
+    buf_clear(&octets);
+    send_text("zoe@other.test", "carol@far.test", asked, text);
+    over_with(job_at(2), JOB_FAILED, 0, STR("5.7.10"), STR("TLS failed"), JOB_NO_TROUBLE, false);
+    report_fetch(job_at(3), &octets);
+    assert_says(buf_str(&octets), "It can be sent without that demand.");
     /* Without the demand it comes back whole. */
     send_text("zoe@other.test", "carol@far.test", nothing, text);
-    over_failed(job_at(2));
+    over_failed(job_at(4));
     buf_clear(&octets);
-    report_fetch(job_at(3), &octets);
-    assert_false(way_of(job_at(3)).require_tls);
+    report_fetch(job_at(5), &octets);
+    assert_false(way_of(job_at(5)).require_tls);
     assert_says(buf_str(&octets), "\r\n\r\nbody\r\n");
     buf_done(&octets);
 }

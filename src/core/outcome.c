@@ -364,6 +364,9 @@ static struct dsn_recipient told(const struct deciding *deciding, const struct f
     }
     if (fate->removed)
         recipient.cause = DSN_CAUSE_REMOVED;
+    else if (deciding->options.require_tls && !recipient.code &&
+             str_eq(fate->words.status, STR("5.7.10")))
+        recipient.cause = DSN_CAUSE_TLS_DEMANDED; /* our own words: RFC 8689 4.2.1 */
     return recipient;
 }
 

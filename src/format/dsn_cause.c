@@ -83,7 +83,7 @@ static const struct cause_rule rules[] = {
     STATUS(SENDER_REJECTED, 7, 27),
     STATUS(RATE_LIMITED, 7, 28),
     STATUS(AUTHENTICATION, 7, 29),
-    STATUS(TLS_REQUIRED, 7, 30),
+    STATUS(TLS_DEMANDED, 7, 30),
     CODE(NULL_MX, 521),
     CODE(NULL_MX, 556),
 

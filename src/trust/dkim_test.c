@@ -280,10 +280,11 @@ static void test_others_are_named_as_often_as_they_are(void **state)
                  STR("Received: by x\r\nReturn-Path: <a@b>\r\nDKIM-Signature: v=1\r\n"
                      "Veredus-Loop: v1 x\r\nX-Spam: no\r\nBcc: a@b\r\n"
                      "List-Unsubscribe: <https://x>\r\n"
-                     "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\nSender: a@b\r\n" FROM
-                     "\r\n"));
+                     "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\nSender: a@b\r\n"
+                     "TLS-Required: No\r\n" FROM "\r\n"));
     sample_sign(&sample);
     assert_int_equal(named(&sample, STR("list-unsubscribe")), 1);
+    assert_int_equal(named(&sample, STR("tls-required")), 1);
     assert_int_equal(named(&sample, STR("list-unsubscribe-post")), 1);
     assert_int_equal(named(&sample, STR("sender")), 1);
     assert_int_equal(named(&sample, STR("list-id")), 0);
