@@ -18,7 +18,7 @@ FAULTS = [
           SCHEDULE, "    destination->next = first->key;\n", ""),
     Fault("etrn_in_one_turn", "core stands still until a million entries have moved into their line",
           "unit core_etrn",
-          ETRN, "    etrn->more |= schedule_rouse(&queue->schedule, destination, now, ROUSED_AT_ONCE,", "    etrn->more |= schedule_rouse(&queue->schedule, destination, now, SIZE_MAX,"),
+          ETRN, "schedule_rouse(&queue->schedule, destination, now, ROUSED_AT_ONCE, &after", "schedule_rouse(&queue->schedule, destination, now, SIZE_MAX, &after"),
     Fault("etrn_forgets_the_rest", "only the first thousand messages are tried",
           "unit core_etrn",
           ETRN, "        if (etrn.more)\n            rouse_domain_rest(&etrn, now);", ""),
