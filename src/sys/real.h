@@ -33,6 +33,7 @@ ssize_t real_send(struct world *world, int handle, const struct iovec *parts, in
 int real_accept(struct world *world, int handle, struct peer_address *peer_r);
 int real_connect(struct world *world, const struct connect_to *to);
 int real_connected(struct world *world, int handle, struct peer_address *ends_r);
+int real_stream_pair(struct world *world, int pair_r[2]);
 int real_finish(struct world *world, int handle);
 int real_close(struct world *world, int handle);
 

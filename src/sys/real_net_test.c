@@ -533,6 +533,23 @@ static void a_real_loop_waits_for_its_timers(void **state)
     loop_done(&loop);
 }
 
+static void a_pair_is_connected(void **state)
+{
+    (void)state;
+    int pair[2];
+    char got[8];
+    struct iovec part = {.iov_base = (char[]){'h', 'i'}, .iov_len = 2};
+    assert_int_equal(world->ops->stream_pair(world, pair), 0);
+    assert_int_equal(world->ops->recv(world, pair[1], got, sizeof got), -EAGAIN);
+    assert_int_equal(world->ops->send(world, pair[0], &part, 1), 2);
+    assert_int_equal(world->ops->recv(world, pair[1], got, sizeof got), 2);
+    assert_int_equal(world->ops->finish(world, pair[0]), 0);
+    assert_int_equal(world->ops->recv(world, pair[1], got, sizeof got), 0);
+    assert_int_equal(world->ops->send(world, pair[1], &part, 1), 2);
+    world->ops->close(world, pair[0]);
+    world->ops->close(world, pair[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -543,6 +560,7 @@ int main(void)
         cmocka_unit_test(accept_names_the_user_of_a_unix_socket),
         cmocka_unit_test(accept_without_descriptors_keeps_the_connection),
         cmocka_unit_test(a_connection_is_made_from_where_one_says),
+        cmocka_unit_test(a_pair_is_connected),
         cmocka_unit_test(who_does_not_listen_refuses),
         cmocka_unit_test(what_is_no_address_is_not_called),
         cmocka_unit_test(our_own_addresses_are_known_as_ours),

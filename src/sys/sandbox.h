@@ -23,7 +23,8 @@
 #include "base/err.h"
 
 enum sandbox_right {
-    SANDBOX_FOLDER = 1,   /* open, create, rename and remove files beneath `folder` */
+    SANDBOX_FOLDER = 1,   /* open, create, rename and remove files beneath `folder`; and, being
+                           * core's, make pairs of connected sockets for others */
     SANDBOX_ACCEPT = 2,   /* accept connections from listening sockets it was given */
     SANDBOX_CONNECT = 4,  /* make TCP and UDP connections, over IP alone */
     SANDBOX_UNIX = 8,     /* listen on one unix socket beneath `folder` (core's control socket) */

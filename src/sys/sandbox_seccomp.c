@@ -333,6 +333,9 @@ static bool role_fill(scmp_filter_ctx filter, unsigned rights)
                   arguments_add(filter) && others_add(filter) && names_add(filter, rights);
     if (filled && rights & (SANDBOX_ACCEPT | SANDBOX_UNIX))
         filled = calls_add(filter, SCMP_ACT_ALLOW, accept_calls, COUNT(accept_calls));
+    if (filled && rights & SANDBOX_FOLDER)
+        filled = argument_add(filter, SCMP_ACT_ALLOW, CALL(socketpair),
+                              (struct scmp_arg_cmp){0, SCMP_CMP_EQ, AF_UNIX, 0});
     if (filled && rights & SANDBOX_CONNECT)
         filled = sockets_add(filter);
     return filled;

@@ -308,6 +308,12 @@ static bool takes_memory(void)
     return done;
 }
 
+static bool makes_a_pair(void)
+{
+    int pair[2];
+    return world_real()->ops->stream_pair(world_real(), pair) == 0;
+}
+
 static bool makes_shared_memory(void)
 {
     struct world *world = world_real();
@@ -624,6 +630,7 @@ tries[] = {
      makes_shared_memory,
      {YES, YES, NO, NO, NO, NO},
      {YES, YES, NO, NO, NO, NO}},
+    {"makes a pair", makes_a_pair, {YES, YES, NO, NO, NO, NO}, {YES, YES, NO, NO, NO, NO}},
     {"maps what it was given",
      maps_what_it_was_given,
      {YES, YES, YES, YES, YES, YES},

@@ -79,6 +79,9 @@ struct world_ops {
     /* How it went: 0 and both ends, now and as long as it lasts; -EAGAIN: it is not over; else why
      * there is none (-ECONNREFUSED, -EHOSTUNREACH ...), told once. */
     int (*connected)(struct world *, int handle, struct peer_address *ends_r);
+    /* The two ends of a connection within this machine, each for whom it is passed to. 0 or -errno.
+     */
+    int (*stream_pair)(struct world *, int pair_r[2]);
     /* Half-close: nothing more will be sent; reading goes on. */
     int (*finish)(struct world *, int handle);
     int (*close)(struct world *, int handle);

@@ -65,6 +65,7 @@ static const struct world_ops real_ops = {
     .accept = real_accept,
     .connect = real_connect,
     .connected = real_connected,
+    .stream_pair = real_stream_pair,
     .finish = real_finish,
     .close = real_close,
     .packet_recv = real_packet_recv,

@@ -14,6 +14,7 @@ static const char *const call_names[FAKE_CALLS] = {
     [FAKE_ACCEPT] = "accept",
     [FAKE_CONNECT] = "connect",
     [FAKE_CONNECTED] = "connected",
+    [FAKE_STREAM_PAIR] = "stream_pair",
     [FAKE_FINISH] = "finish",
     [FAKE_CLOSE] = "close",
     [FAKE_PACKET_RECV] = "packet_recv",

@@ -18,6 +18,7 @@ enum fake_call_kind {
     FAKE_ACCEPT,
     FAKE_CONNECT,
     FAKE_CONNECTED,
+    FAKE_STREAM_PAIR,
     FAKE_FINISH,
     FAKE_CLOSE,
     FAKE_PACKET_RECV,

@@ -200,6 +200,7 @@ ssize_t fake_op_send(struct world *world, int handle, const struct iovec *parts,
 int fake_op_accept(struct world *world, int handle, struct peer_address *peer_r);
 int fake_op_connect(struct world *world, const struct connect_to *to);
 int fake_op_connected(struct world *world, int handle, struct peer_address *ends_r);
+int fake_op_stream_pair(struct world *world, int pair_r[2]);
 int fake_op_finish(struct world *world, int handle);
 ssize_t fake_op_packet_recv(struct world *world, int handle, void *to, size_t cap, int *passed_r);
 ssize_t fake_op_packet_send(struct world *world, int handle, struct str packet, int pass);

@@ -704,6 +704,33 @@ int fake_op_connected(struct world *world, int handle, struct peer_address *ends
     return (int)fake_call_end(w, &call, e);
 }
 
+/* Both ends are the caller's, until it passes them on. */
+static int pair_make(struct fake_inner *w, int pair_r[2])
+{
+    static const struct peer_address nobody = {.uid = -1, .pid = -1};
+    struct conn *conn = conn_make(w, &nobody);
+    struct fake_stream *ends[SIDES] = {conn_stream(conn, SERVER), conn_stream(conn, CALLER)};
+    conn->role = w->running;
+    pair_r[0] = fake_handle_make(w, w->running, &ends[0]->thing);
+    pair_r[1] = pair_r[0] < 0 ? -1 : fake_handle_make(w, w->running, &ends[1]->thing);
+    int failed = pair_r[0] < 0 ? pair_r[0] : pair_r[1] < 0 ? pair_r[1] : 0;
+    if (failed && pair_r[0] >= 0)
+        fake_handle_close(w, pair_r[0]);
+    fake_thing_drop(w, &ends[0]->thing);
+    fake_thing_drop(w, &ends[1]->thing);
+    return failed;
+}
+
+int fake_op_stream_pair(struct world *world, int pair_r[2])
+{
+    struct fake_inner *w = fake_inner_of(world);
+    struct fake_call call = {.kind = FAKE_STREAM_PAIR};
+    int e = fake_call_begin(w, &call);
+    if (e == 0)
+        e = pair_make(w, pair_r);
+    return (int)fake_call_end(w, &call, e);
+}
+
 /* ---- Clients ---- */
 
 struct fake_client *fake_connect(struct fake_world *fake, const char *name,

@@ -264,6 +264,26 @@ static ssize_t send_text(struct pair *p, struct str text)
     return p->ops->send(p->world, p->handle, &part, 1);
 }
 
+static void both_ends_of_a_pair_are_ours(void **state)
+{
+    (void)state;
+    struct pair p = pair_open(NULL);
+    int pair[2];
+    char got[8];
+    assert_int_equal(p.ops->stream_pair(p.world, pair), 0);
+    int accepted = p.handle;
+    p.handle = pair[0];
+    assert_int_equal(send_text(&p, STR("hi")), 2);
+    go_on(&p);
+    assert_int_equal(p.ops->recv(p.world, pair[1], got, sizeof got), 2);
+    assert_int_equal(p.ops->close(p.world, pair[0]), 0);
+    go_on(&p);
+    assert_int_equal(p.ops->recv(p.world, pair[1], got, sizeof got), 0);
+    assert_int_equal(p.ops->close(p.world, pair[1]), 0);
+    p.handle = accepted;
+    pair_close(&p);
+}
+
 static void bytes_arrive_with_a_step(void **state)
 {
     (void)state;
@@ -558,6 +578,7 @@ int main(void)
         cmocka_unit_test(one_seed_is_one_run),
         cmocka_unit_test(bad_weather_ends_some_connections),
         cmocka_unit_test(who_waited_for_a_narrow_pipe_is_woken_by_a_wide_one),
+        cmocka_unit_test(both_ends_of_a_pair_are_ours),
         cmocka_unit_test(bytes_arrive_with_a_step),
         cmocka_unit_test(a_client_that_does_not_read_stops_the_server),
         cmocka_unit_test(a_reset_keeps_what_arrived),

@@ -87,6 +87,7 @@ static const struct world_ops fake_ops = {
     .accept = fake_op_accept,
     .connect = fake_op_connect,
     .connected = fake_op_connected,
+    .stream_pair = fake_op_stream_pair,
     .finish = fake_op_finish,
     .close = op_close,
     .packet_recv = fake_op_packet_recv,
