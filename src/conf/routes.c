@@ -212,6 +212,24 @@ const struct conf_route *conf_route_find(const struct conf *conf,
     return NULL;
 }
 
+bool conf_route_is_collected_by(const struct conf_route *route, struct str account)
+{
+    return route->collect.count > 0 && people_hold(&route->collect, account, false);
+}
+
+bool conf_route_is_for(const struct conf_route *route, struct str domain)
+{
+    return route->to.count == 0 || conf_places_hold(&route->to, domain);
+}
+
+bool conf_routes_collect(const struct conf *conf)
+{
+    for (size_t i = 0; i < conf->route_count; i++)
+        if (conf->routes[i].collect.count > 0)
+            return true;
+    return false;
+}
+
 const struct conf_route *conf_route_named(const struct conf *conf, struct str name)
 {
     for (size_t i = 0; i < conf->route_count; i++)
@@ -255,10 +273,11 @@ static bool has_null(const struct conf_texts *people)
 
 static bool is_all_default(const struct conf_route *route)
 {
-    return route->via.count == 0 && route->preset == CONF_PRESET_NONE && route->user.n == 0 &&
-           route->password_file.n == 0 && route->token_file.n == 0 && route->oauth_file.n == 0 &&
-           route->mechanisms == 0 && route->source.count == 0 && route->helo.n == 0 &&
-           route->tls == CONF_ROUTE_TLS_AUTO && route->tls_names.count == 0 && !route->shuffle &&
+    return route->collect.count == 0 && route->via.count == 0 &&
+           route->preset == CONF_PRESET_NONE && route->user.n == 0 && route->password_file.n == 0 &&
+           route->token_file.n == 0 && route->oauth_file.n == 0 && route->mechanisms == 0 &&
+           route->source.count == 0 && route->helo.n == 0 && route->tls == CONF_ROUTE_TLS_AUTO &&
+           route->tls_names.count == 0 && !route->shuffle &&
            route->protocol == CONF_PROTOCOL_SMTP && route->recipients_per_message == 0 &&
            route->messages_per_hour == 0 && route->messages_per_day == 0 &&
            route->recipients_per_hour == 0 && route->recipients_per_day == 0 &&
@@ -275,6 +294,26 @@ static void people_check(const struct checking *checking)
         wrong(checking, "deny",
               "mail that is refused goes no way; expected nothing beside it but to, from and "
               "accounts");
+}
+
+/* No host is called, so nothing is to be said of one. */
+static bool names_no_host(const struct conf_route *route)
+{
+    return route->via.count == 0 && route->preset == CONF_PRESET_NONE && route->user.n == 0 &&
+           route->password_file.n == 0 && route->token_file.n == 0 && route->oauth_file.n == 0 &&
+           route->mechanisms == 0 && route->source.count == 0 &&
+           route->tls == CONF_ROUTE_TLS_AUTO && route->tls_names.count == 0 && !route->shuffle &&
+           route->protocol == CONF_PROTOCOL_SMTP && route->connections == 0;
+}
+
+static void collect_check(const struct checking *checking)
+{
+    if (has_null(&checking->route->collect))
+        wrong(checking, "collect", "<> is no account; expected an address, a domain or *");
+    if (checking->route->collect.count > 0 && !names_no_host(checking->route))
+        wrong(checking, "collect",
+              "mail that is collected goes to no host; expected nothing beside it but to, from, "
+              "accounts, helo and limits");
 }
 
 static void via_check(const struct checking *checking)
@@ -333,6 +372,7 @@ void routes_check(const struct conf *conf, struct str file, struct mistakes *mis
             .route = &conf->routes[i], .file = file, .mistakes = mistakes};
         people_check(&checking);
         via_check(&checking);
+        collect_check(&checking);
         login_check(&checking);
         if (conf->routes[i].source.count > 2 || family_twice(&conf->routes[i].source))
             wrong(&checking, "source", "two of one family; expected one of each at most");

@@ -21,6 +21,12 @@ const struct conf_route *conf_route_find(const struct conf *conf,
                                          const struct route_question *question, bool *unsure_r);
 /* Is the domain one of these, as in `to`? None is not all here. */
 bool conf_places_hold(const struct conf_texts *places, struct str domain);
+/* May the account of this address collect what the block holds for? */
+bool conf_route_is_collected_by(const struct conf_route *route, struct str account);
+/* And that for this domain? */
+bool conf_route_is_for(const struct conf_route *route, struct str domain);
+/* Is anything collected at all? */
+bool conf_routes_collect(const struct conf *conf);
 /* NULL: there is none of that name. */
 const struct conf_route *conf_route_named(const struct conf *conf, struct str name);
 /* Does any block ask for accounts? */

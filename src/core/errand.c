@@ -6,6 +6,7 @@
 #include "core/errand.h"
 
 #include "base/must.h"
+#include "core/collect.h"
 #include "core/core.h"
 #include "core/governor.h"
 #include "core/tokens.h"
@@ -236,6 +237,7 @@ void queue_peer_gone(struct peer *peer)
     if (peer->takes_jobs)
         queue->couriers--;
     peer->takes_jobs = false;
+    collections_peer_gone(peer);
     RB_FOREACH (errand, errand_tree, &queue->jobs) {
         if (errand->peer != peer)
             continue;
@@ -362,8 +364,8 @@ void serve_job_over(struct request *request)
     bool recorded = true; /* of a job that there is not there is nothing to record */
     if (errand) {
         bool again = errand_log_in_judge(errand, said);
-        const struct outcome outcome = {.quietly =
-                                            again || (errand->dropped && nothing_tried(said)),
+        bool wanted = !errand->dropped && !errand->collection;
+        const struct outcome outcome = {.quietly = again || (!wanted && nothing_tried(said)),
                                         .trouble = again ? JOB_NO_TROUBLE : said->trouble,
                                         .given = errand->given,
                                         .governed = errand_governed(errand),
@@ -375,6 +377,8 @@ void serve_job_over(struct request *request)
                                         .result_count = again ? 0 : said->results_count};
         errand->deciding = true;
         errand->holds++;
+        if (nothing_tried(said)) /* its connection is none any more */
+            collection_end(queue, errand->collection, true);
         if (reached_nobody(said->trouble))
             errand_governs_back(errand);
         queue_fiber_begin(queue);

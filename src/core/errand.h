@@ -39,9 +39,10 @@ struct errand {
     size_t front_octets;
     blob_id blob;
     uint64_t total;
-    size_t holds;    /* requests that look at it */
-    bool has_fields; /* of its own (store/queue.h) */
-    bool begins;     /* its courier has not been told yet */
+    uint64_t collection; /* by whose connection it goes (collect.h); 0: by none */
+    size_t holds;        /* requests that look at it */
+    bool has_fields;     /* of its own (store/queue.h) */
+    bool begins;         /* its courier has not been told yet */
     bool dotted;
     bool marking; /* that it was dotted is being made durable */
     struct wait *marked;

@@ -6,6 +6,7 @@
 
 #include "base/must.h"
 #include "conf/conf.h"
+#include "core/collect.h"
 #include "core/core.h"
 #include "core/forwarding.h"
 #include "core/governor.h"
@@ -30,7 +31,8 @@ static struct msg_job order_of(const struct errand *errand, const struct queue_e
                             .body_type = entry->body_type,
                             .utf8 = (entry->flags & QUEUE_UTF8) != 0,
                             .size = entry->size,
-                            .more = errand->one->destination->due > 0};
+                            .more = errand->one->destination->due > 0,
+                            .collection = errand->collection};
 }
 
 /* Those of its recipients that go this way now. */
@@ -109,6 +111,20 @@ static void errand_wait(struct errand *errand, const struct queue_entry *entry,
 {
     const struct msg_job_result like = {.verdict = JOB_LATER, .text = why};
     errand_decide(errand, entry, choice, &like, JOB_TROUBLE_LOGIN, arena);
+}
+
+/* --- Collections --- */
+
+/* Does it go by this courier, to who collects it, or to whoever there is? */
+static bool errand_is_met(struct errand *errand, const struct route_choice *choice)
+{
+    struct destination *destination = errand->one->destination;
+    bool collected = choice->block && choice->block->collect.count > 0;
+    if (destination->collected != collected)
+        schedule_collected(&errand->queue->schedule, destination, collected);
+    errand->collection = destination->collection;
+    return !collected || (errand->collection &&
+                          errand->peer == collection_courier(errand->queue, errand->collection));
 }
 
 /* --- Limits --- */
@@ -247,6 +263,8 @@ static struct err errand_go(struct errand *errand, const struct queue_entry *ent
         errand_refuse(errand, entry, &choice, arena);
     else if (why.p)
         errand_wait(errand, entry, &choice, why, arena);
+    else if (!errand_is_met(errand, &choice))
+        errand_take_back(errand, world_wall(core->world));
     else
         e = errand_govern(errand, &choice);
     bool sends = !err_is(e) && !errand->over && errand->peer && !errand->dropped;

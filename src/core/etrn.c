@@ -83,7 +83,7 @@ static bool may_rouse(const struct etrn *etrn)
 
 /* --- One destination --- */
 
-/* The first of what waits; the rest is for rouse_rest. */
+/* The first of what waits; the rest is for queue_rouse. */
 static void rouse(struct etrn *etrn, struct str name)
 {
     struct queue *queue = etrn->queue;
@@ -105,25 +105,6 @@ static void rouse(struct etrn *etrn, struct str name)
         schedule_rouse(&queue->schedule, destination, now, ROUSED_AT_ONCE, &after, &roused);
     etrn->waiting += destination->due + destination->under_way;
     etrn->lines++;
-}
-
-/* May yield. What is behind the first of a line that was just roused. */
-static void rouse_rest(struct etrn *etrn, struct str name, int64_t since)
-{
-    struct queue *queue = etrn->queue;
-    struct loop *loop = queue->core->loop;
-    struct schedule_after after = {0};
-    bool more = true;
-    while (more && !etrn->request->peer->gone) {
-        struct destination *destination = schedule_destination(&queue->schedule, name);
-        size_t roused = 0;
-        if (!destination || destination->roused < since)
-            return;
-        more = schedule_rouse(&queue->schedule, destination, loop->now, ROUSED_AT_ONCE, &after,
-                              &roused);
-        queue_turn(queue);
-        fiber_sleep_until(loop, loop->now);
-    }
 }
 
 /* --- A domain: in its own line, and in those of routes --- */
@@ -166,7 +147,7 @@ static void rouse_domain_rest(struct etrn *etrn, int64_t since)
     char room[ROUTE_DESTINATION_MAX];
     struct buf name = {.p = room, .cap = sizeof room, .max = sizeof room};
     for (size_t i = 0; line_name(etrn, i, &name); i++)
-        rouse_rest(etrn, buf_str(&name), since);
+        queue_rouse(etrn->queue, buf_str(&name), since, &etrn->request->peer->gone);
 }
 
 /* --- Everything below a name, or of a route --- */
@@ -208,7 +189,7 @@ static void rouse_all(struct etrn *etrn)
         if (wanted)
             rouse(etrn, buf_str(&name));
         if (etrn->more)
-            rouse_rest(etrn, buf_str(&name), since);
+            queue_rouse(etrn->queue, buf_str(&name), since, &etrn->request->peer->gone);
         if (i % WALKED_AT_ONCE == 0)
             fiber_sleep_until(loop, loop->now); /* others have their turn */
         destination = schedule_destination_behind(&queue->schedule, buf_str(&name));

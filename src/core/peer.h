@@ -104,6 +104,8 @@ void serve_forget(struct request *);
 void serve_sender(struct request *);
 void serve_verify(struct request *);
 void serve_etrn(struct request *);
+void serve_collect(struct request *);
+void serve_collection_ended(struct request *);
 void serve_refused(struct request *);
 void serve_upload_open(struct request *);
 void serve_upload_data(struct request *);

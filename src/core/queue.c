@@ -7,6 +7,7 @@
 
 #include "base/must.h"
 #include "conf/conf.h"
+#include "core/collect.h"
 #include "core/core.h"
 #include "core/governor.h"
 #include "core/route.h"
@@ -15,6 +16,7 @@ enum {
     LOAD_SLICE = 500, /* entries read at once */
     LOAD_ARENA = 64 << 20,
     DUE_SLICE = 1000, /* entries that come due in one turn */
+    ROUSE_SLICE = 1000,
 };
 
 #define WRITE_AGAIN NS_PER_MS
@@ -101,7 +103,9 @@ static void give_all(struct queue *queue, int64_t wall)
 {
     struct scheduled *one;
     while (!is_behind(queue) && (one = schedule_take(&queue->schedule, places(queue)))) {
-        struct peer *courier = courier_for(queue, one->destination);
+        uint64_t collection = one->destination->collection;
+        struct peer *courier = collection ? collection_courier(queue, collection)
+                                          : courier_for(queue, one->destination);
         if (!courier) {
             schedule_back(&queue->schedule, one, wall);
             return;
@@ -132,6 +136,7 @@ static void turn_now(struct queue *queue)
     int64_t wall = world_wall(core->world);
     bool more = schedule_clock(&queue->schedule, wall, core->loop->now, DUE_SLICE);
     give_all(queue, wall);
+    collections_turn(queue);
     int64_t in = schedule_until(&queue->schedule, world_wall(core->world), core->loop->now);
     /* Nothing by itself: all places are taken, and a result makes the next turn. */
     timer_again(queue, more ? 1 : in ? in : INT64_MAX);
@@ -156,6 +161,25 @@ void queue_turn(struct queue *queue)
     queue->soon = true;
     queue->again = (struct task){.run = turn_task, .arg = queue};
     loop_soon(queue->core->loop, &queue->again);
+}
+
+/* --- Who is there now --- */
+
+void queue_rouse(struct queue *queue, struct str name, int64_t since, const bool *stop)
+{
+    struct loop *loop = queue->core->loop;
+    struct schedule_after after = {0};
+    bool more = true;
+    while (more && !*stop && !queue->closing) {
+        struct destination *destination = schedule_destination(&queue->schedule, name);
+        size_t roused = 0;
+        if (!destination || destination->roused < since)
+            return;
+        more =
+            schedule_rouse(&queue->schedule, destination, loop->now, ROUSE_SLICE, &after, &roused);
+        queue_turn(queue);
+        fiber_sleep_until(loop, loop->now); /* others have their turn */
+    }
 }
 
 /* --- Entries --- */
@@ -234,6 +258,8 @@ bool queue_schedule(struct queue *queue, const struct queue_entry *entry)
     struct scheduled *one = schedule_add(&queue->schedule, &facts);
     if (one && one->destination->most != destination.connections)
         schedule_limit(&queue->schedule, one->destination, destination.connections);
+    if (one && one->destination->collected != destination.collected)
+        schedule_collected(&queue->schedule, one->destination, destination.collected);
     return one != NULL;
 }
 
@@ -341,6 +367,7 @@ struct err queue_open(struct core *core)
     queue->begun = core->loop->now;
     queue->timer = (struct timer){.run = timer_due, .arg = queue};
     RB_INIT(&queue->jobs);
+    LIST_INIT(&queue->collections);
     TAILQ_INIT(&queue->unrecorded);
     TAILQ_INIT(&queue->early);
     TAILQ_INIT(&queue->accounts);
@@ -377,6 +404,7 @@ void queue_close(struct core *core)
     wait_for(&idle);
     task_cancel(core->loop, &queue->again);
     errands_free(queue);
+    collections_free(queue);
     queue_accounts_free(queue);
     schedule_done(&queue->schedule);
     free(queue);
@@ -385,11 +413,31 @@ void queue_close(struct core *core)
     core->governor = NULL;
 }
 
+/* Whether it is collected is its block's to say. */
+static bool is_collected(const struct conf *conf, struct str destination)
+{
+    struct str rest = str_from_index(destination, 1);
+    const struct conf_route *block = conf_route_named(conf, str_cut(&rest, '/'));
+    return block && block->collect.count > 0;
+}
+
+/* The route may be another one. */
+static void destination_configure(struct queue *queue, struct destination *destination)
+{
+    bool collected = is_collected(queue->core->conf, destination_name(destination));
+    if (destination->collection && !collected)
+        collection_end(queue, destination->collection, true);
+    schedule_collected(&queue->schedule, destination, collected);
+}
+
 void queue_configure(struct core *core)
 {
     struct queue *queue = core->queue;
+    struct destination *destination = NULL;
     schedule_set_window(&queue->schedule, window_most(core));
     retries_set(queue);
-    /* What kept a route's mail may have been mended, or the route may be another one. */
+    while ((destination = schedule_next_destination(&queue->schedule, destination)))
+        if (str_starts(destination_name(destination), STR("@")))
+            destination_configure(queue, destination);
     routes_calm(queue, STR(""));
 }

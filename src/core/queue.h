@@ -9,6 +9,7 @@
  *   outcome.c  results become a commit: entry, trace, report
  *   queue_change.c   what an operator makes of entries
  *   queue_account.c  entries are held with their account
+ *   collect.c  who comes for his mail himself (collect.h); etrn.c: who asks that it is tried
  *   queue_sweep.c    what the clock makes of entries that nobody tries
  *   report.c   the report (a DSN) and where it goes
  *
@@ -41,6 +42,7 @@ enum {
 };
 
 RB_HEAD(errand_tree, errand);
+struct collection;
 struct queue_turn;
 TAILQ_HEAD(queue_turns, queue_turn);
 
@@ -77,6 +79,8 @@ struct queue {
     struct core *core;
     struct schedule schedule;
     struct errand_tree jobs;
+    LIST_HEAD(, collection) collections;
+    size_t collection_count;
     size_t couriers; /* that take jobs */
     int64_t begun;   /* mono */
     bool closing;
@@ -105,6 +109,10 @@ void queue_configure(struct core *core);
 void queue_accepted(struct core *core, const struct queue_entry *entries, size_t count);
 /* Somebody changed the schedule: what may go now goes, at the end of the turn. */
 void queue_turn(struct queue *queue);
+
+/* May yield: all that waits in a line that was roused since then (mono) comes due, in slices, until
+ * `*stop`. */
+void queue_rouse(struct queue *queue, struct str name, int64_t since, const bool *stop);
 
 /* Has this courier a job for that destination? */
 bool queue_courier_serves(const struct peer *peer, struct str domain);

@@ -54,6 +54,7 @@ static void block_put(struct route_destination *to, const struct conf_route *blo
         conf_route_way(block, &way);
     destination_put(to, block, way.via.count == 0, domain);
     to->connections = (uint32_t)way.connections;
+    to->collected = block && block->collect.count > 0;
 }
 
 void route_destination(const struct conf *conf, const struct queue_entry *entry,
@@ -62,6 +63,7 @@ void route_destination(const struct conf *conf, const struct queue_entry *entry,
     struct str named = operator_block(entry);
     bool unsure;
     to->connections = 0;
+    to->collected = false;
     if (entry->flags & QUEUE_HERE)
         destination_put(to, NULL, false, ROUTE_HERE);
     else if (named.p)

@@ -24,6 +24,7 @@ enum {
 struct route_destination {
     struct str name;
     uint32_t connections; /* at most, by its block; 0: as to any */
+    bool collected;       /* by whom its block says, and sent nowhere */
     char room[ROUTE_DESTINATION_MAX];
 };
 

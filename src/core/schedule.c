@@ -139,7 +139,10 @@ static void destination_free(struct schedule *schedule, struct destination *dest
 
 static bool may_send(const struct destination *destination)
 {
-    uint32_t window = is_doubtful(destination) ? 1 : destination->window;
+    bool one = is_doubtful(destination) || destination->collected;
+    uint32_t window = one ? 1 : destination->window;
+    if (destination->collected && !destination->collection)
+        return false;
     if (destination->most > 0 && window > destination->most)
         window = destination->most;
     return destination->due > 0 && !destination->paused && destination->under_way < window;
@@ -643,6 +646,25 @@ bool schedule_rouse(struct schedule *schedule, struct destination *destination, 
     destination->roused = mono;
     place(schedule, destination);
     return one != NULL;
+}
+
+void schedule_collected(struct schedule *schedule, struct destination *destination, bool collected)
+{
+    destination->collected = collected;
+    if (!collected)
+        destination->collection = 0;
+    place(schedule, destination);
+}
+
+void schedule_collect(struct schedule *schedule, struct destination *destination,
+                      uint64_t collection)
+{
+    must(destination->collected || !collection);
+    place_leave(schedule, destination);
+    destination->collection = collection;
+    if (collection)
+        destination->troubles = 0;
+    place(schedule, destination);
 }
 
 void schedule_calm(struct schedule *schedule, struct destination *destination)

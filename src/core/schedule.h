@@ -114,6 +114,8 @@ struct destination {
     int64_t quiet_until; /* mono; while troubles > 0 or it sleeps */
     int64_t roused;      /* mono: when it was last; 0: never */
     bool sleeps;         /* a limit of its route is reached; no trouble */
+    bool collected;      /* nothing goes but to who collects it: */
+    uint64_t collection; /* who is there now (collect.h); 0: nobody */
     uint32_t most;       /* of its window, by its route; 0: schedule's */
     enum destination_place place;
     bool paused;
@@ -219,6 +221,11 @@ struct schedule_after {
 };
 bool schedule_rouse(struct schedule *schedule, struct destination *destination, int64_t mono,
                     size_t most, struct schedule_after *after, size_t *roused);
+/* Is what waits for it collected, and not sent? */
+void schedule_collected(struct schedule *schedule, struct destination *destination, bool collected);
+/* Somebody is there to collect it, and is given one at a time; 0: he has gone. */
+void schedule_collect(struct schedule *schedule, struct destination *destination,
+                      uint64_t collection);
 /* An operator: it may be tried at once. */
 void schedule_calm(struct schedule *schedule, struct destination *destination);
 

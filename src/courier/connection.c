@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "courier/auth.h"
+#include "courier/collected.h"
 #include "courier/require.h"
 #include "courier/rest.h"
 #include "courier/result.h"
@@ -22,6 +23,7 @@ static void connection_free(struct connection *connection)
 {
     struct courier *courier = connection->courier;
     timer_clear(courier->loop, &connection->idle);
+    collected_part(connection);
     if (connection->resting)
         rest_remove(connection);
     if (connection->leaving)
@@ -44,6 +46,7 @@ void connection_leave(struct connection *connection)
 {
     must(!connection->resting && !connection->leaving);
     struct stream *stream = &connection->talk.stream;
+    collected_part(connection);
     if (stream->seen != STREAM_OPEN) {
         connection_cut(connection);
         return;
@@ -61,13 +64,14 @@ static void input(struct stream *stream)
 {
     struct connection *connection = stream->arg;
     must_be(connection, CONNECTION_MAGIC);
-    if (connection->resting || connection->leaving)
+    bool waits = connection->collection && !connection->taken;
+    if (connection->resting || connection->leaving || waits)
         connection_cut(connection);
 }
 
 bool connection_has_room(const struct connection *connection, const struct conf *conf)
 {
-    uint64_t most = conf->sending.messages_per_connection;
+    uint64_t most = connection->collection ? UINT32_MAX : conf->sending.messages_per_connection;
     if (connection->can.mail_max > 0 && connection->can.mail_max < most)
         most = connection->can.mail_max;
     return connection->messages < most;
@@ -409,4 +413,33 @@ struct connection *connection_open(struct job *job, const struct route_host *hos
         again_in_clear(job, connection, addresses);
     go(connection);
     return NULL;
+}
+
+/* --- What was given to us -------------------------------------------------------------------- */
+
+struct connection *connection_given(struct courier *courier, int handle, struct str host)
+{
+    struct connection *connection = calloc(1, sizeof *connection);
+    if (!connection)
+        return NULL;
+    *connection = (struct connection){
+        .magic = CONNECTION_MAGIC, .courier = courier, .host = str_to_cstring(host)};
+    talk_init(&connection->talk, courier);
+    TAILQ_INIT(&connection->turns);
+    struct stream *stream = &connection->talk.stream;
+    if (connection->host &&
+        stream_init(stream, courier->loop, courier->streams, handle, input, connection) == 0) {
+        stream_pause(stream);
+        return connection;
+    }
+    connection_free(connection);
+    return NULL;
+}
+
+bool connection_greeted(struct job *job, struct connection *connection)
+{
+    talk_limit(&connection->talk, job->courier->loop->now + LIMIT_HELLO);
+    bool met = greet(job, connection);
+    talk_limit(&connection->talk, INT64_MAX);
+    return met;
 }

@@ -16,11 +16,14 @@
 #define LIMIT_HELLO (600 * NS_PER_SECOND)
 #define CONNECT_APART (250 * NS_PER_MS) /* RFC 8305 5 */
 
+struct collector_turn;
+TAILQ_HEAD(collector_turns, collector_turn);
+
 #define CONNECTION_MAGIC MAGIC('C', 'O', 'N', 'N')
 
 struct connection {
     uint32_t magic;
-    TAILQ_ENTRY(connection) link; /* resting, or leaving */
+    TAILQ_ENTRY(connection) link; /* resting, leaving, or of who collects */
     struct courier *courier;
     struct talk talk;
     struct peer_address ends;
@@ -31,9 +34,13 @@ struct connection {
     bool logged_in;
     bool used; /* it has served a job before this one */
     bool resting, leaving;
-    uint32_t messages; /* transactions, also those that failed */
-    struct timer idle; /* while it rests */
-    char tls[96];      /* for the facts; empty: in clear */
+    uint64_t collection; /* of who collects his mail by it (collected.h); 0: we have made it */
+    bool taken;          /* so, and a job has it; */
+    struct collector_turns turns; /* those that wait for it */
+    bool last;                    /* so, and none comes behind that */
+    uint32_t messages;            /* transactions, also those that failed */
+    struct timer idle;            /* while it rests */
+    char tls[96];                 /* for the facts; empty: in clear */
 };
 
 /*
@@ -47,6 +54,12 @@ struct connection *connection_open(struct job *job, const struct route_host *hos
  * whether it is our own shows when it is called. Never yields. */
 struct str connection_forbids(const struct job *job, const struct route_host *host,
                               struct str address);
+
+/* One that the other side made: the handle is the caller's where NULL says that there is no memory.
+ * It is paused. Never yields. */
+struct connection *connection_given(struct courier *courier, int handle, struct str host);
+/* May yield: greeting and hello of such a one; False: the job has a note of why. */
+bool connection_greeted(struct job *job, struct connection *connection);
 
 /* Closes at once. Never yields, as the next one. */
 void connection_cut(struct connection *connection);

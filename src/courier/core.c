@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "courier/collected.h"
 #include "courier/job.h"
 #include "courier/policy.h"
 #include "courier/sts.h"
@@ -84,6 +85,8 @@ static void got(struct link *link, const struct msg *msg, int passed)
     struct err e = err_none();
     if (msg->kind == MSG_welcome)
         welcomed(courier, &msg->welcome, passed);
+    else if (msg->kind == MSG_collection)
+        collected_begin(courier, &msg->collection, passed);
     else if (passed >= 0)
         courier->world->ops->close(courier->world, passed);
     else if (msg->kind == MSG_job)
@@ -92,6 +95,8 @@ static void got(struct link *link, const struct msg *msg, int passed)
         recorded(courier, msg->job_recorded.job);
     else if (msg->kind == MSG_job_drop)
         dropped(courier, msg->job_drop.job);
+    else if (msg->kind == MSG_collection_over)
+        collected_over(courier, msg->collection_over.collection);
     else if (msg->kind == MSG_sts_forget)
         sts_forget(courier->sts, msg->sts_forget.domain);
     else if (msg->kind == MSG_policy_ask)
@@ -105,6 +110,7 @@ static void got(struct link *link, const struct msg *msg, int passed)
 static void core_gone(struct courier *courier)
 {
     courier->core_up = false;
+    collected_end(courier); /* the next one knows nothing of them */
     if (courier->slabs)
         slabs_retire(courier->slabs);
     courier->slabs = NULL;

@@ -4,6 +4,7 @@
  */
 #include "courier/courier.h"
 
+#include "courier/collected.h"
 #include "courier/job.h"
 #include "courier/log_ins.h"
 #include "courier/rest.h"
@@ -23,6 +24,7 @@ struct err courier_open(struct courier *courier, struct loop *loop, struct fiber
     TAILQ_INIT(&courier->waiters);
     TAILQ_INIT(&courier->resting);
     TAILQ_INIT(&courier->leaving);
+    TAILQ_INIT(&courier->collected);
     dns_client_init(&courier->dns, loop, ROLE_COURIER, NULL, NULL);
     courier->streams = stream_pool_open(loop, COURIER_READ_BUFFERS);
     courier->sts = sts_open();
@@ -58,6 +60,7 @@ bool courier_stop(struct courier *courier)
     int64_t begun = courier->loop->now;
     courier->stops = true;
     rest_end(courier);
+    collected_end(courier);
     if (courier_is_busy(courier))
         wait_for_jobs(courier, begun + COURIER_STOP_SOON);
     if (jobs_are_past_the_dot(courier))

@@ -14,6 +14,7 @@
  *   transaction.h  one message by such a connection
  *   content.h      its octets, from core to the other side
  *   rest.h         connections between two messages
+ *   collected.h    connections of clients that come for their mail
  *
  * Order of life: courier_open, courier_core_attach (and again whenever core came back), the loop,
  * courier_stop, courier_close. doc/sending.md, 4 is the contract with core.
@@ -80,7 +81,8 @@ struct courier {
 
     struct connections resting; /* newest first (rest.h) */
     size_t resting_count;
-    struct connections leaving; /* said QUIT */
+    struct connections leaving;   /* said QUIT */
+    struct connections collected; /* of clients that collect their mail (collected.h) */
 
     struct job_tree jobs; /* by number */
     size_t job_count;

@@ -5,6 +5,7 @@
  * wants time, not another door. One that went away before does not: the next host is tried for
  * those it had not decided about.
  */
+#include "courier/collected.h"
 #include "courier/job.h"
 #include "courier/policy.h"
 #include "courier/require.h"
@@ -128,6 +129,10 @@ static void sent_to_hosts(struct job *job, const struct route *route)
 void job_send(struct job *job)
 {
     struct route route;
+    if (job->order->collection) {
+        collected_send(job);
+        return;
+    }
     if (sent_by_rested(job))
         return;
     job->state = JOB_ROUTING; /* J2, J3 -> J1: a connection that was gone is none */

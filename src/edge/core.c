@@ -96,12 +96,54 @@ static void logged_out(struct edge *edge, uint64_t handle)
         edge->logins_ended[edge->logins_ended_at++ % EDGE_ENDED_KEPT] = handle;
 }
 
+/* --- Lines --- */
+
+struct edge_line {
+    SLIST_ENTRY(edge_line) link;
+    uint64_t line;
+    int handle;
+};
+
+/* Told right before the answer that names it: so at most as many wait as questions are open. */
+static void line_keep(struct edge *edge, uint64_t line, int handle)
+{
+    struct edge_line *one = calloc(1, sizeof *one);
+    if (!one) {
+        edge->world->ops->close(edge->world, handle);
+        return;
+    }
+    *one = (struct edge_line){.line = line, .handle = handle};
+    SLIST_INSERT_HEAD(&edge->lines, one, link);
+}
+
+int edge_line_take(struct edge *edge, uint64_t line)
+{
+    struct edge_line *one;
+    SLIST_FOREACH(one, &edge->lines, link)
+    if (one->line == line)
+        break;
+    int handle = one ? one->handle : -1;
+    if (one)
+        SLIST_REMOVE(&edge->lines, one, edge_line, link);
+    free(one);
+    return handle;
+}
+
+static void lines_close(struct edge *edge)
+{
+    struct edge_line *one;
+    while ((one = SLIST_FIRST(&edge->lines)))
+        edge->world->ops->close(edge->world, edge_line_take(edge, one->line));
+}
+
 static void got(struct link *link, const struct msg *msg, int passed)
 {
     struct edge *edge = link->arg;
     must_be(edge, EDGE_MAGIC);
     if (msg->kind == MSG_welcome)
         welcomed(edge, &msg->welcome, passed);
+    else if (msg->kind == MSG_line)
+        line_keep(edge, msg->line.line, passed);
     else if (msg->kind == MSG_tries_kept)
         edge_tries_kept(edge, &msg->tries_kept);
     else if (msg->kind == MSG_directory_changed)
@@ -126,6 +168,7 @@ static void core_gone(struct edge *edge)
 {
     edge->core_up = false;
     edge->seen_count = 0;
+    lines_close(edge);
     edge_tls_core_gone(edge);
     if (edge->slabs)
         slabs_retire(edge->slabs);

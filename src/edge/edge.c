@@ -41,6 +41,7 @@ struct err edge_open(struct edge *edge, struct loop *loop, struct fiber_pool *fi
     TAILQ_INIT(&edge->tries_open);
     TAILQ_INIT(&edge->tries_ended);
     SLIST_INIT(&edge->listeners);
+    SLIST_INIT(&edge->lines);
     SLIST_INIT(&edge->scratches);
     RB_INIT(&edge->clients);
     unsigned char key[SIPHASH_KEY];

@@ -131,6 +131,9 @@ TAILQ_HEAD(edge_proxied_list, edge_proxied);
 struct edge_scratch;
 SLIST_HEAD(edge_scratches, edge_scratch);
 
+struct edge_line;
+SLIST_HEAD(edge_lines, edge_line);
+
 struct edge_waiter;
 TAILQ_HEAD(edge_waiters, edge_waiter);
 
@@ -201,9 +204,10 @@ struct edge {
     int64_t refused_second;
     uint32_t refused_count;
 
-    struct wait *stopping; /* edge_stop waits for the last session */
-    struct edge_tls *tls;  /* edge/tls.h */
-    void *smtp;            /* edge/smtp's own (struct smtp_shared) */
+    struct wait *stopping;   /* edge_stop waits for the last session */
+    struct edge_lines lines; /* that no session has taken yet */
+    struct edge_tls *tls;    /* edge/tls.h */
+    void *smtp;              /* edge/smtp's own (struct smtp_shared) */
 };
 
 /* What is passed outlives the edge. */
@@ -271,6 +275,10 @@ void edge_tell(struct edge *edge, const struct msg *msg);
 
 /* Core said yes to this log-in and took it back, both before the session could hear of it. */
 bool edge_login_has_ended(const struct edge *edge, uint64_t handle);
+
+/* The line that an answer of core's named (collect_answer): its handle is the caller's. -1: it did
+ * not come. */
+int edge_line_take(struct edge *edge, uint64_t line);
 
 /* A refusal, for the trace; dropped where there are too many in a second. */
 void edge_refused(struct edge *edge, const struct msg_refused *refused);

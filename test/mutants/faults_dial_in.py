@@ -21,7 +21,7 @@ FAULTS = [
           ETRN, "schedule_rouse(&queue->schedule, destination, now, ROUSED_AT_ONCE, &after", "schedule_rouse(&queue->schedule, destination, now, SIZE_MAX, &after"),
     Fault("etrn_forgets_the_rest", "only the first thousand messages are tried",
           "unit core_etrn",
-          ETRN, "        if (etrn.more)\n            rouse_domain_rest(&etrn, now);", ""),
+          ETRN, "        if (etrn.more)\n            rouse_domain_rest(", "        if (etrn.more && !etrn.lines)\n            rouse_domain_rest("),
     Fault("etrn_hammers", "who asks without end has a destination tried without end",
           "unit core_etrn",
           ETRN, "now - destination->roused < ROUSED_AGAIN", "now - destination->roused < 0"),

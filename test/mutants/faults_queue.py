@@ -119,7 +119,7 @@ FAULTS = [
           CHANGE, "    one->holds = change->entry.holds;", "    one->holds |= change->flies ? 0 : change->entry.holds;"),
     Fault("drops_count_as_tries", "a job that its courier dropped in time counts as a try, and waits like one",
           "unit core_queue_operator",
-          ERRAND, "errand->dropped && nothing_tried(said)", "errand->dropped && !nothing_tried(said)"),
+          ERRAND, "!wanted && nothing_tried(said)", "!wanted && !nothing_tried(said)"),
     Fault("couriers_hear_of_no_drop", "a courier begins a job that an operator has held or removed",
           "unit core_queue_operator",
           ERRAND, "    if (!errand || errand->dropped || errand->deciding)", "    if (!errand || !errand->dropped || errand->deciding)"),

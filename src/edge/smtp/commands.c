@@ -90,6 +90,19 @@ static const struct smtp_command rows[] = {
      .offered = smtp_etrn_is_served,
      .parse = smtp_etrn_parse,
      .run = smtp_etrn_run},
+    {.verb = "ATRN",
+     .states = SMTP_READY,
+     .flags = SMTP_USERS_ONLY | SMTP_LOGGED_IN,
+     .help = "ATRN [domain[,domain...]]",
+     .offered = smtp_atrn_is_served,
+     .parse = smtp_atrn_parse,
+     .run = smtp_atrn_run},
+    {.verb = "TURN",
+     .states = SMTP_READY,
+     .flags = SMTP_USERS_ONLY | SMTP_LOGGED_IN | SMTP_NO_ARGUMENT,
+     .help = "TURN",
+     .offered = smtp_turn_is_served,
+     .run = smtp_turn_run},
     {.verb = "HELP",
      .states = SMTP_COMMANDING,
      .flags = SMTP_FREE_TEXT,
@@ -110,7 +123,6 @@ static const struct smtp_command rows[] = {
      .flags = SMTP_ONLY | SMTP_STANDS_IN,
      .parse = smtp_xforward_parse,
      .run = smtp_xforward_run},
-    {.verb = "TURN", .flags = SMTP_NOT_BUILT},
     {.verb = "SEND", .flags = SMTP_NOT_BUILT},
     {.verb = "SOML", .flags = SMTP_NOT_BUILT},
     {.verb = "SAML", .flags = SMTP_NOT_BUILT},
@@ -163,7 +175,8 @@ struct str smtp_order_missing(const struct smtp_session *s, const char *verb)
     if (s->state == SMTP_CHUNKED)
         return STR("the last BDAT or RSET first");
     if (strcmp(verb, "AUTH") == 0 || strcmp(verb, "XCLIENT") == 0 ||
-        strcmp(verb, "XFORWARD") == 0 || strcmp(verb, "ETRN") == 0)
+        strcmp(verb, "XFORWARD") == 0 || strcmp(verb, "ETRN") == 0 || strcmp(verb, "ATRN") == 0 ||
+        strcmp(verb, "TURN") == 0)
         return STR("not within a transaction");
     if (strcmp(verb, "MAIL") == 0)
         return STR("MAIL was given already");

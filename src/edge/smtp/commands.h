@@ -36,6 +36,10 @@ struct smtp_arguments {
         bool utf8; /* RFC 6531 3.7.4.2 */
     } verify;
     struct {
+        struct msg_text_line *domains; /* none: all */
+        size_t count;
+    } collect;
+    struct {
         enum etrn_scope scope;
         struct str name;
     } etrn;
@@ -44,6 +48,10 @@ struct smtp_arguments {
         struct str initial; /* in base64; p NULL: none */
     } auth;
     struct xclient *xclient;
+};
+
+enum {
+    SMTP_COLLECT_MAX = 100 /* domains of one ATRN */
 };
 
 enum smtp_command_flag {
@@ -97,6 +105,9 @@ void smtp_data_run(struct smtp_session *, struct smtp_arguments *);
 void smtp_bdat_run(struct smtp_session *, struct smtp_arguments *);
 struct err smtp_etrn_parse(struct smtp_session *, struct str, struct smtp_arguments *);
 void smtp_etrn_run(struct smtp_session *, struct smtp_arguments *);
+struct err smtp_atrn_parse(struct smtp_session *, struct str, struct smtp_arguments *);
+void smtp_atrn_run(struct smtp_session *, struct smtp_arguments *);
+void smtp_turn_run(struct smtp_session *, struct smtp_arguments *);
 void smtp_vrfy_run(struct smtp_session *, struct smtp_arguments *);
 void smtp_expn_run(struct smtp_session *, struct smtp_arguments *);
 void smtp_rset_run(struct smtp_session *, struct smtp_arguments *);

@@ -133,6 +133,8 @@ static const struct extension rows[] = {
     {.keyword = "DELIVERBY", .rfc = "2852", .parameters = "BY", .offered = hurries},
     {.keyword = "MT-PRIORITY", .rfc = "6710", .parameters = "MT-PRIORITY", .offered = hurries},
     {.keyword = "REQUIRETLS", .rfc = "8689", .parameters = "REQUIRETLS", .offered = keeps_tls},
+    {.keyword = "ATRN", .rfc = "2645", .offered = smtp_atrn_is_served},
+    {.keyword = "TURN", .rfc = "821", .offered = smtp_turn_is_served},
     {.keyword = "ETRN", .rfc = "1985", .offered = smtp_etrn_is_served},
     {.keyword = "VRFY", .rfc = "5321", .offered = smtp_verify_is_on},
     {.keyword = "XCLIENT", .values = xclient_values, .offered = smtp_may_stand_in},

@@ -19,6 +19,9 @@ bool smtp_starttls_is_offered(const struct smtp_session *s);
 bool smtp_verify_is_on(const struct smtp_session *s);
 /* To this client: something is sent here, and he may ask for it. */
 bool smtp_etrn_is_served(const struct smtp_session *s);
+/* On this listener: there is mail to be collected. */
+bool smtp_atrn_is_served(const struct smtp_session *s);
+bool smtp_turn_is_served(const struct smtp_session *s);
 
 /* May this client say for whom it speaks (XCLIENT, XFORWARD)? */
 bool smtp_is_trusted(const struct smtp_session *s); /* a user, or a client that may relay */

@@ -27,6 +27,7 @@ enum smtp_state {
     SMTP_ENDED = 1 << 9,      /* S9: nothing more will be said */
     SMTP_HANDSHAKE = 1 << 10, /* S10: TLS begins; nothing is said and nothing heard */
     SMTP_EXCHANGE = 1 << 11,  /* S11: lines belong to a log-in that is under way */
+    SMTP_REVERSED = 1 << 12,  /* S12: octets pass between the client and a courier */
     /* Command lines are expected; octets of a message are. */
     SMTP_COMMANDING = SMTP_GREETED | SMTP_READY | SMTP_SENDER | SMTP_RCPTS | SMTP_CHUNKED,
     SMTP_READING = SMTP_DATA | SMTP_CHUNK,
