@@ -224,7 +224,7 @@ FAULTS = [
           SENDING, "    return hour < day ? hour : day;", "    (void)day;\n    return hour;"),
     Fault("one_more_than_the_limit", "the message that goes over the limit is sent",
           "unit core_submission",
-          SENDING, "    if (load->recipients > left(sending, conf, now))", "    if (left(sending, conf, now) == 0)"),
+          SENDING, "    return load->recipients > left(sending, conf, now) ?", "    return left(sending, conf, now) == 0 ?"),
     Fault("hold_is_ignored", "S21: who is held sends on",
           "unit core_submission",
           SENDING, "    if (sending->held)\n        return SENDER_IS_HELD;\n", "",

@@ -115,7 +115,7 @@ FAULTS = [
           CONNECTION, "        if (conf_networks_hold(&conf->sending.deny_to, address))\n            continue;\n", ""),
     Fault("all_are_allowed", "N02: what sending.allow_to does not name is connected too",
           SCENES,
-          CONNECTION, "        if ((conf_networks_hold(&conf->sending.allow_to, address) || is_meant(host)) &&\n            network_address", "        if (network_address"),
+          CONNECTION, "        if (is_allowed(job, host, address) &&\n            network_address", "        if (network_address"),
     Fault("another_domain_s_connection", "a connection serves the jobs of other destinations",
           SCENES,
           REST, "        if (destination && strcmp(connection->destination, destination) == 0)", "        if (destination)"),

@@ -100,7 +100,7 @@ FAULTS = [
           POLICY, "!conf_networks_hold(&domain->allow_from, policy->client) ? ERR_ACCESS_DENIED", "!conf_networks_hold(&domain->allow_from, policy->client) ? ERR_NONE"),
     Fault("domain_denies_for_ten_seconds_not", "an edge answers for core whom a domain denies",
           "unit policy",
-          ENVELOPE, "policy_is_for_all(&policy) && ", ""),
+          ENVELOPE, "policy_is_for_all(&found.policy) && ", ""),
     Fault("everybody_may_relay", "strangers are told that they might relay",
           "unit policy",
           POLICY, "    return policy->user ||", "    return !policy->user ||"),

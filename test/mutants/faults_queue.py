@@ -80,7 +80,7 @@ FAULTS = [
           ERRAND, "    errand->dotted = true;\n    timer_clear", "    timer_clear"),
     Fault("relaying_is_remembered", "an edge answers strangers as it answered one who may relay",
           "unit core_queue",
-          ENVELOPE, " && resolved.kind == RESOLVED_FOUND &&", " &&"),
+          ENVELOPE, " && resolved->kind == RESOLVED_FOUND &&", " &&"),
 
     # --- Outcomes ---
     Fault("waits_are_all_the_same", "a server that says later is asked every two minutes for five days",
