@@ -191,7 +191,8 @@ int admin_check_domain(struct admin_call *call)
                             .dns = &core->dns,
                             .arena = call->admin->arena,
                             .conf = call->admin->conf,
-                            .host = own_name(call->admin->conf)};
+                            .host = own_name(call->admin->conf),
+                            .looks = !admin_has(call, "--no-connect")};
     int code = addresses_read(call, check);
     if (!code)
         code = admin_domain_name(call, call->words[0], &check->domain);
@@ -204,6 +205,7 @@ int admin_check_domain(struct admin_call *call)
     check_spf(check);
     check_policy(check);
     check_tls(check);
+    check_look(check);
     code = arena_over(check->arena) ? admin_fail(call, err_make(ERR_NO_MEMORY)) : show(check);
     json_decref(check->items);
     return code;

@@ -6,8 +6,9 @@
  * typed.
  *
  * It is core that asks, through the resolver of all roles: an operator sees what the couriers see.
- * So the server must be up. Core connects to nobody: whether a port can be reached from outside,
- * and what a web server says, is not known here, and is not guessed at.
+ * So the server must be up. Core connects to nobody: a courier does (look, sts_look of the bus), to
+ * ports of our own names at our own addresses, and to the web server of the domain's policy. It
+ * sees them from here; what a firewall in front does to others is not known, and not guessed at.
  *
  * Our addresses are those that the DNS has for our name (sending.helo, else hostname), and what
  * --address adds. Inside src/core only; all but check_say may yield. Texts live in the arena.
@@ -50,6 +51,9 @@ struct check {
     struct check_host mx[CHECK_HOSTS];
     size_t mx_count;
     bool null_mx;
+    bool looks;     /* what is served is looked at, too */
+    bool sts_there; /* a record says that there is an MTA-STS policy, and its host has an address */
+    bool sts_enforced; /* the policy that is served is */
     json_t *items;
     bool any[CHECK_UNKNOWN + 1];
 };
@@ -79,10 +83,15 @@ bool check_unknown(struct check *check, const char *item, struct str name, struc
 struct err check_texts(struct check *check, struct str name, const struct str **texts_r,
                        size_t *count_r);
 bool check_is_own(const struct check *check, const char *address);
+/* Does the configuration listen there, at an address that others can reach? */
+bool check_listens(const struct conf_listen *listen, const char *port);
+/* What the domain's MTA-STS policy should be, and where; null where this server serves it. */
+struct str check_sts_wanted(struct check *check);
 
 void check_hosts(struct check *check);  /* check_hosts.c: our name, reverse DNS, MX, ports */
 void check_spf(struct check *check);    /* check_spf.c */
 void check_policy(struct check *check); /* check_policy.c: DKIM, DMARC, MTA-STS, TLS-RPT */
 void check_tls(struct check *check);    /* check_tls.c: certificates, TLSA, CAA */
+void check_look(struct check *check);   /* check_look.c: what is served */
 
 #endif

@@ -175,8 +175,7 @@ static void mx_check(struct check *check)
 
 /* --- Ports ----------------------------------------------------------------------------------- */
 
-/* At an address that others can reach? */
-static bool listens(const struct conf_listen *listen, const char *port)
+bool check_listens(const struct conf_listen *listen, const char *port)
 {
     for (size_t i = 0; i < listen->count; i++) {
         struct str address = listen->addresses[i];
@@ -204,7 +203,7 @@ static void ports_check(struct check *check)
         {&conf->pop3.listen_tls, "995", "pop3.listen_tls", "users who read, in TLS", CHECK_NOTE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        bool found = listens(rows[i].listen, rows[i].port);
+        bool found = check_listens(rows[i].listen, rows[i].port);
         bool in_tls = rows[i].listen == &conf->submission.listen_tls ||
                       rows[i].listen == &conf->pop3.listen_tls;
         if (found && in_tls && conf->certificate_count == 0)

@@ -255,7 +255,7 @@ static struct str sts_record(struct check *check, struct str name, struct str id
 }
 
 /* The policy that fits the MX, as the file has it; nothing where it is served here. */
-static struct str sts_policy(struct check *check)
+struct str check_sts_wanted(struct check *check)
 {
     if (sts_own_id(check).n > 0)
         return str_null();
@@ -282,7 +282,7 @@ static void sts_missing(struct check *check, struct str name, struct str why)
               why.n > 0 ? why
                         : STR("there is none: who stands between servers can keep mail to it "
                               "in clear text"),
-              sts_record(check, name, id), sts_policy(check));
+              sts_record(check, name, id), check_sts_wanted(check));
 }
 
 /* The record beside the policy that we serve: who knows another id fetches it anew. */
@@ -298,7 +298,6 @@ static void sts_own(struct check *check, struct str name, struct str published, 
                   str_null(), STR("http { listen_tls = *:443 } in veredus.conf"));
 }
 
-/* What the policy says is the web server's; core connects to nobody. */
 static void sts_host(struct check *check)
 {
     bool own = sts_own_id(check).n > 0;
@@ -316,12 +315,13 @@ static void sts_host(struct check *check)
             own ? check_record(check, host, "CNAME",
                                check_text(check, "%.*s.", STR_FMT(check->host)))
                 : check_record(check, host, "A", STR("THE-ADDRESS-OF-ITS-WEB-SERVER")),
-            sts_policy(check));
-    else if (!own)
+            check_sts_wanted(check));
+    else if (!own && !check->looks)
         check_say(check, "mta-sts", CHECK_OK,
                   STR("its record is there; hold the policy against "
                       "this one"),
-                  str_null(), sts_policy(check));
+                  str_null(), check_sts_wanted(check));
+    check->sts_there = !err_is(e);
 }
 
 static void sts_found(struct check *check, struct str name, struct str published)

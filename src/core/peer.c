@@ -45,6 +45,15 @@ static void farewell_start(struct task *task)
     fiber_run(peer->core->fibers, &peer->farewell);
 }
 
+struct peer *peer_courier(const struct core *core)
+{
+    struct peer *peer;
+    LIST_FOREACH (peer, &core->peers, link_in_core)
+        if (peer->role == ROLE_COURIER && peer->takes_jobs && !peer->gone)
+            return peer;
+    return NULL;
+}
+
 void peer_hold(struct peer *peer)
 {
     peer->holds++;

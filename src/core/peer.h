@@ -77,6 +77,8 @@ struct err peer_add(struct core *core, int handle, enum bus_role role, uint32_t 
 void peer_cut(struct peer *peer, struct err why);
 
 /* Its memory stays, also when its link has ended, until all of these were released. */
+/* A courier that takes jobs; NULL: none is there. */
+struct peer *peer_courier(const struct core *core);
 void peer_hold(struct peer *peer);
 void peer_release(struct peer *peer);
 

@@ -118,15 +118,6 @@ void serve_sts_learned(struct request *request)
 
 /* --- Asking couriers ------------------------------------------------------------------------- */
 
-static struct peer *courier_of(const struct core *core)
-{
-    struct peer *peer;
-    LIST_FOREACH (peer, &core->peers, link_in_core)
-        if (peer->role == ROLE_COURIER && peer->takes_jobs && !peer->gone)
-            return peer;
-    return NULL;
-}
-
 /* Policies are of domains that mail goes to by their MX. */
 static bool goes_by_mx(const struct msg_job *way)
 {
@@ -140,7 +131,7 @@ struct err sts_ask(struct core *core, const struct msg_job *way, bool fresh, str
     struct sts_kept kept;
     struct str domain = way->domain;
     sts_give(core, goes_by_mx(way) ? domain : STR(""), arena, &kept);
-    struct peer *peer = courier_of(core);
+    struct peer *peer = peer_courier(core);
     if (!peer)
         return err_detail(ERR_TRY_LATER, STR("no courier is there"));
     struct msg msg = {.kind = MSG_policy_ask,

@@ -7,6 +7,7 @@
 
 #include "courier/collected.h"
 #include "courier/job.h"
+#include "courier/look.h"
 #include "courier/policy.h"
 #include "courier/sts.h"
 #include "courier/token.h"
@@ -103,6 +104,10 @@ static void got(struct link *link, const struct msg *msg, int passed)
         e = policy_tell(courier, msg);
     else if (msg->kind == MSG_token_ask)
         e = token_get(courier, msg);
+    else if (msg->kind == MSG_look)
+        e = look_begin(courier, msg);
+    else if (msg->kind == MSG_sts_look)
+        e = look_sts_begin(courier, msg);
     if (err_is(e))
         link_cut(link, e);
 }

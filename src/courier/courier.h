@@ -15,6 +15,7 @@
  *   content.h      its octets, from core to the other side
  *   rest.h         connections between two messages
  *   collected.h    connections of clients that come for their mail
+ *   look.h         how our own ports look, for veredus check
  *
  * Order of life: courier_open, courier_core_attach (and again whenever core came back), the loop,
  * courier_stop, courier_close. doc/sending.md, 4 is the contract with core.

@@ -11,7 +11,6 @@
 enum {
     HOST_ROOM = 300,
     STATUS_OK = 200,
-    WHY_MAX = 256,
 };
 
 struct sts_waiter {
@@ -30,7 +29,7 @@ struct sts_known {
     int64_t failed;         /* mono, when the last fetch failed; 0: it did not */
     char failed_id[MTA_STS_ID_MAX + 1];
     enum tls_result trouble;
-    char why[WHY_MAX];
+    char why[STS_WHY];
     bool busy; /* it is being fetched */
     TAILQ_HEAD(, sts_waiter) waiters;
 };
@@ -190,78 +189,103 @@ static void core_tell(struct job *job, const struct sts_known *known, enum mta_s
     (void)courier_tell(job->courier, &msg); /* else it is learnt once more */
 }
 
-static void learn(struct job *job, struct sts_known *known, struct str id, struct str body)
+static void learn(struct job *job, struct sts_known *known, struct str id,
+                  const struct sts_served *served)
 {
-    struct buf text = BUF_INIT(MTA_STS_POLICY_MAX);
-    struct mta_sts_policy policy;
-    struct arena arena;
-    struct str wrong;
     int64_t now = now_of(job->courier);
-    arena_init(&arena, JOB_ARENA);
-    bool good = mta_sts_policy_parse(body, &arena, &policy, &wrong);
-    if (good) {
-        mta_sts_policy_print(&policy, &text);
-        policy_set(known, buf_str(&text), id, now, now + policy.max_age);
-        known->failed = 0;
-        known->trouble = TLS_RESULT_OK;
-        known->why[0] = '\0';
-        core_tell(job, known, policy.mode);
-        log_event(job->courier->log, LOG_INFO, "mta_sts",
-                  log_str("domain", str_from(known->domain)), log_str("id", id),
-                  log_str("mode", mta_sts_mode_word(policy.mode)),
-                  log_u64("max_age", policy.max_age));
-    } else {
-        failed(job, known, TLS_RESULT_STS_POLICY_INVALID, id, wrong.p);
+    policy_set(known, served->text, id, now, now + served->policy.max_age);
+    known->failed = 0;
+    known->trouble = TLS_RESULT_OK;
+    known->why[0] = '\0';
+    core_tell(job, known, served->policy.mode);
+    log_event(job->courier->log, LOG_INFO, "mta_sts", log_str("domain", str_from(known->domain)),
+              log_str("id", id), log_str("mode", mta_sts_mode_word(served->policy.mode)),
+              log_u64("max_age", served->policy.max_age));
+}
+
+static void serve_failed(struct sts_served *served, enum tls_result result, const char *why)
+{
+    served->result = result;
+    snprintf(served->why, sizeof served->why, "%s", why);
+}
+
+static void policy_read(struct str body, struct arena *arena, struct sts_served *served)
+{
+    struct buf text = buf_in(arena, MTA_STS_POLICY_MAX);
+    struct str wrong;
+    if (!mta_sts_policy_parse(body, arena, &served->policy, &wrong)) {
+        serve_failed(served, TLS_RESULT_STS_POLICY_INVALID, wrong.p);
+        return;
     }
-    arena_done(&arena);
-    buf_done(&text);
+    mta_sts_policy_print(&served->policy, &text);
+    served->text = buf_built(&text);
+    if (!served->text.p)
+        serve_failed(served, TLS_RESULT_STS_POLICY_FETCH_ERROR, "no memory");
 }
 
 /* RFC 8461 3.3: 200, and text. */
-static void answered(struct job *job, struct sts_known *known, struct str id,
-                     const struct https_answer *answer)
+static void answered(const struct https_answer *answer, struct arena *arena,
+                     struct sts_served *served)
 {
-    char why[WHY_MAX];
+    char why[STS_WHY];
     if (answer->end == HTTPS_TLS) {
-        failed(job, known, TLS_RESULT_STS_WEBPKI_INVALID, id, answer->why);
+        serve_failed(served, TLS_RESULT_STS_WEBPKI_INVALID, answer->why);
     } else if (answer->end != HTTPS_ANSWERED) {
-        failed(job, known, TLS_RESULT_STS_POLICY_FETCH_ERROR, id, answer->why);
+        serve_failed(served, TLS_RESULT_STS_POLICY_FETCH_ERROR, answer->why);
     } else if (answer->response.status != STATUS_OK) {
         snprintf(why, sizeof why, "its web server answers %u", answer->response.status);
-        failed(job, known, TLS_RESULT_STS_POLICY_FETCH_ERROR, id, why);
+        serve_failed(served, TLS_RESULT_STS_POLICY_FETCH_ERROR, why);
     } else if (strcmp(answer->response.type, "text/plain") != 0) {
-        failed(job, known, TLS_RESULT_STS_POLICY_INVALID, id, "it is not text/plain");
+        serve_failed(served, TLS_RESULT_STS_POLICY_INVALID, "it is not text/plain");
     } else {
-        learn(job, known, id, buf_str(&answer->response.body));
+        policy_read(buf_str(&answer->response.body), arena, served);
     }
 }
 
-static void fetch(struct job *job, struct sts_known *known, struct str id)
+void sts_fetch(const struct sts_order *order, struct arena *arena, struct sts_served *served_r)
 {
-    struct courier *courier = job->courier;
+    struct courier *courier = order->courier;
     char host[HOST_ROOM];
     const struct https https = {.loop = courier->loop,
                                 .streams = courier->streams,
                                 .tls = courier->tls,
                                 .dns = &courier->dns,
-                                .allow = &job->conf->sending.allow_to,
-                                .deny = &job->conf->sending.deny_to};
-    snprintf(host, sizeof host, "mta-sts.%s", known->domain);
-    const struct https_order order = {
+                                .allow = &order->conf->sending.allow_to,
+                                .deny = &order->conf->sending.deny_to,
+                                .own = order->own,
+                                .own_count = order->own_count};
+    snprintf(host, sizeof host, "mta-sts.%.*s", STR_FMT(order->domain));
+    const struct https_order call = {
         .host = str_from(host),
         .port = HTTPS_PORT,
         .request = {.method = STR("GET"), .path = STR("/.well-known/mta-sts.txt")},
         .body_most = MTA_STS_POLICY_MAX,
         .within = STS_WITHIN};
     struct https_answer *answer = malloc(sizeof *answer); /* a fiber's stack is small */
+    *served_r = (struct sts_served){.result = TLS_RESULT_OK};
     if (!answer) {
-        failed(job, known, TLS_RESULT_STS_POLICY_FETCH_ERROR, id, "no memory");
+        serve_failed(served_r, TLS_RESULT_STS_POLICY_FETCH_ERROR, "no memory");
         return;
     }
-    (void)https_call(&https, &order, answer);
-    answered(job, known, id, answer);
+    (void)https_call(&https, &call, answer);
+    answered(answer, arena, served_r);
     https_answer_done(answer);
     free(answer);
+}
+
+static void fetch(struct job *job, struct sts_known *known, struct str id)
+{
+    const struct sts_order order = {
+        .courier = job->courier, .conf = job->conf, .domain = str_from(known->domain)};
+    struct sts_served served;
+    struct arena arena;
+    arena_init(&arena, JOB_ARENA);
+    sts_fetch(&order, &arena, &served);
+    if (served.result == TLS_RESULT_OK)
+        learn(job, known, id, &served);
+    else
+        failed(job, known, served.result, id, served.why);
+    arena_done(&arena);
 }
 
 /* One fiber at a time. */

@@ -18,7 +18,8 @@
 #include "format/mta_sts.h"
 
 enum {
-    STS_KEPT = 1000 /* domains in memory; those unused for longest go */
+    STS_KEPT = 1000, /* domains in memory; those unused for longest go */
+    STS_WHY = 256,
 };
 #define STS_AGAIN (300 * NS_PER_SECOND) /* RFC 8461 3.3: five minutes or longer */
 #define STS_WITHIN (30 * NS_PER_SECOND) /* a fetch, all of it */
@@ -47,5 +48,22 @@ void sts_forget(struct sts *sts, struct str domain);
 
 /* May yield. `fresh`: it is fetched though the known one holds. */
 void sts_find(struct job *job, struct str domain, bool fresh, struct sts_found *found_r);
+
+/* What a domain's web server gives now; nothing is remembered of it. */
+struct sts_order {
+    struct courier *courier;
+    const struct conf *conf;
+    struct str domain;
+    const struct network *own; /* as in struct https */
+    size_t own_count;
+};
+struct sts_served {
+    enum tls_result result; /* OK: there is a policy */
+    char why[STS_WHY];
+    struct mta_sts_policy policy;
+    struct str text; /* the policy, as mta_sts_policy_print gives it; the arena's, as all of it */
+};
+/* May yield. */
+void sts_fetch(const struct sts_order *order, struct arena *arena, struct sts_served *served_r);
 
 #endif

@@ -39,13 +39,22 @@ struct places {
     size_t count, allowed_count;
 };
 
+static bool may_be_ours(const struct https *https, struct str address)
+{
+    struct network network;
+    for (size_t i = 0; i < https->own_count && network_address(address, &network); i++)
+        if (network_eq(&network, &https->own[i]))
+            return true;
+    return conf_networks_hold(https->allow, address);
+}
+
 static void place_add(const struct https *https, struct places *places, struct str address,
                       uint16_t port)
 {
     if (places->count == HTTPS_ADDRESSES_MAX || conf_networks_hold(https->deny, address))
         return;
     places->to[places->count++] = (struct connect_to){.address = address, .port = port};
-    if (conf_networks_hold(https->allow, address) &&
+    if (may_be_ours(https, address) &&
         network_address(address, &places->allowed[places->allowed_count]))
         places->allowed_count++;
 }

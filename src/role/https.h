@@ -28,6 +28,8 @@ struct https {
     struct tls_client *tls;
     struct dns_client *dns;
     const struct conf_networks *allow, *deny; /* sending.allow_to, sending.deny_to */
+    const struct network *own; /* addresses of ours that may be connected for once; or NULL */
+    size_t own_count;
 };
 
 struct https_order {

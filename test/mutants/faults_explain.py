@@ -5,13 +5,14 @@ SENDER, RECIPIENT = "src/core/explain_sender.c", "src/core/explain_recipient.c"
 WAY, HOSTS, EXPLAIN = "src/core/explain_way.c", "src/core/explain_hosts.c", "src/core/explain.c"
 TELL, CONNECTION, SENDING = "src/courier/policy_tell.c", "src/courier/connection.c", "src/core/sending.c"
 STS = "src/core/sts.c"
+CHECK_LOOK, LOOK = "src/core/check_look.c", "src/courier/look.c"
 
 FAULTS = [
     # --- veredus explain send ---
     Fault("asking_is_counted", "who asks what would become of a message has sent it",
           "unit explain",
-          SENDER, "sender_would(sender, core->conf, &load, world_wall(core->world)), left);",
-          "sender_add(&core->senders, sender, core->conf, &load, world_wall(core->world)), left);"),
+          SENDER, "sender_would(sender, core->conf, &load, world_wall(core->world)),",
+          "sender_add(&core->senders, sender, core->conf, &load, world_wall(core->world)),"),
     Fault("an_owner_of_two", "an address that leads to two accounts is one account's",
           "unit explain",
           SENDER, "resolved.kind == RESOLVED_FOUND && resolved.count == 1", "resolved.kind == RESOLVED_FOUND && resolved.count >= 1"),
@@ -42,4 +43,19 @@ FAULTS = [
     Fault("requiretls_asks_for_nothing", "RFC 8689: hosts are told to prove nothing to whom TLS is required of",
           "pytest test_explain.py",
           TELL, "    require_read(&question->job);\n", ""),
+
+    # --- veredus check: what is served ---
+    Fault("everybody_s_ports_are_looked_at", "another server of the domain is connected for a check",
+          "pytest test_check_served.py",
+          CHECK_LOOK, "        if (!check->mx[i].ours)\n            continue;\n        records_take", "        records_take",
+          CHECK_LOOK, "            if (check_is_own(check, found.list[j].text))\n", ""),
+    Fault("a_policy_without_its_MX", "RFC 8461: a policy that does not name an MX is well",
+          "pytest test_check_served.py",
+          CHECK_LOOK, "        if (mta_sts_allows(policy, check->mx[i].name))", "        if (mta_sts_allows(policy, check->mx[0].name))"),
+    Fault("records_are_not_held_against_it", "a TLSA record that fits nothing that is served is well",
+          "pytest test_check_served.py",
+          LOOK, "    peer.verify = TLS_VERIFY_DANE;", "    peer.verify = TLS_VERIFY_NONE;"),
+    Fault("anywhere_is_looked_at", "N02: a loopback address in the DNS is connected for a check",
+          "pytest test_check_served.py",
+          CHECK_LOOK, "    if (judged == DESTINATION_FINE)", "    if (judged <= DESTINATION_LOOPBACK)"),
 ]

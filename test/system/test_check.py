@@ -16,7 +16,7 @@ REVERSE = "2.0.192.in-addr.arpa"
 
 @pytest.fixture(scope="module")
 def served():
-    zones = Zones([Zone(DOMAIN, BASE, ttl=1), Zone("other.test", "mx A 198.51.100.1", signed=False, ttl=1),
+    zones = Zones([Zone(DOMAIN, BASE, ttl=1), Zone("other.test", "mx A 198.51.100.1", signed=False, ttl=0),
                    Zone(REVERSE, "", signed=False, ttl=1)])
     yield zones
     zones.close()
@@ -42,7 +42,7 @@ def harmless(unharmed):
 
 
 def items(server, *words):
-    done = server.cli("check", *(words or (DOMAIN,)), check=False, json=True)
+    done = server.cli("check", *(words or (DOMAIN,)), "--no-connect", check=False, json=True)
     return json.loads(done.stdout), done.returncode
 
 
@@ -58,10 +58,15 @@ def asked_for(all_of_them):
     return [line for one in all_of_them if one["publish"] for line in one["publish"].split("\n")]
 
 
+published = {}
+
+
 def publish(served, lines, base=BASE):
     """Records as they were printed, each into its zone."""
     reverse = [line for line in lines if ".in-addr.arpa." in line.split()[0]]
-    served.change(REVERSE, "\n".join(reverse))
+    if published.get(REVERSE) != reverse:  # each change starts the name server anew
+        served.change(REVERSE, "\n".join(reverse))
+        published[REVERSE] = reverse
     served.change(DOMAIN, base + "\n".join(line for line in lines if line not in reverse))
 
 
@@ -142,15 +147,31 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize("item, pattern, instead, state, words, record", FAULTS,
-                         ids=[f"{number}-{row[0]}" for number, row in enumerate(FAULTS)])
-def test_each_fault_has_its_line(served, server, good, item, pattern, instead, state, words, record):
-    changed(served, good, pattern, *instead)
+def together():
+    """Faults of different items stand in the zone at once, since each change of it takes seconds; one of the MX is alone,
+    for it changes what else is looked at."""
+    groups = []
+    for fault in FAULTS:
+        alone = "MX" in fault[1]
+        free = [group for group in groups if fault[0] not in [one[0] for one in group] and "MX" not in group[0][1]]
+        if alone or not free:
+            groups.append([fault])
+        else:
+            free[0].append(fault)
+    return groups
 
-    def seen():
-        return [one for one in found(server, item)
-                if one["state"] == state and words in one["text"] and (record or "") in (one["publish"] or "")]
-    wait_until(seen, f"{item} {state} {words}")
+
+@pytest.mark.parametrize("faults", together(), ids=lambda group: "-".join(fault[0] for fault in group))
+def test_each_fault_has_its_line(served, server, good, faults):
+    kept = [line for line in good if not any(re.search(fault[1], line) for fault in faults)]
+    publish(served, kept + [line for fault in faults for line in fault[2]])
+
+    def unseen():
+        all_of_them = items(server)[0]
+        return [fault for fault in faults
+                if not any(one["item"] == fault[0] and one["state"] == fault[3] and fault[4] in one["text"] and
+                           (fault[5] or "") in (one["publish"] or "") for one in all_of_them)]
+    wait_until(lambda: not unseen(), faults)
 
 
 def test_spf_passes_by_each_way(served, server, good):

@@ -1,19 +1,17 @@
 """What other servers publish about their TLS is kept, or mail waits: DANE by zones that are signed, MTA-STS by a web
 server of the test's own, and a courier that trusts an authority of the test's own."""
-import hashlib
 import http.server
 import os
 import re
 import shutil
 import socket
 import ssl
-import subprocess
-import tempfile
 import threading
 
 import pytest
 
 import veredus
+from authority import Authority
 from veredus import Server, Smtp, message, wait_until
 from zones import Zone, Zones
 
@@ -22,37 +20,6 @@ pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="the other servers' por
 GOOD, WRONG, STS, WEB = "127.0.0.31", "127.0.0.32", "127.0.0.33", "127.0.0.34"
 ALICE = "alice@example.test"
 POLICY = b"version: STSv1\r\nmode: enforce\r\nmx: mx.sts.test\r\nmax_age: 86400\r\n"
-
-
-class Authority:
-    """Makes certificates; its own is what the courier trusts."""
-
-    def __init__(self):
-        self.folder = tempfile.mkdtemp(prefix="veredus-ca.")
-        os.chmod(self.folder, 0o755)
-        self.run("req", "-x509", "-nodes", "-newkey", "rsa:2048", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test",
-                 "-days", "30")
-
-    def run(self, *words):
-        subprocess.run(["openssl", *words], cwd=self.folder, check=True, capture_output=True)
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def context(self, name):
-        self.run("req", "-nodes", "-newkey", "rsa:2048", "-keyout", name + ".key", "-out", name + ".csr", "-subj", "/CN=x")
-        with open(self.path(name + ".ext"), "w", encoding="ascii") as file:
-            file.write(f"subjectAltName=DNS:{name}\n")
-        self.run("x509", "-req", "-in", name + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "20",
-                 "-extfile", name + ".ext", "-out", name + ".pem")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.path(name + ".pem"), self.path(name + ".key"))
-        return context
-
-    def record(self, name):
-        """TLSA 3 0 1 of a certificate."""
-        with open(self.path(name + ".pem"), encoding="ascii") as file:
-            return "3 0 1 " + hashlib.sha256(ssl.PEM_cert_to_DER_cert(file.read())).hexdigest()
 
 
 class Exchange(threading.Thread):
