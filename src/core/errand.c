@@ -9,6 +9,7 @@
 #include "core/collect.h"
 #include "core/core.h"
 #include "core/governor.h"
+#include "core/route.h"
 #include "core/tokens.h"
 
 #define RECORD_AGAIN (5 * NS_PER_SECOND)
@@ -179,13 +180,16 @@ bool errand_log_in_judge(struct errand *errand, const struct msg_job_over *said)
 {
     struct core *core = errand->queue->core;
     struct str name = destination_name(errand->one->destination);
-    if (errand->token_turn == 0)
+    if (!str_starts(name, STR("@")))
         return false;
     name = str_from_index(name, 1); /* "@NAME": who logs in goes to hosts that are named */
-    if (is_refused(said))
-        return tokens_refuse(core, name, errand->token_turn);
-    if (!said->trouble)
+    if (!said->trouble && errand->token_turn > 0)
         tokens_accept(core, name, errand->token_turn);
+    if (!is_refused(said))
+        return false;
+    if (errand->token_turn > 0 && tokens_refuse(core, name, errand->token_turn))
+        return true;
+    route_log_in_refused(core, name, said->results[0].text);
     return false;
 }
 

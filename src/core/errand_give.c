@@ -110,6 +110,9 @@ static void errand_wait(struct errand *errand, const struct queue_entry *entry,
                         const struct route_choice *choice, struct str why, struct arena *arena)
 {
     const struct msg_job_result like = {.verdict = JOB_LATER, .text = why};
+    struct core *core = errand->queue->core;
+    if (route_wants_new_grant(core, choice, arena))
+        route_log_in_refused(core, choice->block->name, why);
     errand_decide(errand, entry, choice, &like, JOB_TROUBLE_LOGIN, arena);
 }
 

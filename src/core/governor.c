@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 
 #include "base/must.h"
+#include "core/route_notice.h"
 
 enum {
     NEAR_PARTS = 5, /* of which four are used: near */
@@ -24,9 +25,9 @@ enum {
 struct governed {
     LIST_ENTRY(governed) link;
     struct route_use use;
-    int64_t last;     /* wall: when something went */
-    int64_t until;    /* wall: what waits, waits until then */
-    bool near, waits; /* it was told */
+    int64_t last;            /* wall: when something went */
+    int64_t until;           /* wall: what waits, waits until then */
+    bool near[KINDS], waits; /* it was told */
     size_t name_length;
     char name[];
 };
@@ -195,20 +196,37 @@ static void tell(struct core *core, const char *event, const struct governed *go
                                      : 0));
 }
 
+static void postmaster_tell(struct core *core, const struct governed *governed,
+                            enum route_notice_kind kind, const struct limit *limit, int64_t now)
+{
+    const struct route_notice notice = {.kind = kind,
+                                        .route = str_make(governed->name, governed->name_length),
+                                        .used = used_at(limit, now),
+                                        .limit = limit->most,
+                                        .user = STR(""),
+                                        .said = STR("")};
+    route_notice(core, &notice);
+}
+
 /* Once each time it comes near, and each time mail begins to wait. */
 static void changes_tell(struct core *core, struct governed *governed,
                          const struct route_limits *limits, bool waits, int64_t now)
 {
     struct limit all[KINDS];
-    bool near = false;
+    bool near = false, was_near = false;
     limits_of(&governed->use, limits, all);
-    for (size_t i = 0; i < KINDS; i++)
-        near |= all[i].most > 0 && is_near(&all[i], now);
-    if (near && !governed->near)
+    for (size_t i = 0; i < KINDS; i++) {
+        bool nears = all[i].most > 0 && is_near(&all[i], now);
+        near |= nears;
+        was_near |= governed->near[i];
+        if (nears && !governed->near[i])
+            postmaster_tell(core, governed, (enum route_notice_kind)i, &all[i], now);
+        governed->near[i] = nears;
+    }
+    if (near && !was_near)
         tell(core, "route_near_its_limit", governed);
     if (waits && !governed->waits)
         tell(core, "route_waits_for_its_limit", governed);
-    governed->near = near;
     governed->waits = waits || (governed->waits && near);
 }
 

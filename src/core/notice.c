@@ -7,6 +7,7 @@
 
 #include "base/must.h"
 #include "format/date.h"
+#include "format/header_print.h"
 #include "format/message_id.h"
 #include "format/summary.h"
 
@@ -29,7 +30,7 @@ void delivery_notice_begin(struct delivery *delivery, struct str to, struct str 
     message_id_print(delivery->message, id);
     buf_printf(text, "From: Mail Delivery System <postmaster@%.*s>\r\n", STR_FMT(hostname));
     buf_printf(text, "To: <%.*s>\r\n", STR_FMT(to));
-    buf_printf(text, "Subject: %.*s\r\n", STR_FMT(subject));
+    header_put_text(text, STR("Subject"), subject);
     buf_put(text, STR("Date: "));
     date_print(text, delivery->now / US_PER_SECOND, 0);
     buf_printf(text, "\r\nMessage-ID: <%.*s.notice%zu@%.*s>\r\n", MESSAGE_ID_TEXT, id,

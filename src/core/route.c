@@ -5,6 +5,7 @@
 #include "core/route.h"
 
 #include "base/must.h"
+#include "core/route_notice.h"
 #include "core/secrets.h"
 #include "core/tokens.h"
 
@@ -216,6 +217,16 @@ bool route_is_ready(const struct core *core, const struct route_choice *choice, 
     return false;
 }
 
+bool route_wants_new_grant(const struct core *core, const struct route_choice *choice,
+                           struct arena *arena)
+{
+    const struct conf_route *block = choice->block;
+    struct token_found found;
+    return block && block->oauth_file.n > 0 &&
+           tokens_find(core, block->name, conf_way_via(&choice->way, arena), &found) &&
+           found.refused;
+}
+
 void route_prepare(struct core *core, const struct route_choice *choice, struct arena *arena)
 {
     const struct conf_route *block = choice->block;
@@ -223,6 +234,16 @@ void route_prepare(struct core *core, const struct route_choice *choice, struct 
         return;
     struct str name = arena_str(arena, block->name); /* the configuration may go meanwhile */
     tokens_renew(core, name, conf_way_via(&choice->way, arena));
+}
+
+void route_log_in_refused(struct core *core, struct str name, struct str said)
+{
+    const struct conf_route *block = conf_route_named(core->conf, name);
+    if (!block || block->user.n == 0)
+        return;
+    const struct route_notice notice = {
+        .kind = ROUTE_NOTICE_LOG_IN, .route = name, .user = block->user, .said = said};
+    route_notice(core, &notice);
 }
 
 /* --- Refusing -------------------------------------------------------------------------------- */

@@ -64,9 +64,16 @@ bool route_is_ready(const struct core *core, const struct route_choice *choice, 
 /* Can a job be told what to log in with now? True: also where there is nobody to log in as. */
 bool route_has_secret(const struct core *core, const struct route_choice *choice,
                       struct arena *arena);
+/* Does its provider take the refresh token no more? */
+bool route_wants_new_grant(const struct core *core, const struct route_choice *choice,
+                           struct arena *arena);
 /* May yield. An access token that can be renewed is good now, or nothing came of it; where it
  * yielded, choose anew. */
 void route_prepare(struct core *core, const struct route_choice *choice, struct arena *arena);
+
+/* Never yields. The log-in of this block is refused, with these words: the postmaster is told, once
+ * a day (route_notice.h). */
+void route_log_in_refused(struct core *core, struct str name, struct str said);
 
 /* Why mail of this sender, by this account (empty: none), is refused for the recipient: the words
  * of the block. Empty: it is not. Never yields. */

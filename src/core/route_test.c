@@ -347,6 +347,118 @@ static void a_route_has_so_many_connections(void **state)
     assert_int_equal(job_count, 2);
 }
 
+/* --- The postmaster --- */
+
+#define TELLS "postmaster = bob@example.test\n" OPEN
+
+static size_t told(void)
+{
+    return house_count(box, "bob@example.test");
+}
+
+/* Four of five: once in a day, whatever goes and comes, and however often core begins. */
+static void the_postmaster_is_told_before_mail_waits(void **state)
+{
+    (void)state;
+    open_routes(TELLS "route smart { to = far.test via = s.test:25 messages_per_day = 5 }\n");
+    for (int i = 0; i < 3; i++)
+        send_as("alice@example.test", "x@far.test");
+    all_jobs_sent(0);
+    assert_int_equal(told(), 0);
+    send_as("alice@example.test", "x@far.test");
+    all_jobs_sent(3);
+    house_settle(&house);
+    assert_int_equal(told(), 1);
+    struct str message = newest("bob@example.test");
+    assert_says(message, "Subject: Route smart nears its limit: messages a day\r\n");
+    assert_says(message, "  messages a day: 4 of 5 (messages_per_day)\r\n");
+    assert_says(message, "mail waits for its turn: nothing is refused or returned for it");
+    send_as("alice@example.test", "x@far.test");
+    house_pass(&house, 12 * 60 * MINUTE);
+    assert_int_equal(told(), 1);
+    struct secrets *secrets = house.core.secrets;
+    house_stop(&house);
+    house_settle(&house);
+    house_start(&house);
+    house.core.secrets = secrets;
+    edge_end_connect(mx);
+    edge_end_connect(box);
+    edge_end_connect(courier);
+    courier_ready(NULL, 0);
+    send_as("alice@example.test", "x@far.test");
+    house_pass(&house, 6 * 60 * MINUTE);
+    assert_int_equal(told(), 1);
+    house_pass(&house, 3 * 24 * 60 * MINUTE);
+    size_t from = job_count;
+    for (int i = 0; i < 4; i++) {
+        send_as("alice@example.test", "x@far.test");
+        house_pass(&house, 60 * MINUTE);
+        all_jobs_sent(from);
+        from = job_count;
+    }
+    assert_int_equal(told(), 2);
+}
+
+#define SECRET_BLOCK "route smart { to = far.test via = s.test:465 user = vps password_file = p }\n"
+
+static void refuse_log_in(size_t i)
+{
+    over_with(job_at(i), JOB_LATER, 535, STR("5.7.8"), STR("who are you?"), JOB_TROUBLE_LOGIN,
+              false);
+}
+
+static void a_refused_log_in_is_told_once_a_day(void **state)
+{
+    (void)state;
+    open_routes(TELLS SECRET_BLOCK);
+    secret("smart", "s.test:465", "pw");
+    send_as("alice@example.test", "x@far.test");
+    refuse_log_in(0);
+    assert_int_equal(told(), 1);
+    struct str message = newest("bob@example.test");
+    assert_says(message, "Subject: Route smart: its log-in is refused, mail waits\r\n");
+    assert_says(message, "\r\n  vps\r\n");
+    assert_says(message, "\r\n  who are you?\r\n");
+    assert_silent(message, "pw");
+    size_t from = job_count;
+    for (int hours = 0; hours < 23; hours++) {
+        house_pass(&house, 60 * MINUTE);
+        for (; from < job_count; from++)
+            refuse_log_in(from);
+    }
+    assert_true(from > 5);
+    assert_int_equal(told(), 1);
+    house_pass(&house, 6 * 60 * MINUTE);
+    for (; from < job_count; from++)
+        refuse_log_in(from);
+    assert_int_equal(told(), 2);
+}
+
+static void what_is_no_refusal_for_good_is_not_told(void **state)
+{
+    (void)state;
+    open_routes(TELLS SECRET_BLOCK);
+    secret("smart", "s.test:465", "pw");
+    send_as("alice@example.test", "x@far.test");
+    over_with(job_at(0), JOB_LATER, 454, STR("4.7.0"), STR("later"), JOB_TROUBLE_LOGIN, false);
+    house_pass(&house, 10 * MINUTE);
+    over_with(job_at(1), JOB_LATER, 535, STR(""), STR("is no log-in"), JOB_TROUBLE_BUSY, false);
+    assert_int_equal(told(), 0);
+}
+
+static void he_is_told_in_his_language(void **state)
+{
+    (void)state;
+    open_routes("language = zh\n" TELLS SECRET_BLOCK);
+    secret("smart", "s.test:465", "pw");
+    send_as("alice@example.test", "x@far.test");
+    refuse_log_in(0);
+    struct str message = newest("bob@example.test");
+    assert_says(message, "Subject: =?utf-8?B?");
+    assert_says(message, "经路由 smart 发送的邮件在等待");
+    assert_says(message, "\r\n  who are you?\r\n");
+}
+
 /* --- Refused --- */
 
 static void a_block_refuses_at_rcpt(void **state)
@@ -394,6 +506,10 @@ int main(void)
         GIVEN(counts_outlive_core),
         GIVEN(what_did_not_reach_it_does_not_count),
         GIVEN(a_route_has_so_many_connections),
+        GIVEN(the_postmaster_is_told_before_mail_waits),
+        GIVEN(a_refused_log_in_is_told_once_a_day),
+        GIVEN(what_is_no_refusal_for_good_is_not_told),
+        GIVEN(he_is_told_in_his_language),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include "store/route_token.h"
 
 #define SETTINGS                                                                                   \
+    "postmaster = bob@example.test\n"                                                              \
     "smtp { relay_from = \"0.0.0.0/0\" } sending { processes = 1 }\n"                              \
     "route smart { to = far.test via = s.test:465 user = u oauth_file = f }\n"
 #define HOUR (3600 * NS_PER_SECOND)
@@ -172,6 +173,7 @@ static void a_refused_one_is_renewed_once(void **state)
     uint64_t message = send_one("a@far.test");
     answer(0, "A1");
     refused(job_at(0));
+    assert_int_equal(house_count(box, "bob@example.test"), 0);
     assert_int_equal(asked_count, 2);
     answer(1, "A2");
     assert_int_equal(job_count, 2); /* at once */
@@ -254,6 +256,8 @@ static void who_must_log_in_anew_is_told_and_not_asked_for_an_hour(void **state)
     assert_told(message, "the refresh token of route smart is good no more: invalid_grant. Log in "
                          "at the provider anew, and put the new refresh token into its oauth_file");
     assert_true(found_now("s.test:465").refused);
+    assert_int_equal(house_count(box, "bob@example.test"), 1); /* he can mend it */
+    assert_says(newest("bob@example.test"), "Log in at the provider anew");
     house_pass(&house, HOUR - NS_PER_SECOND);
     assert_int_equal(asked_count, 1);
     assert_false(grant("s.test:465", FILE_OF("first"))); /* looked at, and the same */

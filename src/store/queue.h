@@ -6,6 +6,7 @@
  *                             domain; it refers to the message's blob (message_head.h)
  *   'r' name               -> what went by a route lately (sending.h)
  *   't' name               -> the refresh token of a route (route_token.h)
+ *   'n' name, NUL, kind    -> when the postmaster was told of a route (core/route_notice.h)
  *   'p' domain             -> a pause: nothing is sent to that destination; empty: to none
  *
  * An entry is written by whoever accepts the message, within that commit, and from then on by
