@@ -49,6 +49,8 @@ struct edge_end {
     /* A courier: what core gives it; what a message borrows is the house's to keep. */
     void (*heard)(struct edge_end *, const struct msg *);
     bool up, ended;
+    size_t lines, lines_over; /* collections that it was given an end of, and that are over */
+    uint64_t last_line;
 };
 
 struct house {
@@ -254,6 +256,16 @@ static inline void edge_end_got(struct link *link, const struct msg *msg, int pa
     }
     if (msg->kind == MSG_bans || msg->kind == MSG_ban_lifted) {
         edge->bans += msg->kind == MSG_bans ? msg->bans.bans_count : (size_t)-1;
+        return;
+    }
+    if (msg->kind == MSG_line || msg->kind == MSG_collection) {
+        edge->lines++;
+        edge->last_line = msg->kind == MSG_line ? msg->line.line : msg->collection.collection;
+        world->ops->close(world, passed);
+        return;
+    }
+    if (msg->kind == MSG_collection_over) {
+        edge->lines_over++;
         return;
     }
     if (msg->kind == MSG_login_ended) {

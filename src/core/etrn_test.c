@@ -70,7 +70,7 @@ static void what_waits_is_tried_now_and_counted(void **state)
     assert_int_equal(answer.reply, 253);
     assert_int_equal(answer.count, 2);
     assert_int_equal(job_count, before + 2);
-    assert_string_equal(job_at(before)->domain.p, "far.test");
+    assert_true(str_eq(job_at(before)->domain, STR("far.test")));
     over_sent(job_at(before));
     over_sent(job_at(before + 1));
     assert_int_equal(waiting(), 1);

@@ -1,7 +1,10 @@
-"""Hosts that dial in: ETRN (src/core/etrn.c, src/core/schedule.c, src/edge/smtp/cmd_etrn.c)."""
+"""Hosts that dial in: ETRN (src/core/etrn.c, src/core/schedule.c, src/edge/smtp/cmd_etrn.c) and ATRN (src/core/collect.c,
+src/courier/collected.c, src/edge/smtp/reversed.c)."""
 from fault import Fault
 
 SCHEDULE, ETRN, COMMAND = "src/core/schedule.c", "src/core/etrn.c", "src/edge/smtp/cmd_etrn.c"
+COLLECT, COLLECTED, REVERSED = "src/core/collect.c", "src/courier/collected.c", "src/edge/smtp/reversed.c"
+ATRN, GIVE, ERRAND = "src/edge/smtp/cmd_atrn.c", "src/core/errand_give.c", "src/core/errand.c"
 
 FAULTS = [
     Fault("etrn_sends_what_is_for_later", "ETRN releases mail that its sender wants to go next week",
@@ -40,4 +43,39 @@ FAULTS = [
     Fault("etrn_is_told_to_strangers", "EHLO announces what a stranger does not get",
           "unit smtp_transcripts",
           COMMAND, "           (smtp_is_trusted(s) ||", "           (1 || smtp_is_trusted(s) ||"),
+
+    # --- Collections ---
+    Fault("collected_mail_is_sent", "what waits to be collected is tried by the MX of its domain",
+          "unit core_collect",
+          SCHEDULE, "    if (destination->collected && !destination->collection)\n        return false;\n", ""),
+    Fault("anybody_collects", "who has logged in collects anybody's mail",
+          "unit core_collect",
+          COLLECT, "    return block && conf_route_is_collected_by(block, collecting->account);", "    return block != NULL;"),
+    Fault("a_domain_is_anybody_s", "who names another's domain is given its mail",
+          "unit core_collect",
+          COLLECT, "        if (!conf_route_is_collected_by(route, collecting->account) ||\n            !conf_route_is_for", "        if (!conf_route_is_for"),
+    Fault("two_collect_one_line", "two clients are promised the same mail",
+          "unit core_collect",
+          COLLECT, "        collecting->busy |= line->collection != 0 || line->under_way > 0;", "        collecting->busy |= false;"),
+    Fault("not_tried_is_a_try", "mail whose client had gone waits as if its server had refused it",
+          "unit core_collect",
+          ERRAND, "        bool wanted = !errand->dropped && !errand->collection;", "        bool wanted = !errand->dropped;"),
+    Fault("trouble_keeps_the_owner_out", "who was cut off has to wait until his line is tried again",
+          "unit core_collect",
+          SCHEDULE, "    if (collection)\n        destination->troubles = 0;\n", ""),
+    Fault("a_reload_still_collects", "mail waits for an owner whom a reload has taken out of the configuration",
+          "unit core_collect",
+          "src/core/queue.c", "            destination_configure(queue, destination);", "            (void)destination;"),
+    Fault("it_never_says_quit", "a collection has no end, though nothing is left",
+          "unit core_collect",
+          COLLECT, "    return one->rousing > 0;", "    return true;"),
+    Fault("a_dead_courier_keeps_its_lines", "what a courier that died was handing over is handed over by none",
+          "unit core_collect",
+          ERRAND, "    collections_peer_gone(peer);\n", ""),
+    Fault("two_jobs_at_once", "two jobs talk on the connection of one client",
+          "system collecting",
+          COLLECTED, "&& connection->taken)\n        turn_wait", "&& false)\n        turn_wait"),
+    Fault("words_in_front_count", "what was sent in front of our 250 is the greeting of the other side",
+          "system collecting",
+          ATRN, "    if (sent_ahead(s, turn ?", "    if (0 && sent_ahead(s, turn ?"),
 ]
