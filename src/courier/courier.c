@@ -7,6 +7,7 @@
 #include "courier/collected.h"
 #include "courier/job.h"
 #include "courier/log_ins.h"
+#include "courier/manners.h"
 #include "courier/rest.h"
 #include "courier/sts.h"
 
@@ -28,7 +29,9 @@ struct err courier_open(struct courier *courier, struct loop *loop, struct fiber
     dns_client_init(&courier->dns, loop, ROLE_COURIER, NULL, NULL);
     courier->streams = stream_pool_open(loop, COURIER_READ_BUFFERS);
     courier->sts = sts_open();
-    return err_make(courier->streams && courier->sts ? ERR_NONE : ERR_NO_MEMORY);
+    courier->manners = manners_open();
+    return err_make(courier->streams && courier->sts && courier->manners ? ERR_NONE
+                                                                         : ERR_NO_MEMORY);
 }
 
 void courier_configure(struct courier *courier, const struct conf *conf)
@@ -82,6 +85,7 @@ void courier_close(struct courier *courier)
     log_ins_free(courier->log_ins);
     stream_pool_close(courier->streams);
     sts_close(courier->sts);
+    manners_close(courier->manners);
     tls_client_release(courier->tls);
     conf_let_go(courier->conf);
     courier->magic = 0;

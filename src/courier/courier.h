@@ -11,7 +11,7 @@
  *   connection.h   a connection to one of them, its greeting and what it can do
  *   auth.h         logging in at a smart host; log_ins.h its thread; token.h what with
  *   talk.h         what is said, and what is answered within which time
- *   transaction.h  one message by such a connection
+ *   transaction.h  one message by such a connection; manners.h how hosts answered before
  *   content.h      its octets, from core to the other side
  *   rest.h         connections between two messages
  *   collected.h    connections of clients that come for their mail
@@ -46,6 +46,7 @@ enum {
 struct job;
 struct core_waiter;
 struct log_ins;
+struct manners;
 struct connection;
 struct sts;
 struct sts_found;
@@ -78,7 +79,8 @@ struct courier {
     struct tls_client *tls;  /* NULL: nothing is encrypted */
     struct log_ins *log_ins; /* where passwords are computed with; NULL: none was yet */
 
-    struct sts *sts; /* policies that are known */
+    struct sts *sts;         /* policies that are known */
+    struct manners *manners; /* how hosts answer */
 
     struct connections resting; /* newest first (rest.h) */
     size_t resting_count;

@@ -85,6 +85,13 @@ bool talk_is_disturbed(struct talk *talk)
     return stream_pending(&talk->stream).n > 0 || talk->stream.seen != STREAM_OPEN;
 }
 
+bool talk_is_ahead(struct talk *talk)
+{
+    stream_read_more(&talk->stream);
+    struct str pending = stream_pending(&talk->stream);
+    return pending.n > 0 && !str_starts(STR("421"), str_head(pending, 3));
+}
+
 struct str talk_end_text(enum talk_end end, const struct talk *talk)
 {
     if (end == TALK_CLOSED)

@@ -55,6 +55,10 @@ enum talk_end talk_reply(struct talk *talk, int64_t within);
 /* Are there octets that were not asked for, or has the peer ended? Never yields. */
 bool talk_is_disturbed(struct talk *talk);
 
+/* Has it answered something that nobody asked? Of 421, which may come at any time, it is not said.
+ * Never yields. */
+bool talk_is_ahead(struct talk *talk);
+
 static inline const struct reply *talk_last(const struct talk *talk)
 {
     return &talk->parser.reply;

@@ -4,6 +4,10 @@
  * that answers less, more, or what no command of its kind may be answered is not talked with any
  * longer: who counts answers otherwise than we do would take one recipient's word for another's.
  *
+ * With its envelope a message leaves only to a host that is known to count (manners.h). What it
+ * says too much is looked for wherever nothing is asked; behind an answer that came too early it is
+ * not known whether the message is there.
+ *
  * On a connection that has served before, the content does not leave before the envelope was
  * answered: it may have gone away while it rested, and a message that was whole on the wire then
  * could be there or not.
@@ -12,6 +16,7 @@
 
 #include "courier/content.h"
 #include "courier/convert.h"
+#include "courier/manners.h"
 #include "courier/require.h"
 #include "courier/result.h"
 #include "format/date.h"
@@ -44,15 +49,16 @@ struct transaction {
     size_t accepted_count;
     size_t system_count; /* recipients who hear "later", and that it is the host's trouble */
     bool pipelines;
-    bool chunks;   /* BDAT */
-    bool at_once;  /* the content leaves with the envelope */
-    bool heard;    /* it has said something about this message */
-    bool taken;    /* MAIL was */
-    bool called;   /* DATA, or the last BDAT, was said */
-    bool left_all; /* the end of the content is on its way */
-    bool too_many; /* recipients are left for another transaction */
-    bool closes;   /* 421 */
-    bool gave_up;  /* core does not give the content */
+    bool enveloped; /* all answers to the envelope were heard */
+    bool chunks;    /* BDAT */
+    bool at_once;   /* the content leaves with the envelope */
+    bool heard;     /* it has said something about this message */
+    bool taken;     /* MAIL was */
+    bool called;    /* DATA, or the last BDAT, was said */
+    bool left_all;  /* the end of the content is on its way */
+    bool too_many;  /* recipients are left for another transaction */
+    bool closes;    /* 421 */
+    bool gave_up;   /* core does not give the content */
     enum talk_end broke;
 };
 
@@ -168,6 +174,12 @@ static bool envelope_answer(struct transaction *t, int64_t within)
     if (t->closes)
         return lost(t, TALK_CLOSED);
     return talk_last(t->talk)->class != REPLY_INTERMEDIATE || lost(t, TALK_BROKEN);
+}
+
+/* Nothing is asked at present. */
+static bool is_in_step(struct transaction *t)
+{
+    return !talk_is_ahead(t->talk) || lost(t, TALK_BROKEN);
 }
 
 static void tried_decide(struct transaction *t, bool accepted_only)
@@ -297,11 +309,13 @@ static bool envelope_in_turn(struct transaction *t, struct buf *line)
     if (!mail_heard(t))
         return false;
     for (size_t i = 0; t->taken && i < t->tried_count; i++) {
+        if (!is_in_step(t))
+            return false;
         rcpt_say(t, t->tried[i], line);
         if (!rcpt_heard(t, i))
             return false;
     }
-    return true;
+    return is_in_step(t);
 }
 
 static bool envelope(struct transaction *t)
@@ -311,6 +325,7 @@ static bool envelope(struct transaction *t)
     int64_t since = t->job->courier->loop->now;
     talk_limit(t->talk, since + LIMIT_ENVELOPE);
     bool heard = t->pipelines ? envelope_in_one(t, &line) : envelope_in_turn(t, &line);
+    t->enveloped = heard;
     job_spends(t->job, PHASE_ENVELOPE, since);
     /* "Later" to all is greylisting, mostly: it is about them, unless it says that it is not. */
     if (heard && t->tried_count > 0 && t->system_count == t->tried_count)
@@ -387,6 +402,8 @@ static bool content_send(struct transaction *t)
             return false;
         if (!t->chunks && talk_is_disturbed(t->talk))
             return true;
+        if (t->chunks && !is_in_step(t))
+            return false;
         if (t->chunks)
             chunk_put(t);
         else
@@ -411,6 +428,8 @@ static bool end_heard(struct transaction *t)
             return lost(t, TALK_BROKEN);
         if (t->closes)
             is_busy(t);
+        if (!each && t->at_once && !is_in_step(t))
+            return false; /* which of them is the message's? */
         if (!each) {
             tried_decide(t, true);
             return true;
@@ -509,11 +528,14 @@ static void round_begin(struct transaction *t)
     const struct msg_job *order = t->job->order;
     bool binary = t->body_type == BODY_BINARY;
     recipients_choose(t);
-    t->taken = t->called = t->left_all = t->closes = false;
-    t->pipelines = can(t, CAPABILITY_PIPELINING);
+    enum manner manner = manners_of(t->job->courier->manners, str_from(t->connection->host),
+                                    t->job->courier->loop->now);
+    t->taken = t->called = t->left_all = t->closes = t->enveloped = false;
+    t->pipelines = can(t, CAPABILITY_PIPELINING) && manner != MANNER_ALONE;
     t->chunks =
         can(t, CAPABILITY_CHUNKING) && !t->conversion && (binary || order->size <= AT_ONCE_MAX);
-    t->at_once = t->chunks && t->pipelines && order->size <= AT_ONCE_MAX && !t->connection->used;
+    t->at_once = t->chunks && t->pipelines && order->size <= AT_ONCE_MAX && !t->connection->used &&
+                 manner == MANNER_COUNTS;
     enum content_form form = t->chunks ? CONTENT_CHUNKS : CONTENT_DOTS;
     content_begin(&t->content, t->job, binary ? CONTENT_AS_IS : form,
                   t->conversion ? &t->conversion->downconvert : NULL);
@@ -537,9 +559,26 @@ static bool round_run(struct transaction *t)
     return t->accepted_count > 0 ? content_deliver(t) : nobody(t);
 }
 
+static void manner_learn(struct transaction *t, enum manner manner)
+{
+    struct courier *courier = t->job->courier;
+    manners_learn(courier->manners, str_from(t->connection->host), manner, courier->loop->now);
+}
+
+/* It ended, fell silent or lost count while there was more than one command to answer. A connection
+ * that had gone while it rested says nothing. */
+static void lost_learn(struct transaction *t)
+{
+    bool rested = t->connection->used && !t->heard;
+    if (t->pipelines && !t->closes && !t->gave_up && !rested &&
+        (!t->enveloped || t->broke == TALK_BROKEN))
+        manner_learn(t, MANNER_ALONE);
+}
+
 static enum transaction_end lost_end(struct transaction *t)
 {
     struct job *job = t->job;
+    lost_learn(t);
     if (t->left_all && results_open(job) > 0) {
         job->dotted = true; /* it may be there, or not */
         job->trouble = JOB_TROUBLE_BUSY;
@@ -559,6 +598,8 @@ static enum transaction_end lost_end(struct transaction *t)
 static enum transaction_end round_end(struct transaction *t)
 {
     bool open = t->taken && !(t->left_all && t->accepted_count > 0);
+    if (t->pipelines && t->taken && !talk_is_ahead(t->talk))
+        manner_learn(t, MANNER_COUNTS);
     if (t->job->state == JOB_DOTTED)
         t->job->state = JOB_IN_TRANSACTION; /* J4 -> J3: it was answered */
     if (t->closes || talk_is_disturbed(t->talk))

@@ -23,6 +23,7 @@
  * require_tls, tls_optional;
  * of a route: route, via, source, tls_names (commas), tls (conf.h's number), lmtp, helo, user,
  *     password, token, mechanisms
+ *   COUNTS: host         it answered an envelope as it should before (manners.h)
  *   DROP: number         core says job_drop
  *   PASS: seconds        time passes
  *   CORE: word           die, start, mute, speak, forget, forgetful (keeps nothing), kind, half,
@@ -33,6 +34,7 @@
  * In texts \r \n \t \\ and \xNN are octets. At the end every HOST must have been met and played to
  * its end, and nothing said be left over.
  */
+#include "courier/manners.h"
 #include "courier/stage_test.h"
 
 #include <stdarg.h>
@@ -784,6 +786,8 @@ static void command(struct player *p, struct str line)
         drop(p, rest);
     } else if (is_word(line, "PASS:", &rest)) {
         pass(p, rest);
+    } else if (is_word(line, "COUNTS:", &rest)) {
+        manners_learn(p->stage.courier.manners, rest, MANNER_COUNTS, p->stage.courier.loop->now);
     } else if (is_word(line, "CORE:", &rest)) {
         core_word(p, rest);
     } else if (is_word(line, "SAID:", &rest)) {

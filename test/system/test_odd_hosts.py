@@ -191,19 +191,31 @@ class Tarpit(Host):
 
 
 class Liar(Host):
-    """Says PIPELINING, and reads the first command of what comes together; then it waits, and hangs up."""
+    """Says PIPELINING, and drops whoever does it, as a proxy does that looks into one command at a time."""
 
     def talk(self, connection):
-        connection.settimeout(1)
+        recipients, octets, in_data = [], b"", False
         connection.sendall(b"220 mx ESMTP\r\n")
         while True:
-            try:
-                first = connection.recv(1 << 16).split(b"\r\n")[0]
-            except TimeoutError:
-                raise Gone from None
-            if not first or first.startswith(b"QUIT"):
+            got = connection.recv(1 << 16)
+            if not got:
                 raise Gone
-            connection.sendall(b"250-mx\r\n250 PIPELINING\r\n" if first.startswith(b"EHLO") else b"250 2.0.0 ok\r\n")
+            if in_data:
+                octets += got
+                if not octets.endswith(b"\r\n.\r\n"):
+                    continue
+                self.messages.append((recipients, octets))
+                recipients, octets, in_data = [], b"", False
+                connection.sendall(b"250 2.0.0 taken\r\n")
+                continue
+            if got.count(b"\r\n") > 1:
+                raise Gone
+            verb = got[:4].upper()
+            if verb == b"RCPT":
+                recipients.append(re.search(rb"<(.*?)>", got)[1].decode())
+            in_data = verb == b"DATA"
+            connection.sendall({b"EHLO": b"250-mx\r\n250 PIPELINING\r\n", b"DATA": b"354 go on\r\n",
+                                b"QUIT": b"221 2.0.0 bye\r\n"}.get(verb, b"250 2.0.0 ok\r\n"))
 
 
 def black_hole(address):
@@ -231,7 +243,7 @@ for number, phase in enumerate(PHASES):
 BEHIND_THE_DOT = [name for name in ODD if name.endswith("-dot")]
 for name in BEHIND_THE_DOT:
     ODD[name]["times"] = 1
-NEXT_HOST = [name for name in ODD if name not in BEHIND_THE_DOT] + ["liar", "dead", "hole"]
+NEXT_HOST = [name for name in ODD if name not in BEHIND_THE_DOT] + ["dead", "hole"]
 
 
 class World:
@@ -380,12 +392,19 @@ def test_who_says_nothing_is_waited_for_alone(sent):
     assert sent.world.hosts["stuck"].sessions > 0
 
 
+def test_who_lies_about_pipelining_gets_one_command_at_a_time(sent):
+    story = sent.told("alone.liar", "Sent to <carol@alone.liar.odd.test> by mx.liar.odd.test")
+    assert "mx.liar.odd.test: the connection was lost" in sent.story("alone.liar") + sent.story("liar")
+    assert sent.copies("alone.liar") == ["liar"] and "second copy" not in story
+    sent.told("liar", "Sent to <carol@liar.odd.test> by mx.")
+    assert sent.copies("liar") in (["good"], ["liar"])
+
+
 # --- Why they wait ---
 
 WORDS = {
     "dead": "mx.dead.odd.test: cannot connect: Connection refused (127.1.0.",
     "hole": "mx.hole.odd.test: cannot connect: Connection timed out (127.1.0.",
-    "liar": "mx.liar.odd.test: the connection was lost",
     "injected": "TLS failed",
 }
 for name in ODD:
