@@ -20,7 +20,6 @@ enum {
     ASKED_A_LOOK = 200,         /* domains */
     IN_USE = 30,                /* days */
     CUT = STS_DOMAINS_MAX / 10, /* that go where there is no room */
-    DOMAIN_ROOM = 256,
 };
 #define LOOK_EVERY (3600 * NS_PER_SECOND)
 #define LOOK_FIRST (60 * NS_PER_SECOND)
@@ -34,7 +33,7 @@ struct sts_upkeep {
     bool counted;
     size_t count; /* of rows, where they were counted */
     /* The last one that was asked for by a look that had more. */
-    char after[DOMAIN_ROOM];
+    char after[ENGINE_KEY_MAX];
     size_t after_n;
 };
 
@@ -114,7 +113,7 @@ static void turn(struct look *look)
     if (!look->more)
         return;
     struct str last = look->due[look->due_count - 1];
-    must(last.n <= DOMAIN_ROOM);
+    must(last.n <= ENGINE_KEY_MAX);
     memcpy(upkeep->after, last.p, last.n);
     upkeep->after_n = last.n;
 }
