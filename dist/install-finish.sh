@@ -19,3 +19,6 @@ for user in veredus-core veredus-edge veredus-courier veredus-dns; do
     getent passwd "$user" >/dev/null ||
         useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$user"
 done
+# Who writes to terminals is in the group that they belong to (terminal.commands).
+getent passwd veredus-terminal >/dev/null ||
+    useradd --system --gid tty --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin veredus-terminal

@@ -24,6 +24,7 @@ ROOMS = {
     "store/local": ["base", "sys", "store"],
     "role": ["base", "sys", "format", "bus", "conf"],
     "resolver": ["base", "sys", "format", "bus", "conf", "role"],
+    "terminal": ["base", "sys", "format", "bus", "conf", "role"],
     "core": ["base", "sys", "format", "trust", "bus", "conf", "store", "store/local", "role"],
     "edge": ["base", "sys", "format", "trust", "bus", "conf", "role"],
     "edge/smtp": ["base", "sys", "format", "trust", "bus", "conf", "role", "edge"],
@@ -31,7 +32,7 @@ ROOMS = {
     "courier": ["base", "sys", "format", "trust", "bus", "conf", "role"],
     "parent": ["base", "sys", "trust", "bus", "conf", "role"],
     "cli": ["base", "sys", "format", "trust", "bus", "conf", "store", "store/local", "role", "core",
-            "courier", "edge", "edge/smtp", "edge/pop3", "parent", "resolver"],
+            "courier", "edge", "edge/smtp", "edge/pop3", "parent", "resolver", "terminal"],
 }
 # Tests may also use the fake world.
 TEST_EXTRA = ["sys", "sys/fake", "store/local", "format", "bus", "conf"]

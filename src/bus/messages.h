@@ -23,6 +23,7 @@ enum bus_role {
     ROLE_COURIER,
     ROLE_RESOLVER,
     ROLE_WEB,
+    ROLE_TERMINAL,
     ROLE_COUNT
 };
 
@@ -36,6 +37,7 @@ enum bus_sender {
     FROM_COURIER = 1 << ROLE_COURIER,
     FROM_RESOLVER = 1 << ROLE_RESOLVER,
     FROM_WEB = 1 << ROLE_WEB,
+    FROM_TERMINAL = 1 << ROLE_TERMINAL,
 };
 
 /* What the client of a try did behind our 250. */

@@ -12,6 +12,7 @@
 #include "parent/parent.h"
 #include "resolver/resolver.h"
 #include "sys/process.h"
+#include "terminal/terminal.h"
 
 #ifndef VEREDUS_VERSION
 #define VEREDUS_VERSION "unknown"
@@ -207,9 +208,9 @@ static const struct {
     const char *name;
     int (*main)(void);
 } roles[] = {
-    {"core", core_main},         {"mx", edge_mx_main},   {"sub", edge_sub_main},
-    {"box", edge_box_main},      {"web", edge_web_main}, {"courier", courier_main},
-    {"resolver", resolver_main},
+    {"core", core_main},         {"mx", edge_mx_main},        {"sub", edge_sub_main},
+    {"box", edge_box_main},      {"web", edge_web_main},      {"courier", courier_main},
+    {"resolver", resolver_main}, {"terminal", terminal_main},
 };
 
 static int role_main(const char *name)

@@ -195,6 +195,11 @@ static bool people_hold(const struct conf_texts *people, struct str address, boo
     return false;
 }
 
+bool conf_people_hold(const struct conf_texts *people, struct str address)
+{
+    return people_hold(people, address, false);
+}
+
 const struct conf_route *conf_route_find(const struct conf *conf,
                                          const struct route_question *question, bool *unsure_r)
 {

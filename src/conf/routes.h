@@ -15,6 +15,9 @@ struct route_question {
     bool account_unknown; /* there is one, and its address was not looked up */
 };
 
+/* Is it the address of one of them? Where none is named, everybody is. */
+bool conf_people_hold(const struct conf_texts *people, struct str address);
+
 /* The first block that holds; NULL: none. *unsure_r: an earlier one might, by its account, which is
  * unknown. */
 const struct conf_route *conf_route_find(const struct conf *conf,

@@ -5,7 +5,8 @@
  *   C2 known      the same was accepted from a session that ended unseen: the first id is the
  *                 answer, nothing is added
  *   C3 ordered    somebody has room; one commit: body, one record a recipient, notices, trace
- *   C4 durable    the answer leaves; the message is open (core/resent.h R1)
+ *   C4 durable    the answer leaves; the message is open (core/resent.h R1). Of SAML: once it was
+ *                 shown, too
  *   C5 refused    the answer is an error; nothing of it will ever appear
  *
  * The answer leaves only from C2, C4 and C5.
@@ -15,11 +16,13 @@
 #include "base/must.h"
 #include "core/departing.h"
 #include "core/room.h"
+#include "core/showing.h"
 #include "core/signed.h"
 #include "core/submission.h"
 #include "core/told.h"
 #include "core/upload.h"
 #include "format/message_id.h"
+#include "format/screen.h"
 
 enum {
     DIGEST_SIZE = 32,
@@ -41,7 +44,7 @@ static struct err commit_check(const struct request *request, const struct trans
     if (asked->token.n != TRY_TOKEN_SIZE || asked->digest.n != DIGEST_SIZE ||
         asked->received.n > RECEIVED_MAX || asked->trace_facts.n > FACTS_MAX ||
         (asked->body_hash.n && asked->body_hash.n != DIGEST_SIZE) ||
-        asked->body_type > BODY_BINARYMIME)
+        asked->body_type > BODY_BINARYMIME || asked->shown.n > SCREEN_OCTETS)
         return err_detail(ERR_BUS_BROKEN, STR("a commit with impossible fields"));
     /* The header of a submission may have grown since the edge held it against the limit. */
     uint64_t grown = transaction->login ? conf->smtp.header_size : 0;
@@ -68,11 +71,14 @@ static struct err key_make(const struct request *request, struct transaction *tr
 {
     const struct msg_commit *asked = &request->msg.commit;
     size_t count = asked->recipients_count;
-    struct str *texts = arena_take_array(&transaction->arena, count, sizeof(*texts));
+    struct str *texts = arena_take_array(&transaction->arena, count + 1, sizeof(*texts));
     if (!texts)
         return err_make(ERR_NO_MEMORY);
     for (size_t i = 0; i < count; i++)
         texts[i] = transaction_recipient(request, transaction, i)->text;
+    /* What was shown is not the same as what is to be kept. */
+    if (transaction->command != MAIL_MAIL)
+        texts[count++] = mail_command_word(transaction->command);
     *key_r =
         resent_key(transaction->client, transaction->reverse_path, texts, count, asked->digest);
     return err_none();
@@ -248,7 +254,7 @@ static struct err leave(struct request *request, struct transaction *transaction
 
 static struct err deliver(struct request *request, struct transaction *transaction,
                           struct upload_slot *slot, const struct msg_outcome *outcomes,
-                          const struct try_names *names)
+                          const struct try_names *names, const struct showing *showing)
 {
     const struct msg_commit *asked = &request->msg.commit;
     size_t copies = 0, count = asked->recipients_count;
@@ -263,6 +269,9 @@ static struct err deliver(struct request *request, struct transaction *transacti
     transaction->later = transaction->options.hold_until * US_PER_SECOND > delivery.now;
     delivery.later = transaction->later;
     trace_accepted(&delivery, transaction, asked, names->text);
+    e = showing_trace(showing, &delivery);
+    if (err_is(e))
+        return e;
     for (size_t i = 0; i < count; i++) {
         const struct accepted_recipient *recipient = transaction_recipient(request, transaction, i);
         addrs[i] = recipient->addr;
@@ -309,19 +318,48 @@ static bool any_refused(const struct msg_committed *committed)
     return false;
 }
 
+static struct err room(struct request *request, const struct transaction *transaction,
+                       struct msg_committed *committed)
+{
+    return room_judge(transaction, request->msg.commit.size, committed->outcomes,
+                      committed->outcomes_count);
+}
+
+/* SEND and SOML, in front of the commit: mail is what nobody was shown. */
+static struct err show_first(struct request *request, struct transaction *transaction,
+                             struct msg_committed *committed, struct showing *showing)
+{
+    if (transaction->command != MAIL_SEND && transaction->command != MAIL_SOML)
+        return err_none();
+    showing_run(request, transaction, showing);
+    if (transaction->command == MAIL_SEND)
+        return err_make(showing->count ? ERR_NONE : ERR_USER_NOT_ON);
+    return room(request, transaction, committed);
+}
+
+/* What was shown cannot be taken back: where nothing else was to be kept it is no failure that its
+ * trace is not. */
+static struct err shown_anyway(const struct core *core, const struct transaction *transaction,
+                               const struct showing *showing, struct err e)
+{
+    if (!err_is(e) || e.code == ERR_BUS_BROKEN || !showing->count || !showing_is_all(transaction))
+        return e;
+    log_err(core->log, "showing_not_traced", e);
+    return err_none();
+}
+
 /* C3 to C4. *known_r: an answer that was lost may be given again; not where some recipients were
  * refused, for the token and the key say nothing of whom. */
-static struct err deliver_new(struct request *request, struct transaction *transaction,
-                              struct upload_slot *slot, struct try_token token,
-                              struct resent_key key, struct msg_committed *committed, bool *known_r)
+static struct err deliver_counted(struct request *request, struct transaction *transaction,
+                                  struct upload_slot *slot, struct try_token token,
+                                  struct resent_key key, struct msg_committed *committed,
+                                  bool *known_r)
 {
     unsigned char tag[TRY_TAG_SIZE];
     char text[TRY_TEXT_SIZE];
     struct try_names names = {.tag = str_null(), .text = str_null()};
-    struct err e = room_judge(transaction, request->msg.commit.size, committed->outcomes,
-                              committed->outcomes_count);
-    if (!err_is(e))
-        e = submission_count(request, transaction);
+    struct showing showing = {.count = 0};
+    struct err e = show_first(request, transaction, committed, &showing);
     if (err_is(e))
         return e;
     *known_r = !any_refused(committed);
@@ -331,9 +369,33 @@ static struct err deliver_new(struct request *request, struct transaction *trans
         resent_try_print(token, key, text);
         names = (struct try_names){str_make(tag, sizeof(tag)), str_make(text, sizeof(text))};
     }
-    e = deliver(request, transaction, slot, committed->outcomes, &names);
+    e = deliver(request, transaction, slot, committed->outcomes, &names, &showing);
+    return shown_anyway(request->peer->core, transaction, &showing, e);
+}
+
+static struct err deliver_new(struct request *request, struct transaction *transaction,
+                              struct upload_slot *slot, struct try_token token,
+                              struct resent_key key, struct msg_committed *committed, bool *known_r)
+{
+    bool kept = transaction->command == MAIL_MAIL || transaction->command == MAIL_SAML;
+    struct err e = kept ? room(request, transaction, committed) : err_none();
+    if (!err_is(e))
+        e = submission_count(request, transaction);
+    if (err_is(e))
+        return e;
+    e = deliver_counted(request, transaction, slot, token, key, committed, known_r);
     submission_counted(request, transaction, !err_is(e));
     return e;
+}
+
+/* May yield. SAML, behind the commit: a terminal that takes nothing is no failure. */
+static void show_behind(struct request *request, struct transaction *transaction)
+{
+    struct showing showing;
+    if (transaction->command != MAIL_SAML)
+        return;
+    showing_run(request, transaction, &showing);
+    showing_trace_late(&showing, transaction);
 }
 
 /* C2, or C3 to C4. `key`: of the message; the caller's flight is around it. */
@@ -356,6 +418,7 @@ static struct err accept_try(struct request *request, struct transaction *transa
             return e;
         if (known)
             resent_open(resent, peer, token, committed->message, key);
+        show_behind(request, transaction);
     }
     if (known && peer->gone) /* nobody is left to say it */
         resent_unseen(resent, peer, committed->message);

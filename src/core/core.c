@@ -238,6 +238,7 @@ struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fi
                           .engine = engine,
                           .resent = resent};
     dns_client_init(&core->dns, loop, ROLE_CORE, NULL, NULL);
+    terminals_init(&core->terminals, loop, NULL, NULL);
     LIST_INIT(&core->peers);
     spares_init(&core->spares, SPARES_MOST);
     TAILQ_INIT(&core->spare_requests);
@@ -282,6 +283,7 @@ void core_close(struct core *core)
     timer_clear(core->loop, &core->duty);
     engine_unwatch(core->engine, &core->directory_watch);
     dns_client_done(&core->dns);
+    terminals_done(&core->terminals);
     struct peer *peer;
     while ((peer = LIST_FIRST(&core->peers)))
         peer_cut(peer, err_make(ERR_PEER_GONE));

@@ -8,6 +8,7 @@
  *   accept.c     commit: a message becomes durable in its mailboxes
  *   submission.c, sending.c   mail from users: as whom, and how much
  *   queue.c      mail for others: when and by whom it is sent
+ *   showing.c    SEND, SOML, SAML: messages onto terminals; terminals.c: the role that has them
  *   upload.c     bodies above 256 KB
  *   resent.c     clients whose connection broke after our 250
  *   login.c      who is this: the order of an attempt; login_*.c its mechanisms
@@ -36,6 +37,7 @@
 #include "core/login_desk.h"
 #include "core/resent.h"
 #include "core/sending.h"
+#include "core/terminals.h"
 #include "role/dns.h"
 #include "store/directory.h"
 #include "store/engine.h"
@@ -75,6 +77,7 @@ struct core {
     struct directory directory;
     struct partition_watch directory_watch;
     struct dns_client dns;
+    struct terminals terminals;
     struct keys *keys; /* of TLS; NULL: none */
     struct signing *signing;
     struct secrets *secrets; /* of routes; NULL: none */

@@ -91,6 +91,11 @@ static void resolver_lost(void *arg)
     role_unlinked(arg, ROLE_RESOLVER);
 }
 
+static void terminals_lost(void *arg)
+{
+    role_unlinked(arg, ROLE_TERMINAL);
+}
+
 static struct err core_begin(struct role *role)
 {
     struct core_role *own = role->arg;
@@ -104,6 +109,8 @@ static struct err core_begin(struct role *role)
         own->core.secrets = own->secrets;
         own->core.tokens = own->tokens;
         dns_client_init(&own->core.dns, &role->loop, ROLE_CORE, resolver_lost, role);
+        if (role->conf->terminal.commands)
+            terminals_init(&own->core.terminals, &role->loop, terminals_lost, role);
     }
     if (!err_is(e))
         e = control_open(&own->control, &own->core, own->control_handle);
@@ -149,16 +156,14 @@ static struct err core_told(struct role *role, const struct msg *msg)
 static void core_peer(struct role *role, enum bus_role peer, uint32_t instance, int handle)
 {
     struct core_role *own = role->arg;
-    if (peer == ROLE_RESOLVER) {
-        struct err linked = dns_client_attach(&own->core.dns, handle);
-        if (err_is(linked))
-            log_err(&role->log, "resolver", linked);
-        return;
-    }
-    struct err e = peer_add(&own->core, handle, peer, instance);
+    bool asked = peer == ROLE_RESOLVER || peer == ROLE_TERMINAL; /* by us */
+    struct err e = peer == ROLE_RESOLVER   ? dns_client_attach(&own->core.dns, handle)
+                   : peer == ROLE_TERMINAL ? terminals_attach(&own->core.terminals, handle)
+                                           : peer_add(&own->core, handle, peer, instance);
     if (!err_is(e))
         return;
-    role->world->ops->close(role->world, handle);
+    if (!asked)
+        role->world->ops->close(role->world, handle);
     log_err(&role->log, "peer_not_taken", e);
 }
 

@@ -9,6 +9,7 @@
 #include "base/must.h"
 #include "core/forwarding.h"
 #include "core/route.h"
+#include "core/showing.h"
 #include "core/submission.h"
 
 enum {
@@ -120,6 +121,7 @@ static struct err envelope_take(struct transaction *transaction, const struct ms
 {
     struct arena *arena = &transaction->arena;
     transaction->transmission = (enum transmission)asked->transmission;
+    transaction->command = (enum mail_command)asked->command;
     transaction->client = arena_str(arena, asked->client);
     transaction->helo = arena_str(arena, asked->helo);
     transaction->reverse_path = arena_str(arena, asked->reverse_path);
@@ -293,6 +295,8 @@ static void resolve_one(struct core *core, struct transaction *transaction,
     struct err e = named.text.p && named.asked.p
                        ? envelope_find(core, transaction, &one, arena, &found)
                        : err_make(ERR_TOO_MANY_RECIPIENTS);
+    struct str words;
+    e = showing_judge(core, transaction, &found.resolved, e, arena, &words);
     if (!err_is(e))
         e = recipient_add(transaction, &found.addr, &named, resolved, &answer->token);
     if (err_is(e)) {
@@ -301,10 +305,11 @@ static void resolve_one(struct core *core, struct transaction *transaction,
     }
     answer->error = ERR_NONE;
     answer->reply = resolved->forwarded ? 251 : 250;
-    answer->text = resolved->forwarded ? resolved->moved_to : str_make("", 0);
+    answer->text = resolved->forwarded ? resolved->moved_to : words;
     /* Who is relayed for is asked each time, and where a message to a rewritten sender goes. */
     answer->lasts = !resolved->forwarded && !found.back && resolved->kind == RESOLVED_FOUND &&
-                    policy_is_for_all(&found.policy) && room_lasts(resolved);
+                    policy_is_for_all(&found.policy) && room_lasts(resolved) &&
+                    transaction->command == MAIL_MAIL;
 }
 
 static void resolve_all(struct core *core, struct transaction *transaction,
@@ -313,6 +318,8 @@ static void resolve_all(struct core *core, struct transaction *transaction,
     size_t texts = 0;
     uint64_t left;
     struct err e = submission_left(transaction, &left);
+    if (!err_is(e) && !showing_is_allowed(core, transaction))
+        e = err_make(ERR_NOT_ALLOWED);
     for (size_t i = 0; i < asked->recipients_count; i++) {
         if (!err_is(e) && transaction->recipient_count >= left)
             e = err_make(ERR_SENDING_LIMIT);
@@ -332,7 +339,10 @@ static bool is_possible(const struct msg_resolve *asked)
 {
     struct mail_options mail;
     struct rcpt_options rcpt;
-    if (asked->transmission >= TRANSMISSION_COUNT || !mail_options_read(asked->asked, &mail))
+    if (asked->transmission >= TRANSMISSION_COUNT || asked->command >= MAIL_COMMANDS ||
+        !mail_options_read(asked->asked, &mail))
+        return false;
+    if (asked->command == MAIL_SEND && asked->asked.n)
         return false;
     for (size_t i = 0; i < asked->recipients_count; i++)
         if (!rcpt_options_read(asked->recipients[i].asked, &rcpt))

@@ -7,6 +7,7 @@
 #define CORE_TRANSACTION_H
 
 #include "core/peer.h"
+#include "format/mail_command.h"
 #include "format/mail_options.h"
 #include "format/transmission.h"
 #include "store/directory.h"
@@ -34,6 +35,7 @@ struct transaction {
     uint64_t number; /* the edge's name for it */
     uint64_t message;
     enum transmission transmission;
+    enum mail_command command;
     struct str client, helo, reverse_path;
     struct addr sender;
     struct str asked;            /* mail_options_keep */

@@ -51,11 +51,13 @@ void children_plan(struct house *house)
     if (listeners_any(house, ROLE_WEB))
         plan(house, ROLE_WEB, "web", conf->http.processes);
     plan(house, ROLE_COURIER, "courier", conf->sending.processes);
+    plan(house, ROLE_TERMINAL, "terminal", conf->terminal.commands);
 }
 
 unsigned child_wave(const struct child *child)
 {
-    return child->role == ROLE_RESOLVER ? 2 : child->role == ROLE_CORE ? 1 : 0;
+    bool only_answers = child->role == ROLE_RESOLVER || child->role == ROLE_TERMINAL;
+    return only_answers ? 2 : child->role == ROLE_CORE ? 1 : 0;
 }
 
 /* --- Talking --------------------------------------------------------------------------------- */
@@ -145,7 +147,7 @@ static const struct talk {
 } talks[] = {
     {ROLE_CORE, ROLE_MX},          {ROLE_CORE, ROLE_SUB},    {ROLE_CORE, ROLE_BOX},
     {ROLE_RESOLVER, ROLE_CORE},    {ROLE_RESOLVER, ROLE_MX}, {ROLE_CORE, ROLE_COURIER},
-    {ROLE_RESOLVER, ROLE_COURIER}, {ROLE_CORE, ROLE_WEB},
+    {ROLE_RESOLVER, ROLE_COURIER}, {ROLE_CORE, ROLE_WEB},    {ROLE_CORE, ROLE_TERMINAL},
 };
 
 static bool talk(enum bus_role one, enum bus_role two)
@@ -174,8 +176,9 @@ static void peer_relink(struct child *child, enum bus_role role)
 {
     struct house *house = child->house;
     struct child *other = NULL;
+    bool is_one = role == ROLE_CORE || role == ROLE_RESOLVER || role == ROLE_TERMINAL;
     for (size_t i = 0; i < house->child_count && !other; i++)
-        if (house->children[i].role == role && (role == ROLE_CORE || role == ROLE_RESOLVER))
+        if (house->children[i].role == role && is_one)
             other = &house->children[i];
     if (!other || !talk(role, child->role) || other->state != CHILD_SERVES ||
         child->state == CHILD_STOPS)

@@ -20,7 +20,8 @@
 enum {
     HOUSE_EDGES_MAX = 256,   /* conf.def: 64 processes of each kind */
     HOUSE_COURIERS_MAX = 64, /* sending.processes */
-    HOUSE_CHILDREN_MAX = 2 + HOUSE_EDGES_MAX + HOUSE_COURIERS_MAX, /* core and the resolver */
+    /* core, the resolver and the terminal role */
+    HOUSE_CHILDREN_MAX = 3 + HOUSE_EDGES_MAX + HOUSE_COURIERS_MAX,
     HOUSE_LISTENERS_MAX = LISTEN_PROTOCOLS * CONF_LISTEN_MOST,
     HOUSE_TEXT_MAX = CONF_TEXT_MAX, /* a configuration as the roles get it */
     HOUSE_LINE_MAX = 4096,
@@ -47,7 +48,7 @@ struct house_text {
 struct child {
     struct house *house;
     enum bus_role role;
-    const char *name; /* of the role: "core", "mx", "sub", "box", "web", "courier", "resolver" */
+    const char *name; /* of the role: "core", "mx", "sub", "box", "courier" ... */
     uint32_t instance;
     enum child_state state;
     int64_t pid;

@@ -139,7 +139,7 @@ static void ports_print(const struct house *house, struct buf *to)
     }
 }
 
-static void users_print(struct buf *to)
+static void users_print(const struct house *house, struct buf *to)
 {
     if (!process_is_root())
         buf_printf(to, "all as the caller, uid %lld", (long long)process_own_uid());
@@ -148,6 +148,9 @@ static void users_print(struct buf *to)
                         "couriers as veredus-courier, resolver as veredus-dns"));
     else
         buf_put(to, STR("all as root"));
+    if (parent_changes_users() && house->conf.terminal.commands &&
+        process_has_user(PARENT_TERMINAL_USER))
+        buf_put(to, STR(", terminal as veredus-terminal"));
 }
 
 static void unenforced_log(struct house *house, struct str lines)
@@ -174,7 +177,7 @@ static void started_log(struct house *house)
                users = BUF_INIT(WORDS_MAX);
     roles_print(house, &roles);
     ports_print(house, &ports);
-    users_print(&users);
+    users_print(house, &users);
     unenforced_log(house, buf_str(&house->unenforced));
     listeners_warn(house);
     log_event(&house->log, LOG_INFO, "started", log_u64("pid", (uint64_t)process_own_pid()),

@@ -13,8 +13,8 @@
  *
  * SIGHUP: the file is read again; with a mistake it is refused and logged, and all stays as it was;
  * settings that only a start can change keep their values, and the log names them.
- * SIGTERM, SIGINT: edges finish their commands, then core what it promised, then the resolver ends,
- * each within PARENT_STOP_WAIT; what is left then is killed. Exit code 0.
+ * SIGTERM, SIGINT: edges finish their commands, then core what it promised, then the resolver and
+ * the terminal role end, each within PARENT_STOP_WAIT; what is left then is killed. Exit code 0.
  */
 #ifndef PARENT_PARENT_H
 #define PARENT_PARENT_H
@@ -32,6 +32,7 @@
 #define PARENT_EDGE_USER STR("veredus-edge")
 #define PARENT_COURIER_USER STR("veredus-courier")
 #define PARENT_DNS_USER STR("veredus-dns")
+#define PARENT_TERMINAL_USER STR("veredus-terminal") /* where terminal.commands is on */
 
 struct parent_options {
     struct str config; /* absolute path of the configuration file; relative ones in it begin at its

@@ -59,7 +59,7 @@ static struct err folder_open(const struct sandbox *sandbox, int *folder_r)
 {
     char path[PATH_MOST] = {0};
     *folder_r = -1;
-    if (!(sandbox->rights & SANDBOX_FOLDER))
+    if (!(sandbox->rights & SANDBOX_BENEATH))
         return err_none();
     if (sandbox->folder.n == 0 || sandbox->folder.n >= sizeof(path))
         return err_detail(ERR_USAGE, STR("the path of the folder is too long"));

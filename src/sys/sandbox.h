@@ -23,12 +23,13 @@
 #include "base/err.h"
 
 enum sandbox_right {
-    SANDBOX_FOLDER = 1,   /* open, create, rename and remove files beneath `folder`; and, being
-                           * core's, make pairs of connected sockets for others */
-    SANDBOX_ACCEPT = 2,   /* accept connections from listening sockets it was given */
-    SANDBOX_CONNECT = 4,  /* make TCP and UDP connections, over IP alone */
-    SANDBOX_UNIX = 8,     /* listen on one unix socket beneath `folder` (core's control socket) */
-    SANDBOX_PROGRAMS = 16 /* start programs, signal and wait for children, bind (parent) */
+    SANDBOX_FOLDER = 1,    /* open, create, rename and remove files beneath `folder`; and, being
+                            * core's, make pairs of connected sockets for others */
+    SANDBOX_ACCEPT = 2,    /* accept connections from listening sockets it was given */
+    SANDBOX_CONNECT = 4,   /* make TCP and UDP connections, over IP alone */
+    SANDBOX_UNIX = 8,      /* listen on one unix socket beneath `folder` (core's control socket) */
+    SANDBOX_PROGRAMS = 16, /* start programs, signal and wait for children, bind (parent) */
+    SANDBOX_TERMINALS = 32 /* write to terminals beneath `folder`; not with SANDBOX_FOLDER */
 };
 
 enum {
@@ -38,7 +39,7 @@ enum {
 struct sandbox {
     const char *role;      /* "core": for the report */
     unsigned rights;       /* SANDBOX_* */
-    struct str folder;     /* path, with SANDBOX_FOLDER */
+    struct str folder;     /* path, with SANDBOX_FOLDER and SANDBOX_TERMINALS */
     struct str user;       /* switch to this user when started as root; empty: stay; one the system
                             * does not have: stay and say so in the report */
     const uint16_t *ports; /* with SANDBOX_CONNECT: the only ones to connect to over TCP (no kernel

@@ -37,6 +37,7 @@ enum {
 #define FS_MAKE_REG (UINT64_C(1) << 8)
 #define FS_REFER (UINT64_C(1) << 13)
 #define FS_TRUNCATE (UINT64_C(1) << 14)
+#define FS_IOCTL_DEV (UINT64_C(1) << 15)
 #define NET_BIND_TCP (UINT64_C(1) << 0)
 #define NET_CONNECT_TCP (UINT64_C(1) << 1)
 #define SCOPE_ABSTRACT_UNIX (UINT64_C(1) << 0)
@@ -45,6 +46,8 @@ enum {
 #define FS_FOLDER                                                                                  \
     (FS_WRITE_FILE | FS_READ_FILE | FS_READ_DIR | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR |   \
      FS_MAKE_REG | FS_REFER | FS_TRUNCATE)
+/* To ask a terminal how it is set is an ioctl; seccomp allows no other. */
+#define FS_TERMINALS (FS_WRITE_FILE | FS_IOCTL_DEV)
 
 struct ruleset {
     uint64_t fs, net, scoped;
@@ -102,14 +105,14 @@ static struct ruleset rights_taken(const struct sandbox *sandbox, const struct v
 
 static bool folder_allow(int ruleset, int folder, uint64_t fs)
 {
-    struct path_beneath rule = {.allowed = FS_FOLDER & fs, .folder = folder};
+    struct path_beneath rule = {.allowed = fs, .folder = folder};
     return syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &rule, 0) == 0;
 }
 
 static bool all_allow(int ruleset, uint64_t fs)
 {
     int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    bool allowed = root >= 0 && folder_allow(ruleset, root, fs);
+    bool allowed = root >= 0 && folder_allow(ruleset, root, FS_FOLDER & fs);
     if (root >= 0)
         close(root);
     return allowed;
@@ -119,7 +122,8 @@ static bool folders_allow(const struct sandbox *sandbox, int ruleset, int folder
 {
     if (sandbox->rights & SANDBOX_PROGRAMS)
         return all_allow(ruleset, fs);
-    return folder < 0 || folder_allow(ruleset, folder, fs);
+    uint64_t given = sandbox->rights & SANDBOX_TERMINALS ? FS_TERMINALS : FS_FOLDER;
+    return folder < 0 || folder_allow(ruleset, folder, given & fs);
 }
 
 static bool ports_allow(const struct sandbox *sandbox, int ruleset, uint64_t net)
@@ -141,7 +145,7 @@ struct err landlock_enter(const struct sandbox *sandbox, int folder, struct buf 
     if (number == 0) {
         if (folder >= 0)
             sandbox_report(sandbox, report,
-                           "no Landlock: what its user may open outside of the data folder stays "
+                           "no Landlock: what its user may open outside of its folder stays "
                            "within reach");
         return err_none();
     }

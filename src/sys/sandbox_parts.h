@@ -16,6 +16,9 @@
 #define SANDBOX_UNDER_ASAN 0
 #endif
 
+/* Rights to what lies beneath a folder. */
+#define SANDBOX_BENEATH (SANDBOX_FOLDER | SANDBOX_TERMINALS)
+
 /* "core: TEXT\n" */
 void sandbox_report(const struct sandbox *sandbox, struct buf *report, const char *text);
 

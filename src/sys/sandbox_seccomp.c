@@ -115,6 +115,11 @@ static const int folder_calls[] = {
     CALL(sync_file_range), CALL(fadvise64),  CALL(memfd_create),
 };
 
+/* SANDBOX_TERMINALS: terminals by name, and what utmp says; whether its processes live. */
+static const int terminal_calls[] = {CALL(newfstatat), CALL(pread64)};
+/* For everybody else deadly. */
+static const int watching_calls[] = {CALL(pidfd_open)};
+
 static const int accept_calls[] = {CALL(accept), CALL(accept4)};
 static const int connect_calls[] = {CALL(connect), CALL(bind), CALL(sendto), CALL(sendmmsg),
                                     CALL(recvmmsg)};
@@ -140,7 +145,6 @@ static const int deadly_calls[] = {
     CALL(ptrace),
     CALL(process_vm_readv),
     CALL(process_vm_writev),
-    CALL(pidfd_open),
     CALL(pidfd_getfd),
     CALL(pidfd_send_signal),
     CALL(tkill),
@@ -296,6 +300,18 @@ static bool others_add(scmp_filter_ctx filter)
            seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), CALL(clone3), 0) == 0;
 }
 
+/* Opened for writing, and nothing is made. */
+static bool terminals_add(scmp_filter_ctx filter)
+{
+    struct scmp_arg_cmp write_only = {2, SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC,
+                                      O_WRONLY};
+    struct scmp_arg_cmp settings = {1, SCMP_CMP_EQ, TCGETS, 0};
+    return argument_add(filter, SCMP_ACT_ALLOW, CALL(openat), write_only) &&
+           argument_add(filter, SCMP_ACT_ALLOW, CALL(ioctl), settings) &&
+           calls_add(filter, SCMP_ACT_ALLOW, watching_calls, COUNT(watching_calls)) &&
+           calls_add(filter, SCMP_ACT_ALLOW, terminal_calls, COUNT(terminal_calls));
+}
+
 static bool names_add(scmp_filter_ctx filter, unsigned rights)
 {
     const struct scmp_arg_cmp fstat = {3, SCMP_CMP_EQ, FSTAT_FLAG, 0};
@@ -305,6 +321,10 @@ static bool names_add(scmp_filter_ctx filter, unsigned rights)
         return calls_add(filter, absent, absent_with_folder_calls,
                          COUNT(absent_with_folder_calls)) &&
                calls_add(filter, SCMP_ACT_ALLOW, folder_calls, COUNT(folder_calls));
+    if (rights & SANDBOX_TERMINALS)
+        return calls_add(filter, absent, absent_with_folder_calls,
+                         COUNT(absent_with_folder_calls)) &&
+               terminals_add(filter);
     return argument_add(filter, SCMP_ACT_ALLOW, CALL(newfstatat), fstat) &&
            argument_add(filter, absent, CALL(newfstatat), by_name) &&
            calls_add(filter, absent, absent_calls, COUNT(absent_calls));
@@ -331,6 +351,8 @@ static bool role_fill(scmp_filter_ctx filter, unsigned rights)
     bool filled = calls_add(filter, SCMP_ACT_ALLOW, base_calls, COUNT(base_calls)) &&
                   calls_add(filter, deadly(), deadly_calls, COUNT(deadly_calls)) &&
                   arguments_add(filter) && others_add(filter) && names_add(filter, rights);
+    if (filled && !(rights & SANDBOX_TERMINALS))
+        filled = calls_add(filter, deadly(), watching_calls, COUNT(watching_calls));
     if (filled && rights & (SANDBOX_ACCEPT | SANDBOX_UNIX))
         filled = calls_add(filter, SCMP_ACT_ALLOW, accept_calls, COUNT(accept_calls));
     if (filled && rights & SANDBOX_FOLDER)

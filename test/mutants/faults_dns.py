@@ -78,7 +78,7 @@ FAULTS = [
           SECCOMP, "connect_calls[] = {CALL(connect),", "connect_calls[] = {CALL(socket), CALL(connect),"),
     Fault("resolver_ends_first", "the resolver is gone while couriers and core still ask",
           "unit parent",
-          CHILD, "    return child->role == ROLE_RESOLVER ? 2", "    return child->role == ROLE_RESOLVER ? 0"),
+          CHILD, "    return only_answers ? 2", "    return only_answers ? 0"),
     Fault("edges_have_no_resolver", "mx edges are not linked with the resolver",
           "unit parent",
           CHILD, "{ROLE_RESOLVER, ROLE_MX},", "{ROLE_RESOLVER, ROLE_SUB},"),

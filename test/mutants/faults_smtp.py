@@ -184,7 +184,7 @@ FAULTS = [
           "src/edge/smtp/cmd_mail.c", "smtp_is_submission(s) ? sender_judge(s) : err_none();", "err_none();\n    (void)sender_judge;"),
     Fault("recipients_of_users_are_known", "what an account sends is not counted, for core is not asked for its recipients",
           "unit smtp_submission",
-          RESOLVE, "    if (smtp_is_submission(s) || !edge->core_up ||", "    if (!edge->core_up ||",
+          RESOLVE, "    if (smtp_is_submission(s) || s->mail->command", "    if (s->mail->command",
           RESOLVE, "    if (changes == edge->directory_changes && !smtp_is_submission(s))", "    if (changes == edge->directory_changes)"),
     Fault("where_users_are_is_told", "Received has the client's address though it is not to be shown",
           "unit smtp_submission",

@@ -209,6 +209,7 @@ void smtp_body_begin(struct smtp_body *body, struct edge *edge, const struct con
     body->upload = 0;
     body->submitted = NULL;
     body->is_signed = false;
+    body->head = NULL;
     data_init(&body->reader, !chunked, normalise);
     sha256_init(&body->digest);
     summary_init(&body->summary, &body->arena, &limits);
@@ -223,6 +224,11 @@ void smtp_body_sign(struct smtp_body *body)
 {
     body->is_signed = true;
     dkim_hash_begin(&body->signed_hash);
+}
+
+void smtp_body_look(struct smtp_body *body, struct buf *head)
+{
+    body->head = head;
 }
 
 static void upload_drop(struct smtp_body *body)
@@ -402,6 +408,8 @@ static void keep(struct smtp_body *body, struct str run)
     }
     if (body->is_signed)
         hash_for_signature(body, run);
+    if (body->head)
+        buf_put(body->head, str_head(run, body->head->max - body->head->n));
     if (body->parked.p)
         smtp_parked_put(&body->parked, run);
     else

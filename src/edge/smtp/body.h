@@ -68,6 +68,7 @@ struct smtp_body {
     struct sha256 digest;             /* of the message as it came */
     bool is_signed;                   /* core is to have the hash that a signature is made of */
     struct dkim_hash signed_hash;     /* of the body as it is kept */
+    struct buf *head;                 /* gets the first octets, as they are kept; NULL: nothing */
     struct arena arena;               /* the summary's */
     struct summary summary;
     struct buf record; /* the summary printed, on its way to slabs */
@@ -84,6 +85,8 @@ void smtp_body_begin(struct smtp_body *body, struct edge *edge, const struct con
 void smtp_body_submit(struct smtp_body *body, struct smtp_submitted *submitted);
 /* Right behind it: it may leave with a signature, so its body is hashed for one. */
 void smtp_body_sign(struct smtp_body *body);
+/* Right behind it: the first octets go into `head`, too, as far as that has room. */
+void smtp_body_look(struct smtp_body *body, struct buf *head);
 /* Slabs, upload and arena are given back. */
 void smtp_body_end(struct smtp_body *body);
 

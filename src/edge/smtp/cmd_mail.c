@@ -1,9 +1,9 @@
 /*
- * MAIL (RFC 5321 4.1.1.2) and its parameters: SIZE (RFC 1870), BODY (6152, 3030), SMTPUTF8 (6531),
- * AUTH (4954 5: read and ignored; who logged in is the author, RFC 6409 4.2), and what a sender
- * asks for (format/mail_options.h), which is core's to do. Core is not asked: it
- * hears of the sender with the first recipient, so that MAIL costs nothing. A submission is another
- * matter: its user is to hear at once that he may not send as this.
+ * MAIL (RFC 5321 4.1.1.2), and what SEND, SOML and SAML do as it does; its parameters: SIZE (RFC
+ * 1870), BODY (6152, 3030), SMTPUTF8 (6531), AUTH (4954 5: read and ignored; who logged in is the
+ * author, RFC 6409 4.2), and what a sender asks for (format/mail_options.h), which is core's to do.
+ * Core is not asked: it hears of the sender with the first recipient, so that MAIL costs nothing. A
+ * submission is another matter: its user is to hear at once that he may not send as this.
  */
 #include "edge/smtp/commands.h"
 #include "edge/smtp/extensions.h"
@@ -92,7 +92,7 @@ struct err smtp_mail_parse(struct smtp_session *s, struct str text, struct smtp_
     struct str rest;
     struct esmtp_params params;
     if (!str_starts_nocase(text, STR("FROM:")))
-        return err_detail(ERR_COMMAND_SYNTAX, STR("MAIL FROM:<reverse-path>"));
+        return err_detail(ERR_COMMAND_SYNTAX, STR("FROM:<reverse-path>"));
     struct err e = path_parse(str_from_index(text, 5), true, args->arena, &path, &rest);
     if (!err_is(e))
         e = esmtp_params_parse(rest, &params);
@@ -127,6 +127,7 @@ static struct smtp_mail *mail_begin(struct smtp_session *s, const struct smtp_ma
     struct buf path = {.p = room, .cap = sizeof room, .max = sizeof room};
     addr_print(&path, &args->sender);
     mail->number = ++edge->transactions;
+    mail->command = args->command;
     mail->reverse_path = buf_copy(&path, &mail->arena);
     mail->utf8 = args->utf8;
     mail->body_type = args->body_type;
@@ -161,23 +162,24 @@ static struct err sender_judge(struct smtp_session *s)
 
 static void refused(struct smtp_session *s, struct err why)
 {
-    smtp_tell_refused(s, "MAIL", why.code, str_null(), why.detail);
+    smtp_tell_refused(s, mail_command_word(s->mail->command).p, why.code, str_null(), why.detail);
     smtp_reply_error_text(s, why.code, 0, why.detail);
     smtp_mail_give(s->base.edge->smtp, &s->mail);
 }
 
-static bool not_too_fast(struct smtp_session *s)
+static bool not_too_fast(struct smtp_session *s, enum mail_command command)
 {
     if (smtp_pace_message(s))
         return true;
-    smtp_tell_refused(s, "MAIL", ERR_MESSAGES_TOO_FAST, str_null(), str_null());
+    smtp_tell_refused(s, mail_command_word(command).p, ERR_MESSAGES_TOO_FAST, str_null(),
+                      str_null());
     smtp_reply_error(s, ERR_MESSAGES_TOO_FAST);
     return false;
 }
 
 void smtp_mail_run(struct smtp_session *s, struct smtp_arguments *args)
 {
-    if (!within_limit(s) || !not_too_fast(s))
+    if (!within_limit(s) || !not_too_fast(s, args->mail.command))
         return;
     s->mail = mail_begin(s, &args->mail);
     if (!s->mail) {

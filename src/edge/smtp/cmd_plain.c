@@ -3,6 +3,7 @@
  */
 #include "edge/smtp/commands.h"
 #include "edge/smtp/reply.h"
+#include "edge/smtp/terminals.h"
 
 void smtp_rset_run(struct smtp_session *s, struct smtp_arguments *args)
 {
@@ -31,8 +32,9 @@ void smtp_quit_run(struct smtp_session *s, struct smtp_arguments *args)
 
 static const struct smtp_command *known(const struct smtp_session *s, struct str verb)
 {
-    unsigned not_for =
-        (smtp_is_lmtp(s) ? SMTP_ONLY : LMTP_ONLY) | (smtp_is_submission(s) ? 0 : SMTP_USERS_ONLY);
+    unsigned not_for = (smtp_is_lmtp(s) ? SMTP_ONLY : LMTP_ONLY) |
+                       (smtp_is_submission(s) ? 0 : SMTP_USERS_ONLY) |
+                       (smtp_may_use_terminals(s) ? 0 : SMTP_TO_TERMINALS);
     const struct smtp_command *row;
     for (size_t i = 0; (row = smtp_command_row(i)); i++) {
         if (row->help && !(row->flags & not_for) && (!row->offered || row->offered(s)) &&

@@ -93,6 +93,8 @@ static void accepted(struct smtp_session *s, const struct msg_address *asked,
     s->state = SMTP_RCPTS;
     if (answer->reply == 251 && (s->mail->utf8 || str_is_ascii(answer->text)))
         reply_moved(s, 251, answer->text);
+    else if (s->mail->command != MAIL_MAIL && answer->reply == 250 && answer->text.n > 0)
+        smtp_reply(s, 250, "2.1.5", answer->text);
     else
         smtp_reply(s, 250, "2.1.5", STR("Recipient OK"));
 }

@@ -8,6 +8,7 @@
 #include "edge/smtp/extensions.h"
 #include "edge/smtp/mail.h"
 #include "edge/smtp/reply.h"
+#include "edge/smtp/terminals.h"
 
 static const struct smtp_command rows[] = {
     {.verb = "HELO",
@@ -123,9 +124,27 @@ static const struct smtp_command rows[] = {
      .flags = SMTP_ONLY | SMTP_STANDS_IN,
      .parse = smtp_xforward_parse,
      .run = smtp_xforward_run},
-    {.verb = "SEND", .flags = SMTP_NOT_BUILT},
-    {.verb = "SOML", .flags = SMTP_NOT_BUILT},
-    {.verb = "SAML", .flags = SMTP_NOT_BUILT},
+    {.verb = "SEND",
+     .states = SMTP_READY,
+     .flags = SMTP_LOGGED_IN | SMTP_TO_TERMINALS,
+     .help = "SEND FROM:<reverse-path> [SIZE=n] [BODY=type] [SMTPUTF8]",
+     .offered = smtp_terminals_are_on,
+     .parse = smtp_send_parse,
+     .run = smtp_mail_run},
+    {.verb = "SOML",
+     .states = SMTP_READY,
+     .flags = SMTP_LOGGED_IN | SMTP_TO_TERMINALS,
+     .help = "SOML FROM:<reverse-path> [SIZE=n] [BODY=type] [SMTPUTF8]",
+     .offered = smtp_terminals_are_on,
+     .parse = smtp_soml_parse,
+     .run = smtp_mail_run},
+    {.verb = "SAML",
+     .states = SMTP_READY,
+     .flags = SMTP_LOGGED_IN | SMTP_TO_TERMINALS,
+     .help = "SAML FROM:<reverse-path> [SIZE=n] [BODY=type] [SMTPUTF8]",
+     .offered = smtp_terminals_are_on,
+     .parse = smtp_saml_parse,
+     .run = smtp_mail_run},
 };
 
 /* Browsers talked into speaking to us (catalogue S16); a proxy that we were not told of (S23). */
@@ -166,6 +185,14 @@ static bool has_control(struct str text)
     return false;
 }
 
+static bool begins_transaction(const char *verb)
+{
+    for (enum mail_command command = 0; command < MAIL_COMMANDS; command++)
+        if (str_eq(mail_command_word(command), str_from(verb)))
+            return true;
+    return false;
+}
+
 struct str smtp_order_missing(const struct smtp_session *s, const char *verb)
 {
     if (s->state == SMTP_GREETED)
@@ -178,8 +205,9 @@ struct str smtp_order_missing(const struct smtp_session *s, const char *verb)
         strcmp(verb, "XFORWARD") == 0 || strcmp(verb, "ETRN") == 0 || strcmp(verb, "ATRN") == 0 ||
         strcmp(verb, "TURN") == 0)
         return STR("not within a transaction");
-    if (strcmp(verb, "MAIL") == 0)
-        return STR("MAIL was given already");
+    if (begins_transaction(verb))
+        return s->mail->command == MAIL_MAIL ? STR("MAIL was given already")
+                                             : STR("a transaction has begun already");
     return s->state == SMTP_SENDER ? STR("RCPT first") : STR("BINARYMIME comes by BDAT");
 }
 
@@ -191,7 +219,8 @@ static enum err_code judge(const struct smtp_session *s, const struct smtp_comma
     if (row->flags & SMTP_NOT_BUILT || (row->offered && !row->offered(s)) ||
         (row->flags & SMTP_USERS_ONLY && (!smtp_is_submission(s) || smtp_is_local(s))))
         return ERR_COMMAND_NOT_BUILT;
-    if (row->flags & SMTP_STANDS_IN && !smtp_may_stand_in(s))
+    if ((row->flags & SMTP_STANDS_IN && !smtp_may_stand_in(s)) ||
+        (row->flags & SMTP_TO_TERMINALS && !smtp_may_use_terminals(s)))
         return ERR_NOT_ALLOWED;
     if (row->flags & SMTP_FREE_TEXT && has_control(text))
         return ERR_COMMAND_UNKNOWN;

@@ -11,8 +11,9 @@
 #include "format/mail_options.h"
 #include "format/xclient.h"
 
-/* MAIL's parameters. */
+/* MAIL's parameters, and those of SEND, SOML and SAML. */
 struct smtp_mail_arguments {
+    enum mail_command command;
     struct addr sender;
     enum smtp_body_type body_type;
     bool utf8;
@@ -64,6 +65,7 @@ enum smtp_command_flag {
     SMTP_LOGGED_IN = 1 << 6,   /* on a submission listener, for users who logged in: 530 */
     SMTP_USERS_ONLY = 1 << 7,  /* on a submission listener; elsewhere 502 */
     SMTP_STANDS_IN = 1 << 8,   /* from smtp.xclient_from: 550 */
+    SMTP_TO_TERMINALS = 1 << 9 /* where terminals are served: 502; to this client: 550 */
 };
 
 struct smtp_command {
@@ -92,6 +94,9 @@ void smtp_tell_refused(struct smtp_session *s, const char *verb, enum err_code e
 /* parse and run of the rows. */
 struct err smtp_hello_parse(struct smtp_session *, struct str, struct smtp_arguments *);
 struct err smtp_mail_parse(struct smtp_session *, struct str, struct smtp_arguments *);
+struct err smtp_send_parse(struct smtp_session *, struct str, struct smtp_arguments *);
+struct err smtp_soml_parse(struct smtp_session *, struct str, struct smtp_arguments *);
+struct err smtp_saml_parse(struct smtp_session *, struct str, struct smtp_arguments *);
 struct err smtp_rcpt_parse(struct smtp_session *, struct str, struct smtp_arguments *);
 struct err smtp_bdat_parse(struct smtp_session *, struct str, struct smtp_arguments *);
 struct err smtp_verify_parse(struct smtp_session *, struct str, struct smtp_arguments *);

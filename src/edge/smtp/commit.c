@@ -9,6 +9,7 @@
 #include "edge/smtp/inquiry.h"
 #include "edge/smtp/received.h"
 #include "edge/smtp/resolve.h"
+#include "edge/smtp/terminals.h"
 #include "format/reencode.h"
 
 enum {
@@ -26,6 +27,8 @@ try {
     struct msg_address *addresses;    /* ... with an id that core gave ahead, where `by_address` */
     uint64_t message;
     bool by_address;
+    struct str shown;
+    bool again; /* a core was asked that gave no answer */
     char received[RECEIVED_MAX], facts[FACTS_MAX];
 };
 
@@ -120,6 +123,8 @@ static void fill(struct smtp_session *s, struct try *try, struct msg_commit *com
         .body_count = body->slabs.count,
         .summary = try->summary.at,
         .summary_count = try->summary.count,
+        .shown = try->shown,
+        .again = try->again,
     };
     if (body->is_signed)
         commit->body_hash = str_make(try->signed_hash, sizeof try->signed_hash);
@@ -257,6 +262,7 @@ static struct err commit_once(struct smtp_session *s, struct try *try,
     if (err_is(e))
         return e;
     fill(s, try, &msg.commit);
+    try->again = true;
     e = edge_ask(edge, &msg, &s->mail->arena, &answer);
     if (e.code == ERR_BUS_BROKEN)
         return ask_what_became(s, committed_r);
@@ -286,6 +292,10 @@ struct err smtp_commit(struct smtp_session *s, struct msg_committed *committed_r
     sha256_end(&mail->body.digest, try->digest);
     if (mail->body.is_signed)
         dkim_hash_end(&mail->body.signed_hash, try->signed_hash);
+    try->shown = str_null();
+    struct err shown = mail->head ? smtp_screen_make(s, &try->shown) : err_none();
+    if (err_is(shown))
+        return shown;
     struct err e = err_make(ERR_NOT_FOUND);
     for (int i = 0; i < TRIES && e.code == ERR_NOT_FOUND; i++)
         e = commit_once(s, try, committed_r);

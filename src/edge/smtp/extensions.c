@@ -1,6 +1,7 @@
 #include "edge/smtp/extensions.h"
 
 #include "edge/smtp/reply.h"
+#include "edge/smtp/terminals.h"
 #include "format/date.h"
 #include "format/xclient.h"
 
@@ -137,6 +138,9 @@ static const struct extension rows[] = {
     {.keyword = "TURN", .rfc = "821", .offered = smtp_turn_is_served},
     {.keyword = "ETRN", .rfc = "1985", .offered = smtp_etrn_is_served},
     {.keyword = "VRFY", .rfc = "5321", .offered = smtp_verify_is_on},
+    {.keyword = "SEND", .rfc = "821", .offered = smtp_may_use_terminals},
+    {.keyword = "SOML", .rfc = "821", .offered = smtp_may_use_terminals},
+    {.keyword = "SAML", .rfc = "821", .offered = smtp_may_use_terminals},
     {.keyword = "XCLIENT", .values = xclient_values, .offered = smtp_may_stand_in},
     {.keyword = "XFORWARD", .values = xforward_values, .offered = smtp_may_stand_in},
     {.keyword = "HELP", .rfc = "5321"},

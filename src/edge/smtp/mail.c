@@ -44,6 +44,8 @@ static void mail_clear(struct smtp_mail *mail)
     mail->reverse_path = mail->asked = str_null();
     mail->utf8 = mail->any_refused = mail->unnamed = mail->stale = false;
     mail->body_type = SMTP_7BIT;
+    mail->command = MAIL_MAIL;
+    mail->head = NULL;
     mail->recipients = NULL;
     mail->recipient_count = mail->recipient_room = mail->domain_count = 0;
     mail->expected = NULL;

@@ -1,13 +1,14 @@
 /*
- * struct smtp_mail: one mail transaction, from MAIL to its end, and the message that belongs to it.
- * Lent from a pool of the edge, so that its memory and its digest serve the next transaction; what
- * it points to lives in its arenas and goes with smtp_mail_give.
+ * struct smtp_mail: one mail transaction, from MAIL, SEND, SOML or SAML to its end, and the message
+ * that belongs to it. Lent from a pool of the edge, so that its memory and its digest serve the
+ * next transaction; what it points to lives in its arenas and goes with smtp_mail_give.
  */
 #ifndef EDGE_SMTP_MAIL_H
 #define EDGE_SMTP_MAIL_H
 
 #include "edge/smtp/body.h"
 #include "edge/smtp/known.h"
+#include "format/mail_command.h"
 
 enum {
     SMTP_ENVELOPE_MAX = 4 << 20, /* octets of addresses, answers and their parsing */
@@ -35,6 +36,7 @@ struct smtp_mail {
     uint64_t core_since;                 /* the core that knows `number`; 0: none was asked */
     uint64_t message;                    /* the id it will have */
     unsigned char token[EDGE_TRY_TOKEN]; /* names its try, from its commit on */
+    enum mail_command command;
     struct str reverse_path;
     struct str asked; /* mail_options_keep */
     bool utf8;
@@ -49,6 +51,7 @@ struct smtp_mail {
     bool unnamed;            /* some recipients have no token */
     bool any_refused;        /* a recipient was */
     bool stale; /* core must be asked for all of them again: it is another, or forgot the id */
+    struct buf *head; /* of a message that is to be shown: its first octets; else NULL */
     struct smtp_body body;
 };
 

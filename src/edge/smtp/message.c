@@ -8,6 +8,7 @@
 #include "edge/smtp/commit.h"
 #include "edge/smtp/extensions.h"
 #include "edge/smtp/reply.h"
+#include "edge/smtp/terminals.h"
 #include "format/message_id.h"
 
 enum {
@@ -47,7 +48,8 @@ struct err smtp_message_begin(struct smtp_session *s, bool chunked, bool binary)
     smtp_body_submit(body, submitted);
     if (smtp_conf(s)->dkim.sign && smtp_is_trusted(s))
         smtp_body_sign(body);
-    return err_none();
+    bool shown = s->mail->command != MAIL_MAIL;
+    return err_make(shown && !smtp_screen_begin(s->mail) ? ERR_OVER_LIMIT : ERR_NONE);
 }
 
 static void log_refused(struct smtp_session *s, enum err_code error)

@@ -115,6 +115,7 @@ static struct err ask_piece(struct smtp_session *s, struct msg_address *at, size
                               .resolve = {
                                   .transaction = mail->number,
                                   .transmission = (uint8_t)smtp_transmission(s),
+                                  .command = (uint8_t)mail->command,
                                   .client = edge_session_client(&s->base),
                                   .server = str_from(s->base.server),
                                   .helo = smtp_helo(s),
@@ -202,8 +203,9 @@ static void known_learn(struct smtp_session *s, const struct question *question,
 static bool are_known(struct smtp_session *s, const struct question *question)
 {
     struct edge *edge = s->base.edge;
-    /* What an account sends is counted: core is always asked. */
-    if (smtp_is_submission(s) || !edge->core_up || s->mail->size > SMTP_KNOWN_SIZE)
+    /* What an account sends is counted, and who is on changes: core is always asked. */
+    if (smtp_is_submission(s) || s->mail->command != MAIL_MAIL || !edge->core_up ||
+        s->mail->size > SMTP_KNOWN_SIZE)
         return false;
     for (size_t i = 0; i < question->count; i++)
         if (!smtp_known_has(edge, question->at[i].text, str_from(s->base.server)))

@@ -1,6 +1,7 @@
 #include "edge/smtp/stage_test.h"
 
 #include "base/must.h"
+#include "format/mail_command.h"
 #include "format/mail_options.h"
 
 static struct stage_core *core_of(struct link *link)
@@ -111,6 +112,19 @@ static void note_asked(struct stage_core *core, struct str of_mail,
     }
 }
 
+/* Whoever is called off is not on. */
+static void answer_of_terminals(enum mail_command command, const struct msg_address *asked,
+                                struct msg_answer *answer)
+{
+    answer->lasts = answer->lasts && command == MAIL_MAIL;
+    if (command == MAIL_MAIL || !str_starts(asked->text, STR("off")))
+        return;
+    if (command == MAIL_SEND)
+        *answer = (struct msg_answer){.error = ERR_USER_NOT_ON, .reply = 450};
+    else
+        answer->text = STR("User not active now, so will do mail");
+}
+
 static void resolve(struct stage_core *core, const struct msg_resolve *resolve)
 {
     struct msg msg = {.kind = MSG_resolved};
@@ -125,8 +139,11 @@ static void resolve(struct stage_core *core, const struct msg_resolve *resolve)
     resolved->answers =
         arena_take_array(arena, resolve->recipients_count, sizeof *resolved->answers);
     must(resolved->answers);
-    for (size_t i = 0; i < resolve->recipients_count; i++)
+    for (size_t i = 0; i < resolve->recipients_count; i++) {
         resolved->answers[i] = answer_for(core, resolve->recipients[i].text, resolve->server, i);
+        answer_of_terminals((enum mail_command)resolve->command, &resolve->recipients[i],
+                            &resolved->answers[i]);
+    }
     resolve_answer(core, &msg, resolve->call);
 }
 
@@ -285,6 +302,12 @@ static void keep(struct stage_core *core, const struct msg_commit *commit)
     buf_put(&core->received, commit->received);
     buf_clear(&core->facts);
     buf_put(&core->facts, commit->trace_facts);
+    buf_clear(&core->shown);
+    buf_put(&core->shown, commit->again ? STR("again: ") : STR(""));
+    for (struct str left = commit->shown; left.n;) {
+        buf_put(&core->shown, str_cut(&left, '\n'));
+        buf_putc(&core->shown, '/');
+    }
     must(commit->token.n == EDGE_TRY_TOKEN);
     struct stage_try *try = &core->tries[core->next_message % STAGE_TOKENS];
     memcpy(try->token, commit->token.p, EDGE_TRY_TOKEN);
@@ -587,6 +610,7 @@ void stage_open_as(struct stage *stage, enum bus_role role, struct str conf_text
                                      .body = BUF_INIT(STAGE_BODY_MAX),
                                      .received = BUF_INIT(4096),
                                      .facts = BUF_INIT(4096),
+                                     .shown = BUF_INIT(8192),
                                      .asked = BUF_INIT(1 << 20),
                                      .authors = BUF_INIT(1 << 16),
                                      .reverse_path = BUF_INIT(4096)}};
@@ -653,6 +677,7 @@ void stage_close_with(struct stage *stage, int role, void (*close)(void *arg), v
     buf_done(&stage->core.body);
     buf_done(&stage->core.received);
     buf_done(&stage->core.facts);
+    buf_done(&stage->core.shown);
     buf_done(&stage->core.asked);
     buf_done(&stage->core.authors);
     buf_done(&stage->core.reverse_path);

@@ -9,7 +9,7 @@
  * else 550 5.1.1. verify   bob -> 250 with name and mailbox, j -> 553 with two candidates, staff ->
  * a list, moved
  *            -> 551, zhang -> a name in UTF-8; all others 550
- *            A 250 lasts, but for "brief".
+ *            A 250 lasts, but for "brief". Of SEND, SOML, SAML "off..." is a user who is not on.
  *   commit   every message is kept (the last one can be looked at); a recipient "quota" of LMTP
  * gets QUOTA_FULL; `commit_error` refuses the next message as a whole. With addresses: as resolve
  *            would, and one that is refused refuses the message; the id must be the next one
@@ -86,6 +86,7 @@ struct stage_core {
     struct buf authors;
     uint64_t served_extra;
     struct buf body, received, facts, reverse_path;
+    struct buf shown; /* what terminals would show, a '/' for each line's end */
     /* Of the last question, or the last commit with addresses: what was asked beside them, each
      * recipient behind a '|'. */
     struct buf asked;

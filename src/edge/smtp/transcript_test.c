@@ -23,6 +23,7 @@
  *   RECEIVED: text   its Received field, * as above
  *   FACTS: text      what the trace is told of it, * as above
  *   ASKED: text      what core was told to be asked (stage_test.h), * as above
+ *   SHOWN: text      what terminals would be shown of the last message (stage_test.h), * as above
  *   EXPECT: what n   a number of stage_core: messages, resolves, commits, recipients, seen ...
  *
  * In texts \r \n \0 \t \\ and \xNN are octets.
@@ -338,6 +339,9 @@ static void act(struct player *p, struct str line)
     } else if (str_starts(line, STR("FACTS: "))) {
         if (!matches(str_from_index(line, 7), buf_str(&p->stage.core.facts)))
             wrong(p, "other facts", buf_str(&p->stage.core.facts));
+    } else if (str_starts(line, STR("SHOWN: "))) {
+        if (!matches(str_from_index(line, 7), buf_str(&p->stage.core.shown)))
+            wrong(p, "something else is shown", buf_str(&p->stage.core.shown));
     } else if (str_starts(line, STR("EXPECT: "))) {
         expect(p, str_from_index(line, 8));
     } else if (str_eq(line, STR("OPEN")) || str_eq(line, STR("CLOSED"))) {
