@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 import veredus
+from encrypted import NAME, Encrypted
 from test_sending import Exchange
 from test_submission import log_in
 from veredus import Mailbox, PASSWORD, Server, Smtp, free_ports, message, wait_until
@@ -256,3 +257,56 @@ def test_fetchmail_collects(server, tmp_path):
     assert len(office.messages) == 2 and office.sessions == 1
     office.close()
     wait_until(lambda: waits(server) == 0, "nothing waits any more")
+
+
+class InTls(Smtp):
+    """A session in TLS from its first octet."""
+
+    def __init__(self, server):
+        super().__init__(server.submissions, greeted=False)
+        self.socket = server.context().wrap_socket(self.socket, server_hostname=NAME)
+        assert self.reply().code == 220
+        self.hello = self.expect("EHLO office.test", 250)
+
+
+def test_tls_goes_on_when_the_roles_are_reversed():
+    server = Encrypted({"route office": {"to": "office.test", "collect": BOB}, "smtp": {"relay_from": '"127.0.0.1"'}})
+    try:
+        body = "\r\n".join(["y" * 70] * 20000) + "\r\n"
+        with Smtp(server.smtp) as smtp:
+            smtp.deliver(message("in TLS", body), recipients="carol@office.test")
+        session = InTls(server)
+        assert log_in(session, BOB).code == 235
+        got = Collected(session)
+        assert got.has("in TLS") == 1 and len(got.messages[0]) > 1_400_000
+        assert not server.alarms()
+    finally:
+        server.close()
+
+
+def test_a_courier_that_dies_ends_the_session_and_loses_nothing(server):
+    sent(server, "its courier died")
+    session = collector(server)
+    session.expect("ATRN", 250)
+    session.send("220 ready\r\n")
+    assert session.line().startswith(b"EHLO")
+    server.expected_deaths += 1
+    os.kill(server.role("courier")[0], signal.SIGKILL)
+    assert session.ended()
+    server.check_up()
+    assert wait_until(lambda: again(server), "the next one gets it").has("its courier died") == 1
+
+
+def test_a_stop_does_not_wait_for_who_collects():
+    server = Server({"route office": {"to": "office.test", "collect": BOB}, "smtp": {"relay_from": '"127.0.0.1"'},
+                     "login": {"mechanisms": "plain"}}, veredus.DIRECTORY)
+    sent(server, "to be had later")
+    session = collector(server)
+    session.expect("ATRN", 250)
+    session.send("220 ready\r\n")
+    assert session.line().startswith(b"EHLO")
+    server.stop()
+    assert not server.alarms()
+    server.start()
+    assert Collected(collector(server)).has("to be had later") == 1
+    server.close()

@@ -1,5 +1,7 @@
 #include "edge/smtp/stage_test.h"
 
+#include <errno.h>
+
 #include "base/must.h"
 #include "format/mail_command.h"
 #include "format/mail_options.h"
@@ -215,6 +217,81 @@ static void etrn(struct stage_core *core, const struct msg_etrn *asked)
     answer(core, &msg, asked->call);
 }
 
+/* --- collect --------------------------------------------------------------------------------- */
+
+static void line_say(struct stage_core *core, struct str octets)
+{
+    struct world *world = &stage_of(core)->fake->world;
+    struct iovec part = {.iov_len = octets.n};
+    memcpy(&part.iov_base, &octets.p, sizeof octets.p);
+    (void)world->ops->send(world, core->line.handle, &part, 1);
+}
+
+static void line_done(struct stage_core *core)
+{
+    if (!core->line_open)
+        return;
+    core->line_open = false;
+    watch_end(core->line_loop, &core->line);
+    stage_of(core)->fake->world.ops->close(&stage_of(core)->fake->world, core->line.handle);
+}
+
+/* A courier that has nothing: EHLO behind the greeting, QUIT behind its answer, and gone. */
+static void line_heard(struct watch *watch, unsigned ready)
+{
+    struct stage_core *core = watch->arg;
+    struct world *world = &stage_of(core)->fake->world;
+    char octets[256];
+    (void)ready;
+    ssize_t n = world->ops->recv(world, watch->handle, octets, sizeof octets);
+    if (n <= 0 && n != -EAGAIN)
+        line_done(core);
+    for (ssize_t i = 0; i < n; i++) {
+        if (octets[i] != '\n')
+            continue;
+        line_say(core, core->line_count == 0 ? STR("EHLO stage.test\r\n") : STR("QUIT\r\n"));
+        if (core->line_count++ > 0)
+            (void)world->ops->finish(world, watch->handle);
+    }
+}
+
+static void line_give(struct stage_core *core)
+{
+    struct world *world = &stage_of(core)->fake->world;
+    const struct msg msg = {.kind = MSG_line, .line = {.line = 7}};
+    int pair[2];
+    line_done(core);
+    must(world->ops->stream_pair(world, pair) == 0);
+    must(!err_is(link_send_handle(&core->link, &msg, pair[1])));
+    world->ops->close(world, pair[1]);
+    core->line_count = 0;
+    core->line_loop = &stage_of(core)->core_loop;
+    core->line =
+        (struct watch){.handle = pair[0], .want = READY_READ, .ready = line_heard, .arg = core};
+    must(watch_begin(core->line_loop, &core->line) == 0);
+    core->line_open = true;
+}
+
+static void collect(struct stage_core *core, const struct msg_collect *asked)
+{
+    struct msg msg = {.kind = MSG_collect_answer,
+                      .collect_answer = {.reply = 250, .line = 7, .text = STR("by rule")}};
+    uint64_t reply;
+    buf_clear(&core->asked);
+    buf_printf(&core->asked, "collect as %.*s from %.*s, login %u:", STR_FMT(asked->helo),
+               STR_FMT(asked->client), (unsigned)asked->login);
+    for (size_t i = 0; i < asked->domains_count; i++) {
+        struct str domain = asked->domains[i].text;
+        buf_printf(&core->asked, " %.*s", STR_FMT(domain));
+        if (str_starts(domain, STR("n")) &&
+            str_to_u64(str_head(str_from_index(domain, 1), 3), &reply))
+            msg.collect_answer.reply = (uint16_t)reply;
+    }
+    if (msg.collect_answer.reply == 250)
+        line_give(core);
+    answer(core, &msg, asked->call);
+}
+
 /* --- bodies ---------------------------------------------------------------------------------- */
 
 static void slabs_read(const struct stage_core *core, const struct msg_slab *slabs, size_t count,
@@ -323,6 +400,7 @@ static void die(struct stage_core *core)
     struct stage *stage = stage_of(core);
     core->up = core->holds = false;
     core->held_count = 0;
+    line_done(core);
     link_done(&core->link);
     stage->fake->world.ops->close(&stage->fake->world, core->pool);
     for (size_t i = 0; i < STAGE_UPLOADS; i++)
@@ -463,6 +541,8 @@ static void got(struct link *link, const struct msg *msg, int passed)
         verify(core, &msg->verify);
     else if (msg->kind == MSG_etrn)
         etrn(core, &msg->etrn);
+    else if (msg->kind == MSG_collect)
+        collect(core, &msg->collect);
     else if (msg->kind == MSG_upload_open)
         upload_of(core, 0)->id = msg->upload_open.upload;
     else if (msg->kind == MSG_upload_data)

@@ -14,7 +14,8 @@
  * gets QUOTA_FULL; `commit_error` refuses the next message as a whole. With addresses: as resolve
  *            would, and one that is refused refuses the message; the id must be the next one
  *   etrn     nNNN... is answered with that code, all others with 250; 14 messages wait
- *   sender   of example.test, or none: yes; all others are not the user's
+ *   collect  a domain nNNN... is answered with that code, all others with 250 and a courier that
+ * has nothing: EHLO, QUIT sender   of example.test, or none: yes; all others are not the user's
  *
  * Who may log in stands in edge/login_core_test.h, what there is of TLS in edge/tls_stage_test.h.
  *
@@ -90,6 +91,10 @@ struct stage_core {
     /* Of the last question, or the last commit with addresses: what was asked beside them, each
      * recipient behind a '|'. */
     struct buf asked;
+    struct watch line; /* the courier's end of a collection */
+    struct loop *line_loop;
+    bool line_open;
+    size_t line_count; /* lines that came */
 };
 
 struct stage {
