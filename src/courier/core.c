@@ -9,6 +9,7 @@
 #include "courier/job.h"
 #include "courier/look.h"
 #include "courier/policy.h"
+#include "courier/post.h"
 #include "courier/sts.h"
 #include "courier/token.h"
 
@@ -108,6 +109,8 @@ static void got(struct link *link, const struct msg *msg, int passed)
         e = look_begin(courier, msg);
     else if (msg->kind == MSG_sts_look)
         e = look_sts_begin(courier, msg);
+    else if (msg->kind == MSG_post)
+        e = post_begin(courier, msg);
     if (err_is(e))
         link_cut(link, e);
 }

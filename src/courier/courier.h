@@ -49,6 +49,7 @@ struct log_ins;
 struct manners;
 struct connection;
 struct sts;
+struct session_policy;
 struct sts_found;
 struct tls_policy;
 

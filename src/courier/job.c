@@ -95,7 +95,9 @@ void job_tell(struct job *job)
                                    .host = job->host,
                                    .facts = job->facts,
                                    .results = job->results,
-                                   .results_count = order->recipients_count}};
+                                   .results_count = order->recipients_count,
+                                   .sessions = job->sessions,
+                                   .sessions_count = job->session_count}};
     must(job->state == JOB_OVER);
     job->told = courier_tell(job->courier, &msg);
 }

@@ -96,6 +96,11 @@ struct job {
     const struct tls_policy *policy; /* of the host that is called; NULL: not known yet */
 
     struct job_require require;
+    /* For TLS reports (sessions.h). */
+    const struct session_policy *session_policy; /* of that host; NULL: not counted */
+    struct msg_tls_session *sessions;
+    size_t session_count;
+
     struct sts_found *sts; /* of its domain; NULL: not looked for yet */
     bool fresh;            /* its policy is to be fetched anew */
 

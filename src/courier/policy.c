@@ -14,6 +14,7 @@ enum found {
     FOUND,
     FOUND_NONE,
     FOUND_UNKNOWN,
+    FOUND_BOGUS, /* unknown, too */
 };
 
 static bool is_absence(struct err e)
@@ -35,7 +36,7 @@ static enum found unknown(struct job *job, struct str asked, struct err e, struc
     }
     job_note(job, bogus ? JOB_TROUBLE_TLS : JOB_TROUBLE_DNS, NULL, buf_str(&text));
     buf_done(&text);
-    return FOUND_UNKNOWN;
+    return bogus ? FOUND_BOGUS : FOUND_UNKNOWN;
 }
 
 /* --- TLSA ------------------------------------------------------------------------------------ */
@@ -133,6 +134,8 @@ static bool records_take(struct job *job, const struct dns_tlsas *found, struct 
         policy->tlsa_count += tls_tlsa_is_usable(&list[policy->tlsa_count]);
     }
     policy->tlsa = list;
+    policy->records = found->list;
+    policy->record_count = found->count;
     policy->need = policy->tlsa_count > 0 ? TLS_NEED_DANE : TLS_NEED_TLS;
     return true;
 }
@@ -142,6 +145,8 @@ static bool dane_find(struct job *job, const struct route *route, const struct r
 {
     struct dns_tlsas found;
     enum found known = records_find(job, host, addresses, &policy->base, &found);
+    if (known == FOUND_BOGUS)
+        policy->failed = TLS_RESULT_DNSSEC_INVALID;
     if (known != FOUND)
         return known == FOUND_NONE;
     names_make(policy, route);
@@ -177,6 +182,7 @@ static bool sts_apply(struct job *job, const struct route *route, const struct r
     policy->need = TLS_NEED_PKIX;
     if (mta_sts_allows(&found->policy, host->name))
         return true;
+    policy->failed = TLS_RESULT_VALIDATION_FAILURE;
     job_note(job, JOB_TROUBLE_TLS, NULL,
              STR("TLS failed (validation-failure): the MX host is none of the domain's MTA-STS "
                  "policy"));

@@ -32,6 +32,10 @@ struct tls_policy {
     size_t name_count;
     const struct tls_tlsa *tlsa;
     size_t tlsa_count;
+    /* For TLS reports (sessions.h): all its TLSA records, and where the host is forbidden, why. */
+    const struct dns_tlsa *records;
+    size_t record_count;
+    enum tls_result failed;
 };
 
 /* False: nobody knows, and the job has a note of why. */

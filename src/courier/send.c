@@ -11,6 +11,7 @@
 #include "courier/require.h"
 #include "courier/rest.h"
 #include "courier/result.h"
+#include "courier/sessions.h"
 #include "courier/transaction.h"
 
 /* False: its connection was lost, and who is undecided is for the next one. */
@@ -70,11 +71,15 @@ static bool sent_to_host(struct job *job, const struct route *route, const struc
     if (found == ROUTE_NO_ADDRESS)
         job_note(job, JOB_TROUBLE_DNS, NULL, STR("it has no address in the DNS"));
     job->somewhere += found != ROUTE_NO_ADDRESS;
+    const struct session_policy *counted =
+        found == ROUTE_FOUND ? session_policy(job, route, host, &policy, known) : NULL;
     if (!known)
         return false;
     job->policy = &policy;
+    job->session_policy = counted;
     bool sent = sent_to_addresses(job, host, &addresses, left, ours_r);
     job->policy = NULL;
+    job->session_policy = NULL;
     return sent;
 }
 

@@ -1,6 +1,7 @@
 #include "courier/stage_test.h"
 
 #include "base/test.h"
+#include "courier/sessions.h"
 #include "format/dns.h"
 #include "sys/dns.h"
 
@@ -60,6 +61,31 @@ static void check_clean(struct str text)
         must((unsigned char)text.p[i] >= 0x20 && text.p[i] != 0x7f);
 }
 
+static void session(struct stage_core *core, const struct msg_tls_session *session)
+{
+    static const char *const types[TLS_REPORT_POLICY_TYPES] = {"none", "dane", "sts"};
+    struct str lines = session->lines;
+    must(session->policy < TLS_REPORT_POLICY_TYPES && session->result < TLS_RESULTS);
+    must(lines.n <= SESSION_LINES_MAX && session->reason.n <= SESSION_REASON_MAX);
+    must(session->domain.n > 0 && (session->result == TLS_RESULT_OK) == (session->mx.n == 0));
+    check_clean(session->reason);
+    if (!core->counts)
+        return;
+    buf_printf(&core->said, "session %s %.*s ", types[session->policy], STR_FMT(session->domain));
+    if (session->result == TLS_RESULT_OK)
+        buf_put(&core->said, STR("ok |"));
+    else
+        buf_printf(&core->said, "%.*s %.*s %.*s %.*s %.*s |",
+                   STR_FMT(tls_result_word(session->result)), STR_FMT(session->mx),
+                   STR_FMT(session->sending), STR_FMT(session->receiving),
+                   STR_FMT(session->reason));
+    while (lines.n > 0) {
+        struct str line = str_cut(&lines, '\n');
+        buf_printf(&core->said, " %.*s;", STR_FMT(line));
+    }
+    buf_putc(&core->said, '\n');
+}
+
 static void over(struct stage_core *core, const struct msg_job_over *over)
 {
     struct msg msg = {.kind = MSG_job_recorded, .job_recorded = {.job = over->job}};
@@ -78,6 +104,8 @@ static void over(struct stage_core *core, const struct msg_job_over *over)
                    verdicts[result->verdict], result->code, STR_FMT(result->status),
                    STR_FMT(result->text));
     }
+    for (size_t i = 0; i < over->sessions_count; i++)
+        session(core, &over->sessions[i]);
     if (!core->keeps_nothing)
         must(!err_is(link_send(&core->link, &msg)));
 }
@@ -122,6 +150,33 @@ static void core_got(struct link *link, const struct msg *msg, int passed)
         must(msg->kind == MSG_job_over);
         over(core, &msg->job_over);
     }
+}
+
+void stage_post(struct stage *stage, struct str url)
+{
+    struct stage_core *core = &stage->core;
+    must(!core->posts);
+    core->posts = true;
+    arena_init(&core->arena, 1 << 20);
+    core->post = (struct msg){.kind = MSG_post,
+                              .post = {.url = arena_str(&core->arena, url),
+                                       .type = STR("application/tlsrpt+gzip"),
+                                       .body = buf_str(&core->body)}};
+    fake_role_enter(stage->fake, core->role);
+    link_ask_begin(&core->link, &core->call, &core->post, &core->arena, &core->posted);
+    fake_role_enter(stage->fake, 0);
+    stage_settle(stage);
+}
+
+static void post_note(struct stage_core *core)
+{
+    const struct msg_posted *posted = &core->posted.posted;
+    if (!core->posts || !link_ask_answered(&core->call))
+        return;
+    core->posts = false;
+    if (!err_is(link_ask_end(&core->call)))
+        buf_printf(&core->said, "posted %u %.*s\n", posted->status, STR_FMT(posted->why));
+    arena_done(&core->arena);
 }
 
 static void core_die(struct stage *stage)
@@ -470,4 +525,5 @@ void stage_pass(struct stage *stage, int64_t ns)
         fake_event_set(stage->fake, &end, until);
     (void)fake_run(stage->fake, until);
     fake_event_clear(stage->fake, &end);
+    post_note(&stage->core);
 }

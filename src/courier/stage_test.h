@@ -9,6 +9,9 @@
  *   over 7 later|... trouble=N dotted=N reports=N host=H
  *   sts d.example 1 age=86400 version: STSv1; ...    an MTA-STS policy that it learnt
  *   result 1 sent 250 2.0.0 text        below it, one for each recipient
+ *   session dane mx.d.example certificate-expired mx.d.example 192.0.2.8 192.0.2.1 why | 3 1 1 ...;
+ *       below those, where core `counts`: what a TLS report tells; "ok" instead of the failure
+ *   posted 204 why          what became of a POST
  * Results are recorded at once, unless `keeps_nothing`.
  */
 #ifndef COURIER_STAGE_TEST_H
@@ -40,11 +43,16 @@ struct stage_core {
     struct loop loop;
     int role, pool;
     char *slabs;
-    struct buf body;    /* of every job */
-    bool mute;          /* fetches are not answered */
-    bool forgot;        /* they are answered by NOT_FOUND */
-    bool keeps_nothing; /* results are not recorded */
-    bool half;          /* of what is asked for is given */
+    struct buf body;       /* of every job */
+    bool mute;             /* fetches are not answered */
+    bool forgot;           /* they are answered by NOT_FOUND */
+    bool keeps_nothing;    /* results are not recorded */
+    bool half;             /* of what is asked for is given */
+    bool counts;           /* sessions are noted */
+    struct link_call call; /* of stage_post */
+    struct msg post, posted;
+    struct arena arena;
+    bool posts;
     struct buf said;
     size_t fetches, dots, overs;
     size_t sent, dotted; /* recipients; jobs */
@@ -89,5 +97,8 @@ void stage_pass(struct stage *stage, int64_t ns);
 void stage_core_die(struct stage *stage);
 void stage_core_start(struct stage *stage);
 void stage_core_tell(struct stage *stage, const struct msg *msg);
+/* Core asks for its body to be sent there by HTTPS, one at a time; the answer is noted by the
+ * stage_settle or stage_pass behind it. */
+void stage_post(struct stage *stage, struct str url);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "courier/require.h"
 #include "courier/result.h"
+#include "courier/sessions.h"
 
 enum {
     DESTINATION_MAX = 512, /* a host's name, its address and port */
@@ -58,8 +59,10 @@ static void facts_keep(struct connection *connection)
 
 /* "TLS failed (certificate-expired): certificate has expired". `lasts`: it will be so another time.
  */
-static void failure_note(struct job *job, enum tls_result result, struct str words, bool lasts)
+static void failure_note(struct job *job, const struct connection *connection,
+                         enum tls_result result, struct str words, bool lasts)
 {
+    session_over(job, connection, false, result, words);
     struct buf text = BUF_INIT(JOB_TEXT_MAX);
     buf_printf(&text, "TLS failed (%.*s): %.*s", STR_FMT(tls_result_word(result)),
                STR_FMT(words.n > 0 ? words : tls_result_text(result)));
@@ -138,22 +141,26 @@ static enum tls_end shake_hands(struct job *job, struct connection *connection, 
     int failed =
         stream_tls_connect(&connection->talk.stream, courier->tls, &peer, since + WITHIN_HANDSHAKE);
     job_spends(job, PHASE_TLS, since);
+    stream_tls_verdict(&connection->talk.stream, &verdict);
     if (!failed) {
         facts_keep(connection);
+        session_over(job, connection, true, verdict.result, verdict.words);
         return TLS_ON;
     }
-    stream_tls_verdict(&connection->talk.stream, &verdict);
-    failure_note(job, verdict.result, verdict.words, failed == -EPROTO);
+    failure_note(job, connection, verdict.result, verdict.words, failed == -EPROTO);
     return need == TLS_NEED_NONE ? TLS_FAILED : TLS_REFUSED;
 }
 
-/* It was to be in TLS and cannot be. */
-static enum tls_end in_clear(struct job *job, enum tls_need need, struct str why, bool lasts)
+/* It is not to be in TLS; where it should be, that is its end. */
+static enum tls_end in_clear(struct job *job, const struct connection *connection,
+                             enum tls_need need, struct str why, bool lasts)
 {
-    if (need == TLS_NEED_NONE)
-        return TLS_OFF;
-    failure_note(job, TLS_RESULT_STARTTLS_NOT_SUPPORTED, why, lasts);
-    return TLS_REFUSED;
+    if (need != TLS_NEED_NONE) {
+        failure_note(job, connection, TLS_RESULT_STARTTLS_NOT_SUPPORTED, why, lasts);
+        return TLS_REFUSED;
+    }
+    session_over(job, connection, false, TLS_RESULT_STARTTLS_NOT_SUPPORTED, why);
+    return TLS_OFF;
 }
 
 enum tls_end tls_begin(struct job *job, struct connection *connection)
@@ -161,12 +168,12 @@ enum tls_end tls_begin(struct job *job, struct connection *connection)
     struct talk *talk = &connection->talk;
     enum tls_need need = tls_need(job);
     if (job->order->tls == CONF_ROUTE_TLS_OFF)
-        return in_clear(job, require_tls(job) ? TLS_NEED_PKIX : TLS_NEED_NONE,
+        return in_clear(job, connection, require_tls(job) ? TLS_NEED_PKIX : TLS_NEED_NONE,
                         STR("its route is without"), true);
     if (!job->courier->tls)
-        return in_clear(job, need, STR("this courier has none"), false);
+        return in_clear(job, connection, need, STR("this courier has none"), false);
     if (!capabilities_have(&connection->can, CAPABILITY_STARTTLS))
-        return in_clear(job, need, STR("it is not offered"), true);
+        return in_clear(job, connection, need, STR("it is not offered"), true);
     if (job->in_clear && need == TLS_NEED_NONE)
         return TLS_OFF;
     talk_command(talk, "STARTTLS");
@@ -175,11 +182,13 @@ enum tls_end tls_begin(struct job *job, struct connection *connection)
     if (end != TALK_REPLY || talk_is_disturbed(talk)) {
         /* Octets behind the 220 are somebody's who wants to be taken for the server in TLS (S08).
          */
-        failure_note(job, TLS_RESULT_VALIDATION_FAILURE, talk_end_text(end, talk), false);
+        failure_note(job, connection, TLS_RESULT_VALIDATION_FAILURE, talk_end_text(end, talk),
+                     false);
         return TLS_REFUSED;
     }
     if (reply->class != REPLY_SUCCESS)
-        return in_clear(job, need, STR("STARTTLS is refused"), reply->class == REPLY_PERMANENT);
+        return in_clear(job, connection, need, STR("STARTTLS is refused"),
+                        reply->class == REPLY_PERMANENT);
     return shake_hands(job, connection, need);
 }
 
@@ -187,6 +196,6 @@ enum tls_end tls_begin_first(struct job *job, struct connection *connection)
 {
     enum tls_need need = tls_need(job);
     if (!job->courier->tls)
-        return in_clear(job, need, STR("this courier has none"), false);
+        return in_clear(job, connection, need, STR("this courier has none"), false);
     return shake_hands(job, connection, need);
 }

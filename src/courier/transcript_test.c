@@ -25,9 +25,10 @@
  *     password, token, mechanisms
  *   COUNTS: host         it answered an envelope as it should before (manners.h)
  *   DROP: number         core says job_drop
+ *   POST: url            core asks for the message to be sent there by HTTPS
  *   PASS: seconds        time passes
  *   CORE: word           die, start, mute, speak, forget, forgetful (keeps nothing), kind, half,
- *     empty
+ *     empty, count (notes sessions)
  *   SAID: text           the next line that core noted (stage_test.h); * as above
  *   EXPECT: what n       dots, fetches, overs, asked (of the resolver)
  *
@@ -635,6 +636,8 @@ static void core_word(struct player *p, struct str word)
         buf_clear(&core->body);
     else if (str_eq(word, STR("half")))
         core->half = true;
+    else if (str_eq(word, STR("count")))
+        core->counts = true;
     else
         wrong(p, p->at, "core cannot", word);
 }
@@ -784,6 +787,8 @@ static void command(struct player *p, struct str line)
         order(p, rest);
     } else if (is_word(line, "DROP:", &rest)) {
         drop(p, rest);
+    } else if (is_word(line, "POST:", &rest)) {
+        stage_post(&p->stage, rest);
     } else if (is_word(line, "PASS:", &rest)) {
         pass(p, rest);
     } else if (is_word(line, "COUNTS:", &rest)) {
