@@ -48,6 +48,7 @@ enum partition_kind {
     PARTITION_STS = 12,      /* MTA-STS policies of others; store/sts.h; one, id 0 */
     PARTITION_DKIM = 10,     /* signing keys of domains; store/dkim.h; one, id 0 */
     PARTITION_FORWARD = 11,  /* keys of what we forward; store/forward_keys.h; one, id 0 */
+    PARTITION_TLS_SUMS = 13, /* TLS sessions with other domains; store/tls_sums.h; one, id 0 */
 };
 
 struct partition {
