@@ -219,6 +219,7 @@ int admin_route_presets(struct admin_call *call);
 int admin_tls_show(struct admin_call *call);
 int admin_tls_policy(struct admin_call *call);
 int admin_tls_forget(struct admin_call *call);
+int admin_tls_report(struct admin_call *call);
 int admin_status(struct admin_call *call);
 /* A line for each certificate, for status. */
 void admin_put_certificates(struct admin_call *call, json_t *object);

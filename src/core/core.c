@@ -6,6 +6,8 @@
 #include "core/queue.h"
 #include "core/signing.h"
 #include "core/sts.h"
+#include "core/tls_counts.h"
+#include "core/tls_reports.h"
 #include "core/tokens.h"
 #include "core/transaction.h"
 #include "format/message_id.h"
@@ -77,6 +79,10 @@ static void duty_run(void *arg)
     e = tokens_duty(core);
     if (err_is(e))
         log_err(core->log, "refresh_tokens_not_kept_up", e);
+    e = tls_counts_duty(core);
+    if (err_is(e))
+        log_err(core->log, "tls_counts_not_written", e);
+    tls_reports_duty(core);
     audit_head_log(core);
     core->duty_running = false;
     if (core->duty_over)
@@ -214,7 +220,12 @@ static struct err sending_open(struct core *core)
     struct err e = sts_upkeep_open(core);
     if (err_is(e))
         return e;
-    e = queue_open(core);
+    e = tls_counts_open(core);
+    if (!err_is(e)) {
+        e = queue_open(core);
+        if (err_is(e))
+            tls_counts_close(core);
+    }
     if (err_is(e))
         sts_upkeep_close(core);
     return e;
@@ -223,7 +234,9 @@ static struct err sending_open(struct core *core)
 static void sending_close(struct core *core)
 {
     sts_upkeep_close(core);
+    tls_reports_close(core);
     queue_close(core);
+    tls_counts_close(core);
 }
 
 struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fibers,

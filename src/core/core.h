@@ -14,6 +14,7 @@
  *   login.c      who is this: the order of an attempt; login_*.c its mechanisms
  *   guard.c      who guesses
  *   mailbox.c, fetch.c   what a mailbox session asks
+ *   tls_counts.c, tls_reports.c   what became of TLS to others, told to them
  *   route.c      which way it goes; governor.c: how much by it
  *   secrets.c    what to log in with there; tokens.c: what is renewed
  *   keys.c       private keys: certificates for the edges, signatures of handshakes
@@ -63,6 +64,15 @@ struct secrets;
 struct signing;
 struct sts_upkeep;
 struct tokens;
+struct tls_counts;
+
+/* Of core/tls_reports.h. */
+struct tls_reporting {
+    struct fiber_start start;
+    bool running;
+    struct wait *over; /* core_close waits for it */
+    int64_t next;      /* seconds since 1970: nothing is due before; 0: nobody knows */
+};
 
 #define CORE_MAGIC MAGIC('C', 'O', 'R', 'E')
 
@@ -90,6 +100,8 @@ struct core {
     struct queue *queue;
     LIST_HEAD(, sts_question) sts_questions; /* to couriers */
     struct sts_upkeep *sts_upkeep;
+    struct tls_counts *tls_counts;
+    struct tls_reporting tls_reporting;
     struct governor *governor; /* of routes; goes with the queue */
     struct audit audit;
     int64_t audit_logged;    /* mono: when its head last went into the log */

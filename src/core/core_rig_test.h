@@ -130,6 +130,7 @@ static inline void house_crash(struct house *house)
     spares_done(&house->core.spares);
     rig_bury(house->core.queue);
     rig_bury(house->core.governor);
+    rig_bury(house->core.tls_counts);
     secrets_bury(house);
     buf_done(&house->core.audit.queue);
     rig_crash(&house->rig);

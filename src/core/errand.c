@@ -10,6 +10,7 @@
 #include "core/core.h"
 #include "core/governor.h"
 #include "core/route.h"
+#include "core/tls_counts.h"
 #include "core/tokens.h"
 
 #define RECORD_AGAIN (5 * NS_PER_SECOND)
@@ -385,6 +386,8 @@ void serve_job_over(struct request *request)
             collection_end(queue, errand->collection, true);
         if (reached_nobody(said->trouble))
             errand_governs_back(errand);
+        tls_counts_take(peer->core, queue_domain(errand->one->destination), said->sessions,
+                        said->sessions_count);
         queue_fiber_begin(queue);
         recorded = errand_record(errand, &outcome);
         errand_end(errand);

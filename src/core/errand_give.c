@@ -335,10 +335,16 @@ void errand_give(struct queue *queue, struct scheduled *one, struct peer *peer)
 /* --- Who is asked for by name --- */
 
 /* By MX, whether or not a block says more about it: "example.org", "@block/example.org". */
-static bool leads_to(struct str destination, struct str domain)
+struct str queue_domain(const struct destination *destination)
 {
-    ssize_t slash = str_starts(destination, STR("@")) ? str_index(destination, '/') : -1;
-    return domain.n > 0 && str_eq(str_from_index(destination, (size_t)(slash + 1)), domain);
+    struct str name = destination_name(destination);
+    ssize_t slash = str_starts(name, STR("@")) ? str_index(name, '/') : -1;
+    return str_from_index(name, (size_t)(slash + 1));
+}
+
+static bool leads_to(const struct destination *destination, struct str domain)
+{
+    return domain.n > 0 && str_eq(queue_domain(destination), domain);
 }
 
 bool queue_courier_serves(const struct peer *peer, struct str domain)
@@ -346,7 +352,7 @@ bool queue_courier_serves(const struct peer *peer, struct str domain)
     struct queue *queue = peer->core->queue;
     struct errand *errand = NULL;
     while (queue && (errand = errand_next(queue, errand)))
-        if (errand->peer == peer && leads_to(destination_name(errand->one->destination), domain))
+        if (errand->peer == peer && leads_to(errand->one->destination, domain))
             return true;
     return false;
 }

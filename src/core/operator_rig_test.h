@@ -43,6 +43,7 @@ static inline void type(struct rig *rig, void *arg)
                           .engine = rig->engine,
                           .directory = &house.core.directory,
                           .conf = &house.conf,
+                          .hashes = &house.core.hashes,
                           .arena = &arena,
                           .json = typing.json,
                           .serving = true,

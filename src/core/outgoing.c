@@ -53,7 +53,7 @@ static int64_t us(int64_t ns)
 }
 
 static void times_set(const struct delivery *delivery, const struct mail_options *options,
-                      struct queue_entry *entry)
+                      int64_t lives, struct queue_entry *entry)
 {
     const struct conf *conf = delivery->core->conf;
     int64_t held = options->hold_until * US_PER_SECOND;
@@ -62,7 +62,8 @@ static void times_set(const struct delivery *delivery, const struct mail_options
     entry->next = later ? held : delivery->now;
     entry->wait = later ? QUEUE_LATER : QUEUE_NEW;
     entry->expires =
-        entry->next + us(entry->sender.n ? conf->sending.expire : conf->sending.expire_bounce);
+        entry->next +
+        (lives ? lives : us(entry->sender.n ? conf->sending.expire : conf->sending.expire_bounce));
     if (options->deliver_by_mode == DELIVER_BY_RETURN &&
         options->deliver_by * US_PER_SECOND < entry->expires)
         entry->expires = options->deliver_by * US_PER_SECOND;
@@ -125,7 +126,7 @@ static struct err entry_put(struct delivery *delivery, const struct outgoing *me
         .asked = message->asked,
         .recipient_count = count,
     };
-    times_set(delivery, &options, entry);
+    times_set(delivery, &options, message->lives, entry);
     struct err e = recipients_set(delivery, targets, entry);
     if (!err_is(e))
         e = queue_put_ops(entry, delivery->arena, &delivery->ops);

@@ -20,6 +20,7 @@ struct outgoing {
     bool utf8;
     bool trusted;     /* from a user or smtp.relay_from */
     struct str asked; /* mail_options_keep */
+    int64_t lives;    /* microseconds until it expires; 0: as configured */
 };
 
 struct outgoing_target {

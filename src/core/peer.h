@@ -82,6 +82,9 @@ struct peer *peer_courier(const struct core *core);
 void peer_hold(struct peer *peer);
 void peer_release(struct peer *peer);
 
+/* A courier that is at work; NULL: there is none. */
+struct peer *peer_courier(const struct core *core);
+
 /* Queues an answer with the request's call number; dropped when the peer is gone. */
 void request_answer(struct request *request, struct msg *answer);
 

@@ -114,6 +114,8 @@ void queue_turn(struct queue *queue);
  * `*stop`. */
 void queue_rouse(struct queue *queue, struct str name, int64_t since, const bool *stop);
 
+/* Whose MX leads to a destination; of one that names hosts, whatever no domain can be. */
+struct str queue_domain(const struct destination *destination);
 /* Has this courier a job for that destination? */
 bool queue_courier_serves(const struct peer *peer, struct str domain);
 

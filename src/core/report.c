@@ -210,6 +210,26 @@ static struct err report_print(struct delivery *delivery, const struct queue_ent
 
 /* --- Where it goes --- */
 
+static struct err text_put(struct delivery *delivery, const struct reader *reader,
+                           const struct mail_options *asked, struct str text, int64_t lives)
+{
+    struct err e = delivery_text_put(delivery, text, reader->copies, reader->copy_count);
+    if (err_is(e) || reader->target_count == 0)
+        return e;
+    const struct outgoing message = {
+        .message = delivery->message,
+        .blob = delivery->blobs[delivery->blob_count - 1].blob,
+        .size = text.n,
+        .sender = str_make("", 0),
+        .body_type = BODY_8BITMIME,
+        .asked = mail_options_keep(asked, delivery->arena),
+        .lives = lives,
+    };
+    if (!message.asked.p)
+        return err_make(ERR_NO_MEMORY);
+    return outgoing_put(delivery, &message, reader->targets, reader->target_count);
+}
+
 /* What was asked of the message's way holds for the report's (RFC 8689 5, 6). */
 static struct err reader_put(struct delivery *delivery, const struct reader *reader,
                              const struct mail_options *options, struct str text)
@@ -219,21 +239,23 @@ static struct err reader_put(struct delivery *delivery, const struct reader *rea
     struct err e = err_none();
     if (reader->target_count)
         e = signed_report(delivery, text, &text);
-    if (!err_is(e))
-        e = delivery_text_put(delivery, text, reader->copies, reader->copy_count);
-    if (err_is(e) || reader->target_count == 0)
+    return err_is(e) ? e : text_put(delivery, reader, &asked, text, 0);
+}
+
+struct err report_letter_put(struct delivery *delivery, struct str to, struct str text,
+                             int64_t lives)
+{
+    const struct mail_options asked = {.tls_optional = true};
+    const struct rcpt_options never = {.notify = DSN_NOTIFY_NEVER};
+    struct reader reader = {.language = LANGUAGE_ENGLISH};
+    struct err e = reader_find(delivery, to, &reader);
+    if (!err_is(e) && !is_anybody(&reader))
+        e = err_detail(ERR_NOT_FOUND, STR("there is no such mailbox"));
+    if (err_is(e))
         return e;
-    const struct outgoing message = {
-        .message = delivery->message,
-        .blob = delivery->blobs[delivery->blob_count - 1].blob,
-        .size = text.n,
-        .sender = str_make("", 0),
-        .body_type = BODY_8BITMIME,
-        .asked = mail_options_keep(&asked, delivery->arena),
-    };
-    if (!message.asked.p)
-        return err_make(ERR_NO_MEMORY);
-    return outgoing_put(delivery, &message, reader->targets, reader->target_count);
+    for (size_t i = 0; i < reader.target_count; i++)
+        reader.targets[i].asked = rcpt_options_keep(&never, delivery->arena);
+    return text_put(delivery, &reader, &asked, text, lives);
 }
 
 /* Of a message that requires TLS the header alone comes back, whatever RET says (RFC 8689 5). */

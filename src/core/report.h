@@ -19,4 +19,12 @@ struct err report_put(struct delivery *delivery, const struct queue_entry *entry
                       const struct dsn_original *original, const struct dsn_recipient *recipients,
                       size_t count);
 
+/*
+ * May yield. Adds a message of ours, from nobody, to the commit: for a mailbox here or elsewhere,
+ * where it goes whatever TLS policy there is (tls_optional), for so long (microseconds), and nobody
+ * is told where it does not arrive. ERR_NOT_FOUND: there is no such mailbox here.
+ */
+struct err report_letter_put(struct delivery *delivery, struct str to, struct str text,
+                             int64_t lives);
+
 #endif

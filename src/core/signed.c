@@ -88,11 +88,10 @@ struct err signed_fields(const struct request *request, const struct transaction
 
 /* By the first of the name and those above it that has keys: From has the name itself, which is
  * aligned with each of them (RFC 7489 3.1.1). */
-static struct err host_fields(struct core *core, struct str headers,
+static struct err name_fields(struct core *core, struct str name, struct str headers,
                               const unsigned char hash[DKIM_HASH], struct arena *arena,
                               struct str *fields_r)
 {
-    struct str name = core->conf->server.hostname;
     struct err e = err_none();
     *fields_r = STR("");
     while (name.n && !fields_r->n && !err_is(e)) {
@@ -102,7 +101,8 @@ static struct err host_fields(struct core *core, struct str headers,
     return e;
 }
 
-struct err signed_report(struct delivery *delivery, struct str report, struct str *signed_r)
+struct err signed_by(struct delivery *delivery, struct str domain, struct str report,
+                     struct str *signed_r)
 {
     struct core *core = delivery->core;
     struct dkim_hash body;
@@ -115,7 +115,8 @@ struct err signed_report(struct delivery *delivery, struct str report, struct st
     dkim_hash_end(&body, hash);
     *signed_r = report;
     arena_init_from(&work, SIGNED_ARENA, &core->spares);
-    struct err e = may_leave_unsigned(core, host_fields(core, header, hash, &work, &fields));
+    struct err e =
+        may_leave_unsigned(core, name_fields(core, domain, header, hash, &work, &fields));
     if (!err_is(e) && fields.n) {
         struct buf text = buf_in(delivery->arena, fields.n + report.n);
         buf_put(&text, fields);
@@ -125,4 +126,9 @@ struct err signed_report(struct delivery *delivery, struct str report, struct st
     }
     arena_done(&work);
     return e;
+}
+
+struct err signed_report(struct delivery *delivery, struct str report, struct str *signed_r)
+{
+    return signed_by(delivery, delivery->core->conf->server.hostname, report, signed_r);
 }

@@ -22,4 +22,9 @@ struct err signed_fields(const struct request *request, const struct transaction
  * that has keys; as it is where none has. */
 struct err signed_report(struct delivery *delivery, struct str report, struct str *signed_r);
 
+/* A message of ours, from an address of this domain: the same by its keys, or those of one above
+ * it. */
+struct err signed_by(struct delivery *delivery, struct str domain, struct str text,
+                     struct str *signed_r);
+
 #endif

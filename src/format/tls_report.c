@@ -270,6 +270,7 @@ static void header_of(struct mail *mail, struct str boundary)
     header_put(mail->buf, STR("Message-ID"), buf_str(&mail->value));
     name_field_put(mail, STR("TLS-Report-Domain"), mail->report->domain);
     name_field_put(mail, STR("TLS-Report-Submitter"), submitter(mail->report));
+    header_put(mail->buf, STR("TLS-Required"), STR("No")); /* 5.3, RFC 8689 3 */
     header_put(mail->buf, STR("Auto-Submitted"), STR("auto-generated"));
     header_put(mail->buf, STR("MIME-Version"), STR("1.0"));
     buf_put(mail->buf,

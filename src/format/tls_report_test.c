@@ -233,6 +233,7 @@ static void test_mail(void **state)
             "Message-ID: <1@mx.example.org>\r\n"
             "TLS-Report-Domain: example.net\r\n"
             "TLS-Report-Submitter: mx.example.org\r\n"
+            "TLS-Required: No\r\n"
             "Auto-Submitted: auto-generated\r\n"
             "MIME-Version: 1.0\r\n"
             "Content-Type: multipart/report; report-type=\"tlsrpt\";\r\n"

@@ -214,6 +214,44 @@ struct err tls_sums_add(struct str record, const struct tls_sums_session *sessio
     return e;
 }
 
+/* --- Taking away ----------------------------------------------------------------------------- */
+
+static uint64_t less(uint64_t all, uint64_t sent)
+{
+    return all > sent ? all - sent : 0;
+}
+
+static void policy_less(struct tls_sums_policy *policy, const struct tls_sums_policy *sent)
+{
+    size_t kept = 0;
+    policy->successes = less(policy->successes, sent->successes);
+    policy->failures = less(policy->failures, sent->failures);
+    for (size_t i = 0; i < policy->detail_count; i++) {
+        struct tls_sums_detail detail = policy->details[i];
+        if (i < sent->detail_count)
+            detail.count = less(detail.count, sent->details[i].count);
+        if (detail.count > 0)
+            policy->details[kept++] = detail;
+    }
+    policy->detail_count = kept;
+}
+
+/* What is added stands behind what was there, so like has like's place. */
+bool tls_sums_less(struct tls_sums *sums, const struct tls_sums *sent)
+{
+    size_t kept = 0;
+    sums->left_out = less(sums->left_out, sent->left_out);
+    for (size_t i = 0; i < sums->policy_count; i++) {
+        struct tls_sums_policy *policy = &sums->policies[i];
+        if (i < sent->policy_count)
+            policy_less(policy, &sent->policies[i]);
+        if (policy->successes + policy->failures > 0)
+            sums->policies[kept++] = *policy;
+    }
+    sums->policy_count = kept;
+    return kept > 0 || sums->left_out > 0;
+}
+
 /* --- Kept ------------------------------------------------------------------------------------ */
 
 static struct str key_of(uint32_t day, struct str domain, struct arena *arena)
@@ -238,6 +276,19 @@ void tls_sums_put_ops(uint32_t day, struct str domain, struct str record, struct
 void tls_sums_remove_ops(uint32_t day, struct str domain, struct arena *arena, struct op_list *ops)
 {
     op_list_add(ops, OP_REMOVE, partition, key_of(day, domain, arena), str_null());
+}
+
+struct err tls_sums_read(struct engine *engine, uint32_t day, struct str domain,
+                         struct arena *arena, struct str *record_r)
+{
+    struct entry entry;
+    struct str key = key_of(day, domain, arena);
+    if (!key.p)
+        return err_make(ERR_NO_MEMORY);
+    struct err e = engine_get(engine, partition, key, arena, &entry);
+    if (!err_is(e))
+        *record_r = entry.value;
+    return e;
 }
 
 struct err tls_sums_page(struct engine *engine, uint32_t day, struct str domain, size_t limit,

@@ -64,6 +64,10 @@ struct tls_sums_session {
 struct err tls_sums_add(struct str record, const struct tls_sums_session *session, int64_t due,
                         struct arena *work, struct buf *to);
 
+/* Takes away what an earlier state of the same record had, as `sent` tells: what was counted since
+ * is left. False: that is nothing. */
+bool tls_sums_less(struct tls_sums *sums, const struct tls_sums *sent);
+
 void tls_sums_encode(const struct tls_sums *sums, struct buf *to);
 /* Texts borrow from the record, arrays are the arena's. ERR_STORE_DAMAGED, ERR_NO_MEMORY. */
 struct err tls_sums_decode(struct str record, struct arena *arena, struct tls_sums *sums_r);
@@ -82,6 +86,9 @@ struct tls_sums_row {
     uint32_t day;
     struct str domain, record;
 };
+/* May yield. ERR_NOT_FOUND. */
+struct err tls_sums_read(struct engine *engine, uint32_t day, struct str domain,
+                         struct arena *arena, struct str *record_r);
 /* May yield. Rows behind (day, domain), in their order, at most `limit`; to begin with a day:
  * day, str_null. */
 struct err tls_sums_page(struct engine *engine, uint32_t day, struct str domain, size_t limit,

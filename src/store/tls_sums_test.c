@@ -145,6 +145,33 @@ static void a_record_never_grows_beyond_its_octets(void **state)
     assert_true(given->sums.left_out > 0);
 }
 
+static void what_was_sent_is_taken_away(void **state)
+{
+    struct given *given = *state;
+    struct tls_sums_session good = session(TLS_RESULT_OK), bad = session(TLS_RESULT_TLSA_INVALID);
+    struct tls_sums_session dane = {.type = TLS_REPORT_TLSA, .domain = STR("mx.d.example")};
+    add(given, &dane);
+    add(given, &good);
+    add(given, &bad);
+    const struct tls_sums sent = given->sums;
+    struct tls_sums now = given->sums;
+    assert_false(tls_sums_less(&now, &sent));
+    assert_false(err_is(tls_sums_decode(buf_str(&given->record), &given->arena, &given->sums)));
+    add(given, &bad);
+    bad.receiving = STR("192.0.2.7");
+    add(given, &bad);
+    add(given, &good);
+    now = given->sums;
+    assert_true(tls_sums_less(&now, &sent));
+    assert_int_equal(now.policy_count, 1);
+    assert_int_equal(now.policies[0].type, TLS_REPORT_STS);
+    assert_int_equal(now.policies[0].successes, 1);
+    assert_int_equal(now.policies[0].failures, 2);
+    assert_int_equal(now.policies[0].detail_count, 2);
+    assert_int_equal(now.policies[0].details[0].count, 1);
+    assert_str(now.policies[0].details[1].receiving, STR("192.0.2.7"));
+}
+
 static void damage_is_told(void **state)
 {
     struct given *given = *state;
@@ -205,6 +232,7 @@ int main(void)
         ON_FIBER(further_policies_are_counted_together, given_open, given_close),
         ON_FIBER(further_failures_are_counted_without_words, given_open, given_close),
         ON_FIBER(a_record_never_grows_beyond_its_octets, given_open, given_close),
+        ON_FIBER(what_was_sent_is_taken_away, given_open, given_close),
         ON_FIBER(damage_is_told, given_open, given_close),
         ON_FIBER(rows_come_by_day_and_domain, given_open, given_close),
     };
