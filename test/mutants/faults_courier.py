@@ -28,7 +28,7 @@ FAULTS = [
           TLS, "    if (end != TALK_REPLY || talk_is_disturbed(talk)) {", "    if (end != TALK_REPLY) {"),
     Fault("requiretls_goes_in_clear", "RFC 8689: a message that must be encrypted goes in clear where TLS is refused",
           SCENES,
-          TLS, "    if (need == TLS_NEED_NONE)\n        return TLS_OFF;", "    if (need != TLS_NEED_DANE || why.n > 0)\n        return TLS_OFF;"),
+          TLS, "    if (need != TLS_NEED_NONE) {\n        failure_note(", "    if (need == TLS_NEED_DANE && why.n == 0) {\n        failure_note("),
     Fault("requiretls_takes_any_certificate", "RFC 8689: a message that must be encrypted goes to whoever answers",
           SCENES,
           TLS, "[TLS_NEED_PKIX] = TLS_VERIFY_PKIX,", "[TLS_NEED_PKIX] = TLS_VERIFY_NONE,"),
