@@ -55,17 +55,23 @@ static struct destination *line_of(struct queue *queue, const struct collection 
     return line && line->collection == one->id ? line : NULL;
 }
 
-static void end(struct queue *queue, struct collection *one, bool tell)
+static void over_tell(const struct collection *one)
 {
     const struct msg msg = {.kind = MSG_collection_over,
                             .collection_over = {.collection = one->id}};
+    if (!one->courier->gone && err_is(link_send(&one->courier->link, &msg)))
+        peer_cut(one->courier, err_make(ERR_NO_MEMORY));
+}
+
+static void end(struct queue *queue, struct collection *one, bool tell)
+{
     for (size_t i = 0; i < one->count; i++) {
         struct destination *line = line_of(queue, one, i);
         if (line)
             schedule_collect(&queue->schedule, line, 0);
     }
-    if (tell && !one->courier->gone && err_is(link_send(&one->courier->link, &msg)))
-        peer_cut(one->courier, err_make(ERR_NO_MEMORY));
+    if (tell)
+        over_tell(one);
     log_event(queue->core->log, LOG_INFO, "collection_over", log_u64("collection", one->id));
     LIST_REMOVE(one, link);
     queue->collection_count--;
@@ -255,8 +261,11 @@ static struct err ends_pass(struct collecting *collecting)
     if (failed)
         return err_os(-failed, STR("a pair of sockets"));
     struct err e = link_send_handle(&one->courier->link, &to_courier, pair[0]);
-    if (!err_is(e))
+    if (!err_is(e)) {
         e = link_send_handle(&collecting->request->peer->link, &to_edge, pair[1]);
+        if (err_is(e))
+            over_tell(one);
+    }
     world->ops->close(world, pair[0]);
     world->ops->close(world, pair[1]);
     return e;

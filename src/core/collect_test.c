@@ -6,7 +6,8 @@
 #include "core/courier_rig_test.h"
 
 static const char conf[] =
-    "smtp { relay_from = \"0.0.0.0/0\" } sending { processes = 1 retry_first = 1h }"
+    "smtp { relay_from = \"0.0.0.0/0\" } sending { processes = 1 retry_first = 1h expire = 4h "
+    "warn_after = 3h }"
     "route office { to = { office.test, .office.test } collect = bob@example.test }"
     "route branch { to = branch.test collect = { bob@example.test, alice@example.test } }";
 static const char reloaded[] =
@@ -98,6 +99,29 @@ static void it_waits_until_its_owner_comes_and_goes_one_by_one(void **state)
     assert_int_equal(waiting(), 0);
     assert_int_equal(courier->lines_over, 1);
     assert_int_equal(house.core.queue->collection_count, 0);
+}
+
+static void it_is_warned_about_and_expires(void **state)
+{
+    (void)state;
+    uint64_t message = send_one("carol@office.test");
+    house_pass(&house, 5 * 3600 * NS_PER_SECOND);
+    assert_int_equal(job_count, 0);
+    assert_int_equal(waiting(), 0);
+    assert_told(message, "time was over before it could be tried");
+    assert_says(newest("alice"), "carol@office.test");
+}
+
+static void etrn_does_not_send_it(void **state)
+{
+    (void)state;
+    struct msg answer;
+    const struct msg question = {.kind = MSG_etrn,
+                                 .etrn = {.client = STR("192.0.2.7"), .name = STR("office.test")}};
+    (void)send_one("carol@office.test");
+    assert_false(err_is(house_ask(mx, question, &answer)));
+    assert_int_equal(answer.etrn_answer.reply, 458);
+    assert_int_equal(job_count, 0);
 }
 
 static void what_others_send_goes_as_ever(void **state)
@@ -247,6 +271,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(it_waits_until_its_owner_comes_and_goes_one_by_one),
+        TEST(it_is_warned_about_and_expires),
+        TEST(etrn_does_not_send_it),
         TEST(what_others_send_goes_as_ever),
         TEST(only_what_is_his),
         TEST(nobody_who_has_not_logged_in),

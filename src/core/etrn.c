@@ -29,12 +29,13 @@ struct etrn {
     struct queue *queue;
     const struct conf *conf;
     const struct msg_etrn *asked;
-    size_t waiting;  /* entries that are due or under way, of what was roused */
-    size_t lines;    /* destinations roused, */
-    size_t too_soon; /* roused a moment ago, */
-    size_t paused;   /* and paused */
-    bool more;       /* a part of what waits has not been looked at yet */
-    bool others;     /* a line may hold mail for others, too */
+    size_t waiting;   /* entries that are due or under way, of what was roused */
+    size_t lines;     /* destinations roused, */
+    size_t too_soon;  /* roused a moment ago, */
+    size_t collected; /* that who comes for it has, and nobody else */
+    size_t paused;    /* and paused */
+    bool more;        /* a part of what waits has not been looked at yet */
+    bool others;      /* a line may hold mail for others, too */
 };
 
 /* --- Who may ask, and for what --- */
@@ -93,6 +94,10 @@ static void rouse(struct etrn *etrn, struct str name)
     size_t roused = 0;
     if (!destination || destination->entries == 0)
         return;
+    if (destination->collected) {
+        etrn->collected++;
+        return;
+    }
     if (destination->paused || queue->schedule.paused) {
         etrn->paused++;
         return;
@@ -218,6 +223,8 @@ static void answer_roused(struct etrn *etrn, bool counts)
         answer(etrn, 458, STR("it was asked for a moment ago"));
     else if (etrn->lines == 0 && etrn->paused > 0)
         answer(etrn, 458, STR("it is paused"));
+    else if (etrn->lines == 0 && etrn->collected > 0)
+        answer(etrn, 458, STR("it is collected by ATRN"));
     else if (!counts || etrn->others)
         answer(etrn, 250, str_null());
     else if (etrn->waiting == 0)

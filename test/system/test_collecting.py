@@ -47,8 +47,9 @@ def collector(server, user=BOB):
 class Collected:
     """The client once the roles are reversed: an SMTP server that takes what it is told to take."""
 
-    def __init__(self, session, ask="ATRN", rcpt="250 2.1.5 ok", dot="250 2.0.0 taken", cut=None):
+    def __init__(self, session, ask="ATRN", rcpt="250 2.1.5 ok", dot="250 2.0.0 taken", cut=None, at=None):
         self.session, self.messages, self.verbs = session, [], []
+        self.at = at or {}  # verb: what is done when it comes, once
         reply = session.command(ask)
         assert reply.code == 250, str(reply)
         self.say("220 office.test ready")
@@ -64,6 +65,7 @@ class Collected:
         while line := self.line():
             verb = line.split(" ")[0].upper()
             self.verbs.append(verb)
+            self.at.pop(verb, lambda: None)()
             if verb == cut:
                 self.session.cut()
                 return
@@ -230,6 +232,20 @@ def test_a_core_that_dies_loses_nothing_and_repeats_nothing(server):
     session.cut()
     got = wait_until(lambda: again(server), "the next one gets all")
     assert got.has("across a death") == 3
+
+
+def test_a_core_that_dies_in_the_middle_changes_nothing_for_the_client(server):
+    """The courier asks the next core for the rest of the message, and says QUIT behind it: what else waits, waits."""
+    body = "\r\n".join(["z" * 70] * 20000) + "\r\n"
+    for i in range(2):
+        with Smtp(server.smtp) as smtp:
+            smtp.deliver(message(f"across {i}", body), recipients="carol@office.test")
+    server.expected_deaths += 1
+    first = Collected(collector(server), at={"DATA": lambda: os.kill(server.role("core")[0], signal.SIGKILL)})
+    assert first.has("across") == 1 and first.verbs[-1] == "QUIT"
+    server.check_up()
+    assert wait_until(lambda: again(server), "the next time brings the other").has("across") == 1
+    wait_until(lambda: waits(server) == 0, "nothing waits any more")
 
 
 def test_a_large_message_passes(server):

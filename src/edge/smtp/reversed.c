@@ -1,13 +1,12 @@
 /*
  * Two fibers, one for each direction: each waits for octets, hands them on, and waits until they
- * are taken, so a side that does not read slows the other one down. A fiber that waits for octets
+ * are taken, so a side that does not read slows the other one down. A core that dies ends nothing
+ * here: the courier brings its job to an end for the next one. A fiber that waits for octets
  * cannot be called off, so each looks once a second whether the other has ended.
  */
 #include "edge/smtp/reversed.h"
 
 #include <errno.h>
-
-#include "edge/login.h"
 
 #define LOOK_EACH NS_PER_SECOND
 #define LAST_WORDS (10 * NS_PER_SECOND) /* for a 221, once the courier has said QUIT and gone */
@@ -33,8 +32,8 @@ static bool may_go_on(const struct reversed *r)
 {
     const struct smtp_session *s = r->s;
     int64_t now = s->base.edge->loop->now;
-    return !s->stopping && now < r->until && !(r->left && r->answered) &&
-           edge_login_is_valid(&s->base) && now - r->moved < smtp_conf(s)->smtp.command_timeout;
+    return !s->stopping && now < r->until && !(r->left && r->answered) && !s->base.login.over &&
+           now - r->moved < smtp_conf(s)->smtp.command_timeout;
 }
 
 /* May yield. False: nothing more passes this way. */
