@@ -326,7 +326,9 @@ static void due_view(const struct schedule *schedule, const struct destination *
 {
     bool quiet = destination->troubles > 0 && destination->quiet_until > schedule->mono;
     view->next = now;
-    if (quiet) {
+    if (destination->collected && !destination->collection) {
+        view_say(view, QUEUE_STATE_DUE, "collect", "it waits to be collected (ATRN)", str_null());
+    } else if (quiet) {
         view->next = now + (destination->quiet_until - schedule->mono) / 1000;
         view_say(view, QUEUE_STATE_DUE, "quiet", "its destination is in trouble",
                  str_from(TROUBLES[destination->trouble < JOB_TROUBLES ? destination->trouble

@@ -118,6 +118,10 @@ static json_t *route_object(struct core *core, const struct conf_route *route, b
     }
     if (route->deny.n > 0)
         return object;
+    if (route->collect.count > 0) {
+        json_put(object, "collect", texts_list(&route->collect));
+        return use_object(core, route, object);
+    }
     json_put(object, "via", way.via.count ? texts_list(&way.via) : json_text(STR("mx")));
     json_put_text(object, "tls", str_from(tls_words[way.tls]));
     json_put_text(object, "user", route->user);

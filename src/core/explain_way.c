@@ -201,6 +201,15 @@ static void block_tell(struct way *way)
 {
     struct explain *explain = way->explain;
     const struct conf_way *to = &way->choice.way;
+    const struct conf_texts *owners = &way->choice.block->collect;
+    if (owners->count > 0) {
+        say(way, "route", EXPLAIN_WAITS, block_text(way),
+            explain_text(explain, "by the route %.*s: until %.*s collects it (ATRN)",
+                         STR_FMT(way->choice.block->name),
+                         STR_FMT(conf_texts_join(owners, explain->arena))));
+        limits_tell(way);
+        return;
+    }
     struct str hosts =
         to->via.count > 0 ? conf_texts_join(&to->via, explain->arena) : STR("the domain's MX");
     say(way, "route", EXPLAIN_OK, block_text(way),
@@ -302,7 +311,8 @@ static void route_tell_all(struct way *way)
             explain_text(way->explain, "no route holds: by the MX of %.*s",
                          STR_FMT(way->entry.domain)));
     queue_tell(way);
-    hosts_tell(way);
+    if (!way->choice.block || way->choice.block->collect.count == 0)
+        hosts_tell(way);
     conf_let_go(way->conf);
 }
 

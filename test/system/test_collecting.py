@@ -118,6 +118,10 @@ def test_it_waits_without_tries_and_expires_as_other_mail(server):
     assert '"tries": 0' in shown or '"tries":0' in shown
     top = server.cli("queue", "top").stdout
     assert "@office/office.test" in top
+    assert "waits to be collected" in server.cli("queue", "list").stdout
+    assert BOB in server.cli("route", "show", "office").stdout and "via" not in server.cli("route", "list").stdout
+    explained = server.cli("explain", "send", ALICE, "carol@office.test", check=False).stdout
+    assert f"until {BOB} collects it" in explained, explained
 
 
 def test_only_whose_it_is(server):
