@@ -117,16 +117,10 @@ static void step_run(void *arg)
     in->e = sasl_client_step(&in->client, in->challenge, &in->job->arena, &in->answer);
 }
 
-static bool is_dear(enum sasl_mechanism mechanism)
-{
-    return mechanism == SASL_SCRAM_SHA_1 || mechanism == SASL_SCRAM_SHA_256 ||
-           mechanism == SASL_SCRAM_SHA_256_PLUS;
-}
-
 static void step(struct log_in *in)
 {
     struct courier *courier = in->job->courier;
-    if (!is_dear(in->client.mechanism)) {
+    if (!sasl_is_scram(in->client.mechanism)) { /* which takes long */
         step_run(in);
         return;
     }

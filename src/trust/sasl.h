@@ -114,6 +114,7 @@ struct scram_keys {
     unsigned char server[SCRAM_HASH_MAX];
 };
 
+bool sasl_is_scram(enum sasl_mechanism mechanism);
 size_t scram_length(enum sasl_mechanism mechanism);
 
 /* For long: `rounds` HMACs (RFC 5802 3, Hi). The password is prepared already (trust/prepare.h). */

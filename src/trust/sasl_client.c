@@ -12,6 +12,7 @@
 #include "base/must.h"
 #include "format/encodings.h"
 #include "trust/prepare.h"
+#include "trust/scram_hash.h"
 
 enum {
     SALT_MOST = 1024,
@@ -157,12 +158,6 @@ static struct err login_step(struct sasl_client *client, struct arena *arena, st
 
 /* --- SCRAM ----------------------------------------------------------------------------------- */
 
-static bool is_scram(enum sasl_mechanism mechanism)
-{
-    return mechanism == SASL_SCRAM_SHA_1 || mechanism == SASL_SCRAM_SHA_256 ||
-           mechanism == SASL_SCRAM_SHA_256_PLUS;
-}
-
 static struct err scram_begin(struct sasl_client *client, bool would_bind, struct arena *arena,
                               struct str *first_r)
 {
@@ -223,18 +218,6 @@ static struct err server_first_parse(const struct sasl_client *client, struct st
     return good && first_r->salt.p ? err_none() : syntax();
 }
 
-static const EVP_MD *hash_of_mechanism(enum sasl_mechanism mechanism)
-{
-    return mechanism == SASL_SCRAM_SHA_1 ? EVP_sha1() : EVP_sha256();
-}
-
-static bool sign(enum sasl_mechanism mechanism, const unsigned char *key, struct str what,
-                 unsigned char *to)
-{
-    return HMAC(hash_of_mechanism(mechanism), key, (int)scram_length(mechanism),
-                (const unsigned char *)what.p, what.n, to, NULL) != NULL;
-}
-
 /* client-final-message-without-proof: what our gs2 header bound goes into it. */
 static void without_proof_put(const struct sasl_client *client, struct str nonce,
                               struct arena *arena, struct buf *to)
@@ -255,18 +238,15 @@ static bool proof_make(struct sasl_client *client, struct str password,
                        unsigned char proof_r[SCRAM_HASH_MAX])
 {
     enum sasl_mechanism mechanism = client->mechanism;
-    const EVP_MD *hash = hash_of_mechanism(mechanism);
     size_t length = scram_length(mechanism);
     unsigned char salted[SCRAM_HASH_MAX], key[SCRAM_HASH_MAX], stored[SCRAM_HASH_MAX],
         signature[SCRAM_HASH_MAX];
-    bool made =
-        PKCS5_PBKDF2_HMAC(password.p, (int)password.n, (const unsigned char *)first->salt.p,
-                          (int)first->salt.n, (int)first->rounds, hash, (int)length, salted) == 1 &&
-        sign(mechanism, salted, STR("Client Key"), proof_r) &&
-        EVP_Digest(proof_r, length, stored, NULL, hash, NULL) == 1 &&
-        sign(mechanism, stored, messages, signature) &&
-        sign(mechanism, salted, STR("Server Key"), key) &&
-        sign(mechanism, key, messages, client->server);
+    bool made = scram_salted(mechanism, password, first->salt, first->rounds, salted) &&
+                scram_sign(mechanism, salted, STR("Client Key"), proof_r) &&
+                scram_digest(mechanism, proof_r, stored) &&
+                scram_sign(mechanism, stored, messages, signature) &&
+                scram_sign(mechanism, salted, STR("Server Key"), key) &&
+                scram_sign(mechanism, key, messages, client->server);
     for (size_t i = 0; made && i < length; i++)
         proof_r[i] ^= signature[i];
     OPENSSL_cleanse(salted, sizeof salted);
@@ -361,8 +341,8 @@ struct err sasl_client_begin(struct sasl_client *client, enum sasl_mechanism mec
         return syntax();
     if (mechanism == SASL_LOGIN || mechanism == SASL_CRAM_MD5)
         return err_none();
-    client->state = is_scram(mechanism) ? SASL_CLIENT_FIRST : SASL_CLIENT_LAST;
-    if (is_scram(mechanism)) {
+    client->state = sasl_is_scram(mechanism) ? SASL_CLIENT_FIRST : SASL_CLIENT_LAST;
+    if (sasl_is_scram(mechanism)) {
         nonce_make(client, random);
         return scram_begin(client, would_bind, arena, first_r);
     }
@@ -378,7 +358,7 @@ struct err sasl_client_step(struct sasl_client *client, struct str challenge, st
     *answer_r = str_null();
     if (challenge.n > SASL_MESSAGE_MAX)
         return syntax();
-    if (is_scram(client->mechanism))
+    if (sasl_is_scram(client->mechanism))
         return scram_step(client, challenge, arena, answer_r);
     if (takes_tokens(client->mechanism))
         return token_step(client, answer_r);
@@ -389,7 +369,7 @@ struct err sasl_client_step(struct sasl_client *client, struct str challenge, st
 
 bool sasl_client_end(struct sasl_client *client, struct str with_success)
 {
-    if (!is_scram(client->mechanism))
+    if (!sasl_is_scram(client->mechanism))
         return client->mechanism == SASL_PLAIN || takes_tokens(client->mechanism) ||
                client->state == SASL_CLIENT_DONE;
     if (client->state == SASL_CLIENT_LAST && server_proves(client, with_success))

@@ -4,7 +4,7 @@
  *
  * A proof is computed to its end whoever it is for, so that nothing can be told from time.
  */
-#include "trust/sasl.h"
+#include "trust/scram_hash.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -20,46 +20,18 @@ enum {
     MESSAGES_MAX = 4 * SASL_MESSAGE_MAX, /* the AuthMessage: three of them, and commas */
 };
 
-static const EVP_MD *hash_of_mechanism(enum sasl_mechanism mechanism)
-{
-    return mechanism == SASL_SCRAM_SHA_1 ? EVP_sha1() : EVP_sha256();
-}
-
-size_t scram_length(enum sasl_mechanism mechanism)
-{
-    must(mechanism == SASL_SCRAM_SHA_1 || mechanism == SASL_SCRAM_SHA_256 ||
-         mechanism == SASL_SCRAM_SHA_256_PLUS);
-    return mechanism == SASL_SCRAM_SHA_1 ? 20 : 32;
-}
-
-/* to: scram_length(mechanism) octets. */
-static bool sign(enum sasl_mechanism mechanism, const unsigned char *key, struct str what,
-                 unsigned char *to)
-{
-    return HMAC(hash_of_mechanism(mechanism), key, (int)scram_length(mechanism),
-                (const unsigned char *)what.p, what.n, to, NULL) != NULL;
-}
-
-static bool digest(enum sasl_mechanism mechanism, const unsigned char *what, unsigned char *to)
-{
-    return EVP_Digest(what, scram_length(mechanism), to, NULL, hash_of_mechanism(mechanism),
-                      NULL) == 1;
-}
-
 struct err scram_keys_make(enum sasl_mechanism mechanism, struct str password,
                            const unsigned char salt[SCRAM_SALT], uint32_t rounds,
                            struct scram_keys *keys_r)
 {
     if (rounds < SCRAM_ROUNDS_LEAST || rounds > SCRAM_ROUNDS_MOST || password.n > SASL_MESSAGE_MAX)
         return err_make(ERR_USAGE);
-    size_t length = scram_length(mechanism);
     unsigned char salted[SCRAM_HASH_MAX], client[SCRAM_HASH_MAX];
     *keys_r = (struct scram_keys){0};
-    bool made = PKCS5_PBKDF2_HMAC(password.p, (int)password.n, salt, SCRAM_SALT, (int)rounds,
-                                  hash_of_mechanism(mechanism), (int)length, salted) == 1 &&
-                sign(mechanism, salted, STR("Client Key"), client) &&
-                digest(mechanism, client, keys_r->stored) &&
-                sign(mechanism, salted, STR("Server Key"), keys_r->server);
+    bool made = scram_salted(mechanism, password, str_make(salt, SCRAM_SALT), rounds, salted) &&
+                scram_sign(mechanism, salted, STR("Client Key"), client) &&
+                scram_digest(mechanism, client, keys_r->stored) &&
+                scram_sign(mechanism, salted, STR("Server Key"), keys_r->server);
     OPENSSL_cleanse(salted, sizeof(salted));
     OPENSSL_cleanse(client, sizeof(client));
     return made ? err_none() : err_make(ERR_NO_MEMORY);
@@ -110,12 +82,13 @@ bool scram_proves(enum sasl_mechanism mechanism, const struct scram_keys *keys, 
     size_t length = scram_length(mechanism);
     struct str messages = messages_joined(bare, server_first, without_proof, arena);
     unsigned char client[SCRAM_HASH_MAX], stored[SCRAM_HASH_MAX], signature[SCRAM_HASH_MAX];
-    if (!messages.p || proof.n != length || !sign(mechanism, keys->stored, messages, client) ||
-        !sign(mechanism, keys->server, messages, signature))
+    if (!messages.p || proof.n != length ||
+        !scram_sign(mechanism, keys->stored, messages, client) ||
+        !scram_sign(mechanism, keys->server, messages, signature))
         return false;
     for (size_t i = 0; i < length; i++)
         client[i] ^= (unsigned char)proof.p[i]; /* ClientSignature becomes ClientKey */
-    bool proves = digest(mechanism, client, stored) &&
+    bool proves = scram_digest(mechanism, client, stored) &&
                   str_eq_secret(str_make(stored, length), str_make(keys->stored, length));
     OPENSSL_cleanse(client, sizeof(client));
     if (proves)
