@@ -4,11 +4,13 @@
  */
 #include "cli/send.h"
 
+#include "cli/charset.h"
 #include "cli/cli.h"
 #include "cli/dispatch.h"
 #include "cli/note.h"
 #include "cli/send_options.h"
 #include "format/header.h"
+#include "format/html_text.h"
 #include "format/mail_options.h"
 #include "sys/process.h"
 
@@ -17,14 +19,106 @@ enum {
     WHY_MAX = 4096,
     TABLE_MAX = 4 * 1024 * 1024,
     PRIORITY_HIGH = 4, /* MT-PRIORITY (RFC 6710) */
+    WORD_MAX = 64 * 1024,
 };
 
 struct sending {
     struct dispatch *dispatch;
-    const struct send_options *options;
+    struct send_options *options;
     struct arena *arena;
+    struct str locale; /* its charset; empty: UTF-8 */
     struct buf message;
 };
+
+/* --- Charsets -------------------------------------------------------------------------------- */
+
+static bool is_binary(const struct sending *sending)
+{
+    return str_eq_nocase(sending->options->charset, STR(CHARSET_BINARY));
+}
+
+static int charset_refuse(const struct sending *sending, enum charset_end end, struct str charset,
+                          struct str what, size_t line)
+{
+    if (end == CHARSET_UNKNOWN)
+        dispatch_say(sending->dispatch, "there is no charset %.*s (iconv -l lists them)",
+                     STR_FMT(charset));
+    else if (end == CHARSET_WRONG)
+        dispatch_say(sending->dispatch,
+                     "line %zu of %.*s is not %.*s; --charset says what it is in, --charset binary "
+                     "that nobody knows",
+                     line, STR_FMT(what), STR_FMT(charset));
+    else
+        dispatch_say(sending->dispatch, "%.*s is too large", STR_FMT(what));
+    return EXIT_DATA;
+}
+
+/* Words of the command line are as the user types them; those of a script may be as its text. */
+static bool word_read(struct sending *sending, struct str *word)
+{
+    struct str given = sending->options->charset;
+    struct str charset = sending->locale.n > 0 ? sending->locale : given;
+    struct buf made = buf_in(sending->arena, WORD_MAX);
+    size_t line;
+    if (str_is_ascii(*word) || (sending->locale.n == 0 && str_is_utf8(*word)))
+        return true;
+    if (charset.n == 0 || charset_convert(charset, *word, &made, &line) != CHARSET_FINE)
+        return false;
+    *word = buf_built(&made);
+    return word->p != NULL;
+}
+
+static bool words_read(struct sending *sending, struct send_words *words)
+{
+    bool fine = true;
+    for (size_t i = 0; i < words->count; i++)
+        fine = fine && word_read(sending, &words->at[i]);
+    return fine;
+}
+
+static int all_words_read(struct sending *sending)
+{
+    struct send_options *options = sending->options;
+    bool fine = word_read(sending, &options->subject) && word_read(sending, &options->from) &&
+                word_read(sending, &options->reply_to) && words_read(sending, &options->to) &&
+                words_read(sending, &options->cc) && words_read(sending, &options->bcc) &&
+                words_read(sending, &options->fields) &&
+                word_read(sending, &sending->dispatch->full_name);
+    if (fine)
+        return 0;
+    dispatch_say(sending->dispatch, "the words of the command are neither UTF-8 nor what the "
+                                    "locale or --charset says");
+    return EXIT_DATA;
+}
+
+/* Of the text: nobody said, and it is no UTF-8: the locale's. */
+static struct str charset_meant(const struct sending *sending, struct str text)
+{
+    if (sending->options->charset.n > 0 || str_is_utf8(text))
+        return sending->options->charset;
+    return sending->locale;
+}
+
+/* As it is to be sent, and what it is labelled with; empty: as compose sees it. */
+static int text_read(struct sending *sending, struct str text, struct str *text_r,
+                     struct str *charset_r)
+{
+    struct str charset = charset_meant(sending, text);
+    struct buf made = buf_in(sending->arena, COMPOSE_TEXT_MAX);
+    size_t line;
+    *text_r = text;
+    *charset_r = STR("");
+    if (is_binary(sending) && !str_is_ascii(text))
+        *charset_r = STR("unknown-8bit");
+    if (charset.n == 0 || is_binary(sending) || text.n == 0)
+        return 0;
+    enum charset_end end = charset_convert(charset, text, &made, &line);
+    if (end != CHARSET_FINE)
+        return charset_refuse(sending, end, charset, STR("the text"), line);
+    *charset_r = sending->options->as_it_is ? charset : STR("");
+    *text_r = sending->options->as_it_is ? text : buf_built(&made);
+    return text_r->p ? 0 : EXIT_SOFTWARE;
+}
 
 /* --- Addresses ------------------------------------------------------------------------------- */
 
@@ -93,6 +187,30 @@ static int unreadable(const struct sending *sending, struct str file, struct err
     return EXIT_NO_INPUT;
 }
 
+/* A file goes as it is; of a text it is said what it is in. */
+static struct str file_charset(const struct sending *sending, struct str octets)
+{
+    if (str_is_ascii(octets))
+        return STR("us-ascii");
+    if (is_binary(sending))
+        return STR("");
+    if (sending->options->charset.n > 0)
+        return sending->options->charset;
+    return str_is_utf8(octets) ? STR("utf-8") : sending->locale;
+}
+
+static void attach_begin(struct sending *sending, struct compose *compose, struct str file,
+                         struct str octets, struct str table)
+{
+    struct str type = send_type(table, file), name = file;
+    if (type.n == 0)
+        type = compose_type(file);
+    bool text = str_starts_nocase(type, STR("text/"));
+    if (!word_read(sending, &name))
+        name = file; /* compose writes what is no character as its number */
+    compose_attach_text(compose, name, type, text ? file_charset(sending, octets) : STR(""));
+}
+
 static int files_attach(struct sending *sending, struct compose *compose)
 {
     const struct send_words *files = &sending->options->files;
@@ -105,7 +223,7 @@ static int files_attach(struct sending *sending, struct compose *compose)
         if (err_is(e)) {
             code = unreadable(sending, files->at[i], e);
         } else {
-            compose_attach(compose, files->at[i], send_type(buf_str(&table), files->at[i]));
+            attach_begin(sending, compose, files->at[i], buf_str(&octets), buf_str(&table));
             compose_feed(compose, buf_str(&octets));
         }
         buf_done(&octets);
@@ -181,6 +299,46 @@ static struct str text_lines(struct str text, struct arena *arena)
     return buf_built(&lines);
 }
 
+/* The file, or standard input, as UTF-8. */
+static int html_read(struct sending *sending, struct str input, struct str *html_r)
+{
+    struct str file = sending->options->html, charset = STR("");
+    struct buf octets = BUF_INIT(COMPOSE_TEXT_MAX);
+    bool is_input = str_eq(file, STR("-"));
+    struct err e = is_input ? err_none() : process_read_file(file, COMPOSE_TEXT_MAX, &octets);
+    struct str read = is_input ? input : buf_copy(&octets, sending->arena);
+    buf_done(&octets);
+    if (err_is(e))
+        return unreadable(sending, file, e);
+    if (read.n == 0) {
+        dispatch_say(sending->dispatch, "there is nothing in %.*s", STR_FMT(file));
+        return EXIT_DATA;
+    }
+    int code = read.p ? text_read(sending, read, html_r, &charset) : EXIT_SOFTWARE;
+    if (!code && (charset.n > 0 || !str_is_utf8(*html_r))) {
+        dispatch_say(sending->dispatch, "HTML is sent as UTF-8: --charset says what it is in");
+        code = EXIT_DATA;
+    }
+    return code;
+}
+
+/* Without a text of its own it is what the HTML says. */
+static int texts_read(struct sending *sending, struct str input, struct compose_head *head)
+{
+    const struct send_options *options = sending->options;
+    if (options->html.n == 0)
+        return text_read(sending, input, &head->text, &head->charset);
+    int code = html_read(sending, input, &head->html);
+    bool own = !str_eq(options->html, STR("-")) && input.n > 0;
+    if (code || own)
+        return code ? code : text_read(sending, input, &head->text, &head->charset);
+    struct buf text = buf_in(sending->arena, HTML_TEXT_GROWTH * (size_t)COMPOSE_TEXT_MAX);
+    html_text_put(head->html, &text);
+    bool whole = !buf_over(&text);
+    head->text = buf_built(&text);
+    return whole ? 0 : EXIT_SOFTWARE;
+}
+
 static int message_make(struct sending *sending, struct str text)
 {
     const struct send_options *options = sending->options;
@@ -190,14 +348,16 @@ static int message_make(struct sending *sending, struct str text)
                                 .time = world_wall(world_real()) / US_PER_SECOND,
                                 .message_id = id_make(sending),
                                 .priority = options->priority,
-                                .text = text_lines(text, sending->arena),
-                                .charset = options->charset,
                                 .attachments = options->files.count > 0};
-    if (!str_is_utf8(options->subject) || !people_find(sending, &head, &answers)) {
-        dispatch_say(sending->dispatch, "an address is none, or the words are not UTF-8");
+    int code = texts_read(sending, text, &head);
+    if (code)
+        return code;
+    head.text = text_lines(head.text, sending->arena);
+    if (!people_find(sending, &head, &answers)) {
+        dispatch_say(sending->dispatch, "an address is none");
         return EXIT_DATA;
     }
-    int code = fields_put(sending);
+    code = fields_put(sending);
     if (code)
         return code;
     struct err e = compose_begin(
@@ -268,8 +428,10 @@ static int send_message(struct sending *sending)
     struct buf text = BUF_INIT(COMPOSE_TEXT_MAX);
     struct letter letter;
     struct err e = process_read_file(STR("/dev/stdin"), COMPOSE_TEXT_MAX, &text);
-    int code = err_is(e) ? unreadable(sending, STR("standard input"), e)
-                         : message_make(sending, buf_str(&text));
+    sending->locale = charset_of_locale();
+    int code = err_is(e) ? unreadable(sending, STR("standard input"), e) : all_words_read(sending);
+    if (!code)
+        code = message_make(sending, buf_str(&text));
     if (!code)
         code = letter_make(sending, &letter);
     if (!code)

@@ -13,7 +13,14 @@ const char send_usage[] =
     "  -s, --subject TEXT    -a, --attach FILE     -c, --cc ADDRESS     -b, --bcc ADDRESS\n"
     "  -r, --from ADDRESS    --reply-to ADDRESS    -H, --header 'Name: value'\n"
     "  -F FILE               a small configuration to send by\n"
-    "  --charset NAME        of the text; else it is UTF-8 where it can be\n"
+    "  --charset NAME        what the text and attached texts are in: GB18030, Big5, Shift_JIS "
+    "...; else\n"
+    "                        UTF-8, or as the locale says. What is sent is UTF-8. binary: nobody "
+    "knows\n"
+    "  --keep-charset        label the text with its charset, and send it as it is\n"
+    "  --html FILE           also as HTML: the text is standard input, or made of it where that is "
+    "empty;\n"
+    "                        - is standard input itself\n"
     "  --receipt             ask for a notice when it was read (RFC 8098)\n"
     "  --priority high|normal|low\n"
     "  --at TIME             to other servers not before: +30m, +3d, 2026-12-24T18:00:00+01:00\n"
@@ -65,6 +72,8 @@ static const struct {
     {.brief = "-v", .name = "--verbose", .place = TO_FLAG, .at = AT(loud)},
     {.brief = "", .name = "--reply-to", .place = TO_TEXT, .at = AT(reply_to)},
     {.brief = "", .name = "--charset", .place = TO_TEXT, .at = AT(charset)},
+    {.brief = "", .name = "--html", .place = TO_TEXT, .at = AT(html)},
+    {.brief = "", .name = "--keep-charset", .place = TO_FLAG, .at = AT(as_it_is)},
     {.brief = "", .name = "--receipt", .place = TO_FLAG, .at = AT(receipt)},
     {.brief = "", .name = "--priority", .place = TO_PRIORITY},
     {.brief = "", .name = "--at", .place = TO_TEXT, .at = AT(at)},

@@ -24,9 +24,10 @@ struct send_words {
 struct send_options {
     enum send_what what;
     struct send_words to, cc, bcc, files, fields;
-    struct str subject, from, reply_to, conf, charset, at;
+    struct str subject, from, reply_to, conf, charset, at, html;
     enum compose_priority priority;
     bool receipt, loud;
+    bool as_it_is; /* the text is labelled with its charset, and not made UTF-8 */
 };
 
 /* Memory is the arena's. False: what is wrong is in `why`. */

@@ -15,6 +15,7 @@ enum {
     SEGMENT = 54,     /* characters of a piece of a file's name (RFC 2231 3): lines of 78 */
     STEP = 24 << 10,  /* octets of an attachment that are encoded at once */
     VALUE_MAX = 8192, /* of a field made of several parts */
+    PART_MAX = 9 * COMPOSE_TEXT_MAX, /* of a text that is encoded, with its header */
 };
 
 /* --- The sink --- */
@@ -144,17 +145,25 @@ static struct str charset_of(const struct compose_head *head)
     return str_is_utf8(head->text) ? STR("utf-8") : STR("unknown-8bit");
 }
 
-static void text_part(struct compose *compose, const struct compose_head *head,
-                      enum transfer transfer)
+/* A part with its header, and no end of line but the text's own behind it. */
+static bool part_put(struct buf *to, struct str type, struct str charset, struct str text)
 {
-    struct buf value = BUF_INIT(VALUE_MAX);
-    buf_put(&value, STR("text/plain; charset="));
-    buf_put(&value, charset_of(head));
-    header_put(&compose->out, STR("Content-Type"), buf_str(&value));
-    header_put(&compose->out, STR("Content-Transfer-Encoding"), transfer_word(transfer));
-    buf_put(&compose->out, STR("\r\n"));
-    flush(compose);
+    struct buf lines = BUF_INIT(2 * COMPOSE_TEXT_MAX + 2), value = BUF_INIT(VALUE_MAX);
+    struct transfer_look look = {0};
+    lines_make(text, &lines);
+    transfer_look(&look, buf_str(&lines));
+    enum transfer transfer = transfer_choose(&look);
+    buf_put(&value, type);
+    buf_put(&value, STR("; charset="));
+    buf_put(&value, charset);
+    header_put(to, STR("Content-Type"), buf_str(&value));
+    header_put(to, STR("Content-Transfer-Encoding"), transfer_word(transfer));
+    buf_put(to, STR("\r\n"));
+    transfer_put(to, buf_str(&lines), transfer);
+    bool good = !buf_over(&lines) && !buf_over(to);
+    buf_done(&lines);
     buf_done(&value);
+    return good;
 }
 
 static void delimiter_put(struct compose *compose, struct str behind)
@@ -166,10 +175,10 @@ static void delimiter_put(struct compose *compose, struct str behind)
 }
 
 static void multipart_begin(struct compose *compose, const struct compose_head *head,
-                            struct str encoded)
+                            struct str body)
 {
     struct buf boundary = {.p = compose->boundary, .cap = BOUNDARY_MAX, .max = BOUNDARY_MAX};
-    boundary_put(&boundary, head->message_id, &encoded, 1);
+    boundary_put(&boundary, head->message_id, &body, 1);
     compose->boundary_n = boundary.n;
     buf_put(&compose->out, STR("Content-Type: multipart/mixed;\r\n boundary=\""));
     buf_put(&compose->out, buf_str(&boundary));
@@ -177,23 +186,40 @@ static void multipart_begin(struct compose *compose, const struct compose_head *
     delimiter_put(compose, STR(""));
 }
 
+/* RFC 2046 5.1.4: the plainest first. Its boundary is none that the one around it begins with. */
+static bool alternative_put(struct buf *to, const struct compose_head *head)
+{
+    struct buf parts[] = {BUF_INIT(PART_MAX), BUF_INIT(PART_MAX)};
+    struct buf unique = BUF_INIT(VALUE_MAX), boundary = BUF_INIT(BOUNDARY_MAX);
+    bool good = part_put(&parts[0], STR("text/plain"), charset_of(head), head->text) &&
+                part_put(&parts[1], STR("text/html"), STR("utf-8"), head->html);
+    const struct str texts[] = {buf_str(&parts[0]), buf_str(&parts[1])};
+    buf_put(&unique, STR("alternative "));
+    buf_put(&unique, str_head(head->message_id, VALUE_MAX / 2));
+    boundary_put(&boundary, buf_str(&unique), texts, 2);
+    buf_printf(to, "Content-Type: multipart/alternative;\r\n boundary=\"%.*s\"\r\n",
+               STR_FMT(buf_str(&boundary)));
+    for (size_t i = 0; i < 2; i++) {
+        buf_printf(to, "\r\n--%.*s\r\n", STR_FMT(buf_str(&boundary)));
+        buf_put(to, texts[i]);
+        buf_done(&parts[i]);
+    }
+    buf_printf(to, "\r\n--%.*s--\r\n", STR_FMT(buf_str(&boundary)));
+    buf_done(&unique);
+    buf_done(&boundary);
+    return good && !buf_over(to);
+}
+
 static bool text_put(struct compose *compose, const struct compose_head *head)
 {
-    struct buf lines = BUF_INIT(2 * COMPOSE_TEXT_MAX + 2),
-               encoded = BUF_INIT(8u * COMPOSE_TEXT_MAX);
-    struct transfer_look look = {0};
-    lines_make(head->text, &lines);
-    transfer_look(&look, buf_str(&lines));
-    enum transfer transfer = transfer_choose(&look);
-    transfer_put(&encoded, buf_str(&lines), transfer);
+    struct buf body = BUF_INIT(2 * (size_t)PART_MAX);
+    bool good = head->html.n > 0 ? alternative_put(&body, head)
+                                 : part_put(&body, STR("text/plain"), charset_of(head), head->text);
     if (head->attachments)
-        multipart_begin(compose, head, buf_str(&encoded));
-    text_part(compose, head, transfer);
-    buf_put(&compose->out, buf_str(&encoded));
+        multipart_begin(compose, head, buf_str(&body));
+    buf_put(&compose->out, buf_str(&body));
     flush(compose);
-    bool good = !buf_over(&lines) && !buf_over(&encoded);
-    buf_done(&lines);
-    buf_done(&encoded);
+    buf_done(&body);
     return good;
 }
 
@@ -221,7 +247,9 @@ static struct err head_check(const struct compose_head *head)
         return err_detail(ERR_PARAMETER_VALUE, STR("that is no https URL"));
     if (head->unsubscribe_mail.n > ADDR_PATH_MAX)
         return err_detail(ERR_PARAMETER_VALUE, STR("that address is too long"));
-    return head->text.n > COMPOSE_TEXT_MAX ? err_make(ERR_MESSAGE_TOO_LARGE) : err_none();
+    return head->text.n > COMPOSE_TEXT_MAX || head->html.n > COMPOSE_TEXT_MAX
+               ? err_make(ERR_MESSAGE_TOO_LARGE)
+               : err_none();
 }
 
 struct err compose_begin(struct compose *compose, const struct compose_head *head,
@@ -342,13 +370,18 @@ static void segments_put(struct buf *buf, struct str name)
     }
 }
 
-static void attachment_header(struct compose *compose, struct str name, struct str type)
+static void attachment_header(struct compose *compose, struct str name, struct str type,
+                              struct str charset)
 {
     struct str subtype = type;
     bool good =
         is_token(str_cut(&subtype, '/')) && subtype.p && is_token(subtype) && type.n <= HEADER_LINE;
     buf_put(&compose->out, STR("Content-Type: "));
     buf_put(&compose->out, good ? type : compose_type(name));
+    if (charset.n > 0 && charset.n <= HEADER_LINE && is_token(charset)) {
+        buf_put(&compose->out, STR(";\r\n charset="));
+        buf_put(&compose->out, charset);
+    }
     buf_put(&compose->out, STR("\r\nContent-Transfer-Encoding: base64\r\n"
                                "Content-Disposition: attachment"));
     if (str_is_printable_ascii(name) && name.n && name.n <= SEGMENT) {
@@ -368,16 +401,22 @@ static void attachment_end(struct compose *compose)
     compose->attached = false;
 }
 
-void compose_attach(struct compose *compose, struct str name, struct str type)
+void compose_attach_text(struct compose *compose, struct str name, struct str type,
+                         struct str charset)
 {
     struct buf clean = BUF_INIT(8 * COMPOSE_NAME_MAX);
     attachment_end(compose);
     name_make(name, &clean);
     delimiter_put(compose, STR(""));
-    attachment_header(compose, buf_str(&clean), type);
+    attachment_header(compose, buf_str(&clean), type, charset);
     buf_done(&clean);
     base64_encode_init(&compose->base64, true);
     compose->attached = true;
+}
+
+void compose_attach(struct compose *compose, struct str name, struct str type)
+{
+    compose_attach_text(compose, name, type, STR(""));
 }
 
 void compose_feed(struct compose *compose, struct str octets)

@@ -67,6 +67,7 @@ struct compose_head {
     struct str text;
     /* Of the text; empty: us-ascii or utf-8 where it is that, else unknown-8bit (RFC 1428 3). */
     struct str charset;
+    struct str html;  /* the same as HTML, UTF-8, for who reads that; empty: text alone */
     bool attachments; /* there will be some */
 };
 
@@ -83,7 +84,7 @@ struct compose {
 
 /*
  * ERR_PARAMETER_VALUE, with a literal detail, and nothing was written: a charset that is no word,
- * or an unsubscribe_url that is no https URL. ERR_MESSAGE_TOO_LARGE: a text beyond
+ * or an unsubscribe_url that is no https URL. ERR_MESSAGE_TOO_LARGE: a text or HTML beyond
  * COMPOSE_TEXT_MAX. What the sink says shows in compose_end.
  */
 struct err compose_begin(struct compose *compose, const struct compose_head *head,
@@ -92,6 +93,9 @@ struct err compose_begin(struct compose *compose, const struct compose_head *hea
 /* `name`: of the file, UTF-8; what stands before its last '/' is left out. `type`: "image/png";
  * empty, or malformed: as compose_type says. Ends the attachment before it. */
 void compose_attach(struct compose *compose, struct str name, struct str type);
+/* The same, of a text, which its octets are in: "gb18030"; empty, or no word: nothing is said. */
+void compose_attach_text(struct compose *compose, struct str name, struct str type,
+                         struct str charset);
 void compose_feed(struct compose *compose, struct str octets);
 
 /* ERR_OS where the sink refused; ERR_NO_MEMORY. */

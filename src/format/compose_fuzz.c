@@ -107,6 +107,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
                                 .attachments = attach};
     struct str name = string_take(&rest), type = string_take(&rest);
     head.charset = string_take(&rest);
+    if (data[0] & 2)
+        head.html = string_take(&rest);
     struct err e = compose_begin(&compose, &head, (struct compose_sink){&out, put});
     must(!err_is(e) || (e.code == ERR_PARAMETER_VALUE && out.n == 0));
     if (!err_is(e) && attach) {

@@ -121,6 +121,47 @@ static void test_attachment(void **state)
                          "--=_a09825de1b8b5ee2--\r\n"));
 }
 
+/* RFC 2046 5.1.4: the same twice, the plainest first, within what has attachments. */
+static void test_html(void **state)
+{
+    struct given *given = *state;
+    given->head.html = STR("<p>Hi, 你好\n");
+    given->head.attachments = true;
+    assert_false(err_is(begin(given)));
+    compose_attach_text(&given->compose, STR("a.txt"), STR(""), STR("gb18030"));
+    compose_feed(&given->compose, STR("\xc4\xe3"));
+    assert_false(err_is(compose_end(&given->compose)));
+    struct str all = buf_str(&given->out);
+    const struct str begins = STR("Content-Type: multipart/alternative;\r\n boundary=\"=_");
+    ssize_t at = str_find(all, begins);
+    assert_true(at > 0);
+    struct str inner = str_head(str_from_index(all, (size_t)at + begins.n), 16);
+    struct str outer = str_make(given->compose.boundary, given->compose.boundary_n);
+    assert_true(str_find(outer, inner) < 0);
+    char wanted[2000];
+    snprintf(wanted, sizeof(wanted),
+             "\r\n--%.*s\r\n"
+             "Content-Type: multipart/alternative;\r\n boundary=\"=_%.*s\"\r\n"
+             "\r\n--=_%.*s\r\n"
+             "Content-Type: text/plain; charset=us-ascii\r\n"
+             "Content-Transfer-Encoding: 7bit\r\n\r\nHi\r\nthere\r\n"
+             "\r\n--=_%.*s\r\n"
+             "Content-Type: text/html; charset=utf-8\r\n"
+             "Content-Transfer-Encoding: base64\r\n\r\n"
+             "PHA+SGksIOS9oOWlvQ0K\r\n"
+             "\r\n--=_%.*s--\r\n"
+             "\r\n--%.*s\r\n"
+             "Content-Type: text/plain;\r\n charset=gb18030\r\n",
+             STR_FMT(outer), STR_FMT(inner), STR_FMT(inner), STR_FMT(inner), STR_FMT(inner),
+             STR_FMT(outer));
+    if (str_find(all, str_from(wanted)) < 0)
+        print_error("%.*s\n---\n%s\n", STR_FMT(all), wanted);
+    assert_true(str_find(all, str_from(wanted)) > 0);
+    given->head.html = str_make(given->out.p, COMPOSE_TEXT_MAX + 1); /* is not read */
+    assert_int_equal(begin(given).code, ERR_MESSAGE_TOO_LARGE);
+    (void)compose_end(&given->compose);
+}
+
 static void test_text_with_the_boundary(void **state)
 {
     struct given *given = *state;
@@ -223,15 +264,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, given_open, given_close)
     const struct CMUnitTest tests[] = {
-        TEST(test_plain),
-        TEST(test_attachment),
-        TEST(test_text_with_the_boundary),
-        TEST(test_streaming),
-        TEST(test_sink_refuses),
-        TEST(test_refused_values),
-        TEST(test_one_click_needs_a_url),
-        TEST(test_charset),
-        TEST(test_addresses_without_ascii_form),
+        TEST(test_plain),          TEST(test_attachment),
+        TEST(test_html),           TEST(test_text_with_the_boundary),
+        TEST(test_streaming),      TEST(test_sink_refuses),
+        TEST(test_refused_values), TEST(test_one_click_needs_a_url),
+        TEST(test_charset),        TEST(test_addresses_without_ascii_form),
         TEST(test_type),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,4 +58,21 @@ FAULTS = [
     Fault("anywhere_is_looked_at", "N02: a loopback address in the DNS is connected for a check",
           "pytest test_check_served.py",
           CHECK_LOOK, "    if (judged == DESTINATION_FINE)", "    if (judged <= DESTINATION_LOOPBACK)"),
+
+    # --- What veredus send reads ---
+    Fault("bad_octets_are_left_out", "octets that are not of the charset vanish, and the letter goes",
+          "unit cli_charset",
+          "src/cli/charset.c", "        if (done == (size_t)-1 && !full) {", "        if (done == (size_t)-1 && !full && errno == EILSEQ && left > 1) {"),
+    Fault("the_last_half_is_no_mistake", "half a character at the end of a text vanishes",
+          "unit cli_charset",
+          "src/cli/charset.c", "        if (done == (size_t)-1 && !full) {", "        if (done == (size_t)-1 && !full && errno != EINVAL) {"),
+    Fault("an_open_tag_is_looked_for_again", "HTML that is no HTML takes the square of its length",
+          "unit html_text",
+          "src/format/html_text.c", "            open = open || is_tag(html);\n", ""),
+    Fault("scripts_are_read", "what stands in scripts and styles is in the plain text",
+          "unit html_text",
+          "src/format/html_text.c", "            if (what == TAG_SKIPPED && !tag.ends)\n                html = behind(html, tag.name);\n", "            (void)behind;\n"),
+    Fault("html_without_its_text", "RFC 2046 5.1.4: a message as HTML has no plain text in front",
+          "unit compose",
+          "src/format/compose.c", "    for (size_t i = 0; i < 2; i++) {\n        buf_printf(to", "    for (size_t i = 1; i < 2; i++) {\n        buf_printf(to"),
 ]

@@ -208,9 +208,61 @@ def test_a_message_of_files_and_words(server, caller):
     assert len(got(server)) == 1
 
 
-def test_another_charset_is_named(server, caller):
-    caller.send("-s", "x", "--charset", "gb18030", ALICE, text="中文\n".encode("gb18030"))
-    assert content(got(server)[0]) == "中文\n"
+def test_a_text_in_another_charset_becomes_UTF_8(server, caller):
+    caller.send("-s", "报告", "--charset", "gb18030", ALICE, text="中文 㐀 𠀀\n".encode("gb18030"))
+    mail = got(server)[0]
+    assert mail.get_content_charset() == "utf-8" and content(mail) == "中文 㐀 𠀀\n"
+    assert mail["Subject"] == "报告"
+
+
+def test_charsets_of_words_files_and_binary(server, caller):
+    path = os.path.join(caller.folder, "a.txt")
+    with open(path, "wb") as file:
+        file.write("附件\n".encode("gb18030"))
+    caller.send("-s", "主题".encode("gb18030"), "--charset", "GB18030", "-a", path, ALICE, text="中\n".encode("gb18030"))
+    caller.send("-s", "1", "--charset", "big5", "--keep-charset", ALICE, text="中文\n".encode("big5"))
+    caller.send("-s", "2", "--charset", "binary", ALICE, text=b"\xc4\xff\n")
+    caller.send("-s", "3", "--charset", "iso-2022-jp", ALICE, text="日本\n".encode("iso-2022-jp"))
+    caller.send("-s", "4", ALICE, text=b"\xc4\xff\n")  # nobody said what it is: it leaves as it is
+    first, kept, binary, japanese, unsaid = got(server)
+    assert first["Subject"] == "主题"
+    text, attached = list(first.iter_parts())
+    assert content(text) == "中\n" and attached.get_content_charset() == "gb18030"
+    assert attached.get_payload(decode=True) == "附件\n".encode("gb18030")
+    assert kept.get_content_charset() == "big5" and content(kept) == "中文\n"
+    assert binary.get_content_charset() == unsaid.get_content_charset() == "unknown-8bit"
+    assert binary.get_payload(decode=True) == unsaid.get_payload(decode=True) == b"\xc4\xff\r\n"
+    assert content(japanese) == "日本\n"
+
+
+def test_what_is_not_of_its_charset_is_named_and_not_sent(server, caller):
+    wrong = caller.send("--charset", "gb18030", ALICE, text=b"a\nb \xc4\xff\n", code=65).stderr
+    assert b"line 2 of the text is not gb18030" in wrong
+    assert b"there is no charset klingon" in caller.send("--charset", "klingon", ALICE, code=65).stderr
+    assert b"neither UTF-8" in caller.send("-s", b"\xff", ALICE, code=65).stderr
+    assert got(server) == [] and caller.waiting() == []
+
+
+def test_HTML_with_a_text_beside_it(server, caller):
+    path = os.path.join(caller.folder, "page.html")
+    with open(path, "wb") as file:
+        file.write("<h1>报告</h1><p>See <a href='https://a.example/'>this</a>.".encode())
+    caller.send("-s", "1", "--html", path, ALICE, text=b"")
+    caller.send("-s", "2", "--html", path, "-a", path, ALICE, text=b"my own words\n")
+    caller.send("-s", "3", "--html", "-", "--charset", "gb18030", ALICE, text="<p>中文".encode("gb18030"))
+    caller.send("--html", os.path.join(caller.folder, "none"), ALICE, code=66)
+    caller.send("--html", "-", ALICE, text=b"<p>\xff", code=65)
+    caller.send("--html", "-", ALICE, text=b"", code=65)
+    made, own, piped = got(server)
+    assert made.get_content_type() == piped.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in made.iter_parts()] == ["text/plain", "text/html"]
+    plain, html = list(made.iter_parts())
+    assert content(plain) == "报告\n\nSee this <https://a.example/>.\n" and "<h1>报告</h1>" in content(html)
+    assert own.get_content_type() == "multipart/mixed"
+    both, attached = list(own.iter_parts())
+    assert content(next(both.iter_parts())) == "my own words\n"
+    assert attached.get_content_type() == "text/html" and attached.get_content_charset() == "utf-8"
+    assert [content(part).strip() for part in piped.iter_parts()] == ["中文", "<p>中文"]
 
 
 def test_later(server, caller):
