@@ -5,6 +5,7 @@ import contextlib
 import grp
 import os
 import pty
+import pwd
 import select
 import struct
 import subprocess
@@ -293,6 +294,21 @@ def test_while_its_process_is_away_mail_goes_on(house):
         house.send("SAML")
         return SHOWN in alice.shown()
     veredus.wait_until(shows, "it shows messages again")
+
+
+def test_its_process_is_nobody_but_of_the_group_of_terminals(house):
+    (pid,) = house.server.role("terminal")
+    with open(f"/proc/{pid}/status") as file:
+        status = {name: value.strip() for name, _, value in (line.partition(":") for line in file)}
+    assert int(status["CapEff"], 16) == 0
+    try:
+        user = pwd.getpwnam("veredus-terminal")
+    except KeyError:
+        pytest.skip("this system has no user veredus-terminal")
+    if os.getuid() == 0:
+        assert status["Uid"].split() == [str(user.pw_uid)] * 4
+        assert status["Gid"].split() == [str(grp.getgrnam("tty").gr_gid)] * 4
+        assert status["Groups"].split() == []
 
 
 def test_off_by_default():
