@@ -29,6 +29,7 @@ class Exchange(threading.Thread):
         super().__init__(daemon=True)
         self.context = context
         self.messages = []  # (in TLS, recipient)
+        self.letters = []  # their octets
         self.socket = socket.create_server((address, 25))
         self.start()
 
@@ -67,8 +68,10 @@ class Exchange(threading.Thread):
                 say("250 ok")
             elif verb == b"DATA":
                 say("354 go on")
-                while file.readline() != b".\r\n":
-                    pass
+                lines = []
+                while (line := file.readline()) != b".\r\n":
+                    lines.append(line[1:] if line.startswith(b".") else line)
+                self.letters.append(b"".join(lines))
                 self.messages.append((encrypted, recipient))
                 say("250 taken")
             elif verb == b"QUIT":

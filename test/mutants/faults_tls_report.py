@@ -1,0 +1,58 @@
+"""RFC 8460: what becomes of TLS to other domains, counted and told to them."""
+from fault import Fault
+
+SESSIONS, POST = "src/courier/sessions.c", "src/courier/post.c"
+SUMS, COUNTS = "src/store/tls_sums.c", "src/core/tls_counts.c"
+REPORTS, MAKE, LETTER = "src/core/tls_reports.c", "src/core/tls_report_make.c", "src/core/report.c"
+SCENES, CORE, STORE = "unit courier_transcripts", "unit tls_reports", "unit tls_sums"
+
+FAULTS = [
+    Fault("session_in_clear_again_counts", "a handshake that fails is told as two sessions",
+          SCENES,
+          SESSIONS, "!job->courier->tls || job->in_clear ||", "!job->courier->tls ||"),
+    Fault("session_of_our_own_demand", "what REQUIRETLS asks for is told to the domain as its own failure",
+          SCENES,
+          SESSIONS, "(!in_tls && tls_need(job) > job->policy->need)", "(!in_tls && tls_need(job) < job->policy->need)"),
+    Fault("session_tests_nothing", "RFC 8461 5: a policy in testing is never reported to fail",
+          SCENES,
+          SESSIONS, "return policy->tested ? verdict : TLS_RESULT_OK;", "return policy->tested && verdict == TLS_RESULTS ? verdict : TLS_RESULT_OK;"),
+    Fault("session_of_a_report_counts", "RFC 8460 3: reports are about reports",
+          SCENES,
+          SESSIONS, "route->domain.n > 0 && !require_is_optional(job) &&", "route->domain.n > 0 &&"),
+    Fault("sums_tell_nothing_apart", "failures of all hosts are one",
+          STORE,
+          SUMS, "return detail->result == session->result && str_eq(detail->mx, session->mx) &&", "return detail->result == session->result ||"),
+    Fault("sums_grow", "a domain with many policies takes as much memory as it likes",
+          STORE,
+          SUMS, "if (!buf_over(to) && to->n - before <= TLS_SUMS_MAX)", "if (!buf_over(to))"),
+    Fault("sums_forget_what_came_meanwhile", "what is counted while a report is sent is lost",
+          STORE,
+          SUMS, "    return all > sent ? all - sent : 0;", "    return all > 2 * sent + 2 ? all - sent : 0;"),
+    Fault("counts_have_no_limit", "each domain that is written to takes memory",
+          CORE,
+          COUNTS, "if (counts->count < TLS_COUNTS_DOMAINS && counts->octets < TLS_COUNTS_OCTETS)", "if (counts->octets < TLS_COUNTS_OCTETS)"),
+    Fault("counts_are_written_at_night", "a core that is killed loses a day",
+          CORE,
+          COUNTS, "if (!over && core->loop->now < counts->written + TLS_COUNTS_EVERY)", "if (!over)"),
+    Fault("counts_believe_a_courier", "a courier tells of results that there are not",
+          CORE,
+          COUNTS, "return session->policy < TLS_REPORT_POLICY_TYPES && session->result < TLS_RESULTS &&", "return"),
+    Fault("report_is_never_old", "RFC 8460 5.5: a report is tried for ever",
+          CORE,
+          REPORTS, "    if (sums->next < dropped_at(row)) {", "    if (sums->next < dropped_at(row) + 864000) {"),
+    Fault("report_leaves_unsigned", "RFC 8460 3: a report without a signature, which nobody may take",
+          CORE,
+          REPORTS, "if (!err_is(e) && text_r->n == plain.n)", "if (!err_is(e) && text_r->n < plain.n)"),
+    Fault("report_waits_for_TLS", "RFC 8460 3: who fails his own policy is never told",
+          CORE,
+          LETTER, "const struct mail_options asked = {.tls_optional = true};", "const struct mail_options asked = {.tls_optional = false};"),
+    Fault("report_bounces", "the postmaster is told of each report that nobody wants",
+          CORE,
+          LETTER, "reader.targets[i].asked = rcpt_options_keep(&never, delivery->arena);", "(void)never;"),
+    Fault("report_of_an_error_is_taken", "RFC 8460 5.4: an answer of 500 ends a report",
+          CORE,
+          REPORTS, "posted->status < STATUS_NEXT ? ERR_NONE", "posted->status < 3 * STATUS_NEXT ? ERR_NONE"),
+    Fault("report_has_no_hosts", "RFC 8460 4.4: mx-host of an MTA-STS policy is left out",
+          CORE,
+          MAKE, "sums->type == TLS_REPORT_STS && str_starts(line", "sums->type == TLS_REPORT_TLSA && str_starts(line"),
+]
