@@ -78,7 +78,7 @@ FAULTS = [
           MANNERS, "    if (known && known->manner == MANNER_ALONE && manner != MANNER_ALONE)", "    if (known && known->manner == MANNER_ALONE && manner == MANNER_ALONE)"),
     Fault("manners_are_kept_for_ever", "a host that was mended is talked to one command at a time for good",
           "unit courier_manners",
-          MANNERS, "    if (!known || known->until > now)", "    if (!known || known->until > 0)"),
+          MANNERS, "    if (!known || known->until > now)", "    if (!known || known->until > 0 * now)"),
     Fault("every_host_is_remembered", "a courier's memory grows with every host it ever met",
           "unit courier_manners",
           MANNERS, "    if (++manners->count > MANNERS_MAX)", "    if (++manners->count > 100 * MANNERS_MAX)"),
