@@ -184,6 +184,8 @@ static void a_day_is_told_by_mail_once(void **state)
     struct str letter = letter_of(job);
     assert_true(str_starts(letter, STR("DKIM-Signature:")));
     assert_says(letter, "d=example.test;");
+    assert_says(letter, "tls-report-domain:");
+    assert_says(letter, "tls-report-submitter");
     assert_says(letter, "From: postmaster@mx.example.test\r\n");
     assert_says(letter, "TLS-Report-Domain: far.test\r\n");
     assert_says(letter, "TLS-Report-Submitter: mx.example.test\r\n");

@@ -83,6 +83,8 @@ static const struct signed_name signed_names[] = {
     {.name = STR_INIT("disposition-notification-to")}, /* RFC 8098 2.1 */
     {.name = STR_INIT("auto-submitted")},              /* RFC 3834 5 */
     {.name = STR_INIT("tls-required")},                /* RFC 8689 3 */
+    {.name = STR_INIT("tls-report-domain")},           /* RFC 8460 5.3 */
+    {.name = STR_INIT("tls-report-submitter")},
 };
 
 enum {
