@@ -755,12 +755,12 @@ tries[] = {
 
 /* --- Running them ---------------------------------------------------------------------------- */
 
-/* A terminal that everybody may write to, and a utmp in which somebody is on. */
+/* A terminal that is everybody's, and a utmp in which somebody is on. */
 static bool terminals_outside(void)
 {
     struct termios settings;
     struct utmpx on = {.ut_type = USER_PROCESS, .ut_pid = getpid()};
-    if (openpty(&o.master, &o.slave, o.terminal, NULL, NULL) < 0 || chmod(o.terminal, 0622) < 0 ||
+    if (openpty(&o.master, &o.slave, o.terminal, NULL, NULL) < 0 || chmod(o.terminal, 0666) < 0 ||
         tcgetattr(o.slave, &settings) < 0)
         return false;
     settings.c_iflag |= IUTF8;
