@@ -235,6 +235,7 @@ static void (*const serves[MSG_COUNT])(struct request *) = {
     [MSG_fetch] = serve_fetch,
     [MSG_fetch_ahead] = serve_fetch_ahead,
     [MSG_expunge] = serve_expunge,
+    [MSG_unsubscribe] = serve_unsubscribe,
     [MSG_admin_input] = serve_admin_input,
     [MSG_admin] = serve_admin,
     [MSG_jobs] = serve_jobs,

@@ -132,6 +132,7 @@ void serve_mailbox_open(struct request *);
 void serve_fetch(struct request *);
 void serve_fetch_ahead(struct request *);
 void serve_expunge(struct request *);
+void serve_unsubscribe(struct request *);
 void serve_admin_input(struct request *);
 void serve_admin(struct request *);
 void serve_jobs(struct request *);

@@ -500,6 +500,9 @@ struct err directory_list_set(struct directory *directory, const struct addr *ad
                               struct arena *arena);
 struct err directory_list_show(struct directory *directory, const struct addr *addr,
                                struct arena *arena, struct mailing_list *list_r);
+/* As _show, without counting its members. */
+struct err directory_list_find(struct directory *directory, const struct addr *addr,
+                               struct arena *arena, struct mailing_list *list_r);
 struct err directory_list_remove(struct directory *directory, const struct addr *addr,
                                  struct arena *arena);
 /* How somebody left a list by himself. Stored. */

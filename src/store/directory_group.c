@@ -470,6 +470,16 @@ struct err directory_list_remove(struct directory *directory, const struct addr 
     return directory_change(directory, arena, group_remove, &change);
 }
 
+struct err directory_list_find(struct directory *directory, const struct addr *addr,
+                               struct arena *arena, struct mailing_list *list_r)
+{
+    struct found found;
+    struct err e = group_show(directory, addr, NAME_LIST, arena, &found);
+    if (!err_is(e))
+        *list_r = found.record.list;
+    return e;
+}
+
 struct err directory_list_show(struct directory *directory, const struct addr *addr,
                                struct arena *arena, struct mailing_list *list_r)
 {

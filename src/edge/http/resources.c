@@ -2,7 +2,7 @@
  * What there is: a row for each path. Names of hosts come first: who asks for one that is not
  * served here was led astray, and hears nothing of what else there is (catalogue W01).
  */
-#include "edge/http/session.h"
+#include "edge/http/pages.h"
 
 #include "conf/own_sts.h"
 
@@ -46,6 +46,7 @@ static void policy(struct http_session *s, const struct http_request_here *reque
 enum site {
     SITE_NONE,
     SITE_POLICY,
+    SITE_LINKS, /* of newsletters */
 };
 
 static enum site site_of(const struct http_session *s, const struct http_request_here *request)
@@ -54,7 +55,13 @@ static enum site site_of(const struct http_session *s, const struct http_request
     char id[CONF_STS_ID] = "";
     if (domain.p)
         conf_sts_id(s->base.conf, domain, id);
-    return id[0] ? SITE_POLICY : SITE_NONE;
+    if (id[0])
+        return SITE_POLICY;
+    const struct conf *conf = s->base.conf;
+    struct str host = host_of(request);
+    bool links = str_eq_nocase(host, conf->server.hostname) ||
+                 (conf->http.hostname.n > 0 && str_eq_nocase(host, conf->http.hostname));
+    return links ? SITE_LINKS : SITE_NONE;
 }
 
 static const struct resource {
@@ -65,6 +72,8 @@ static const struct resource {
     void (*serve)(struct http_session *, const struct http_request_here *);
 } resources[] = {
     {SITE_POLICY, STR_INIT("/.well-known/mta-sts.txt"), false, "GET, HEAD", policy},
+    {SITE_LINKS, STR_INIT("/unsubscribe/"), false, "GET, HEAD, POST", http_unsubscribe_look},
+    {SITE_LINKS, STR_INIT("/unsubscribe/"), true, "GET, HEAD, POST", http_unsubscribe},
 };
 
 static bool is_asked(const struct resource *resource, enum site site, struct str path)

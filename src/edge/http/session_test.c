@@ -187,6 +187,98 @@ static void a_body_is_no_request(void **state)
     leave(client);
 }
 
+/* --- Unsubscribing (RFC 8058) --- */
+
+#define LINK_HOST "Host: mail.a.example\r\n"
+#define FORM "Content-Type: application/x-www-form-urlencoded\r\n"
+#define CLICK FORM "Content-Length: 26\r\n\r\nList-Unsubscribe=One-Click"
+
+static void who_looks_changes_nothing(void **state)
+{
+    (void)state;
+    struct fake_client *client = web_connect(&stage, "http", LOCAL);
+    struct str reply = say(client, "GET /unsubscribe/good HTTP/1.1\r\n" LINK_HOST "\r\n");
+    assert_int_equal(status_of(reply), 200);
+    assert_true(holds(reply, "\r\nContent-Type: text/html; charset=utf-8\r\n"));
+    assert_true(holds(reply, "\r\nContent-Language: en\r\n"));
+    assert_true(holds(reply, "<form method=\"post\">") && holds(reply, "value=\"One-Click\""));
+    /* Catalogue W02 */
+    assert_true(holds(reply, "News &#38; &#60;b&#62;&#34;more&#39; &#60;news@a.example&#62;"));
+    assert_false(holds(reply, "<b>") || holds(reply, "<script"));
+    reply = say(client, "HEAD /unsubscribe/good?utm=1 HTTP/1.1\r\n" LINK_HOST "\r\n");
+    assert_int_equal(status_of(reply), 200);
+    assert_str(body_of(reply), STR(""));
+    reply = say(client, "GET /unsubscribe/good HTTP/1.1\r\n" LINK_HOST
+                        "Accept-Language: zh-CN,zh;q=0.9,en;q=0.8\r\n\r\n");
+    assert_true(holds(reply, "退订") && holds(reply, "\r\nContent-Language: zh-CN\r\n"));
+    assert_int_equal(stage.core.looks, 3);
+    assert_int_equal(stage.core.leaves, 0);
+    leave(client);
+}
+
+static void one_click_leaves(void **state)
+{
+    (void)state;
+    struct fake_client *client = web_connect(&stage, "http", LOCAL);
+    for (size_t i = 1; i <= 2; i++) {
+        struct str reply = say(client, "POST /unsubscribe/good HTTP/1.1\r\n" LINK_HOST CLICK);
+        assert_int_equal(status_of(reply), 200);
+        assert_true(holds(reply, "You will get no more messages of") && !holds(reply, "<form"));
+        assert_int_equal(stage.core.leaves, i);
+    }
+    struct str reply =
+        say(client, "POST /unsubscribe/good HTTP/1.1\r\n" LINK_HOST
+                    "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 82\r\n\r\n"
+                    "--x\r\nContent-Disposition: form-data; name=\"List-Unsubscribe\"\r\n\r\n"
+                    "One-Click\r\n--x--\r\n");
+    assert_int_equal(status_of(reply), 200);
+    assert_int_equal(stage.core.leaves, 3);
+    leave(client);
+}
+
+static void what_is_no_click(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *request;
+        unsigned status;
+    } rows[] = {
+        {"POST /unsubscribe/good HTTP/1.1\r\n" LINK_HOST "Content-Length: 0\r\n\r\n", 400},
+        {"POST /unsubscribe/good HTTP/1.1\r\n" LINK_HOST FORM
+         "Content-Length: 26\r\n\r\nList-Unsubscribe=Two-Click",
+         400},
+        {"POST /unsubscribe/bad HTTP/1.1\r\n" LINK_HOST CLICK, 404},
+        {"POST /unsubscribe/ HTTP/1.1\r\n" LINK_HOST CLICK, 404},
+        {"POST /unsubscribe/../unsubscribe/good HTTP/1.1\r\n" LINK_HOST CLICK, 404},
+        {"GET /unsubscribe/bad HTTP/1.1\r\n" LINK_HOST "\r\n", 404},
+        {"GET /unsubscribe HTTP/1.1\r\n" LINK_HOST "\r\n", 404},
+        {"GET /.well-known/mta-sts.txt HTTP/1.1\r\n" LINK_HOST "\r\n", 404},
+        {"POST /unsubscribe/good HTTP/1.1\r\n" POLICY_HOST CLICK, 404},
+        {"POST /unsubscribe/good HTTP/1.1\r\nHost: evil.example\r\n" CLICK, 421},
+        {"PUT /unsubscribe/good HTTP/1.1\r\n" LINK_HOST CLICK, 501},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct fake_client *client = web_connect(&stage, "http", LOCAL);
+        struct str reply = say(client, rows[i].request);
+        if (status_of(reply) != rows[i].status)
+            print_error("%s%.*s\n", rows[i].request, STR_FMT(reply));
+        assert_int_equal(status_of(reply), rows[i].status);
+        leave(client);
+    }
+    assert_int_equal(stage.core.leaves, 0);
+}
+
+static void core_cannot_now(void **state)
+{
+    (void)state;
+    struct fake_client *client = web_connect(&stage, "http", LOCAL);
+    stage.core.fails = true;
+    struct str reply = say(client, "POST /unsubscribe/good HTTP/1.1\r\n" LINK_HOST CLICK);
+    assert_int_equal(status_of(reply), 503);
+    assert_true(holds(reply, "\r\nRetry-After: 60\r\n"));
+    leave(client);
+}
+
 /* --- Connections --- */
 
 static void several_requests(void **state)
@@ -388,6 +480,10 @@ int main(void)
         TEST(what_there_is_not),
         TEST(what_is_ambiguous_ends_it),
         TEST(a_body_is_no_request),
+        TEST(who_looks_changes_nothing),
+        TEST(one_click_leaves),
+        TEST(what_is_no_click),
+        TEST(core_cannot_now),
         TEST(several_requests),
         TEST(the_client_ends_it),
         TEST(a_body_that_waits_is_asked_for),

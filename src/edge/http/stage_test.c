@@ -21,6 +21,20 @@ static void welcome(struct web_core *core)
     tls_core_tell(&core->tls, &core->link);
 }
 
+/* One token is good. */
+static void unsubscribe(struct web_core *core, const struct msg_unsubscribe *asked,
+                        struct msg *answer)
+{
+    *answer = (struct msg){.kind = MSG_unsubscribed, .unsubscribed = {.error = ERR_NOT_FOUND}};
+    if (core->fails)
+        answer->unsubscribed.error = ERR_TRY_LATER;
+    else if (str_eq(asked->token, STR("good")))
+        answer->unsubscribed = (struct msg_unsubscribed){.list = STR("news@a.example"),
+                                                         .name = STR("News & <b>\"more'")};
+    core->looks += answer->unsubscribed.error == ERR_NONE && !asked->leaves;
+    core->leaves += answer->unsubscribed.error == ERR_NONE && asked->leaves;
+}
+
 static void got(struct link *link, const struct msg *msg, int passed)
 {
     struct web_core *core = link->arg;
@@ -31,7 +45,11 @@ static void got(struct link *link, const struct msg *msg, int passed)
         welcome(core);
         return;
     }
-    must(tls_core_answer(&core->tls, msg, &answer) && msg_asks(msg, &call));
+    if (msg->kind == MSG_unsubscribe)
+        unsubscribe(core, &msg->unsubscribe, &answer);
+    else
+        must(tls_core_answer(&core->tls, msg, &answer));
+    must(msg_asks(msg, &call));
     msg_set_call(&answer, call);
     must(!err_is(link_send(&core->link, &answer)));
 }

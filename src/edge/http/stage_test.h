@@ -18,6 +18,8 @@ struct web_core {
     bool up;
     int pool;
     struct tls_core tls;
+    size_t looks, leaves; /* what was asked about "good" */
+    bool fails;           /* each question is answered with TRY_LATER */
 };
 
 struct web_stage {
