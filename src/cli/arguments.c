@@ -181,6 +181,9 @@ static struct str input_file(const struct cli *cli)
 {
     static const char *const apply[] = {"apply"};
     static const char *const certificate[] = {"account", "certificate", "add"};
+    static const char *const newsletter[] = {"newsletter", "send"};
+    if (begins_with(cli, newsletter, 2))
+        return plain_word(cli, 2, 1);
     if (begins_with(cli, apply, 1))
         return plain_word(cli, 1, 0);
     if (begins_with(cli, certificate, 3))
@@ -191,6 +194,8 @@ static struct str input_file(const struct cli *cli)
 int cli_input(struct cli *cli)
 {
     struct str file = input_file(cli);
+    if (cli->input.n > 0)
+        return 0; /* it was made here */
     if (file.p)
         return file_input(cli, file);
     if (has_word(cli, STR("--password-stdin"))) {

@@ -64,6 +64,8 @@ int cli_tls_new(struct cli *cli);
 
 /* A command of the operator's, as if these were typed; VEREDUS_CONFIG names the configuration. */
 int cli_run_words(const char *const *words, size_t count);
+/* The same, reading this instead of a file that a word names. */
+int cli_run_reading(const char *const *words, size_t count, struct str input);
 
 void cli_out(struct str text);
 void cli_say(struct str text); /* a line on standard error, "veredus: " in front */

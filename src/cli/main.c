@@ -163,7 +163,8 @@ static int admin_command(struct cli *cli)
         code = cli_input(cli);
     if (code || cli_online(cli, &code))
         return code;
-    if (word_is(cli, 0, "status") || word_is(cli, 0, "tls") || word_is(cli, 0, "dns")) {
+    if (word_is(cli, 0, "status") || word_is(cli, 0, "tls") || word_is(cli, 0, "dns") ||
+        word_is(cli, 0, "newsletter")) {
         fprintf(stderr, "veredus: no server answers on %.*s\n", STR_FMT(cli->conf.server.control));
         return EXIT_UNAVAILABLE;
     }
@@ -224,6 +225,11 @@ static int role_main(const char *name)
 
 int cli_run_words(const char *const *words, size_t count)
 {
+    return cli_run_reading(words, count, str_null());
+}
+
+int cli_run_reading(const char *const *words, size_t count, struct str input)
+{
     struct cli cli = {.patience = CLI_PATIENCE};
     struct buf file = BUF_INIT(CLI_PATH_MAX);
     char program[] = "veredus", option[] = "--config";
@@ -234,6 +240,10 @@ int cli_run_words(const char *const *words, size_t count)
     int code = cli_arguments(&cli, named && path ? 3 : 1, own);
     for (size_t i = 0; i < count && cli.word_count < CLI_ARGUMENTS_MAX; i++)
         cli.words[cli.word_count++] = str_from(words[i]);
+    if (!code && input.n > 0) {
+        buf_init(&cli.input, CLI_INPUT_MAX);
+        buf_put(&cli.input, input);
+    }
     if (!code)
         code = command_run(&cli);
     free(path);

@@ -348,6 +348,7 @@ static int message_make(struct sending *sending, struct str text)
                                 .time = world_wall(world_real()) / US_PER_SECOND,
                                 .message_id = id_make(sending),
                                 .priority = options->priority,
+                                .to_follows = options->newsletter.n > 0,
                                 .attachments = options->files.count > 0};
     int code = texts_read(sending, text, &head);
     if (code)
@@ -423,6 +424,18 @@ static int letter_make(struct sending *sending, struct letter *letter_r)
     return options_ask(sending, letter_r);
 }
 
+/* Core sends it: it has the list, the keys that sign, and the queue. */
+static int newsletter_give(struct sending *sending)
+{
+    char *list = str_to_cstring(sending->options->newsletter);
+    const char *words[] = {"newsletter", "send", list, "-"};
+    int code =
+        list ? cli_run_reading(words, sizeof words / sizeof *words, buf_str(&sending->message))
+             : EXIT_SOFTWARE;
+    free(list);
+    return code;
+}
+
 static int send_message(struct sending *sending)
 {
     struct buf text = BUF_INIT(COMPOSE_TEXT_MAX);
@@ -430,11 +443,14 @@ static int send_message(struct sending *sending)
     struct err e = process_read_file(STR("/dev/stdin"), COMPOSE_TEXT_MAX, &text);
     sending->locale = charset_of_locale();
     int code = err_is(e) ? unreadable(sending, STR("standard input"), e) : all_words_read(sending);
+    bool newsletter = sending->options->newsletter.n > 0;
     if (!code)
         code = message_make(sending, buf_str(&text));
-    if (!code)
+    if (!code && newsletter)
+        code = newsletter_give(sending);
+    if (!code && !newsletter)
         code = letter_make(sending, &letter);
-    if (!code)
+    if (!code && !newsletter)
         code = dispatch_letter(sending->dispatch, &letter);
     buf_done(&text);
     return code;
@@ -454,15 +470,26 @@ static int run(struct sending *sending)
     return send_message(sending);
 }
 
+/* A newsletter has no recipients but its members, and goes when the queue has it. */
+static bool is_contradictory(const struct send_options *options)
+{
+    return options->newsletter.n > 0 &&
+           (options->to.count + options->cc.count + options->bcc.count > 0 || options->at.n > 0 ||
+            options->receipt);
+}
+
 static int options_refuse(const struct send_options *options, struct str why)
 {
+    size_t people = options->to.count + options->cc.count + options->bcc.count;
     if (why.n > 0)
         fprintf(stderr, "veredus send: %.*s; see veredus send --help\n", STR_FMT(why));
     else if (options->what == SEND_HELP)
         cli_out(str_from(send_usage));
-    else if (options->what == SEND_MESSAGE &&
-             options->to.count + options->cc.count + options->bcc.count == 0)
+    else if (options->what == SEND_MESSAGE && options->newsletter.n == 0 && people == 0)
         fprintf(stderr, "veredus send: to whom? see veredus send --help\n");
+    else if (is_contradictory(options))
+        fprintf(stderr, "veredus send: --newsletter goes to the members of its list alone, and "
+                        "has no --at and no --receipt\n");
     else
         return -1;
     return options->what == SEND_HELP && why.n == 0 ? 0 : EXIT_USAGE;

@@ -4,6 +4,7 @@
 
 const char send_usage[] =
     "usage: veredus send [-s SUBJECT] [-a FILE] [-c CC] [-b BCC] [-r FROM] [options] TO ...\n"
+    "       veredus send --newsletter LIST [-s SUBJECT] [-a FILE] [-r FROM] [options]\n"
     "       veredus send --flush | --list\n"
     "\n"
     "Sends standard input as a message: by the server of this host, or by the smart host of\n"
@@ -24,6 +25,9 @@ const char send_usage[] =
     "  --receipt             ask for a notice when it was read (RFC 8098)\n"
     "  --priority high|normal|low\n"
     "  --at TIME             to other servers not before: +30m, +3d, 2026-12-24T18:00:00+01:00\n"
+    "  --newsletter LIST     one message to each member, with a link by which he leaves (RFC "
+    "8058);\n"
+    "                        for whoever may give the server's commands\n"
     "  -v, --verbose         tell what is said\n"
     "  --flush               send what waits      --list    show what waits, and what was "
     "refused\n";
@@ -77,6 +81,7 @@ static const struct {
     {.brief = "", .name = "--receipt", .place = TO_FLAG, .at = AT(receipt)},
     {.brief = "", .name = "--priority", .place = TO_PRIORITY},
     {.brief = "", .name = "--at", .place = TO_TEXT, .at = AT(at)},
+    {.brief = "", .name = "--newsletter", .place = TO_TEXT, .at = AT(newsletter)},
     {.brief = "", .name = "--flush", .place = TO_WHAT, .what = SEND_FLUSH},
     {.brief = "", .name = "--list", .place = TO_WHAT, .what = SEND_LIST},
     {.brief = "-h", .name = "--help", .place = TO_WHAT, .what = SEND_HELP},

@@ -25,6 +25,7 @@ struct send_options {
     enum send_what what;
     struct send_words to, cc, bcc, files, fields;
     struct str subject, from, reply_to, conf, charset, at, html;
+    struct str newsletter; /* the list; empty: none */
     enum compose_priority priority;
     bool receipt, loud;
     bool as_it_is; /* the text is labelled with its charset, and not made UTF-8 */

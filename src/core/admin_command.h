@@ -177,6 +177,8 @@ int admin_list_show(struct admin_call *call);
 int admin_list_list(struct admin_call *call);
 int admin_list_remove(struct admin_call *call);
 
+int admin_newsletter_send(struct admin_call *call);
+
 int admin_moved_add(struct admin_call *call);
 int admin_moved_set(struct admin_call *call);
 int admin_moved_show(struct admin_call *call);

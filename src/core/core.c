@@ -3,6 +3,7 @@
 #include "base/must.h"
 #include "core/forwarding.h"
 #include "core/login.h"
+#include "core/newsletter.h"
 #include "core/queue.h"
 #include "core/signing.h"
 #include "core/sts.h"
@@ -214,6 +215,14 @@ static void secrets_close(struct core *core)
     explicit_bzero(&core->forward, sizeof(core->forward));
 }
 
+static void sending_close(struct core *core)
+{
+    sts_upkeep_close(core);
+    tls_reports_close(core);
+    queue_close(core);
+    tls_counts_close(core);
+}
+
 /* May yield. What leaves, and what is known of where it goes. */
 static struct err sending_open(struct core *core)
 {
@@ -226,17 +235,14 @@ static struct err sending_open(struct core *core)
         if (err_is(e))
             tls_counts_close(core);
     }
-    if (err_is(e))
+    if (err_is(e)) {
         sts_upkeep_close(core);
+        return e;
+    }
+    e = newsletters_open(core);
+    if (err_is(e))
+        sending_close(core);
     return e;
-}
-
-static void sending_close(struct core *core)
-{
-    sts_upkeep_close(core);
-    tls_reports_close(core);
-    queue_close(core);
-    tls_counts_close(core);
 }
 
 struct err core_open(struct core *core, struct loop *loop, struct fiber_pool *fibers,

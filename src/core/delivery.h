@@ -82,6 +82,10 @@ struct err delivery_notice_copies(struct delivery *delivery, const struct addr *
 struct err delivery_text_put(struct delivery *delivery, struct str message,
                              const struct copy *copies, size_t count);
 
+/* The same from a sender, with fields in front of it. */
+struct err delivery_own_put(struct delivery *delivery, struct str sender, struct str front,
+                            struct str message, const struct copy *copies, size_t count);
+
 /* One notice for each list whose members were left out for their quota, to the list's owner. May
  * yield. */
 struct err delivery_notices(struct delivery *delivery);

@@ -91,6 +91,12 @@ static struct err summary_of(struct delivery *delivery, struct str message, stru
 struct err delivery_text_put(struct delivery *delivery, struct str message,
                              const struct copy *copies, size_t count)
 {
+    return delivery_own_put(delivery, str_make("", 0), str_make("", 0), message, copies, count);
+}
+
+struct err delivery_own_put(struct delivery *delivery, struct str sender, struct str front,
+                            struct str message, const struct copy *copies, size_t count)
+{
     struct iovec *body = arena_new(delivery->arena, struct iovec);
     if (!body)
         return err_make(ERR_NO_MEMORY);
@@ -99,7 +105,8 @@ struct err delivery_text_put(struct delivery *delivery, struct str message,
         char *to;
     } octets = {.from = message.p};
     *body = (struct iovec){.iov_base = octets.to, .iov_len = message.n};
-    struct message_head head = {.body_type = BODY_8BITMIME};
+    struct message_head head = {
+        .body_type = BODY_8BITMIME, .return_path = sender, .received = front};
     struct err e = summary_of(delivery, message, &head.summary);
     if (err_is(e))
         return e;

@@ -15,7 +15,7 @@ enum {
 };
 
 /* Whose From it is; false: nobody's for certain. */
-static bool author_find(struct str header, struct arena *arena, struct header_author *author_r)
+bool signed_author(struct str header, struct arena *arena, struct header_author *author_r)
 {
     struct summary_limits limits = SUMMARY_LIMITS_DEFAULT;
     struct summary summary;
@@ -49,7 +49,7 @@ static struct err fields_make(const struct request *request, const struct transa
     const struct msg_commit *asked = &request->msg.commit;
     struct core *core = request->peer->core;
     struct header_author author;
-    if (!author_find(header, arena, &author) ||
+    if (!signed_author(header, arena, &author) ||
         (transaction->login && !is_judged(asked, &author, arena)))
         return err_none();
     const void *hash = asked->body_hash.p;
@@ -78,6 +78,22 @@ struct err signed_fields(const struct request *request, const struct transaction
     arena_init_from(&work, SIGNED_ARENA, &core->spares);
     struct err e =
         may_leave_unsigned(core, fields_make(request, transaction, header, &work, &fields));
+    if (!err_is(e)) {
+        *fields_r = arena_str(arena, fields);
+        e = err_make(fields_r->p ? ERR_NONE : ERR_NO_MEMORY);
+    }
+    arena_done(&work);
+    return e;
+}
+
+struct err signed_by(struct core *core, struct str domain, struct str headers,
+                     const unsigned char hash[DKIM_HASH], struct arena *arena, struct str *fields_r)
+{
+    struct str fields = STR("");
+    struct arena work;
+    arena_init_from(&work, SIGNED_ARENA, &core->spares);
+    struct err e =
+        signing_fields(core, domain, headers, hash, world_wall(core->world), &work, &fields);
     if (!err_is(e)) {
         *fields_r = arena_str(arena, fields);
         e = err_make(fields_r->p ? ERR_NONE : ERR_NO_MEMORY);

@@ -8,6 +8,8 @@
 
 #include "core/delivery.h"
 #include "core/transaction.h"
+#include "format/header.h"
+#include "trust/dkim.h"
 
 /*
  * The fields to be put in front of a message that the request commits and that leaves; empty where
@@ -17,6 +19,14 @@
  */
 struct err signed_fields(const struct request *request, const struct transaction *transaction,
                          struct str header, struct arena *arena, struct str *fields_r);
+
+/* Whose From it is; false: nobody's for certain. Texts are the arena's. */
+bool signed_author(struct str header, struct arena *arena, struct header_author *author_r);
+
+/* What signs for this very domain, as signing_fields; empty: nothing does. */
+struct err signed_by(struct core *core, struct str domain, struct str headers,
+                     const unsigned char hash[DKIM_HASH], struct arena *arena,
+                     struct str *fields_r);
 
 /* A report of ours with its signatures in front, by the domain of our host's name or one above it
  * that has keys; as it is where none has. */

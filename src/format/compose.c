@@ -51,7 +51,7 @@ static void people_put(struct compose *compose, const struct compose_head *head)
     mailboxes_put(compose, STR("Reply-To"), head->reply_to);
     mailboxes_put(compose, STR("To"), head->to);
     mailboxes_put(compose, STR("Cc"), head->cc);
-    if (head->to.count + head->cc.count == 0)
+    if (head->to.count + head->cc.count == 0 && !head->to_follows)
         header_put(&compose->out, STR("To"), STR("undisclosed-recipients:;"));
 }
 

@@ -52,6 +52,7 @@ enum compose_priority {
 struct compose_head {
     struct compose_mailbox from;
     struct compose_mailboxes to, cc, reply_to; /* neither to nor cc: undisclosed-recipients */
+    bool to_follows;                           /* To is written in front of it by somebody else */
     struct str subject;                        /* UTF-8; empty: no field */
     int64_t time;                              /* seconds since 1970 */
     int zone;                                  /* minutes east of UTC */

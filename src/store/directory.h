@@ -532,6 +532,10 @@ struct str directory_unsubscribed_word(enum unsubscribed_by by);
 /* "2026-11-22T11:00:00Z link bob@example.test", as `apply` reads it. */
 void directory_unsubscribed_print(const struct unsubscribed *one, struct buf *to);
 
+/* Up to `limit` members behind this one (empty: from the first), sorted as in directory_members. */
+struct err directory_members_after(struct directory *directory, const struct mailing_list *list,
+                                   struct str after, size_t limit, struct arena *arena,
+                                   struct str **members_r, size_t *count_r);
 /* All members, sorted. */
 struct err directory_members(struct directory *directory, const struct mailing_list *list,
                              struct arena *arena, struct str **members_r, size_t *count_r);

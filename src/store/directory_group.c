@@ -406,6 +406,39 @@ struct err directory_members(struct directory *directory, const struct mailing_l
     return err_none();
 }
 
+static struct err walk_behind(struct draft_walk *walk, struct draft *draft, uint64_t list,
+                              struct str after)
+{
+    struct addr addr;
+    struct err e = stored_addr(after, draft->arena, &addr);
+    struct str key = err_is(e) ? str_null() : member_key(draft, list, &addr);
+    if (!err_is(e) && key.p)
+        walk->next = key_after(key, draft->arena);
+    return err_is(e) || (key.p && walk->next.p) ? e : err_make(ERR_OVER_LIMIT);
+}
+
+struct err directory_members_after(struct directory *directory, const struct mailing_list *list,
+                                   struct str after, size_t limit, struct arena *arena,
+                                   struct str **members_r, size_t *count_r)
+{
+    struct draft draft;
+    struct draft_walk walk;
+    struct entry entry;
+    struct member_texts members = {0};
+    draft_read(&draft, directory, arena);
+    struct err e = draft_walk_open(&walk, &draft, key_number('m', list->id, str_null(), arena));
+    if (!err_is(e) && after.n > 0)
+        e = walk_behind(&walk, &draft, list->id, after);
+    while (!err_is(e) && members.count < limit && !err_is(e = draft_walk_next(&walk, &entry)))
+        e = member_text_add(&members, entry.value, arena);
+    draft_walk_done(&walk);
+    *members_r = members.texts;
+    *count_r = members.count;
+    if (e.code == ERR_NOT_FOUND)
+        e = err_none();
+    return err_is(e) || !arena_over(arena) ? e : err_make(ERR_OVER_LIMIT);
+}
+
 /* --- Showing and removing --- */
 
 struct group_change {

@@ -22,10 +22,10 @@
 #include "store/op_list.h"
 
 enum {
-    QUEUE_RECIPIENTS_MAX = 100, /* of an entry (RFC 5321 4.5.3.1.8) */
-    QUEUE_WORDS_MAX = 512,      /* octets of what a server said last; longer ones are cut */
-    QUEUE_WHY_MAX = 200,        /* octets of why it is held */
-    QUEUE_FIELDS_MAX = 2048,    /* octets of header fields put in front */
+    QUEUE_RECIPIENTS_MAX = 100,  /* of an entry (RFC 5321 4.5.3.1.8) */
+    QUEUE_WORDS_MAX = 512,       /* octets of what a server said last; longer ones are cut */
+    QUEUE_WHY_MAX = 200,         /* octets of why it is held */
+    QUEUE_FIELDS_MAX = 16 << 10, /* octets of header fields put in front */
     QUEUE_RECORD_MAX = 60 * 1024,
     QUEUE_PAUSES_MAX = 10000,
 };

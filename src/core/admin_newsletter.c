@@ -1,0 +1,32 @@
+/* newsletter: send */
+#include "core/admin_command.h"
+#include "core/newsletter.h"
+#include "format/message_id.h"
+
+int admin_newsletter_send(struct admin_call *call)
+{
+    struct admin *admin = call->admin;
+    struct addr list;
+    struct mailing_list found;
+    uint64_t id;
+    char text[MESSAGE_ID_TEXT];
+    if (!admin->core)
+        return admin_refuse(call, ADMIN_UNAVAILABLE, "the server is down, and its queue, too",
+                            str_null());
+    int code = admin_addr(call, call->words[0], &list);
+    if (!code)
+        code = admin_fail(call, directory_list_show(admin->directory, &list, admin->arena, &found));
+    if (!code && found.members == 0)
+        return admin_refuse(call, ADMIN_DATA, "it has no members:", found.address);
+    if (!code)
+        code =
+            admin_fail(call, newsletter_put(admin->core, &list, admin->input, admin->arena, &id));
+    if (code)
+        return code;
+    message_id_print(id, text);
+    json_t *object = json_object();
+    json_put_text(object, "newsletter", str_make(text, sizeof(text)));
+    json_put(object, "list", admin_address(call, found.address));
+    json_put_number(object, "members", found.members);
+    return admin_show(call, object);
+}
