@@ -446,6 +446,7 @@ struct group_change {
     enum name_kind kind;
 };
 
+/* And who left it. */
 static struct err members_unstage(struct draft *draft, uint64_t list)
 {
     struct draft_walk walk;
@@ -454,7 +455,7 @@ static struct err members_unstage(struct draft *draft, uint64_t list)
     while (!err_is(e) && !err_is(e = draft_walk_next(&walk, &entry)))
         draft_remove(draft, arena_str(draft->arena, entry.key));
     draft_walk_done(&walk);
-    return e.code == ERR_NOT_FOUND ? err_none() : e;
+    return e.code == ERR_NOT_FOUND ? unsubscribed_unstage_all(draft, list) : e;
 }
 
 static struct err group_remove(struct draft *draft, void *arg)
@@ -466,8 +467,6 @@ static struct err group_remove(struct draft *draft, void *arg)
         e = name_unstage(draft, &found);
     if (!err_is(e) && change->kind == NAME_LIST)
         e = members_unstage(draft, found.record.list.id);
-    if (!err_is(e) && change->kind == NAME_LIST)
-        e = unsubscribed_unstage_all(draft, found.record.list.id);
     return e;
 }
 

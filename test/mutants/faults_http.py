@@ -1,8 +1,11 @@
-"""HTTP: requests that can be read in two ways, time, hosts that are not ours, and the policies of our own domains."""
+"""HTTP: requests that can be read in two ways, time, hosts that are not ours, and the policies of our own domains; newsletters and who leaves them."""
 from fault import Fault
 
 REQUEST, SESSION, ANSWER = "src/format/http_request.c", "src/edge/http/session.c", "src/edge/http/answer.c"
 RESOURCES, OWN = "src/edge/http/resources.c", "src/conf/own_sts.c"
+TOKEN, PAGE = "src/trust/unsubscribe.c", "src/edge/http/unsubscribe.c"
+APPLY, GROUP, LEFT = "src/store/directory_apply.c", "src/store/directory_group.c", "src/store/directory_unsubscribed.c"
+EXPORT, ISSUE, CORE = "src/store/directory_export.c", "src/core/newsletter.c", "src/core/core.c"
 
 FAULTS = [
     Fault("web_two_lengths", "W03: of two lengths the last counts",
@@ -47,11 +50,56 @@ FAULTS = [
           ANSWER, "default-src 'none'; form-action", "form-action"),
     Fault("web_any_host", "W01: whatever leads here is served",
           "unit http_session",
-          RESOURCES, "    return id[0] ? SITE_POLICY : SITE_NONE;", "    return domain.p || id[0] ? SITE_POLICY : SITE_NONE;"),
+          RESOURCES, "    if (id[0])\n        return SITE_POLICY;", "    if (id[0] || domain.p)\n        return SITE_POLICY;"),
     Fault("sts_of_every_block", "a domain that asked for none has a policy",
           "unit own_sts",
           OWN, " &&\n            conf->domains[i].mta_sts != CONF_MTA_STS_OFF)", ")"),
     Fault("sts_none_names_hosts", "mode none with mx",
           "unit own_sts",
           OWN, ".mx_count = block->mta_sts == CONF_MTA_STS_NONE ? 0 : count,", ".mx_count = count,"),
+    # Links of newsletters
+    Fault("link_of_anybody", "a token that was not sealed by us is read",
+          "unit unsubscribe",
+          TOKEN, "    if (!str_eq_secret(str_make(hash, SEAL), str_make(room, SEAL)) || between < 0)", "    if (between < 0)"),
+    Fault("link_can_be_read", "the addresses stand in the link as they are",
+          "unit unsubscribe",
+          TOKEN, "            octets[at + i] ^= pad[i];", "            octets[at + i] ^= pad[0] & 0;"),
+    Fault("link_written_twice", "a token may be written in two ways",
+          "unit unsubscribe",
+          TOKEN, "    return held == 0 ? at : 0;", "    return at;"),
+    Fault("a_look_unsubscribes", "RFC 8058: whoever opens the link, a scanner, is taken for the member",
+          "unit http_session",
+          PAGE, "    page(s, request, false);", "    page(s, request, true);"),
+    Fault("any_post_unsubscribes", "a POST that does not say List-Unsubscribe=One-Click",
+          "unit http_session",
+          PAGE, "                       STR(\"One-Click\")))", "                       STR(\"One-Click\")) || request->body.n > 0)"),
+    Fault("page_has_their_markup", "W02: the name of a list is markup",
+          "unit http_session",
+          PAGE, "        if (c == '&' || c == '<' || c == '>' || c == '\"' || c == '\\'')", "        if (c == '&')"),
+    Fault("a_file_resubscribes", "apply makes a member of who unsubscribed",
+          "unit directory_unsubscribed",
+          APPLY, "        if (err_is(e) || left)\n            continue;\n        e = draft_get(draft, member_key(draft, list, member), &text);",
+          "        if (err_is(e))\n            continue;\n        e = draft_get(draft, member_key(draft, list, member), &text);"),
+    Fault("a_command_resubscribes", "list set --member makes a member of who unsubscribed",
+          "unit directory_unsubscribed",
+          GROUP, "    if (left && !change->again)", "    if (left && change->unsubscribes)"),
+    Fault("who_left_stays_member", "he is told that he left, and gets the next issue",
+          "unit directory_unsubscribed",
+          LEFT, "    if (!err_is(e))\n        draft_remove(draft, member_at);\n", ""),
+    Fault("leaving_is_not_exported", "an export, and a new server, forget who left",
+          "unit directory_unsubscribed",
+          EXPORT, "    return err_is(e) ? e : leavers_put(export, to, list);", "    return err_is(e) || !to ? leavers_put(export, to, list) : e;"),
+    # Issues
+    Fault("issue_begins_anew", "a core that comes again does not know how far an issue came",
+          "system newsletter",
+          ISSUE, "    next.after = last;\n", ""),
+    Fault("issue_is_forgotten", "what a crash interrupted does not go on",
+          "system newsletter",
+          CORE, "    e = newsletters_open(core);\n    if (err_is(e))\n        sending_close(core);\n    return e;", "    return newsletters_open == NULL ? err_make(ERR_NO_MEMORY) : e;"),
+    Fault("links_are_not_signed", "RFC 8058 4: the signatures do not cover what stands in front",
+          "system newsletter",
+          ISSUE, "signed_by(core, letter->domain, whole, letter->hash", "signed_by(core, letter->domain, letter->header, letter->hash"),
+    Fault("all_members_have_one_link", "each member's link is the list's",
+          "system newsletter",
+          ISSUE, "unsubscribe_print(letter->key, letter->list.address, member, to)", "unsubscribe_print(letter->key, letter->list.address, letter->list.address, to)"),
 ]
