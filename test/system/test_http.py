@@ -140,11 +140,11 @@ def test_its_record_is_told_and_checked(server, served):
     def items():
         done = json.loads(server.cli("check", DOMAIN, check=False, json=True).stdout)
         return [(one["state"], one["publish"]) for one in done if one["item"] == "mta-sts"]
-    (state, record), = items()
+    (state, record), = [one for one in items() if one[1].startswith("_mta-sts.")]
     wanted = re.fullmatch(r'_mta-sts\.example\.test\. IN TXT "(v=STSv1; id=[0-9a-f]{16})"', record)
     assert state == "FAIL" and wanted, record
     served.change(DOMAIN, f'mta-sts A 192.0.2.80\n_mta-sts TXT "{wanted.group(1)}"')
-    wait_until(lambda: items() == [("ok", "")], "the record is seen")
+    wait_until(lambda: items()[0] == ("ok", ""), "the record is seen")
     served.change(DOMAIN, f'_mta-sts TXT "{wanted.group(1)}"')
     wait_until(lambda: ("FAIL", f"mta-sts.{DOMAIN}. IN CNAME mail.example.test.") in items(), "its host is missed")
     # Another policy has another id.
