@@ -141,7 +141,7 @@ static struct err fields_make(struct core *core, const struct letter *letter, st
     struct str whole = buf_built(&headers), signatures;
     if (!whole.p)
         return err_make(ERR_NO_MEMORY);
-    struct err e = signed_by(core, letter->domain, whole, letter->hash, arena, &signatures);
+    struct err e = signed_header(core, letter->domain, whole, letter->hash, arena, &signatures);
     if (err_is(e))
         return e;
     if (signatures.n == 0)

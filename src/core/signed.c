@@ -86,8 +86,9 @@ struct err signed_fields(const struct request *request, const struct transaction
     return e;
 }
 
-struct err signed_by(struct core *core, struct str domain, struct str headers,
-                     const unsigned char hash[DKIM_HASH], struct arena *arena, struct str *fields_r)
+struct err signed_header(struct core *core, struct str domain, struct str headers,
+                         const unsigned char hash[DKIM_HASH], struct arena *arena,
+                         struct str *fields_r)
 {
     struct str fields = STR("");
     struct arena work;

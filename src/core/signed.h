@@ -24,9 +24,9 @@ struct err signed_fields(const struct request *request, const struct transaction
 bool signed_author(struct str header, struct arena *arena, struct header_author *author_r);
 
 /* What signs for this very domain, as signing_fields; empty: nothing does. */
-struct err signed_by(struct core *core, struct str domain, struct str headers,
-                     const unsigned char hash[DKIM_HASH], struct arena *arena,
-                     struct str *fields_r);
+struct err signed_header(struct core *core, struct str domain, struct str headers,
+                         const unsigned char hash[DKIM_HASH], struct arena *arena,
+                         struct str *fields_r);
 
 /* A report of ours with its signatures in front, by the domain of our host's name or one above it
  * that has keys; as it is where none has. */

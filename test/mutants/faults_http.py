@@ -98,7 +98,7 @@ FAULTS = [
           CORE, "    e = newsletters_open(core);\n    if (err_is(e))\n        sending_close(core);\n    return e;", "    return newsletters_open == NULL ? err_make(ERR_NO_MEMORY) : e;"),
     Fault("links_are_not_signed", "RFC 8058 4: the signatures do not cover what stands in front",
           "system newsletter",
-          ISSUE, "signed_by(core, letter->domain, whole, letter->hash", "signed_by(core, letter->domain, letter->header, letter->hash"),
+          ISSUE, "signed_header(core, letter->domain, whole, letter->hash", "signed_header(core, letter->domain, letter->header, letter->hash"),
     Fault("all_members_have_one_link", "each member's link is the list's",
           "system newsletter",
           ISSUE, "unsubscribe_print(letter->key, letter->list.address, member, to)", "unsubscribe_print(letter->key, letter->list.address, letter->list.address, to)"),
