@@ -73,9 +73,9 @@ FAULTS = [
           "unit core_collect",
           ERRAND, "    collections_peer_gone(peer);\n", ""),
     Fault("two_jobs_at_once", "two jobs talk on the connection of one client",
-          "system collecting",
+          "pytest test_collecting.py",
           COLLECTED, "&& connection->taken)\n        turn_wait", "&& false)\n        turn_wait"),
     Fault("words_in_front_count", "what was sent in front of our 250 is the greeting of the other side",
-          "system collecting",
+          "pytest test_collecting.py",
           ATRN, "    if (sent_ahead(s, turn ?", "    if (0 && sent_ahead(s, turn ?"),
 ]
