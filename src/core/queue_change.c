@@ -106,8 +106,11 @@ static void due_now(const struct batch *batch, struct queue_entry *entry, bool n
         entry->next = batch->now;
 }
 
+/* What is removed while it is under way is never sent again: it has its reason, and keeps it. */
 static bool hold(struct batch *batch, struct queue_entry *entry)
 {
+    if (entry->flags & QUEUE_REMOVED)
+        return false;
     if (entry->holds & QUEUE_HELD_BY_OPERATOR && str_eq(entry->why, batch->wish->why))
         return false;
     entry->holds |= QUEUE_HELD_BY_OPERATOR;
@@ -127,7 +130,8 @@ static bool release(struct batch *batch, struct queue_entry *entry)
     if (!(entry->holds & QUEUE_HELD_BY_OPERATOR))
         return false;
     entry->holds &= (uint8_t)~QUEUE_HELD_BY_OPERATOR;
-    entry->why = STR("");
+    if (!(entry->flags & QUEUE_REMOVED))
+        entry->why = STR("");
     let_go(batch, entry);
     return true;
 }

@@ -409,6 +409,20 @@ static void what_is_removed_under_way_arrives_or_is_dropped(void **state)
     assert_int_equal(house_count(box, "alice@example.test"), 0);
 }
 
+/* Its reason is told in the trace, and to its sender: it is that of the removal. */
+static void what_is_removed_under_way_keeps_its_reason(void **state)
+{
+    (void)state;
+    uint64_t message = send_one("carol@far.test");
+    typed_about("queue hold # --why later", message);
+    typed_about("queue remove # --why spam", message);
+    typed_about("queue hold # --why again", message);
+    typed_about("queue release #", message);
+    over_later(job_at(0));
+    assert_int_equal(waiting(), 0);
+    assert_told(message, "removed from the queue by the operator: spam");
+}
+
 static void what_is_removed_under_way_is_not_sent_behind_a_crash(void **state)
 {
     (void)state;
@@ -561,6 +575,7 @@ int main(void)
         IN_HOUSE(what_is_removed_is_gone_and_the_trace_says_who),
         IN_HOUSE(whose_message_is_removed_may_be_told),
         IN_HOUSE(what_is_removed_under_way_arrives_or_is_dropped),
+        IN_HOUSE(what_is_removed_under_way_keeps_its_reason),
         IN_HOUSE(what_is_removed_under_way_is_not_sent_behind_a_crash),
         IN_HOUSE(a_retry_is_made_at_once_and_calms_the_destination),
         IN_HOUSE(an_entry_goes_another_way),

@@ -225,4 +225,10 @@ FAULTS = [
     Fault("queue_records_may_be_longer", "octets behind an entry's record are no damage",
           "unit queue",
           STORE, "    if (!wire_end(&in))\n        return damaged();\n    *entry_r = entry;", "    *entry_r = entry;"),
+    Fault("a_hold_takes_the_reason_of_a_removal", "who is told of a removal reads why something was held",
+          "unit core_queue_operator",
+          "src/core/queue_change.c", "    if (entry->flags & QUEUE_REMOVED)\n        return false;\n", ""),
+    Fault("a_release_takes_the_reason_of_a_removal", "nobody is told why it was removed",
+          "unit core_queue_operator",
+          "src/core/queue_change.c", "    if (!(entry->flags & QUEUE_REMOVED))\n        entry->why", "    entry->why"),
 ]

@@ -163,7 +163,7 @@ void returns_read(struct returns *returns, struct str text, int account);
 /* --- law.c --------------------------------------------------------------------------------- */
 
 struct law_totals {
-    uint64_t queued, relayed, returned, waiting, doubled, reports;
+    uint64_t queued, relayed, returned, removed, waiting, doubled, reports;
 };
 
 /* Looks at all there is. `over`: nothing may wait any more. */

@@ -1,9 +1,10 @@
 /*
- * The law: accepted x recipients = relayed + returned + waiting (doc/sending.md, 2), held for each
+ * The law: accepted x recipients = relayed + returned + removed by an operator + waiting
+ * (doc/sending.md, 2), held for each
  * message by what its trace says, by the entries that wait, by what sites took and by the reports
  * that somebody got. In particular:
  *
- *  1. what was queued is sent, not sent, or waits; none of it twice or not at all
+ *  1. what was queued is sent, not sent, removed, or waits; none of it twice or not at all
  *  2. what was sent was taken by a site of its domain, at least once
  *  3. what a site took and said so is sent, but for what nobody could know: its reply was lost on
  *     the way, or the courier died behind it. Then the trace says that the next may be a second
@@ -30,6 +31,7 @@ enum {
 struct target {
     char address[SITE_ADDRESS_MAX];
     size_t sent, not_sent, waiting;
+    size_t dropped, sent_back; /* removed while it was under way; or with a report */
 };
 
 struct report_told {
@@ -41,7 +43,8 @@ struct report_told {
 struct account_of {
     uint64_t message;
     const struct letter *letter; /* NULL: it is a report */
-    uint64_t queued;
+    uint64_t queued, removed;    /* removed: at once, and nobody was told */
+    bool sends_back;             /* somebody asked for that: of two who remove it one is enough */
     struct target targets[TARGETS_MAX];
     size_t target_count;
     struct report_told reports[REPORTS_MAX];
@@ -109,14 +112,28 @@ static void report_told(struct account_of *account, const struct trace_event *ev
     (void)message_id_parse(text_of(event, TRACE_message), &told->id);
 }
 
+/* By an operator who wanted nobody to be told. One who does has it go by its outcome. */
+static bool is_dropped(const struct trace_event *event)
+{
+    return str_find(text_of(event, TRACE_text), STR(HAND_DROPS)) >= 0;
+}
+
 static void event_take(struct account_of *account, const struct trace_event *event)
 {
+    if (event->kind == TRACED_to_be_dequeued)
+        account->sends_back |= !is_dropped(event);
     if (event->kind == TRACED_queued)
         account->queued += number_of(event, TRACE_count);
     else if (event->kind == TRACED_sent)
         target_of(account, text_of(event, TRACE_recipient))->sent++;
     else if (event->kind == TRACED_not_sent)
         target_of(account, text_of(event, TRACE_recipient))->not_sent++;
+    else if (event->kind == TRACED_dequeued)
+        account->removed += is_dropped(event) ? number_of(event, TRACE_count) : 0;
+    else if (event->kind == TRACED_dropped && is_dropped(event))
+        target_of(account, text_of(event, TRACE_recipient))->dropped++;
+    else if (event->kind == TRACED_dropped)
+        target_of(account, text_of(event, TRACE_recipient))->sent_back++;
     else if (event->kind == TRACED_reported)
         report_told(account, event);
     account->dotted += event->kind == TRACED_dotted;
@@ -230,8 +247,10 @@ static void wishes_judge(struct law *law, const struct account_of *account,
 static void returns_judge(struct law *law, const struct account_of *account,
                           const struct target *target)
 {
-    size_t entries = target->sent + target->not_sent + target->waiting;
-    if (returned_count(law, account, target, RETURN_FAILED) > target->not_sent)
+    size_t failed = target->not_sent + target->sent_back;
+    size_t entries = target->sent + failed + target->dropped + target->waiting + account->removed;
+    size_t perhaps = account->sends_back ? target->dropped : 0;
+    if (returned_count(law, account, target, RETURN_FAILED) > failed + perhaps)
         wrong(law, account, "its failure is told twice, or was none", target->address);
     if (returned_count(law, account, target, RETURN_DELAYED) > entries)
         wrong(law, account, "it is told twice that it waits", target->address);
@@ -279,7 +298,7 @@ static void report_judge(struct law *law, const struct account_of *account,
     if (!found && told->failed)
         *failed_r = told->count;
     bool known = collect(law, told->id, &own);
-    size_t unseen = 0; /* recipients by whom nobody read it: it waits, or failed */
+    size_t unseen = own.removed; /* recipients by whom nobody read it: it waits, or failed */
     for (size_t i = 0; i < own.target_count; i++)
         unseen += own.targets[i].sent == 0;
     law->totals.reports++;
@@ -297,10 +316,12 @@ static void report_judge(struct law *law, const struct account_of *account,
 /* A report that nobody has, since it could not be sent either, may tell of others as well. */
 static void failures_judge(struct law *law, const struct account_of *account)
 {
-    uint64_t failed = 0, told = 0;
+    uint64_t failed = 0, perhaps = 0, told = 0;
     enum letter_notify notify = account->letter ? account->letter->notify : NOTIFY_UNSAID;
     for (size_t i = 0; i < account->target_count; i++)
-        failed += account->targets[i].not_sent;
+        failed += account->targets[i].not_sent + account->targets[i].sent_back;
+    for (size_t i = 0; account->sends_back && i < account->target_count; i++)
+        perhaps += account->targets[i].dropped;
     for (size_t i = 0; i < account->report_count; i++) {
         uint64_t one = 0;
         report_judge(law, account, &account->reports[i], &one);
@@ -309,7 +330,8 @@ static void failures_judge(struct law *law, const struct account_of *account)
     if (account->not_reported)
         wrong(law, account, "nobody was told", NULL);
     bool all = notify == NOTIFY_UNSAID || notify == NOTIFY_FAILURE;
-    if (all ? failed != told : notify != NOTIFY_ALL && told > failed)
+    bool too_many = told > failed + perhaps;
+    if (all ? told < failed || too_many : notify != NOTIFY_ALL && too_many)
         wrong(law, account, "who failed was not reported once", NULL);
     law->totals.returned += failed;
 }
@@ -318,10 +340,12 @@ static void failures_judge(struct law *law, const struct account_of *account)
 
 static void targets_judge(struct law *law, const struct account_of *account)
 {
-    uint64_t known = 0;
+    uint64_t known = account->removed;
     for (size_t i = 0; i < account->target_count; i++) {
         const struct target *target = &account->targets[i];
-        known += target->sent + target->not_sent + target->waiting;
+        known +=
+            target->sent + target->not_sent + target->waiting + target->dropped + target->sent_back;
+        law->totals.removed += target->dropped;
         law->totals.relayed += target->sent;
         law->totals.waiting += target->waiting;
         sites_judge(law, account, target);
@@ -331,6 +355,7 @@ static void targets_judge(struct law *law, const struct account_of *account)
             wrong(law, account, "it still waits", target->address);
     }
     law->totals.queued += account->queued;
+    law->totals.removed += account->removed;
     if (known != account->queued)
         wrong(law, account, "what was queued is not what was sent, failed or waits", NULL);
 }
@@ -366,9 +391,11 @@ static void letter_judge(struct law *law, struct letter *letter)
     uint64_t *ids, copies[PEOPLE_OUTSIDE] = {0};
     size_t count = ids_of(law, letter, &ids);
     struct account_of account;
+    bool removed = false; /* then not all of its recipients are named */
     for (size_t i = 0; i < count; i++) {
         if (!collect(law, ids[i], &account) || !account.accepted)
             continue; /* it was refused */
+        removed |= account.removed > 0;
         account.letter = letter;
         for (size_t j = 0; j < account.target_count; j++) {
             int at = people_outside_find(str_from(account.targets[j].address));
@@ -379,7 +406,7 @@ static void letter_judge(struct law *law, struct letter *letter)
         }
         message_judge(law, &account);
     }
-    for (int at = 0; law->over && at < PEOPLE_OUTSIDE; at++)
+    for (int at = 0; law->over && !removed && at < PEOPLE_OUTSIDE; at++)
         oracle_judge_outside(&law->sim->oracle, letter, at, copies[at]);
 }
 

@@ -65,6 +65,7 @@ static void sum_up(struct totals *totals, const struct sim_result *result)
     sum->out.queued += result->out.queued;
     sum->out.relayed += result->out.relayed;
     sum->out.returned += result->out.returned;
+    sum->out.removed += result->out.removed;
     sum->out.doubled += result->out.doubled;
     sum->out.reports += result->out.reports;
     sum->back_off += result->back_off;
@@ -135,11 +136,12 @@ static void totals_print(const struct totals *totals)
            "slowed\n",
            (unsigned long long)sum->submitted, (unsigned long long)sum->limited,
            (unsigned long long)sum->turned_away, (unsigned long long)sum->slowed);
-    printf("to elsewhere: %llu queued, %llu relayed, %llu returned; %llu second copies, %llu "
+    printf("to elsewhere: %llu queued, %llu relayed, %llu returned, %llu removed; %llu second "
+           "copies, %llu "
            "reports\n",
            (unsigned long long)sum->out.queued, (unsigned long long)sum->out.relayed,
-           (unsigned long long)sum->out.returned, (unsigned long long)sum->out.doubled,
-           (unsigned long long)sum->out.reports);
+           (unsigned long long)sum->out.returned, (unsigned long long)sum->out.removed,
+           (unsigned long long)sum->out.doubled, (unsigned long long)sum->out.reports);
     printf("faults: %llu troubles, %llu roles died, %llu power cuts\n",
            (unsigned long long)sum->troubles, (unsigned long long)sum->deaths,
            (unsigned long long)sum->power_cuts);

@@ -8,6 +8,7 @@ const struct plan_row plan_rows[PLAN_ROWS] = {
     {"letters", offsetof(struct sim_plan, letters)},
     {"readings", offsetof(struct sim_plan, readings)},
     {"changes", offsetof(struct sim_plan, changes)},
+    {"operations", offsetof(struct sim_plan, operations)},
     {"strangers", offsetof(struct sim_plan, strangers)},
     {"mails", offsetof(struct sim_plan, mails)},
     {"logins", offsetof(struct sim_plan, logins)},
@@ -50,6 +51,7 @@ struct sim_plan plan_make(uint64_t seed)
         .edges_live = kind == 3 || kind == 5,
         .disk = kind == 2 || kind >= 5,
         .power = kind == 4 || kind >= 6,
+        .operations = (uint32_t)fake_random_below(&random, 24),
     };
 }
 

@@ -15,16 +15,17 @@ enum {
 
 struct sim_plan {
     uint32_t letters;
-    uint32_t readings;  /* sessions of each reader */
-    uint32_t changes;   /* of the directory and the configuration */
-    uint32_t strangers; /* sessions of each of those who mean no good */
-    uint32_t mails;     /* letters that users submit */
-    uint32_t logins;    /* sessions of each visitor: with what he has, or had */
-    uint32_t guesses;   /* the same: without */
-    uint32_t keys;      /* changes of passwords and bans */
-    uint32_t crowds;    /* of who wants more than the door gives */
-    uint32_t troubles;  /* events of the weather */
-    uint32_t spared;    /* bit i: the i-th of them does not happen */
+    uint32_t readings;   /* sessions of each reader */
+    uint32_t operations; /* of an operator on the queue */
+    uint32_t changes;    /* of the directory and the configuration */
+    uint32_t strangers;  /* sessions of each of those who mean no good */
+    uint32_t mails;      /* letters that users submit */
+    uint32_t logins;     /* sessions of each visitor: with what he has, or had */
+    uint32_t guesses;    /* the same: without */
+    uint32_t keys;       /* changes of passwords and bans */
+    uint32_t crowds;     /* of who wants more than the door gives */
+    uint32_t troubles;   /* events of the weather */
+    uint32_t spared;     /* bit i: the i-th of them does not happen */
     /* Yes or no. */
     uint32_t tiny; /* letters are small: the network moves single octets */
     uint32_t kills, power, disk, drops;
@@ -38,8 +39,8 @@ struct plan_row {
 };
 
 enum {
-    PLAN_SPARED = 16, /* the row of `spared` */
-    PLAN_ROWS = 17
+    PLAN_SPARED = 17, /* the row of `spared` */
+    PLAN_ROWS = 18
 };
 
 extern const struct plan_row plan_rows[PLAN_ROWS];

@@ -100,7 +100,8 @@ static bool is_done(const struct sim *sim)
     for (int i = 0; i < READERS; i++)
         if (!sim->readers[i].idle)
             return false;
-    if (!sim->crowd.idle || !sim->clerk.idle || !locksmith_is_settled(&sim->locksmith))
+    if (!sim->crowd.idle || !sim->clerk.idle || !sim->hand.idle ||
+        !locksmith_is_settled(&sim->locksmith))
         return false;
     for (int i = 0; i < VISITORS; i++)
         if (!sim->visitors[i].idle)
@@ -405,6 +406,7 @@ static void work_give(struct sim *sim)
         visitor_open(&sim->visitors[i], sim, sim->plan.logins, sim->plan.guesses);
     crowd_open(&sim->crowd, sim, sim->plan.crowds);
     clerk_open(&sim->clerk, sim, sim->plan.changes);
+    hand_open(&sim->hand, sim, sim->plan.operations);
     locksmith_start(&sim->locksmith);
     weather_open(&sim->weather, sim);
 }
@@ -472,6 +474,7 @@ struct sim_result sim_run(uint64_t seed, const struct sim_plan *plan, bool verbo
     weather_calm(&sim->weather);
     wait_for_roles(sim);
     clerk_settle(&sim->clerk);
+    hand_settle(&sim->hand);
     work(sim);
     settle(sim);
     if (!sim->oracle.violated)

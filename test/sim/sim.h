@@ -17,6 +17,7 @@
  *     recorder.c  that no reply leaves before the sync it promises
  *     people.c    the directory
  *     clerk.c     who changes it, and reloads the configuration, meanwhile
+ *     hand.c      an operator who holds, removes and reroutes what waits
  *     visitor.c   users and guessers who log in; auth.c: in which words
  *     access.c    what must hold of that; exam.c: in fair weather
  *     crowd.c     who wants more than the door gives
@@ -33,6 +34,7 @@
 #include "clerk.h"
 #include "crowd.h"
 #include "dialog.h"
+#include "hand.h"
 #include "house.h"
 #include "internet.h"
 #include "locksmith.h"
@@ -298,6 +300,7 @@ struct sim {
     struct recorder recorder;
     struct weather weather;
     struct clerk clerk;
+    struct hand hand;
     struct locksmith locksmith;
     struct access access;
     struct sent sent;
