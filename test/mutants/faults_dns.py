@@ -102,7 +102,7 @@ FAULTS = [
     Fault("any_selector_will_do", "another key in the DNS in the place of ours is well",
           "pytest test_check.py",
           CHECK_POLICY, "    for (size_t i = 0; i < count; i++) {\n        if (!is_same_key(kept->record, texts[i]))\n            continue;\n        key_there(check, kept);",
-          "    for (size_t i = 0; i < count; i++) {\n        (void)is_same_key;\n        key_there(check, kept);"),
+          "    for (size_t i = 0; i <= count; i++) {\n        (void)is_same_key;\n        key_there(check, kept);"),
     Fault("any_name_back_will_do", "an address whose name is another than that in HELO is well",
           "pytest test_check.py",
           CHECK_HOSTS, "        if (!str_eq_nocase(names.list[i], check->host))\n            continue;", "        if (names.list[i].n == 0)\n            continue;"),
