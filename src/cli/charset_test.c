@@ -9,6 +9,9 @@ enum {
     ROOM = 1 << 20
 };
 
+/* One more than any name has. */
+#define LONG_NAME "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+
 static struct buf made;
 static size_t line;
 
@@ -65,15 +68,8 @@ static void what_is_wrong_is_named_by_its_line(void **state)
 static void no_charset_at_all(void **state)
 {
     (void)state;
-    static const char *const names[] = {
-        "",
-        "no-such",
-        "GB18030//IGNORE",
-        "//",
-        "binary",
-        "../../x",
-        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-        "xxxxxxxxxxxxxxxxxxxxxxxxxx"};
+    static const char *const names[] = {"",       "no-such", "GB18030//IGNORE", "//",
+                                        "binary", "../../x", LONG_NAME};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         assert_int_equal(converted(names[i], "x"), CHARSET_UNKNOWN);
 }
