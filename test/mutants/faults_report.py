@@ -167,5 +167,5 @@ FAULTS = [
           COMPOSE, "rest.n && !compose->refused; rest", "rest.n; rest"),
     Fault("text_hides_the_attachment", "a text that holds the boundary",
           "unit compose",
-          COMPOSE, "    boundary_put(&boundary, head->message_id, &encoded, 1);", "    boundary_put(&boundary, head->message_id, &encoded, 0);"),
+          COMPOSE, "    boundary_put(&boundary, head->message_id, &body, 1);", "    boundary_put(&boundary, head->message_id, &body, 0);"),
 ]

@@ -10,7 +10,11 @@
 #include "store/local/engine_local.h"
 
 enum {
-    STEP_LEAST = 64 * 1024, /* octets of a spare that are filled at once */
+    /* Octets of a spare that are filled at once. Each step is a sync of its own, so small ones cost
+     * flushes, and large ones hold the disk before a group. */
+    STEP_LEAST = 64 * 1024,
+    STEP_USUAL = 256 * 1024,
+    STEPS_LEAST = 4, /* in which a short segment is filled all the same */
     STEP_MOST = 4 * 1024 * 1024,
 };
 
@@ -103,6 +107,13 @@ static uint64_t spare_wanted(const struct local *local)
     return wanted < local->spare.end ? wanted : local->spare.end;
 }
 
+static uint64_t step_for(const struct local *local, uint64_t missing)
+{
+    uint64_t share = local->settings.segment_size / STEPS_LEAST;
+    uint64_t least = share < STEP_LEAST ? STEP_LEAST : share > STEP_USUAL ? STEP_USUAL : share;
+    return missing < least ? least : missing > STEP_MOST ? STEP_MOST : missing;
+}
+
 static void spare_run(struct job *job)
 {
     struct local *local = job->arg;
@@ -143,8 +154,7 @@ void rotate_spare(struct local *local)
     uint64_t wanted = spare_wanted(local);
     if (wanted <= local->spare.filled)
         return;
-    uint64_t step = wanted - local->spare.filled;
-    local->spare.step = step < STEP_LEAST ? STEP_LEAST : step > STEP_MOST ? STEP_MOST : step;
+    local->spare.step = step_for(local, wanted - local->spare.filled);
     local->sparing = true;
     lane_submit(&local->applier, &local->spare_job);
 }
