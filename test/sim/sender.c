@@ -95,11 +95,12 @@ static void retry_unknown(struct host *host, struct letter *letter, bool silent)
 }
 
 /* Since when the server may know that the session of the message in question is over: the client of
- * a connection that the network lost learns of it later. */
+ * a connection that the network lost learns of it later. A user's may have ended at any time, by a
+ * new password. */
 static int64_t known_since(const struct host *host)
 {
     int64_t now = sim_now(host->sim);
-    if (host_edge_died(host, &host->witness))
+    if (host->user >= 0 || host_edge_died(host, &host->witness))
         return host->question_at;
     return now < host->question_at + GIVES_UP ? now : host->question_at + GIVES_UP;
 }
