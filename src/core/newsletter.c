@@ -322,18 +322,20 @@ static struct err some_send(struct core *core, const struct letter *letter, cons
 
 static struct err issue_end(struct core *core, const struct letter *letter, struct arena *arena)
 {
-    char id[MESSAGE_ID_TEXT];
     struct op_list ops = op_list_take(arena, NEWSLETTER_OPS);
     newsletter_remove_ops(letter->at.id, arena, &ops);
     if (ops.over || arena_over(arena))
         return err_make(ERR_NO_MEMORY);
     struct commit commit = {.ops = ops.ops, .op_count = ops.count};
-    struct err e = engine_commit_wait(core->engine, &commit);
+    return engine_commit_wait(core->engine, &commit);
+}
+
+static void sent_log(struct core *core, const struct letter *letter)
+{
+    char id[MESSAGE_ID_TEXT];
     message_id_print(letter->at.id, id);
-    if (!err_is(e))
-        log_event(core->log, LOG_INFO, "newsletter_sent", log_str("id", str_make(id, sizeof(id))),
-                  log_str("list", letter->list.address), log_u64("members", letter->at.sent));
-    return e;
+    log_event(core->log, LOG_INFO, "newsletter_sent", log_str("id", str_make(id, sizeof(id))),
+              log_str("list", letter->list.address), log_u64("members", letter->at.sent));
 }
 
 /* One slice. *over_r: there was none left. */
@@ -352,6 +354,8 @@ static struct err issue_go(struct core *core, struct letter *letter, bool *over_
         e = issue_end(core, letter, &arena);
     else if (!err_is(e))
         e = some_send(core, letter, members, count, &arena, &sent);
+    if (*over_r && !err_is(e))
+        sent_log(core, letter);
     arena_done(&arena);
     return e;
 }
@@ -382,29 +386,48 @@ static void issue_drop(struct core *core, struct letter *letter, struct err why)
     arena_done(&arena);
 }
 
+/* What may pass is waited for: half an issue helps nobody. Logged once. */
+static void issue_wait(struct core *core, struct err why, bool *told)
+{
+    if (!*told)
+        log_err(core->log, "newsletter_waits", why);
+    *told = true;
+    fiber_sleep_until(core->loop, core->loop->now + AGAIN);
+}
+
+static bool issue_read(struct core *core, uint64_t id, struct arena *arena, struct letter *letter,
+                       bool *told)
+{
+    while (!core->queue->closing) {
+        arena_reset(arena);
+        struct err e = letter_read(core, id, arena, letter);
+        if (!err_is(e))
+            return true;
+        if (err_row(e.code)->retry == NEVER) {
+            issue_drop(core, letter, e);
+            return false;
+        }
+        issue_wait(core, e, told);
+    }
+    return false;
+}
+
 static void issue_run(void *arg)
 {
     struct issue *issue = arg;
     struct core *core = issue->core;
     struct queue *queue = core->queue;
-    struct letter letter;
+    struct letter letter = {.at = {.id = issue->id}};
     struct arena arena;
-    bool over = false, told = false;
+    bool told = false;
     arena_init(&arena, ISSUE_ARENA);
-    struct err e = letter_read(core, issue->id, &arena, &letter);
-    if (err_is(e)) {
-        issue_drop(core, &letter, e);
-        over = true;
-    }
+    bool over = !issue_read(core, issue->id, &arena, &letter, &told);
     while (!over && !queue->closing) {
-        e = issue_go(core, &letter, &over);
+        struct err e = issue_go(core, &letter, &over);
         if (!err_is(e))
             continue;
         over = false;
-        if (!told)
-            log_err(core->log, "newsletter_waits", e);
-        told = true;
-        fiber_sleep_until(core->loop, core->loop->now + AGAIN);
+        issue_wait(core, e, &told);
     }
     explicit_bzero(letter.key, sizeof(letter.key));
     arena_done(&arena);
