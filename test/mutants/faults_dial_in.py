@@ -47,7 +47,8 @@ FAULTS = [
     # --- Collections ---
     Fault("collected_mail_is_sent", "what waits to be collected is tried by the MX of its domain",
           "unit core_collect",
-          SCHEDULE, "    if (destination->collected && !destination->collection)\n        return false;\n", ""),
+          SCHEDULE, "    if (destination->collected && !destination->collection)\n        return false;\n", "",
+          GIVE, "    return !collected || (errand->collection &&", "    return !collected || !errand->collection || (errand->collection &&"),
     Fault("anybody_collects", "who has logged in collects anybody's mail",
           "unit core_collect",
           COLLECT, "    return block && conf_route_is_collected_by(block, collecting->account);", "    return block != NULL;"),

@@ -60,9 +60,9 @@ FAULTS = [
           "unit tokens",
           ERRAND, "           said->results[0].code == LOG_IN_REFUSED;", "           said->results[0].code > 0;"),
     Fault("a_grant_goes_by_get", "secrets stand in the path of a request",
-          "system oauth",
+          "pytest test_oauth.py",
           TOKEN, 'order.request.method = STR("POST");', 'order.request.method = STR("GET");'),
     Fault("an_oauth_file_is_its_first_line", "a file that a person wrote over several lines is none",
-          "system oauth",
+          "pytest test_oauth.py",
           PARENT, "    if (file->grant)\n        return grant_check(file);", "    if (file->grant && file->secret.n > CERTIFICATES_SECRET_MAX)\n        return grant_check(file);"),
 ]
