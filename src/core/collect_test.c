@@ -208,7 +208,9 @@ static void a_client_in_trouble_is_left_and_may_come_again(void **state)
               JOB_TROUBLE_BUSY, false);
     assert_int_equal(job_count, 1);
     assert_int_equal(courier->lines_over, 1);
+    assert_int_equal(line("@office/office.test")->troubles, 1);
     assert_int_equal(collects(bob, ""), 250); /* at once: its quiet time is for those we call */
+    assert_int_equal(line("@office/office.test")->troubles, 0);
     assert_int_equal(job_count, 2);
 }
 

@@ -5,7 +5,7 @@ REQUEST, SESSION, ANSWER = "src/format/http_request.c", "src/edge/http/session.c
 RESOURCES, OWN = "src/edge/http/resources.c", "src/conf/own_sts.c"
 TOKEN, PAGE = "src/trust/unsubscribe.c", "src/edge/http/unsubscribe.c"
 APPLY, GROUP, LEFT = "src/store/directory_apply.c", "src/store/directory_group.c", "src/store/directory_unsubscribed.c"
-EXPORT, ISSUE, CORE = "src/store/directory_export.c", "src/core/newsletter.c", "src/core/core.c"
+EXPORT, ISSUE = "src/store/directory_export.c", "src/core/newsletter.c"
 
 FAULTS = [
     Fault("web_two_lengths", "W03: of two lengths the last counts",
@@ -92,10 +92,10 @@ FAULTS = [
     # Issues
     Fault("issue_begins_anew", "a core that comes again does not know how far an issue came",
           "pytest test_newsletter.py",
-          ISSUE, "    next.after = last;\n", ""),
+          ISSUE, "    next.after = last;", "    (void)last;"),
     Fault("issue_is_forgotten", "what a crash interrupted does not go on",
           "pytest test_newsletter.py",
-          CORE, "    e = newsletters_open(core);\n    if (err_is(e))\n        sending_close(core);\n    return e;", "    return newsletters_open == NULL ? err_make(ERR_NO_MEMORY) : e;"),
+          ISSUE, "        e = issue_begin(core, ids[i]);", "        (void)ids;"),
     Fault("links_are_not_signed", "RFC 8058 4: the signatures do not cover what stands in front",
           "pytest test_newsletter.py",
           ISSUE, "signed_header(core, letter->domain, whole, letter->hash", "signed_header(core, letter->domain, letter->header, letter->hash"),
