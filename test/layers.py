@@ -125,7 +125,7 @@ def secret_offences(root):
 
 
 def call_offences(build):
-    for folder, _, names in os.walk(build):
+    for folder, _, names in os.walk(os.path.join(build, "src")):  # build/mutants is not the tree
         for name in sorted(names):
             if not name.endswith(".c.o") or EXEMPT_OBJECTS.search(name):
                 continue
