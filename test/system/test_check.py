@@ -174,11 +174,23 @@ def test_each_fault_has_its_line(served, server, good, faults):
     wait_until(lambda: not unseen(), faults)
 
 
+WAYS = [
+    ("a:mail.good.test a:one.good.test -all", "192.0.2.11"),
+    ("mx/24 -all", "192.0.2.77"),
+    ("include:in.good.test -all", "192.0.2.13"),
+    ("redirect=to.good.test", "192.0.2.14"),
+    ("ip6:2001:db8::/32 ip4:192.0.2.0/28 -all", "192.0.2.15"),
+    ("-exists:%{i}.x.test ptr a:mail.good.test a:near.good.test/31 -all", "192.0.2.21"),
+]
+
+
 def test_spf_passes_by_each_way(served, server, good):
-    for terms in ("a:mail.good.test -all", "mx/24 -all", "include:in.good.test -all", "redirect=in.good.test",
-                  "ip6:2001:db8::/32 ip4:192.0.2.0/24 -all", "-exists:%{i}.x.test ptr a:mail.good.test/31 -all"):
-        changed(served, good, "^" + SPF, f'@ TXT "v=spf1 {terms}"', 'in TXT "v=spf1 a:mail.good.test -all"')
-        wait_until(lambda: [one["state"] for one in found(server, "spf")] == ["ok"], terms)
+    """Each record lets an address pass that the one before it, which the resolver may still have, does not."""
+    for terms, address in WAYS:
+        changed(served, good, "^" + SPF, f'@ TXT "v=spf1 {terms}"', "one A 192.0.2.11", "near A 192.0.2.20",
+                'in TXT "v=spf1 a:mail.good.test ip4:192.0.2.13 -all"',
+                'to TXT "v=spf1 a:mail.good.test ip4:192.0.2.14 -all"')
+        wait_until(lambda: [one["state"] for one in found(server, "spf", DOMAIN, "--address", address)] == ["ok", "ok"], terms)
 
 
 def test_addresses_that_are_added(served, server, good):
