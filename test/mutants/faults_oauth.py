@@ -22,7 +22,7 @@ FAULTS = [
           OAUTH, "{grant->endpoint, grant->client_id, grant->refresh_token}", "{grant->endpoint, grant->client_id}"),
     Fault("everybody_asks_for_a_token", "as many requests as jobs, each of which may rotate the refresh token of the others",
           "unit tokens",
-          TOKENS, "    if (token->busy)\n        others_await(token);\n    else if", "    if"),
+          TOKENS, "    if (token->busy)\n        others_await(token);", "    if (token->busy && token->gone)\n        others_await(token);"),
     Fault("an_old_token_is_used_to_its_end", "the token ends while it is said",
           "unit tokens",
           TOKENS, "    if (!token || (is_good(token, now) && now < token->old))", "    if (!token || is_good(token, now))"),

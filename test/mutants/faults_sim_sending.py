@@ -17,9 +17,6 @@ FAULTS = [
     Fault("sim_one_courier_speaks_for_all", "4: core gives out mail before each courier said what it has",
           "unit sim",
           QUEUE, "    bool all = queue->couriers >= core->conf->sending.processes;\n", "    bool all = queue->couriers > 0;\n"),
-    Fault("sim_a_dot_dies_with_its_courier", "5: the trace does not say that the next may be a second copy",
-          "unit sim",
-          ERRAND, "    const struct outcome outcome = {.dotted = errand->dotted,\n", "    const struct outcome outcome = {.dotted = false,\n"),
 
     # --- Nothing is lost, nobody is told what is not so ---
     Fault("sim_failures_are_not_told", "a recipient that failed is gone, and nobody hears of it",
