@@ -628,6 +628,11 @@ static void a_list_may_lead_elsewhere_a_hundred_thousand_times(void **state)
     assert_ptr_equal(first.list.p, last.list.p);
     assert_ptr_equal(first.list_owner.p, last.list_owner.p);
     assert_int_equal(member_add(given, STR("all@a.test"), STR("late@b.test")), ERR_OVER_LIMIT);
+    /* Nor may what leads to it and to one more. */
+    assert_int_equal(alias_add(given, STR("more@a.test"), STR("all@a.test m0@d0.b.test")),
+                     ERR_NONE);
+    assert_int_equal(alias_add(given, STR("most@a.test"), STR("all@a.test late@b.test")),
+                     ERR_OVER_LIMIT);
 }
 
 int main(void)
