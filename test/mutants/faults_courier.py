@@ -140,7 +140,7 @@ FAULTS = [
           ROUTE, "    return e.code == ERR_NONE || e.code == ERR_DNS_NO_DATA || e.code == ERR_DNS_NO_NAME;", "    return e.code != ERR_OVER_LIMIT;"),
     Fault("denied_is_connected", "sending.deny_to is not looked at",
           SCENES,
-          CONNECTION, "        if (conf_networks_hold(&conf->sending.deny_to, address))\n            continue;\n", ""),
+          CONNECTION, "        if (conf_networks_hold(&conf->sending.deny_to, address))\n            continue;\n", "        (void)conf;\n"),
     Fault("all_are_allowed", "N02: what sending.allow_to does not name is connected too",
           SCENES,
           CONNECTION, "        if (is_allowed(job, host, address) &&\n            network_address", "        if (network_address"),
