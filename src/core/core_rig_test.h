@@ -131,6 +131,8 @@ static inline void house_crash(struct house *house)
     rig_bury(house->core.queue);
     rig_bury(house->core.governor);
     rig_bury(house->core.tls_counts);
+    rig_bury(house->core.senders.all);
+    rig_bury(house->core.dns.link);
     secrets_bury(house);
     buf_done(&house->core.audit.queue);
     rig_crash(&house->rig);

@@ -18,6 +18,7 @@ static struct tty {
     struct link link;
     const char *on[2]; /* who is; NULL: nobody */
     bool takes_nothing;
+    bool up;
     size_t asked, shown;
     char user[33], sender[100], text[100];
 } tty;
@@ -62,6 +63,7 @@ static void tty_ended(struct link *link, struct err why)
 {
     (void)why;
     link_done(link);
+    tty.up = false;
 }
 
 static int tty_up(void **state)
@@ -77,9 +79,21 @@ static int tty_up(void **state)
     fake_role_enter(fake, mx->role);
     assert_int_equal(
         link_init(&tty.link, mx->loop, pair[1], ROLE_TERMINAL, ROLE_CORE, &owner, NULL), 0);
+    tty.up = true;
     fake_role_enter(fake, 0);
     house_settle(&house);
     return 0;
+}
+
+static int tty_down(void **state)
+{
+    if (tty.up) {
+        fake_role_enter(house.rig.fake, mx->role);
+        link_done(&tty.link);
+        fake_role_enter(house.rig.fake, 0);
+        house_settle(&house);
+    }
+    return house_down(state);
 }
 
 /* --- What is asked --------------------------------------------------------------------------- */
@@ -293,7 +307,7 @@ static void what_no_edge_says(void **state)
 }
 
 #undef TEST
-#define TEST(name) cmocka_unit_test_setup_teardown(name, tty_up, house_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, tty_up, tty_down)
 
 int main(void)
 {

@@ -7,7 +7,7 @@
 
 enum {
     ROOM = 64 << 20,
-    LARGE = 4 << 20,
+    LARGE = 1 << 20,
 };
 
 static void becomes(const char *html, const char *wanted)

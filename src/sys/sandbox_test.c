@@ -515,7 +515,7 @@ static bool types_into_a_terminal(void)
 static bool looks_who_is_on(void)
 {
     struct terminal_login login;
-    return terminals_list(o.utmp, &login, 1) == 1;
+    return terminals_list(o.utmp, &login, 1) == 1 && kill(getpid(), 0) == 0;
 }
 
 static bool aborts_by_itself(void)

@@ -192,6 +192,7 @@ class Tarpit(Host):
 
 class Liar(Host):
     """Says PIPELINING, and drops whoever does it, as a proxy does that looks into one command at a time."""
+    dropped = 0
 
     def talk(self, connection):
         recipients, octets, in_data = [], b"", False
@@ -209,6 +210,7 @@ class Liar(Host):
                 connection.sendall(b"250 2.0.0 taken\r\n")
                 continue
             if got.count(b"\r\n") > 1:
+                self.dropped += 1
                 raise Gone
             verb = got[:4].upper()
             if verb == b"RCPT":
@@ -394,7 +396,7 @@ def test_who_says_nothing_is_waited_for_alone(sent):
 
 def test_who_lies_about_pipelining_gets_one_command_at_a_time(sent):
     story = sent.told("alone.liar", "Sent to <carol@alone.liar.odd.test> by mx.liar.odd.test")
-    assert "mx.liar.odd.test: the connection was lost" in sent.story("alone.liar") + sent.story("liar")
+    assert sent.world.hosts["liar"].dropped > 0
     assert sent.copies("alone.liar") == ["liar"] and "second copy" not in story
     sent.told("liar", "Sent to <carol@liar.odd.test> by mx.")
     assert sent.copies("liar") in (["good"], ["liar"])
