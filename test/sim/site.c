@@ -225,6 +225,11 @@ static void heard_mail(struct site_call *call, struct str line)
     struct str options;
     if (fails(call, PHASE_MAIL))
         return;
+    if (call->mail && call->miscounts) { /* it threw the RSET away, and one answer too many was
+                                            taken for its own */
+        say(call, "503 5.5.1 there is one already");
+        return;
+    }
     if (call->mail || !path_take(line, call->from, &options)) {
         oracle_wrong(&sim_of(call)->oracle, "site %s hears %.*s", call->site->row->name,
                      STR_FMT(line));
