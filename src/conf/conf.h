@@ -59,6 +59,15 @@ enum conf_verify {
     CONF_VERIFY_OFF
 };
 
+/* Before or behind other mail of the same destination. */
+enum conf_rank {
+    CONF_RANK_FIRST,
+    CONF_RANK_EARLY,
+    CONF_RANK_USUAL,
+    CONF_RANK_LATE,
+    CONF_RANK_LAST
+};
+
 /* What becomes of a report that cannot be delivered. */
 enum conf_bounce {
     CONF_BOUNCE_POSTMASTER,
@@ -193,6 +202,7 @@ struct conf_texts {
 #define CONF_C_CHOICE_word enum conf_word
 #define CONF_C_CHOICE_verify enum conf_verify
 #define CONF_C_CHOICE_bounce enum conf_bounce
+#define CONF_C_CHOICE_rank enum conf_rank
 #define CONF_C_CHOICE_language enum language
 #define CONF_C_CHOICE_route_tls enum conf_route_tls
 #define CONF_C_CHOICE_protocol enum conf_protocol

@@ -9,7 +9,7 @@ enum {
 /* In the order of conf.def. */
 #define BLOCKS                                                                                     \
     "smtp, lmtp, submission, sending, pop3, http, login, tls, dkim, store, terminal, dns, "        \
-    "certificate, terminal_user, zone, "                                                           \
+    "certificate, precedence, terminal_user, zone, "                                               \
     "dns_list, list, domain, route"
 
 struct given {

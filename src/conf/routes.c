@@ -217,6 +217,30 @@ const struct conf_route *conf_route_find(const struct conf *conf,
     return NULL;
 }
 
+static bool is_for_any(const struct conf_precedence *block, const struct route_question *questions,
+                       size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (people_hold(&block->to, questions[i].recipient, false) &&
+            people_hold(&block->from, questions[i].sender, true) &&
+            people_hold(&block->accounts, questions[i].account, false))
+            return true;
+    return false;
+}
+
+int8_t conf_priority(const struct conf *conf, const struct route_question *questions, size_t count)
+{
+    static const int8_t numbers[] = {[CONF_RANK_FIRST] = 6,
+                                     [CONF_RANK_EARLY] = 3,
+                                     [CONF_RANK_USUAL] = 0,
+                                     [CONF_RANK_LATE] = -3,
+                                     [CONF_RANK_LAST] = -6};
+    for (size_t i = 0; i < conf->precedence_count; i++)
+        if (is_for_any(&conf->precedences[i], questions, count))
+            return numbers[conf->precedences[i].rank];
+    return 0;
+}
+
 bool conf_route_is_collected_by(const struct conf_route *route, struct str account)
 {
     return route->collect.count > 0 && people_hold(&route->collect, account, false);

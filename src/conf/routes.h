@@ -1,6 +1,7 @@
 /*
- * Routes (doc/sending.md, 3): which block holds for a message, and what it comes to when its
- * preset is looked at. Pure: everything borrows from the configuration, nothing yields.
+ * Routes and priorities (doc/sending.md, 2 and 3): which block holds for a message, and what it
+ * comes to when its preset is looked at. Pure: everything borrows from the configuration, nothing
+ * yields.
  */
 #ifndef CONF_ROUTES_H
 #define CONF_ROUTES_H
@@ -22,6 +23,9 @@ bool conf_people_hold(const struct conf_texts *people, struct str address);
  * unknown. */
 const struct conf_route *conf_route_find(const struct conf *conf,
                                          const struct route_question *question, bool *unsure_r);
+/* Of MT-PRIORITY's numbers: what the first `precedence` block says that holds for the message to
+ * any of these recipients; 0: none does. */
+int8_t conf_priority(const struct conf *conf, const struct route_question *questions, size_t count);
 /* Is the domain one of these, as in `to`? None is not all here. */
 bool conf_places_hold(const struct conf_texts *places, struct str domain);
 /* May the account of this address collect what the block holds for? */

@@ -66,6 +66,31 @@ static void goes(const struct conf *conf, const char *to, const char *from, cons
     assert_str(unsure ? STR("?") : route ? route->name : STR(""), str_from(name));
 }
 
+static void precedence_goes_by_the_first_block_for_anybody(void **state)
+{
+    const struct conf *conf =
+        taken(*state, "precedence boss { to = boss@far.test rank = first }\n"
+                      "precedence staff { accounts = own.test rank = early }\n"
+                      "precedence same { from = x@own.test rank = usual }\n"
+                      "precedence reports { from = <> rank = late }\n"
+                      "precedence rest { rank = last }\n");
+    struct route_question both[] = {
+        {.recipient = STR("a@far.test"), .sender = STR("x@own.test"), .account = STR("")},
+        {.recipient = STR("boss@far.test"), .sender = STR("x@own.test"), .account = STR("")}};
+    assert_int_equal(conf_priority(conf, both, 2), 6);
+    assert_int_equal(conf_priority(conf, both, 1), 0);
+    both[0].account = STR("x@own.test");
+    assert_int_equal(conf_priority(conf, both, 1), 3);
+    both[0] = (struct route_question){.recipient = STR("a@far.test"), .account = STR("")};
+    assert_int_equal(conf_priority(conf, both, 1), -3);
+    both[0].sender = STR("y@own.test");
+    assert_int_equal(conf_priority(conf, both, 1), -6);
+    assert_int_equal(conf_priority(taken(*state, ""), both, 1), 0);
+    refused(*state, "precedence p { rank = highest }\n",
+            "f:1: precedence.p.rank: \"highest\" is none of the choices; expected first, early, "
+            "usual, late or last\n");
+}
+
 static void first_that_holds_wins(void **state)
 {
     const struct conf *conf = taken(
@@ -236,9 +261,13 @@ int main(void)
 {
 #define GIVEN(name) cmocka_unit_test_setup_teardown(name, given_open, given_close)
     const struct CMUnitTest tests[] = {
-        GIVEN(first_that_holds_wins), GIVEN(nothing_configured_holds_for_nobody),
-        GIVEN(what_a_block_comes_to), GIVEN(mistakes_are_told),
-        GIVEN(as_it_is_told),         GIVEN(presets_are_whole),
+        GIVEN(precedence_goes_by_the_first_block_for_anybody),
+        GIVEN(first_that_holds_wins),
+        GIVEN(nothing_configured_holds_for_nobody),
+        GIVEN(what_a_block_comes_to),
+        GIVEN(mistakes_are_told),
+        GIVEN(as_it_is_told),
+        GIVEN(presets_are_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,6 +30,7 @@ enum setting_type {
     TYPE_CHOICE_word,
     TYPE_CHOICE_verify,
     TYPE_CHOICE_bounce,
+    TYPE_CHOICE_rank,
     TYPE_CHOICE_language,
     TYPE_CHOICE_route_tls,
     TYPE_CHOICE_protocol,

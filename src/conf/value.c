@@ -35,6 +35,9 @@ static const char *const word_names[] = {
     [CONF_WORD_INFO] = "info", [CONF_WORD_WARN] = "warn", [CONF_WORD_FAIL] = "fail", NULL};
 static const char *const bounce_names[] = {
     [CONF_BOUNCE_POSTMASTER] = "postmaster", [CONF_BOUNCE_DROP] = "drop", NULL};
+static const char *const rank_names[] = {
+    [CONF_RANK_FIRST] = "first", [CONF_RANK_EARLY] = "early", [CONF_RANK_USUAL] = "usual",
+    [CONF_RANK_LATE] = "late",   [CONF_RANK_LAST] = "last",   NULL};
 static const char *const language_names[] = {
     [LANGUAGE_ENGLISH] = "en", [LANGUAGE_CHINESE] = "zh", NULL};
 static const char *const verify_names[] = {[CONF_VERIFY_AMBIGUOUS] = "ambiguous",
@@ -102,6 +105,7 @@ static const struct {
     [TYPE_CHOICE_word] = {word_names, false},
     [TYPE_CHOICE_verify] = {verify_names, false},
     [TYPE_CHOICE_bounce] = {bounce_names, false},
+    [TYPE_CHOICE_rank] = {rank_names, false},
     [TYPE_CHOICE_language] = {language_names, false},
     [TYPE_CHOICE_route_tls] = {route_tls_names, false},
     [TYPE_CHOICE_protocol] = {protocol_names, false},

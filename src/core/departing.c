@@ -276,6 +276,7 @@ struct err departing_put(const struct request *request, const struct transaction
         .size = front + asked->size,
         .sender = transaction->reverse_path,
         .account = transaction->account,
+        .account_address = transaction->account_address,
         .body_type = asked->body_type,
         .asked = transaction->asked,
         .utf8 = transmission_is_utf8(transaction->transmission),

@@ -1,4 +1,5 @@
-/* What a sender asks of TLS on the way (RFC 8689): kept with each entry, and with reports. */
+/* What a sender asks of TLS on the way (RFC 8689): kept with each entry, and with reports. And
+ * where an entry stands in its line. */
 #include "core/departing.h"
 
 #include "core/courier_rig_test.h"
@@ -160,6 +161,51 @@ static void a_report_says_that_TLS_is_optional(void **state)
 
 #define IN_HOUSE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* --- Priority (doc/sending.md, 2) ------------------------------------------------------------- */
+
+static int up_ranked(void **state)
+{
+    (void)state;
+    open_house("hostname = mx.example.test\n"
+               "smtp { relay_from = \"0.0.0.0/0\" }\n"
+               "sending { processes = 1 }\n"
+               "precedence boss { to = carol@far.test rank = first }\n"
+               "precedence bulk { from = news@example.test rank = last }\n");
+    return 0;
+}
+
+struct ranked {
+    uint64_t message;
+    int priority;
+};
+
+static void priority_read(struct rig *rig, void *arg)
+{
+    struct ranked *ranked = arg;
+    struct queue_entry entry;
+    assert_false(err_is(queue_read(rig->engine, ranked->message, 0, &house.arena, &entry)));
+    ranked->priority = entry.priority;
+}
+
+static int priority_of(const char *sender, const char *recipient, struct mail_options asked)
+{
+    struct ranked ranked = {.message = send_text(sender, recipient, asked, text)};
+    assert_true(rig_do(&house.rig, priority_read, &ranked));
+    return ranked.priority;
+}
+
+static void blocks_rank_what_says_nothing_itself(void **state)
+{
+    static const struct mail_options low = {.priority = -1}, high = {.priority = 9};
+    (void)state;
+    assert_int_equal(priority_of("a@example.test", "carol@far.test", nothing), 6);
+    assert_int_equal(priority_of("news@example.test", "carol@far.test", nothing), 6);
+    assert_int_equal(priority_of("news@example.test", "dave@far.test", nothing), -6);
+    assert_int_equal(priority_of("a@example.test", "dave@far.test", nothing), 0);
+    assert_int_equal(priority_of("a@example.test", "carol@far.test", low), -1);
+    assert_int_equal(priority_of("news@example.test", "dave@far.test", high), 9);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +214,7 @@ int main(void)
         IN_HOUSE(a_list_and_an_alias_keep_it),
         IN_HOUSE(a_report_is_asked_for_the_same_and_has_the_header_alone),
         IN_HOUSE(a_report_says_that_TLS_is_optional),
+        cmocka_unit_test_setup_teardown(blocks_rank_what_says_nothing_itself, up_ranked, teardown),
     };
     return cmocka_run_group_tests_name("core_departing", tests, NULL, NULL);
 }

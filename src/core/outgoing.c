@@ -5,7 +5,7 @@
 #include "core/outgoing.h"
 
 #include "base/must.h"
-#include "conf/conf.h"
+#include "conf/routes.h"
 
 enum {
     OPTIONS_MAX = 2048,                 /* octets of encoded options */
@@ -100,6 +100,26 @@ static void trace_queued(struct delivery *delivery, const struct queue_entry *en
         trace_text(event, TRACE_address, entry->recipients[0].given);
 }
 
+/* Who may say one himself has said it; for all others the configuration does. */
+static struct err priority_set(struct delivery *delivery, const struct outgoing *message,
+                               int8_t asked, struct queue_entry *entry)
+{
+    const struct conf *conf = delivery->core->conf;
+    entry->priority = message->trusted || asked < 0 ? asked : 0;
+    if (entry->priority || conf->precedence_count == 0)
+        return err_none();
+    struct route_question *questions =
+        arena_take_array(delivery->arena, entry->recipient_count, sizeof(*questions));
+    if (!questions)
+        return err_make(ERR_NO_MEMORY);
+    for (size_t i = 0; i < entry->recipient_count; i++)
+        questions[i] = (struct route_question){.recipient = entry->recipients[i].address,
+                                               .sender = entry->sender,
+                                               .account = message->account_address};
+    entry->priority = conf_priority(conf, questions, entry->recipient_count);
+    return err_none();
+}
+
 static struct err entry_put(struct delivery *delivery, const struct outgoing *message,
                             const struct outgoing_target *targets, size_t count,
                             struct queue_entry *entry)
@@ -116,7 +136,6 @@ static struct err entry_put(struct delivery *delivery, const struct outgoing *me
             (uint16_t)((message->utf8 ? QUEUE_UTF8 : 0) | (of_list ? QUEUE_OF_LIST : 0) |
                        (message->trusted ? QUEUE_TRUSTED : 0) |
                        (targets->forward ? QUEUE_FORWARDED : 0) | (targets->here ? QUEUE_HERE : 0)),
-        .priority = message->trusted || options.priority < 0 ? options.priority : 0,
         .body_type = message->body_type,
         .account = message->account,
         .size = targets->fields.n + message->size,
@@ -128,6 +147,8 @@ static struct err entry_put(struct delivery *delivery, const struct outgoing *me
     };
     times_set(delivery, &options, message->lives, entry);
     struct err e = recipients_set(delivery, targets, entry);
+    if (!err_is(e))
+        e = priority_set(delivery, message, options.priority, entry);
     if (!err_is(e))
         e = queue_put_ops(entry, delivery->arena, &delivery->ops);
     if (!err_is(e))

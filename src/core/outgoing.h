@@ -15,7 +15,8 @@ struct outgoing {
     blob_id blob;
     uint64_t size; /* octets of Received and body */
     struct str sender;
-    uint64_t account; /* of whose user submitted it; or 0 */
+    uint64_t account;           /* of whose user submitted it; or 0 */
+    struct str account_address; /* its own; empty: none */
     uint8_t body_type;
     bool utf8;
     bool trusted;     /* from a user or smtp.relay_from */

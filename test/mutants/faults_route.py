@@ -102,4 +102,13 @@ FAULTS = [
     Fault("connections_without_number", "a route has more connections than it may",
           "unit route",
           "src/core/schedule.c", "    if (destination->most > 0 && window > destination->most)", "    if (destination->most > 4096)"),
+
+    # --- Precedence ---
+    Fault("a_block_stands_before_the_sender", "a priority that a user gave a message himself is the configuration's",
+          "unit core_departing",
+          "src/core/outgoing.c", "    if (entry->priority || conf->precedence_count == 0)", "    if (conf->precedence_count == 0)"),
+    Fault("precedence_of_the_first_recipient", "a message to several is ranked by the first of them alone",
+          "unit routes",
+          CONF, "    for (size_t i = 0; i < count; i++)\n        if (people_hold(&block->to, questions[i].recipient, false) &&",
+          "    for (size_t i = 0; i < count && i < 1; i++)\n        if (people_hold(&block->to, questions[i].recipient, false) &&"),
 ]
