@@ -515,7 +515,7 @@ static bool types_into_a_terminal(void)
 static bool looks_who_is_on(void)
 {
     struct terminal_login login;
-    return terminals_list(o.utmp, &login, 1) == 1 && kill(getpid(), 0) == 0;
+    return terminals_list(o.utmp, &login, 1) == 1;
 }
 
 static bool aborts_by_itself(void)
@@ -911,8 +911,9 @@ static bool try_one(const struct try *try, const struct row *row, enum verdict e
     if (client >= 0)
         close(client);
     enum verdict got = verdict_of(status);
+    /* There the calls are refused, and a signal that is refused belongs to somebody who lives. */
     if (SANDBOX_UNDER_ASAN && expected == DIES)
-        expected = NO;
+        expected = try->run == looks_who_is_on ? YES : NO;
     if (got != expected)
         print_error("%s, %s Landlock: %s: %s, expected %s\n", row->name,
                     landlock ? "with" : "without", try->name, names[got], names[expected]);
