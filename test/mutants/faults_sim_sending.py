@@ -3,6 +3,7 @@ from fault import Fault
 
 ADOPT, ERRAND, OUTCOME, OUTGOING, QUEUE = "src/core/errand_adopt.c", "src/core/errand.c", "src/core/outcome.c", "src/core/outgoing.c", "src/core/queue.c"
 CONNECT, STUFFING, TRANSACTION = "src/sys/stream_connect.c", "src/format/stuffing.c", "src/courier/transaction.c"
+CHANGE = "src/core/queue_change.c"
 DOWNCONVERT = "src/format/downconvert.c"
 
 FAULTS = [
@@ -15,7 +16,7 @@ FAULTS = [
           "unit sim",
           ADOPT, "            errand_adopt(request, &said->names[i], &arena);\n", "            (void)errand_adopt;\n"),
     Fault("sim_one_courier_speaks_for_all", "4: core gives out mail before each courier said what it has",
-          "unit sim",
+          "sim 150",
           QUEUE, "    bool all = queue->couriers >= core->conf->sending.processes;\n", "    bool all = queue->couriers > 0;\n"),
 
     # --- Nothing is lost, nobody is told what is not so ---
@@ -26,7 +27,7 @@ FAULTS = [
           "unit sim",
           OUTCOME, "    if (fate->removed && !(deciding->entry.flags & QUEUE_RETURNED))", "    if (fate->removed)"),
     Fault("sim_who_waits_goes_with_the_others", "a recipient who is told later is forgotten where another was sent to",
-          "unit sim",
+          "sim 150",
           OUTCOME, "    if (deciding->left == 0) {\n", "    if (deciding->left == 0 || deciding->sent > 0) {\n"),
     Fault("sim_nothing_expires", "what can never be sent waits for ever",
           "unit sim",
@@ -34,6 +35,17 @@ FAULTS = [
     Fault("sim_delays_are_told_at_every_try", "a sender is told again and again that it waits",
           "unit sim",
           OUTCOME, "        entry->flags |= QUEUE_WARNED;\n", "        entry->flags |= 0;\n"),
+
+    # --- What may not leave ---
+    Fault("sim_removed_mail_is_sent", "an operator removes what is under way, and it is sent again",
+          "sim 150",
+          CHANGE, "    change->entry.flags |= QUEUE_REMOVED;\n", "    change->entry.flags |= 0;\n"),
+    Fault("sim_held_entries_are_sent", "an operator holds what waits, and it goes all the same",
+          "sim 150",
+          CHANGE, "    one->holds = change->entry.holds;\n", "    one->holds = 0;\n"),
+    Fault("sim_pauses_end_with_core", "what goes to a paused destination leaves when core was started again",
+          "sim 150",
+          QUEUE, "        if (!schedule_pause(&queue->schedule, pauses[i].domain, true))\n", "        if (false)\n"),
 
     # --- What leaves, when, and where to ---
     Fault("sim_dots_are_not_doubled", "S02: a line of the message that begins with a dot loses it",

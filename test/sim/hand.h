@@ -15,6 +15,29 @@
 
 struct sim;
 
+enum hand_kind {
+    HAND_OTHER,
+    HAND_HOLD,
+    HAND_RELEASE,
+    HAND_PAUSE,
+    HAND_RESUME,
+    HAND_REMOVE,
+};
+
+enum {
+    HAND_UNDER_WAY = 128, /* messages at a time */
+};
+
+/* One command. */
+struct hand_deed {
+    enum hand_kind kind;
+    const char *domain;   /* NULL: of several */
+    int64_t begun, ended; /* mono; ended: its answer, or core's death */
+    bool fine;            /* it was answered, and well */
+    uint64_t *under_way;  /* messages, when it ended */
+    size_t under_way_count;
+};
+
 struct hand {
     struct sim *sim;
     struct fake_event next;
@@ -28,11 +51,22 @@ struct hand {
     uint64_t core_deaths;
     int exit_code;
     char command[128];
+    struct hand_deed deed;   /* that is being done */
+    struct hand_deed *deeds; /* that were */
+    size_t deed_count, deed_room;
     struct house_errand errand;
 };
 
 void hand_open(struct hand *hand, struct sim *sim, uint32_t operations);
 /* Nothing is held or paused any more. */
 void hand_settle(struct hand *hand);
+void hand_close(struct hand *hand);
+
+/* In which command was this decided (mono)? NULL: in none. */
+const struct hand_deed *hand_deed_at(const struct hand *hand, int64_t when);
+/* When the next command of this kind began that is about the domain, too; INT64_MAX: there is none.
+ */
+int64_t hand_deed_behind(const struct hand *hand, const struct hand_deed *deed, enum hand_kind kind,
+                         struct str domain);
 
 #endif

@@ -491,6 +491,14 @@ size_t house_waiting(const struct house *house)
     return waiting;
 }
 
+size_t house_under_way(const struct house *house, uint64_t *messages, size_t most)
+{
+    size_t count = house_jobs_named(house, messages, most);
+    if (house->core && house->core->serving)
+        count += waiting_under_way(&house->core->core, messages + count, most - count);
+    return count;
+}
+
 uint64_t house_hashes(const struct house *house)
 {
     return house->core && house->core->serving ? house->core->core.desk.gate.hashes : 0;

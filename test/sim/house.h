@@ -116,6 +116,8 @@ bool house_is_up(const struct house *house);
 uint64_t house_sessions(const struct house *house);
 /* Entries of the queue, and jobs of couriers. */
 size_t house_waiting(const struct house *house);
+/* Messages that core or a courier has under way, some of them twice; `most` at most. */
+size_t house_under_way(const struct house *house, uint64_t *messages, size_t most);
 /* Password hashes that core computed since its start. */
 uint64_t house_hashes(const struct house *house);
 void house_status(struct house *house, struct local_status *status_r);

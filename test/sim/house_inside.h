@@ -42,6 +42,8 @@ void house_courier_configure(struct house *house, enum house_slot slot);
 /* Takes the handle. */
 void house_courier_attach(struct house *house, enum house_slot slot, int handle);
 size_t house_jobs(const struct house *house);
+/* The messages of those jobs. */
+size_t house_jobs_named(const struct house *house, uint64_t *messages, size_t most);
 void house_resolver_start(struct house *house);
 void house_resolver_end(struct house *house);
 /* Makes a link between the resolver and what lives in the slot, where both do. */

@@ -8,6 +8,7 @@
 #include "resolver/resolver.h"
 #include "sys/fake/dns.h"
 #include "sys/fake/memory.h"
+#include "waiting.h"
 
 enum {
     QUESTIONS = 1000 /* of the DNS at a time */
@@ -155,4 +156,13 @@ size_t house_jobs(const struct house *house)
         if (house->couriers[slot])
             jobs += house->couriers[slot]->courier.job_count;
     return jobs;
+}
+
+size_t house_jobs_named(const struct house *house, uint64_t *messages, size_t most)
+{
+    size_t count = 0;
+    for (enum house_slot slot = HOUSE_COURIER_1; slot < HOUSE_RESOLVER; slot++)
+        if (house->couriers[slot])
+            count += waiting_jobs(&house->couriers[slot]->courier, messages + count, most - count);
+    return count;
 }

@@ -211,7 +211,8 @@ static struct ledger_row *row_new(struct internet *internet, const struct site *
                                .at = sim_now(internet->sim),
                                .courier = courier,
                                .courier_deaths = house->roles[courier].deaths,
-                               .core_deaths = house->roles[HOUSE_CORE].deaths};
+                               .core_deaths = house->roles[HOUSE_CORE].deaths,
+                               .courier_died_at = house->roles[courier].died_at};
     internet->ledger[internet->ledger_count++] = row;
     return row;
 }

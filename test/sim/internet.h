@@ -82,6 +82,7 @@ struct ledger_row {
     int64_t at;                           /* mono */
     int courier;                          /* slot */
     uint64_t courier_deaths, core_deaths; /* when it was taken */
+    int64_t courier_died_at;              /* mono: when the one before died */
     bool doubtful;                        /* its answers were not those to what was said */
     bool heard;                           /* the courier went on behind the reply: it has read it */
 };

@@ -11,10 +11,13 @@
  *     copy, unless core died as well
  *  4. whoever failed is reported, once: to the sender, or where that is a report, to the postmaster
  *  5. nobody is told twice that it waits, and nothing is reported that is not so
+ *
+ * law_order.c has when nothing may be sent.
  */
 #include "base/must.h"
 #include "format/addr.h"
 #include "format/message_id.h"
+#include "law_order.h"
 #include "sim.h"
 #include "store/queue.h"
 #include "store/trace.h"
@@ -50,6 +53,7 @@ struct account_of {
     struct report_told reports[REPORTS_MAX];
     size_t report_count;
     uint64_t dotted, accepted, not_reported;
+    struct order_question order; /* until another one is collected */
 };
 
 struct law {
@@ -165,6 +169,7 @@ static bool collect(struct law *law, uint64_t message, struct account_of *accoun
         wrong(law, account, "its trace cannot be read", NULL);
     for (size_t i = 0; !err_is(e) && i < count; i++)
         event_take(account, &events[i]);
+    account->order = (struct order_question){message, events, err_is(e) ? 0 : count};
     entries_take(law, account);
     return !err_is(e);
 }
@@ -362,6 +367,8 @@ static void targets_judge(struct law *law, const struct account_of *account)
 
 static void message_judge(struct law *law, const struct account_of *account)
 {
+    if (law->over)
+        order_judge(law->sim, &account->order);
     targets_judge(law, account);
     failures_judge(law, account);
 }
@@ -459,6 +466,8 @@ static void look(struct core *core, void *arg)
         letter_judge(law, oracle->letters[i]);
     reports_judge(law);
     strays_judge(law);
+    if (law->over)
+        order_judge_pauses(law->sim);
     arena_done(&law->message);
     arena_done(&law->arena);
 }

@@ -105,6 +105,7 @@ static struct sim_result run(const struct options *options, uint64_t seed, struc
     struct sim_result result = sim_run(seed, &plan, options->verbose, &report);
     if (result.violated)
         printf("seed %llu:\n%.*s", (unsigned long long)seed, STR_FMT(buf_str(&report)));
+    fflush(stdout); /* who waits for the first one sees it */
     buf_done(&report);
     sum_up(totals, &result);
     return result;

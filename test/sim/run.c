@@ -423,6 +423,7 @@ static void sim_close(struct sim *sim)
         visitor_close(&sim->visitors[i]);
     crowd_close(&sim->crowd);
     clerk_close(&sim->clerk);
+    hand_close(&sim->hand);
     access_close(&sim->access);
     sent_close(&sim->sent);
     if (!sim->oracle.violated)

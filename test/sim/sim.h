@@ -13,7 +13,7 @@
  *     reader.c    people who read and remove them by POP3
  *     oracle.c    what must hold, judged from outside
  *     internet.c  the servers of others; site.c: what one says; returns.c: reports that came back
- *     law.c     what must hold of mail to elsewhere
+ *     law.c     what must hold of mail to elsewhere; law_order.c: when nothing of it may leave
  *     recorder.c  that no reply leaves before the sync it promises
  *     people.c    the directory
  *     clerk.c     who changes it, and reloads the configuration, meanwhile

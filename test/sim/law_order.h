@@ -1,0 +1,30 @@
+/*
+ * When nothing may be sent (doc/sending.md, 2 and 11), judged by the trace, the operator's commands
+ * (hand.h) and what sites took:
+ *
+ *  1. what an operator removed, and what was given up, is taken by no site later
+ *  2. what he holds is not tried until the next release begins
+ *  3. what goes to a destination that he paused is not tried until the next resume begins
+ *
+ * All but what was under way when his command was answered: that may end, once, by the courier that
+ * had it.
+ */
+#ifndef SIM_LAW_ORDER_H
+#define SIM_LAW_ORDER_H
+
+#include "store/trace.h"
+
+struct sim;
+
+/* A message, and all that its trace says. */
+struct order_question {
+    uint64_t message;
+    const struct trace_event *events;
+    size_t count;
+};
+
+/* At the end of a run. */
+void order_judge(struct sim *sim, const struct order_question *question);
+void order_judge_pauses(struct sim *sim);
+
+#endif

@@ -1,0 +1,19 @@
+/* Apart, since two things of the server are called a job. */
+#include "courier/job.h"
+#include "waiting.h"
+
+/* The tree's own walk is known to job.c alone. */
+static size_t walk(struct job *job, uint64_t *messages, size_t most)
+{
+    size_t count = 0;
+    if (!job || most == 0)
+        return 0;
+    messages[count++] = job->order->message;
+    count += walk(RB_LEFT(job, by_number), messages + count, most - count);
+    return count + walk(RB_RIGHT(job, by_number), messages + count, most - count);
+}
+
+size_t waiting_jobs(const struct courier *courier, uint64_t *messages, size_t most)
+{
+    return walk(RB_ROOT(&courier->jobs), messages, most);
+}
