@@ -115,9 +115,9 @@ static void octets_make(struct letter *letter, struct fake_random *random, size_
 }
 
 /* In any of its states. */
-static uint32_t change_accounts(const struct people_address *address)
+static uint64_t change_accounts(const struct people_address *address)
 {
-    uint32_t accounts = 0;
+    uint64_t accounts = 0;
     for (size_t i = 0; address->change && i < PEOPLE_STATES; i++)
         accounts |= people_changes[address->change - 1].states[i].accounts;
     return accounts;
@@ -277,7 +277,7 @@ uint64_t letter_least(const struct letter *letter, int account)
 
 uint64_t letter_most(const struct letter *letter, int account)
 {
-    bool open = letter->unknown_reach.perhaps & 1u << account;
+    bool open = letter->unknown_reach.perhaps >> account & 1;
     return letter->most[account] + (open ? letter->unknown : 0);
 }
 
@@ -496,7 +496,7 @@ struct found oracle_find(struct oracle *oracle, int account, struct str text)
         return (struct found){.letter = NULL};
     }
     found.message = id_behind(received, STR(" id "));
-    if (!(letter->accounts & 1u << account))
+    if (!(letter->accounts >> account & 1))
         oracle_wrong(oracle, "letter %llu is in account %d, where it does not belong",
                      (unsigned long long)letter->number, account);
     if (!octets_equal(letter, rest))
@@ -535,7 +535,7 @@ void oracle_removal(struct oracle *oracle, int account, struct str id, enum know
 
 void oracle_account_leaves(struct oracle *oracle, int account)
 {
-    uint32_t others = ~(1u << account);
+    uint64_t others = ~PEOPLE_BIT(account);
     for (size_t i = 0; i < oracle->letter_count; i++) {
         struct letter *letter = oracle->letters[i];
         letter->least[account] = 0;
@@ -588,7 +588,7 @@ static void letter_judge(struct oracle *oracle, struct letter *letter, int accou
 static void together_judge(struct oracle *oracle, struct letter *letter, int account,
                            uint64_t copies)
 {
-    if (!(letter->together & 1u << account))
+    if (!(letter->together >> account & 1))
         return;
     if (letter->same != UINT64_MAX && letter->same != copies)
         oracle_wrong(oracle, "letter %llu: %llu copies in account %d, %llu in another",
@@ -620,10 +620,11 @@ static size_t outcomes_collect(struct oracle *oracle, struct outcome *rows)
         for (size_t i = 0; i < list->count; i++) {
             if (!list->at[i].message)
                 continue; /* it left unread */
-            rows[count++] = (struct outcome){.message = list->at[i].message,
-                                             .letter = list->at[i].letter,
-                                             .accounts = list->at[i].is_notice ? 0 : 1u << account,
-                                             .notices = list->at[i].is_notice};
+            rows[count++] =
+                (struct outcome){.message = list->at[i].message,
+                                 .letter = list->at[i].letter,
+                                 .accounts = list->at[i].is_notice ? 0 : PEOPLE_BIT(account),
+                                 .notices = list->at[i].is_notice};
         }
     }
     qsort(rows, count, sizeof(*rows), outcome_order);
@@ -657,7 +658,7 @@ static bool is_for_full_list(const struct letter *letter)
 /* A member of the list has the message, or its owner the notice: one of them, once. */
 static void outcome_judge(struct oracle *oracle, const struct outcome *outcome)
 {
-    bool copy = outcome->accounts & 1u << PEOPLE_MEMBER;
+    bool copy = outcome->accounts & PEOPLE_BIT(PEOPLE_MEMBER);
     uint64_t owed = is_for_full_list(outcome->letter) && !copy;
     oracle->notices += outcome->notices;
     if (outcome->letter && outcome->notices != owed)

@@ -52,8 +52,8 @@ struct witness {
 
 /* Whom an attempt reaches if it is accepted; bits as in people.h. */
 struct reach {
-    uint32_t sure;
-    uint32_t perhaps;
+    uint64_t sure;
+    uint64_t perhaps;
     uint32_t taken; /* bit i: recipient i of the letter was */
 };
 
@@ -79,14 +79,14 @@ struct letter {
     bool is_false;  /* From is another's: it must not be accepted */
     size_t addresses[LETTER_ADDRESSES];
     size_t address_count;
-    uint32_t accounts; /* that it may lead to; bits, as in people.h */
-    uint32_t certain;  /* of these, those that nothing but trouble keeps it from */
+    uint64_t accounts; /* that it may lead to; bits, as in people.h */
+    uint64_t certain;  /* of these, those that nothing but trouble keeps it from */
 
     int attempts;
     uint64_t settled;           /* times it was accepted */
     uint64_t least[PEOPLE_ALL]; /* copies of what is over */
     uint64_t most[PEOPLE_ALL];  /* the same */
-    uint32_t together;          /* accounts that every attempt reached for sure */
+    uint64_t together;          /* accounts that every attempt reached for sure */
     uint64_t unknown;           /* attempts of unknown end since */
     struct reach unknown_reach; /* theirs: sure for all, perhaps for any */
     bool loose;                 /* they may be copies of their own */
@@ -195,7 +195,7 @@ void oracle_account_left(struct oracle *oracle, int account);
 struct outcome {
     uint64_t message;
     const struct letter *letter;
-    uint32_t accounts; /* that have or had a copy */
+    uint64_t accounts; /* that have or had a copy */
     uint64_t notices;
 };
 

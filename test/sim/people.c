@@ -27,7 +27,7 @@ enum {
 };
 
 /* The bit of people_outside[i]. */
-#define OUT(i) (1u << (PEOPLE_ACCOUNTS + (i)))
+#define OUT(i) PEOPLE_BIT(PEOPLE_ACCOUNTS + (i))
 
 enum {
     AWAY = 1,  /* an alias leads there, */

@@ -25,6 +25,7 @@ enum {
     PEOPLE_COMMANDS = 2,
 };
 
+#define PEOPLE_BIT(i) (UINT64_C(1) << (i))
 #define PEOPLE_PASSWORD "secret" /* of all but users */
 /* A list with such a member. */
 #define PEOPLE_FULL_LIST "crowd@example.test"
@@ -32,9 +33,9 @@ enum {
 struct people_address {
     struct str path;   /* what stands between < and > */
     int reply;         /* to RCPT, when nothing is wrong with the server */
-    uint32_t accounts; /* bit i: delivered to people_accounts[i], or sent to people_outside[i -
+    uint64_t accounts; /* bit i: delivered to people_accounts[i], or sent to people_outside[i -
                           PEOPLE_ACCOUNTS] */
-    uint32_t perhaps;  /* bit i: to this one, or its list's owner is told that it is full */
+    uint64_t perhaps;  /* bit i: to this one, or its list's owner is told that it is full */
     int change;        /* 1 + its place in people_changes, whose states hold instead */
     bool full;         /* may be refused for its quota */
     bool utf8;         /* needs SMTPUTF8 */
@@ -44,7 +45,7 @@ struct people_address {
 /* An address that the clerk changes. */
 struct people_state {
     int reply;
-    uint32_t accounts;
+    uint64_t accounts;
     bool removes;                          /* PEOPLE_LEAVER with all his mail */
     const char *commands[PEOPLE_COMMANDS]; /* that lead there, the next where one fails; none: it
                                               is a configuration of the house */

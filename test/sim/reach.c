@@ -67,7 +67,7 @@ static struct reach address_reach(const struct host *host, const struct people_a
         return reach;
     const struct people_change *change = &people_changes[address->change - 1];
     uint32_t states = clerk_states(&host->sim->clerk, address->change - 1, named);
-    reach.sure = is_known ? UINT32_MAX : 0;
+    reach.sure = is_known ? UINT64_MAX : 0;
     for (size_t i = 0; i < change->count; i++) {
         if (is_known && !(states & 1u << i))
             continue;

@@ -222,7 +222,7 @@ static int account_named(struct str address)
 
 struct told {
     uint64_t accepted, notices;
-    uint32_t delivered;
+    uint64_t delivered;
 };
 
 static void trace_told(struct sim *sim, const struct trace_event *event, struct told *told)
@@ -235,7 +235,7 @@ static void trace_told(struct sim *sim, const struct trace_event *event, struct 
         int account = account_named(event->values[i].text);
         /* A notice is delivered too, and told as such. */
         if (account >= 0)
-            told->delivered |= 1u << account;
+            told->delivered |= PEOPLE_BIT(account);
         else
             oracle_wrong(&sim->oracle, "the trace has a copy for nobody");
     }
@@ -248,7 +248,8 @@ static void trace_look(struct sim *sim, struct core *core, const struct outcome 
     struct trace_event *events;
     size_t count = 0;
     struct told told = {.accepted = 0};
-    uint32_t shown = ~(1u << PEOPLE_LEAVER | (outcome->notices ? 1u << PEOPLE_OWNER : 0));
+    uint64_t shown =
+        ~(PEOPLE_BIT(PEOPLE_LEAVER) | (outcome->notices ? PEOPLE_BIT(PEOPLE_OWNER) : 0));
     arena_init(&arena, 1 << 20);
     struct err e = trace_by_message(core->engine, outcome->message, world_wall(&sim->fake->world),
                                     &arena, &events, &count);
@@ -257,12 +258,13 @@ static void trace_look(struct sim *sim, struct core *core, const struct outcome 
     arena_done(&arena);
     if (err_is(e) || told.accepted != 1 || told.notices != outcome->notices ||
         (told.delivered & shown) != (outcome->accounts & shown))
-        oracle_wrong(&sim->oracle,
-                     "letter %llu: the trace has accounts %x and %llu notices, there are %x and "
-                     "%llu",
-                     (unsigned long long)outcome->letter->number, told.delivered,
-                     (unsigned long long)told.notices, outcome->accounts,
-                     (unsigned long long)outcome->notices);
+        oracle_wrong(
+            &sim->oracle,
+            "letter %llu: the trace has accounts %llx and %llu notices, there are %llx and "
+            "%llu",
+            (unsigned long long)outcome->letter->number, (unsigned long long)told.delivered,
+            (unsigned long long)told.notices, (unsigned long long)outcome->accounts,
+            (unsigned long long)outcome->notices);
 }
 
 struct store_look {
