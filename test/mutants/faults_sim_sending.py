@@ -5,6 +5,7 @@ ADOPT, ERRAND, OUTCOME, OUTGOING, QUEUE = "src/core/errand_adopt.c", "src/core/e
 CONNECT, STUFFING, TRANSACTION = "src/sys/stream_connect.c", "src/format/stuffing.c", "src/courier/transaction.c"
 CHANGE = "src/core/queue_change.c"
 DOWNCONVERT = "src/format/downconvert.c"
+TLS, POLICY = "src/courier/tls.c", "src/courier/policy.c"
 
 FAULTS = [
     # --- Once, whoever dies ---
@@ -63,4 +64,24 @@ FAULTS = [
     Fault("sim_binary_bodies_grow", "a binary body that ends no line gets a line end by DATA",
           "unit downconvert",
           DOWNCONVERT, "convert->cr || (convert->column > 0 &&", "convert->cr || (convert->column > 1000000 &&"),
+
+    # --- In TLS, and with whom ---
+    Fault("sim_dane_is_not_asked", "RFC 7672: whoever stands in front of a host with TLSA records gets its mail",
+          "unit sim",
+          POLICY, "bool proven = host->proven && host->address.n == 0", "bool proven = false && host->address.n == 0"),
+    Fault("sim_dane_takes_any_certificate", "RFC 7672 2.2: TLS is a must, and the certificate is not held against the records",
+          "unit sim",
+          TLS, "[TLS_NEED_DANE] = TLS_VERIFY_DANE", "[TLS_NEED_DANE] = TLS_VERIFY_NONE"),
+    Fault("sim_dane_goes_on_in_clear", "RFC 7672 2.2: who strikes out STARTTLS gets the mail of a host with TLSA records in clear",
+          "unit sim",
+          TLS, "    if (need != TLS_NEED_NONE) {\n", "    if (need > TLS_NEED_DANE) {\n"),
+    Fault("sim_unknown_records_are_none", "RFC 7672 2.1.1: who keeps the answer about TLSA records from us gets the mail",
+          "unit sim",
+          POLICY, "e.code == ERR_NONE ? FOUND : unknown(job, asked, e, to->found.why);", "e.code == ERR_NONE ? FOUND : FOUND_NONE;"),
+    Fault("sim_a_broken_handshake_is_final", "RFC 7435: a host that offers STARTTLS and cannot do it gets no mail at all",
+          "unit sim",
+          TLS, "return need == TLS_NEED_NONE ? TLS_FAILED : TLS_REFUSED;", "return need == TLS_NEED_NONE && false ? TLS_FAILED : TLS_REFUSED;"),
+    Fault("sim_tls_that_is_offered_is_not_used", "RFC 3207: mail to hosts that offer STARTTLS goes in clear",
+          "unit sim",
+          TLS, "    if (job->in_clear && need == TLS_NEED_NONE)\n", "    if (need == TLS_NEED_NONE)\n"),
 ]

@@ -1,6 +1,5 @@
 /*
- * The roles that look outside: couriers, and the resolver, whose DNS is zones in memory. TLS is
- * left out here: its octets would not be made from the seed.
+ * The roles that look outside: couriers, and the resolver, whose DNS is zones in memory.
  */
 #include "base/must.h"
 #include "courier/courier.h"
@@ -52,6 +51,8 @@ void house_courier_start(struct house *house, enum house_slot slot)
     log_init(&room->log, &house->fake->world, "courier");
     must(!err_is(courier_open(&room->courier, &room->loop, room->fibers, &room->log,
                               instance_of(slot), house->conf)));
+    room->courier.tls = tls_client_new();
+    must(room->courier.tls);
     house->couriers[slot] = room;
     if (!house_leave(house, slot))
         return;

@@ -8,36 +8,50 @@
 #include "base/must.h"
 #include "format/dns.h"
 #include "format/message_id.h"
+#include "seeded_tls.h"
 #include "sim.h"
 
 enum {
     GREY_LEAST = 50, /* seconds before it is taken */
+    NAME_MOST = 100,
+    TLSA_LIFE = 300, /* seconds */
 };
 
 #define SOUND 0
 
 static const struct site_row rows[SITES] = {
-    {"mx1.good.test", "203.0.113.1", "2001:db8:1::1", "good.test", SOUND},
+    {"mx1.good.test", "203.0.113.1", "2001:db8:1::1", "good.test", QUIRK_TLS | QUIRK_WRONG},
     {"mx2.good.test", "203.0.113.2", NULL, "good.test", SOUND},
-    {"mx.grey.test", "203.0.113.3", "2001:db8:1::3", "grey.test", QUIRK_GREY},
+    {"mx.grey.test", "203.0.113.3", "2001:db8:1::3", "grey.test", QUIRK_GREY | QUIRK_TLS},
     {"mx1.dead.test", "203.0.113.4", "2001:db8:1::4", "dead.test", QUIRK_REFUSES},
     {"mx2.dead.test", "203.0.113.5", "2001:db8:1::5", "dead.test", QUIRK_SILENT},
     {"mx.tarpit.test", "203.0.113.6", NULL, "tarpit.test", QUIRK_DRIPS | QUIRK_VARIES},
-    {"mx.reset.test", "203.0.113.7", "2001:db8:1::7", "reset.test", QUIRK_RESETS | QUIRK_VARIES},
-    {"mx.closing.test", "203.0.113.8", NULL, "closing.test", QUIRK_CLOSES},
-    {"mx.mixed.test", "203.0.113.9", "2001:db8:1::9", "mixed.test", QUIRK_MIXED},
-    {"mx.limit.test", "203.0.113.10", NULL, "limit.test", QUIRK_LIMITS | QUIRK_CLOSES},
+    {"mx.reset.test", "203.0.113.7", "2001:db8:1::7", "reset.test",
+     QUIRK_RESETS | QUIRK_VARIES | QUIRK_TLS | QUIRK_TLS_FAILS},
+    {"mx.closing.test", "203.0.113.8", NULL, "closing.test",
+     QUIRK_CLOSES | QUIRK_TLS | QUIRK_TLS_OLD | QUIRK_TLS_FAILS},
+    {"mx.mixed.test", "203.0.113.9", "2001:db8:1::9", "mixed.test",
+     QUIRK_MIXED | QUIRK_TLS | QUIRK_FORGED},
+    {"mx.limit.test", "203.0.113.10", NULL, "limit.test", QUIRK_LIMITS | QUIRK_CLOSES | QUIRK_TLS},
     {"mx1.liar.test", "203.0.113.11", NULL, "liar.test", QUIRK_LIES},
     {"mx2.liar.test", "203.0.113.12", NULL, "liar.test", QUIRK_LIES | QUIRK_DEAF},
     {"mx.old.test", "203.0.113.13", NULL, "old.test", QUIRK_OLD | QUIRK_RESETS},
-    {"mx.small.test", "203.0.113.14", "2001:db8:1::14", "small.test", QUIRK_SMALL},
+    {"mx.small.test", "203.0.113.14", "2001:db8:1::14", "small.test",
+     QUIRK_SMALL | QUIRK_TLS | QUIRK_TLS_OLD},
     {"mx.garbage.test", "203.0.113.15", NULL, "garbage.test", QUIRK_GARBAGE | QUIRK_DEAF},
     {"mx.bogus.test", "203.0.113.16", NULL, "bogus.test", SOUND},
     {"host.alias.test", "203.0.113.17", "2001:db8:1::17", "alias.test", QUIRK_VARIES},
     {"mx.sender.test", "203.0.113.18", "2001:db8:1::18", "sender.test",
-     QUIRK_RETURNS | QUIRK_RESETS},
+     QUIRK_RETURNS | QUIRK_RESETS | QUIRK_TLS | QUIRK_TLS_FAILS},
     {"mx.inside.test", "127.0.0.1", NULL, "inside.test", QUIRK_FORBIDDEN},
     {"mx.inside.test", "169.254.7.7", NULL, "inside.test", QUIRK_FORBIDDEN},
+    {"mx1.dane.test", "203.0.113.19", "2001:db8:1::19", "dane.test", QUIRK_TLS | QUIRK_WRONG,
+     POLICY_DANE_EE},
+    {"mx2.dane.test", "203.0.113.20", NULL, "dane.test", QUIRK_TLS, POLICY_DANE_EE},
+    {"mx.wrong.test", "203.0.113.21", NULL, "wrong.test", QUIRK_TLS | QUIRK_WRONG, POLICY_DANE_EE},
+    {"mx.forged.test", "203.0.113.22", "2001:db8:1::22", "forged.test",
+     QUIRK_TLS | QUIRK_TLS_FAILS | QUIRK_FORGED, POLICY_DANE_TA},
+    {"mx.clumsy.test", "203.0.113.23", NULL, "clumsy.test", QUIRK_TLS | QUIRK_CLUMSY},
 };
 
 static struct sim *sim_of(const struct internet *internet)
@@ -63,6 +77,34 @@ static void zones_fill(struct internet *internet)
     fake_zones_name(zones, "alias.test", DNS_CNAME, "host.alias.test");
 }
 
+/* Where there are TLSA records the whole domain is signed. */
+static void tlsa_put(struct internet *internet, const struct site *site)
+{
+    char name[NAME_MOST];
+    struct buf record = BUF_INIT(PAPERS_TLSA_MAX);
+    must((size_t)snprintf(name, sizeof(name), "_25._tcp.%s", site->row->name) < sizeof(name));
+    if (site->row->policy == POLICY_DANE_EE)
+        papers_tlsa_own(site->shown, &record);
+    else
+        papers_tlsa_authority(&internet->papers, &record);
+    fake_zones_put(internet->zones, name, DNS_TLSA, TLSA_LIFE, buf_str(&record));
+    fake_zones_behave(internet->zones, site->row->domain,
+                      (struct fake_behaviour){.verdict = DNS_SECURE});
+    buf_done(&record);
+}
+
+/* Nobody can say whether there are TLSA records. */
+static void records_trouble(struct internet *internet)
+{
+    struct fake_behaviour how = {.verdict = DNS_SECURE, .delay = NS_PER_SECOND};
+    uint64_t kind = fake_random_below(&internet->random, 6);
+    how.silent = kind == 0;
+    how.failing = kind == 1;
+    how.verdict = kind == 2 ? DNS_BOGUS : DNS_SECURE;
+    how.rcode = kind == 3 ? DNS_SERVFAIL : 0;
+    fake_zones_behave(internet->zones, "_tcp.mx.forged.test", how);
+}
+
 /* The DNS of one domain is out of order, in one of these ways. */
 static void zones_trouble(struct internet *internet)
 {
@@ -73,6 +115,7 @@ static void zones_trouble(struct internet *internet)
     how.verdict = kind == 2 ? DNS_BOGUS : DNS_INSECURE;
     how.rcode = kind == 3 ? DNS_SERVFAIL : 0;
     fake_zones_behave(internet->zones, "bogus.test", how);
+    records_trouble(internet);
 }
 
 /* --- Opening, healing ------------------------------------------------------------------------ */
@@ -104,6 +147,11 @@ static void site_open(struct internet *internet, size_t i)
         fake_host_add(fake, &site->v6);
     }
     ways_set(site);
+    if (!(site->quirks & QUIRK_TLS))
+        return;
+    site->shown = papers_issue(&internet->papers, site->row->name, site->quirks & QUIRK_TLS_OLD);
+    if (site->row->policy != POLICY_NONE)
+        tlsa_put(internet, site);
 }
 
 void internet_open(struct internet *internet, struct sim *sim)
@@ -111,6 +159,8 @@ void internet_open(struct internet *internet, struct sim *sim)
     *internet = (struct internet){.sim = sim, .zones = fake_zones_open()};
     LIST_INIT(&internet->calls);
     fake_world_random(sim->fake, "internet", &internet->random);
+    seeded_tls_begin(sim->fake);
+    papers_open(&internet->papers);
     zones_fill(internet);
     zones_trouble(internet);
     for (size_t i = 0; i < SITES; i++)
@@ -122,6 +172,8 @@ void internet_heal(struct internet *internet)
     bool stays_dead = fake_random_below(&internet->random, 3) == 0;
     internet->healed = true;
     fake_zones_behave(internet->zones, "bogus.test", (struct fake_behaviour){.delay = 0});
+    fake_zones_behave(internet->zones, "_tcp.mx.forged.test",
+                      (struct fake_behaviour){.verdict = DNS_SECURE});
     for (size_t i = 0; i < SITES; i++) {
         struct site *site = &internet->sites[i];
         if (stays_dead && str_eq(str_from(site->row->domain), STR("dead.test")))
@@ -134,7 +186,9 @@ void internet_heal(struct internet *internet)
 void internet_close(struct internet *internet)
 {
     site_calls_end(internet);
+    papers_close(&internet->papers);
     for (size_t i = 0; i < SITES; i++) {
+        SSL_CTX_free(internet->sites[i].shown);
         fake_host_remove(&internet->sites[i].v4);
         if (internet->sites[i].row->v6)
             fake_host_remove(&internet->sites[i].v6);

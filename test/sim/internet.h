@@ -5,6 +5,7 @@
  *
  *     internet.c   the sites, their names, what heals; the ledger
  *     site.c       one connection to a site
+ *     site_tls.c   its TLS; papers.c the certificates
  *     returns.c    reports about mail that was sent, wherever they went
  *     law.c      what the trace, the queue, the ledger and the reports must say together
  *
@@ -17,11 +18,12 @@
 #include <sys/queue.h>
 
 #include "dialog.h"
+#include "papers.h"
 #include "people.h"
 #include "sys/fake/dns.h"
 
 enum {
-    SITES = 20,
+    SITES = 25,
     SITE_RECIPIENTS = 100, /* of one transaction */
     SITE_ADDRESS_MAX = 96,
     SITE_SMALL = 2000, /* octets that a small one takes */
@@ -45,11 +47,24 @@ enum quirk {
     QUIRK_VARIES = 1 << 13, /* announces what it likes today */
     QUIRK_RETURNS = 1 << 14,   /* takes reports, but those to every fifth sender */
     QUIRK_FORBIDDEN = 1 << 15, /* stands where nobody may connect to */
+    QUIRK_TLS = 1 << 16,       /* offers STARTTLS */
+    QUIRK_TLS_OLD = 1 << 17,   /* knows nothing better than TLS 1.2 */
+    QUIRK_TLS_FAILS = 1 << 18, /* at some step, now and then (site_tls.h) */
+    QUIRK_CLUMSY = 1 << 19,    /* offers it, and can no TLS */
+    QUIRK_WRONG = 1 << 20,     /* its certificate is nobody's, and never the one of its records */
+    QUIRK_FORGED = 1 << 21,    /* now and then somebody else stands there, with his certificate */
 };
 
 #define QUIRKS_LASTING                                                                             \
     (QUIRK_MIXED | QUIRK_LIMITS | QUIRK_OLD | QUIRK_SMALL | QUIRK_VARIES | QUIRK_RETURNS |         \
-     QUIRK_FORBIDDEN)
+     QUIRK_FORBIDDEN | QUIRK_TLS | QUIRK_TLS_OLD | QUIRK_CLUMSY | QUIRK_WRONG)
+
+/* What it has to prove. */
+enum site_policy {
+    POLICY_NONE,
+    POLICY_DANE_EE, /* its certificate: 3 1 1 */
+    POLICY_DANE_TA, /* that the authority vouches for it: 2 0 1 */
+};
 
 struct sim;
 struct internet;
@@ -58,6 +73,7 @@ struct site_row {
     const char *name, *v4, *v6; /* v6 NULL: none */
     const char *domain;         /* whose mail it takes */
     unsigned quirks;
+    enum site_policy policy;
 };
 
 struct site {
@@ -65,6 +81,8 @@ struct site {
     const struct site_row *row;
     unsigned quirks; /* now */
     struct fake_host v4, v6;
+    SSL_CTX *shown;                       /* its own certificate; NULL: no TLS */
+    uint64_t handshakes, handshakes_used; /* begun; something was heard behind them */
 };
 
 /* Somebody who was told to come again. */
@@ -85,6 +103,7 @@ struct ledger_row {
     int64_t courier_died_at;              /* mono: when the one before died */
     bool doubtful;                        /* its answers were not those to what was said */
     bool heard;                           /* the courier went on behind the reply: it has read it */
+    bool in_tls;
 };
 
 struct site_call;
@@ -93,6 +112,7 @@ struct internet {
     struct sim *sim;
     struct fake_zones *zones;
     struct fake_random random;
+    struct papers papers;
     struct site sites[SITES];
     LIST_HEAD(site_calls, site_call) calls;
     struct grey *greys;
@@ -100,7 +120,7 @@ struct internet {
     struct ledger_row **ledger; /* rows stay where they are */
     size_t ledger_count, ledger_room;
     bool healed;
-    uint64_t taken, calls_made;
+    uint64_t taken, taken_in_tls, calls_made;
 };
 
 /* Before the house; the DNS is there. */

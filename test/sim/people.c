@@ -45,6 +45,8 @@ const struct people_outside people_outside[PEOPLE_OUTSIDE] = {
     {STR_INIT("o1@old.test"), FATE_ANY},      {STR_INIT("s1@small.test"), FATE_ANY},
     {STR_INIT("n1@null.test"), FATE_FAILED},  {STR_INIT("b1@bogus.test"), FATE_ANY},
     {STR_INIT("z1@garbage.test"), FATE_ANY},  {STR_INIT("i1@inside.test"), FATE_FAILED},
+    {STR_INIT("v1@dane.test"), FATE_SENT},    {STR_INIT("y1@wrong.test"), FATE_FAILED},
+    {STR_INIT("f1@forged.test"), FATE_ANY},   {STR_INIT("k1@clumsy.test"), FATE_SENT},
 };
 
 int people_outside_find(struct str address)
@@ -124,6 +126,10 @@ const struct people_address people_addresses[PEOPLE_ADDRESSES] = {
     DIRECT("b1@bogus.test", 17),
     DIRECT("z1@garbage.test", 18),
     DIRECT("i1@inside.test", 19),
+    DIRECT("v1@dane.test", 20),
+    DIRECT("y1@wrong.test", 21),
+    DIRECT("f1@forged.test", 22),
+    DIRECT("k1@clumsy.test", 23),
 #undef DIRECT
 };
 

@@ -7,6 +7,7 @@
 
 #include "base/must.h"
 #include "exam.h"
+#include "seeded_tls.h"
 #include "store/message_head.h"
 #include "store/trace.h"
 
@@ -433,6 +434,7 @@ static void sim_close(struct sim *sim)
     recorder_close(&sim->recorder, sim->fake);
     internet_close(&sim->internet);
     returns_close(&sim->returns);
+    seeded_tls_end();
     fake_world_close(sim->fake);
     fake_disk_close(sim->disk);
     fake_zones_close(sim->internet.zones);
@@ -459,6 +461,7 @@ static struct sim_result result_of(const struct sim *sim)
                                 .troubles = sim->weather.troubles,
                                 .power_cuts = sim->house.power_cuts,
                                 .out = sim->judged,
+                                .in_tls = sim->internet.taken_in_tls,
                                 .violated = sim->oracle.violated};
     for (int i = 0; i < HOUSE_SLOTS; i++)
         result.deaths += sim->house.roles[i].deaths;

@@ -317,6 +317,7 @@ struct sim {
 struct sim_result {
     uint64_t in, wrong, back_off, banned; /* log-ins */
     struct law_totals out;                /* to elsewhere */
+    uint64_t in_tls;                      /* of what sites took */
     uint64_t submitted, limited, turned_away, slowed;
     uint64_t hash, sessions, accepted, unknown, repeated, read, removed;
     uint64_t troubles, deaths, power_cuts;

@@ -5,6 +5,7 @@
 #include "base/must.h"
 #include "internet.h"
 #include "sim.h"
+#include "site_tls.h"
 
 enum {
     REPLY_MAX = 600,
@@ -42,7 +43,8 @@ struct site_call {
     enum phase fails_at;
     unsigned fails_how; /* one of QUIRK_RESETS, CLOSES, DEAF, GARBAGE */
     enum site_state state;
-    bool greeted, mail, chunks_bad;
+    struct site_tls tls;
+    bool greeted, helloed, mail, chunks_bad;
     bool by;              /* the message is to be there by a time */
     bool announces;       /* its limits */
     bool lies, miscounts; /* miscounts: an answer of its is for another command, or missing */
@@ -74,6 +76,7 @@ static uint64_t below(struct site_call *call, uint64_t n)
 static void call_end(struct site_call *call, enum dialog_end how)
 {
     fake_event_clear(sim_of(call)->fake, &call->drip);
+    site_tls_end(&call->tls);
     dialog_end(&call->dialog, how);
     LIST_REMOVE(call, link);
     buf_done(&call->content);
@@ -88,6 +91,14 @@ void site_calls_end(struct internet *internet)
 
 /* --- Saying ---------------------------------------------------------------------------------- */
 
+static void put(struct site_call *call, struct str octets)
+{
+    if (call->tls.ssl)
+        site_tls_say(&call->tls, &call->dialog, octets);
+    else
+        dialog_say(&call->dialog, octets);
+}
+
 static void say(struct site_call *call, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 static void say(struct site_call *call, const char *format, ...)
@@ -99,7 +110,7 @@ static void say(struct site_call *call, const char *format, ...)
     va_end(args);
     sim_say(sim_of(call), "site %s: %.*s", call->site->row->name, STR_FMT(buf_str(&line)));
     buf_put(&line, STR("\r\n"));
-    dialog_say(&call->dialog, buf_str(&line));
+    put(call, buf_str(&line));
     buf_done(&line);
 }
 
@@ -120,7 +131,7 @@ static void garbage_say(struct site_call *call)
     struct buf line = BUF_INIT(GARBAGE_MAX);
     for (size_t i = 0; i < GARBAGE_MAX; i++)
         buf_putc(&line, 'x');
-    dialog_say(&call->dialog, buf_str(&line));
+    put(call, buf_str(&line));
     buf_done(&line);
 }
 
@@ -165,6 +176,8 @@ static void say_extensions(struct site_call *call)
         say(call, "250-CHUNKING\r\n250-BINARYMIME");
     if (announces(call) || call->lies)
         say(call, "250-PIPELINING");
+    if (site_tls_is_announced(call->site, &call->tls))
+        say(call, "250-STARTTLS");
     if (has(call, QUIRK_LIMITS) && call->announces)
         say(call, "250-LIMITS RCPTMAX=%d MAILMAX=3", SITE_LIMIT);
     if (!has(call, QUIRK_SMALL))
@@ -194,6 +207,25 @@ static void heard_hello(struct site_call *call, bool extended)
         say_extensions(call);
     else
         say(call, "250 %s", call->site->row->name);
+    call->helloed = true;
+}
+
+static void heard_starttls(struct site_call *call)
+{
+    if (!site_tls_is_announced(call->site, &call->tls) || call->dialog.in_at < call->dialog.in.n)
+        oracle_wrong(&sim_of(call)->oracle,
+                     "site %s hears STARTTLS, and more behind it, or "
+                     "announced none",
+                     call->site->row->name);
+    call->tls.asked = true;
+    if (call->tls.trouble == TLS_UNWILLING) {
+        say(call, "454 4.7.0 not now");
+        return;
+    }
+    say(call, "220 2.0.0 go on");
+    site_tls_begin(&call->tls, call->site, &call->dialog);
+    call->helloed = false;
+    transaction_end(call);
 }
 
 /* What stands between < and >; the rest behind. */
@@ -230,7 +262,8 @@ static void heard_mail(struct site_call *call, struct str line)
         say(call, "503 5.5.1 there is one already");
         return;
     }
-    if (call->mail || !path_take(line, call->from, &options)) {
+    site_tls_judge(call->site, &call->tls);
+    if (call->mail || !call->helloed || !path_take(line, call->from, &options)) {
         oracle_wrong(&sim_of(call)->oracle, "site %s hears %.*s", call->site->row->name,
                      STR_FMT(line));
         return;
@@ -323,11 +356,13 @@ static void message_take(struct site_call *call)
         ledger_add(internet, call->site, str_from(call->from), call->to, call->to_count,
                    buf_str(&call->content), call->by, fake_client_role(call->dialog.client));
     call->row->doubtful = call->miscounts;
+    call->row->in_tls = call->tls.ssl != NULL;
+    internet->taken_in_tls += call->row->in_tls;
     transaction_end(call);
     if (fails(call, PHASE_REPLY))
         return;
     if (call->fails_at == PHASE_HALF) {
-        dialog_say(&call->dialog, STR("250 2.0."));
+        put(call, STR("250 2.0."));
         (void)fails(call, PHASE_HALF);
         return;
     }
@@ -413,6 +448,8 @@ static void heard(struct site_call *call, struct str line)
     call->row = NULL;
     if (str_starts(line, STR("EHLO ")) || str_starts(line, STR("HELO "))) {
         heard_hello(call, line.p[0] == 'E');
+    } else if (str_eq(line, STR("STARTTLS"))) {
+        heard_starttls(call);
     } else if (str_starts(line, STR("MAIL FROM:"))) {
         heard_mail(call, line);
     } else if (str_starts(line, STR("RCPT TO:"))) {
@@ -514,12 +551,34 @@ static void push(struct site_call *call)
         call_end(call, DIALOG_CLOSES);
 }
 
+/* False: the call is gone. */
+static bool pull(struct site_call *call)
+{
+    if (!call->tls.ssl) {
+        dialog_pull(&call->dialog);
+        return true;
+    }
+    switch (site_tls_pull(&call->tls, &call->dialog)) {
+    case SITE_TLS_GOES_ON:
+        return true;
+    case SITE_TLS_FAILED:
+        call->state = SITE_STUCK;
+        call->ends = true;
+        return true;
+    case SITE_TLS_RESET:
+        break;
+    }
+    call_end(call, DIALOG_RESETS);
+    return false;
+}
+
 static void changed(struct fake_client *client, void *arg)
 {
     (void)client;
     struct site_call *call = arg;
     struct internet *internet = call->site->internet;
-    dialog_pull(&call->dialog);
+    if (!pull(call))
+        return;
     while (call->greeted && read_one(call))
         continue;
     if (!lives(internet, call))
@@ -581,6 +640,7 @@ void site_called(struct fake_host *host, struct fake_client *client,
     if (has(call, QUIRK_FORBIDDEN))
         oracle_wrong(&internet->sim->oracle, "%s is connected, which nobody may", host->address);
     failure_plan(call);
+    call->tls = site_tls_plan(site);
     call->announces = below(call, 2);
     call->lies = has(call, QUIRK_LIES) && below(call, 3) > 0;
     call->dialog.drip = has(call, QUIRK_DRIPS) ? 1 + below(call, 8) : 0;
