@@ -5,6 +5,7 @@
 #include "core/check.h"
 
 #include "core/core.h"
+#include "trust/dkim_key.h"
 
 static const char *const state_words[] = {[CHECK_OK] = "ok",
                                           [CHECK_NOTE] = "note",
@@ -35,22 +36,17 @@ struct str check_quoted(struct check *check, struct str text)
 
 struct str check_record(struct check *check, struct str name, const char *type, struct str value)
 {
+    if (!value.p)
+        return str_null();
     return check_text(check, "%.*s. IN %s %.*s", STR_FMT(name), type, STR_FMT(value));
 }
 
 struct str check_txt_record(struct check *check, struct str name, struct str text)
 {
-    enum {
-        STRING_MAX = 255
-    };
     struct buf value = buf_in(check->arena, CHECK_TEXT);
-    do {
-        struct str part = str_head(text, STRING_MAX);
-        buf_put(&value, value.n > 0 ? STR(" \"") : STR("\""));
-        buf_put(&value, part);
-        buf_putc(&value, '"');
-        text = str_from_index(text, part.n);
-    } while (text.n > 0);
+    if (!text.p)
+        return str_null();
+    dkim_record_quote(text, &value);
     return check_record(check, name, "TXT", buf_built(&value));
 }
 

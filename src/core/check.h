@@ -36,7 +36,8 @@ enum check_state {
 
 struct check_host {
     struct str name;
-    bool ours; /* one of its addresses is ours, or it has our name */
+    bool ours;    /* one of its addresses is ours, or it has our name */
+    bool unknown; /* the DNS does not say which addresses it has */
 };
 
 struct check {
@@ -63,7 +64,8 @@ struct str check_text(struct check *check, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* A stranger's text made safe, in quotes. */
 struct str check_quoted(struct check *check, struct str text);
-/* "address. IN PTR host." and the like: the name is completed with the dot of the root. */
+/* "address. IN PTR host." and the like: the name is completed with the dot of the root. Null where
+ * the value is, or the text is too long: then nothing is told to be published. */
 struct str check_record(struct check *check, struct str name, const char *type, struct str value);
 /* The same for TXT: in strings of 255 octets at most. */
 struct str check_txt_record(struct check *check, struct str name, struct str text);

@@ -101,15 +101,16 @@ static void own_addresses_check(struct check *check)
 static void mx_host(struct check *check, struct str name)
 {
     struct dns_addresses found[2];
-    struct check_host *host = &check->mx[check->mx_count];
-    if (addresses_of(check, "mx", name, found))
-        return;
+    struct check_host *host = &check->mx[check->mx_count++];
     *host = (struct check_host){.name = name, .ours = str_eq_nocase(name, check->host)};
+    if (addresses_of(check, "mx", name, found)) {
+        host->unknown = true;
+        return;
+    }
     for (size_t i = 0; i < 2; i++)
         for (size_t j = 0; j < found[i].count; j++)
             host->ours = host->ours || check_is_own(check, found[i].list[j].text);
     struct str to = found[0].count > 0 ? found[0].found.canonical : found[1].found.canonical;
-    check->mx_count++;
     if (found[0].count + found[1].count == 0)
         check_say(check, "mx", CHECK_FAIL, check_text(check, "%.*s has no address", STR_FMT(name)),
                   check_record(check, name, "A", STR("ITS-ADDRESS")), str_null());
@@ -126,10 +127,11 @@ static void mx_host(struct check *check, struct str name)
                   str_null(), str_null());
 }
 
+/* One may be where nobody knows. */
 static bool any_ours(const struct check *check)
 {
     for (size_t i = 0; i < check->mx_count; i++)
-        if (check->mx[i].ours)
+        if (check->mx[i].ours || check->mx[i].unknown)
             return true;
     return false;
 }
@@ -163,7 +165,12 @@ static void mx_check(struct check *check)
     for (size_t i = 0; i < mxs.count && check->mx_count < CHECK_HOSTS; i++)
         if (mxs.list[i].host.n > 0)
             mx_host(check, mxs.list[i].host);
-    if (!any_ours(check))
+    if (mxs.count > CHECK_HOSTS)
+        check_say(
+            check, "mx", CHECK_WARN,
+            check_text(check, "there are %zu; the first %d are looked at", mxs.count, CHECK_HOSTS),
+            str_null(), str_null());
+    else if (!any_ours(check))
         check_say(check, "mx", CHECK_WARN, STR("none of them is this server"), wanted_mx(check),
                   str_null());
     check_say(check, "dnssec", mxs.found.secure ? CHECK_OK : CHECK_NOTE,

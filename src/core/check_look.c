@@ -61,6 +61,12 @@ static struct str where(struct check *check, const struct port *port)
     return check_text(check, "port %u of %.*s", port->number, STR_FMT(port->address));
 }
 
+/* A courier's own words, unless it was taken over. */
+static struct str words_of(struct check *check, struct str text)
+{
+    return str_is_printable_ascii(text) ? text : check_quoted(check, text);
+}
+
 static void unreached(struct check *check, const struct port *port, const struct msg_looked *seen)
 {
     struct str at = where(check, port);
@@ -69,7 +75,7 @@ static void unreached(struct check *check, const struct port *port, const struct
                   check_text(check,
                              "%.*s cannot be connected from here (%.*s); from outside it may be, "
                              "where a router does not lead back",
-                             STR_FMT(at), STR_FMT(seen->why)),
+                             STR_FMT(at), STR_FMT(words_of(check, seen->why))),
                   str_null(),
                   check_text(check,
                              "let port %u through the firewall; from another host: nc -vz %.*s %u",
@@ -122,6 +128,7 @@ static void certificate_judge(struct check *check, const struct port *port,
                               const struct msg_looked *seen)
 {
     struct str at = where(check, port);
+    struct str in = words_of(check, seen->tls);
     enum tls_result pkix =
         seen->pkix < TLS_RESULTS ? (enum tls_result)seen->pkix : TLS_RESULT_VALIDATION_FAILURE;
     if (pkix == TLS_RESULT_OK)
@@ -129,13 +136,12 @@ static void certificate_judge(struct check *check, const struct port *port,
                   check_text(check,
                              "%.*s answers in %.*s with a certificate of %.*s that an authority "
                              "vouches for",
-                             STR_FMT(at), STR_FMT(seen->tls), STR_FMT(port->host)),
+                             STR_FMT(at), STR_FMT(in), STR_FMT(port->host)),
                   str_null(), str_null());
     else
         check_say(check, "connect", unproven(check, port),
                   check_text(check, "%.*s answers in %.*s, and for %.*s %.*s", STR_FMT(at),
-                             STR_FMT(seen->tls), STR_FMT(port->host),
-                             STR_FMT(tls_result_text(pkix))),
+                             STR_FMT(in), STR_FMT(port->host), STR_FMT(tls_result_text(pkix))),
                   str_null(),
                   check_text(check,
                              "a certificate of an authority for %.*s in a block certificate of "

@@ -2,25 +2,11 @@
 
 #include "conf/own_sts.h"
 #include "format/mta_sts.h"
-#include "format/policy_record.h"
+#include "format/tls_report.h"
 #include "store/dkim.h"
 #include "trust/dkim_tags.h"
 
 /* --- DKIM ------------------------------------------------------------------------------------ */
-
-/* As written, or the same key in other words. */
-static bool is_same_key(struct str one, struct str other)
-{
-    struct dkim_tags a, b;
-    if (str_eq(one, other))
-        return true;
-    if (!dkim_tags_parse(one, &a) || !dkim_tags_parse(other, &b))
-        return false;
-    struct str key = dkim_tag(&a, STR("p")), type = dkim_tag(&b, STR("k"));
-    struct str own = dkim_tag(&a, STR("k"));
-    bool same_type = str_eq(type.n > 0 ? type : STR("rsa"), own.n > 0 ? own : STR("rsa"));
-    return key.n > 0 && str_eq(key, dkim_tag(&b, STR("p"))) && same_type;
-}
 
 struct keys_seen {
     struct check *check;
@@ -50,18 +36,33 @@ static void key_there(struct check *check, const struct dkim_kept *kept)
                       : str_null());
 }
 
+/* `why`: what is wrong with the record that is there; null: there is none. */
 static void key_missing(struct check *check, const struct dkim_kept *kept, struct str name,
-                        bool other)
+                        struct str why)
 {
+    struct str words = STR("its record is not there");
     bool signs = kept->state == DKIM_ACTIVE;
     if (kept->state == DKIM_RETIRED)
         return;
-    check_say(
-        check, "dkim", signs ? CHECK_FAIL : CHECK_WARN,
-        check_text(check, "%.*s: %s%s", STR_FMT(kept->selector),
-                   other ? "another key is published in its place" : "its record is not there",
-                   signs ? ", and it signs: receivers find every signature wrong" : ""),
-        check_txt_record(check, name, kept->record), str_null());
+    if (why.n > 0)
+        words = check_text(check, "what is published in its place is not its record: %.*s",
+                           STR_FMT(why));
+    check_say(check, "dkim", signs ? CHECK_FAIL : CHECK_WARN,
+              check_text(check, "%.*s: %.*s%s", STR_FMT(kept->selector), STR_FMT(words),
+                         signs ? ", and it signs: receivers find every signature wrong" : ""),
+              check_txt_record(check, name, kept->record), str_null());
+}
+
+/* RFC 6376 3.6.2.2: which of them a receiver takes is not known. */
+static void several_tell(struct check *check, const struct dkim_kept *kept, size_t count)
+{
+    if (count > 1)
+        check_say(check, "dkim", CHECK_WARN,
+                  check_text(check,
+                             "%.*s: there are %zu records in its place, and receivers take "
+                             "any of them: only its own is to stay",
+                             STR_FMT(kept->selector), count),
+                  str_null(), str_null());
 }
 
 /* Private keys are not looked at. */
@@ -79,13 +80,17 @@ static struct err key_check(void *arg, const struct dkim_kept *kept)
     struct err e = check_texts(check, name, &texts, &count);
     if (check_unknown(check, "dkim", name, e))
         return err_none();
+    struct str why = str_null();
     for (size_t i = 0; i < count; i++) {
-        if (!is_same_key(kept->record, texts[i]))
-            continue;
-        key_there(check, kept);
-        return err_none();
+        e = dkim_record_check(texts[i], kept->record);
+        if (!err_is(e)) {
+            key_there(check, kept);
+            several_tell(check, kept, count);
+            return err_none();
+        }
+        why = e.detail;
     }
-    key_missing(check, kept, name, count > 0);
+    key_missing(check, kept, name, why);
     return err_none();
 }
 
@@ -350,9 +355,9 @@ static void sts_check(struct check *check)
 static void tls_rpt_check(struct check *check)
 {
     const struct str *texts;
-    struct str fields, wrong = str_null(), key, value;
+    struct tls_report_places places;
+    struct str wrong = str_null();
     size_t count;
-    bool malformed = false, rua = false;
     struct str name = check_text(check, "_smtp._tls.%.*s", STR_FMT(check->domain));
     struct str wanted = check_txt_record(
         check, name,
@@ -360,16 +365,12 @@ static void tls_rpt_check(struct check *check)
     struct err e = check_texts(check, name, &texts, &count);
     if (check_unknown(check, "tls-rpt", name, e))
         return;
-    bool found = count > 0 && policy_record_find(texts, count, STR("v=TLSRPTv1"), &fields, &wrong);
-    while (found && policy_field_next(&fields, &key, &value, &malformed))
-        rua = rua || (str_eq(key, STR("rua")) && value.n > 0);
-    if (found && rua && !malformed)
+    if (count > 0 && tls_report_record_find(texts, count, check->arena, &places, &wrong))
         check_say(check, "tls-rpt", CHECK_OK, STR("others are asked to report what fails of TLS"),
                   str_null(), str_null());
     else
-        check_say(check, "tls-rpt", found || wrong.n > 0 ? CHECK_FAIL : CHECK_WARN,
-                  wrong.n > 0 ? wrong
-                  : found     ? STR("it names nobody who is to get reports")
+        check_say(check, "tls-rpt", wrong.n > 0 ? CHECK_FAIL : CHECK_WARN,
+                  wrong.n > 0 ? check_text(check, "nobody gets reports: %.*s", STR_FMT(wrong))
                               : STR("there is none: nobody tells you what fails of TLS"),
                   wanted, str_null());
 }

@@ -8,7 +8,7 @@
 
 enum {
     DEPTH = SPF_LOOKUPS_MAX + 1, /* of records in records: each costs a question */
-    MX_LOOKED_AT = 10,           /* hosts of one `mx` (4.6.4) */
+    MX_MOST = 10,                /* hosts of one `mx`: more are an error (4.6.4) */
 };
 
 struct frame {
@@ -41,6 +41,12 @@ static bool is_over(const struct evaluation *evaluation)
     return evaluation->wrong.p || err_is(evaluation->trouble);
 }
 
+/* There is none, or the name is no name: then nothing is there (4.3, 4.8). */
+static bool is_no_record(struct err e)
+{
+    return check_is_absent(e) || e.code == ERR_USAGE;
+}
+
 /* May yield. False: it is over. */
 static bool record_push(struct evaluation *evaluation, struct str domain, bool included,
                         enum spf_result was)
@@ -54,7 +60,7 @@ static bool record_push(struct evaluation *evaluation, struct str domain, bool i
         return false;
     }
     struct err e = check_texts(check, domain, &texts, &count);
-    if (err_is(e) && !check_is_absent(e)) {
+    if (err_is(e) && !is_no_record(e)) {
         evaluation->trouble = e;
         return false;
     }
@@ -91,7 +97,7 @@ static bool host_matches(struct evaluation *evaluation, struct str host,
     enum dns_type type = network_is_v4(evaluation->client) ? DNS_A : DNS_AAAA;
     struct err e =
         dns_address(evaluation->check->dns, host, type, evaluation->check->arena, &found);
-    if (err_is(e) && !check_is_absent(e))
+    if (err_is(e) && !is_no_record(e))
         evaluation->trouble = e;
     for (size_t i = 0; !err_is(e) && i < found.count; i++)
         if (within(evaluation, found.list[i].text, term))
@@ -105,10 +111,13 @@ static bool mx_matches(struct evaluation *evaluation, struct str domain,
 {
     struct dns_mxs mxs;
     struct err e = dns_mx(evaluation->check->dns, domain, evaluation->check->arena, &mxs);
-    if (err_is(e) && !check_is_absent(e))
+    if (err_is(e) && !is_no_record(e))
         evaluation->trouble = e;
-    for (size_t i = 0; !err_is(e) && i < mxs.count && i < MX_LOOKED_AT; i++)
-        if (mxs.list[i].host.n > 0 && host_matches(evaluation, mxs.list[i].host, term))
+    for (size_t i = 0; !err_is(e) && i < mxs.count; i++)
+        if (i == MX_MOST) {
+            permanent(evaluation, STR("more than 10 MX"), domain);
+            return false;
+        } else if (mxs.list[i].host.n > 0 && host_matches(evaluation, mxs.list[i].host, term))
             return true;
     return false;
 }
@@ -274,6 +283,31 @@ static void missing(struct check *check, struct str why)
               check_txt_record(check, check->domain, buf_built(&terms)), str_null());
 }
 
+static bool is_everybody(const struct spf_term *term)
+{
+    return term->mechanism == SPF_ALL ||
+           (term->mechanism == SPF_IP4 && term->network.bits == NETWORK_V4) ||
+           (term->mechanism == SPF_IP6 && term->network.bits == 0);
+}
+
+/* A record under which a stranger's mail passes says nothing of ours. Included ones are not looked
+ * at: they are others'. */
+static void openness_tell(struct check *check, struct str text)
+{
+    struct spf_record record;
+    struct str wrong, where;
+    size_t at = 0;
+    if (!spf_parse(text, check->arena, &record, &wrong, &where))
+        return; /* told where it is evaluated */
+    while (at < record.count && !is_everybody(&record.terms[at]))
+        at++;
+    if (at < record.count && record.terms[at].result == SPF_PASS)
+        check_say(
+            check, "spf", CHECK_FAIL,
+            STR("it lets everybody pass: anybody may send in its name; it should end in -all"),
+            str_null(), str_null());
+}
+
 void check_spf(struct check *check)
 {
     const struct str *texts;
@@ -289,6 +323,7 @@ void check_spf(struct check *check)
                                : STR("there is no SPF record: anybody may send in its name"));
         return;
     }
+    openness_tell(check, record);
     for (size_t i = 0; i < check->own_count; i++)
         if (!evaluate(check, record, &check->own[i]))
             return;

@@ -44,6 +44,7 @@ static inline void type(struct rig *rig, void *arg)
                           .directory = &house.core.directory,
                           .conf = &house.conf,
                           .hashes = &house.core.hashes,
+                          .keys = house.core.keys,
                           .arena = &arena,
                           .json = typing.json,
                           .serving = true,

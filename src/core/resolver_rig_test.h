@@ -13,12 +13,16 @@ enum {
     PUBLISHED_MAX = 400
 };
 
-static struct {
+static struct publication {
     char name[SIGNING_NAME_MAX];
     char text[DKIM_RECORD_MAX];
+    uint16_t type;    /* 0: TXT */
+    struct str rdata; /* p NULL: of a TXT record with `text` in it */
 } published[PUBLISHED_MAX];
 static size_t published_count, asked;
-static bool silent; /* it answers that nobody knows */
+static bool silent;                     /* it answers that nobody knows */
+static const char *unanswered, *forged; /* names: nobody knows; DNSSEC says that it is wrong */
+static bool zones_signed;
 
 /* TXT: strings of 255 octets at most (RFC 1035 3.3). */
 static inline struct str rdata_of(const char *record)
@@ -34,26 +38,60 @@ static inline struct str rdata_of(const char *record)
     return buf_built(&rdata);
 }
 
+static inline uint16_t type_of(const struct publication *one)
+{
+    return one->type ? one->type : DNS_TXT;
+}
+
+static inline bool is_named(struct str name, const char *other)
+{
+    return other && str_eq_nocase(name, str_from(other));
+}
+
+/* Where an alias leads; the name itself where it is none. */
+static inline struct str led_to(struct str name)
+{
+    for (size_t i = 0; i < published_count; i++)
+        if (published[i].type == DNS_CNAME && is_named(name, published[i].name))
+            return str_from(published[i].text);
+    return name;
+}
+
+/* The answer's records, in `records`. */
+static inline void zone_read(struct msg_dns_answer *answer, uint16_t type)
+{
+    for (size_t i = 0; i < published_count; i++) {
+        const struct publication *one = &published[i];
+        if (!is_named(answer->canonical, one->name))
+            continue;
+        answer->rcode = DNS_NOERROR;
+        if (type_of(one) != type)
+            continue;
+        assert_true(answer->records_count < DNS_RECORDS_MAX);
+        answer->records[answer->records_count++].rdata =
+            one->rdata.p ? one->rdata : rdata_of(one->text);
+    }
+}
+
 static inline void resolver_got(struct link *link, const struct msg *msg, int passed)
 {
+    static struct msg_dns_record records[DNS_RECORDS_MAX];
     const struct msg_dns_ask *ask = &msg->dns_ask;
-    struct msg_dns_record record;
     struct msg answer = {.kind = MSG_dns_answer,
                          .dns_answer = {.call = ask->call,
-                                        .error = silent ? ERR_DNS_FAILED : ERR_NONE,
-                                        .rcode = 3,
-                                        .canonical = ask->name,
-                                        .records = &record}};
+                                        .rcode = DNS_NXDOMAIN,
+                                        .verdict = zones_signed ? DNS_SECURE : DNS_INSECURE,
+                                        .canonical = led_to(ask->name),
+                                        .records = records}};
     (void)passed;
     assert_int_equal(msg->kind, MSG_dns_ask);
     asked++;
-    for (size_t i = 0; i < published_count && !silent; i++) {
-        if (!str_eq(ask->name, str_from(published[i].name)))
-            continue;
-        record.rdata = rdata_of(published[i].text);
-        answer.dns_answer.rcode = 0;
-        answer.dns_answer.records_count = 1;
-    }
+    if (silent || is_named(ask->name, unanswered))
+        answer.dns_answer.error = ERR_DNS_FAILED;
+    else if (is_named(ask->name, forged))
+        answer.dns_answer.verdict = DNS_BOGUS;
+    else
+        zone_read(&answer.dns_answer, ask->type);
     assert_false(err_is(link_send(link, &answer)));
 }
 

@@ -173,7 +173,11 @@ void dkim_record_quote(struct str record, struct buf *to)
         struct str part = str_head(record, DKIM_STRING_MAX);
         record = str_from_index(record, part.n);
         buf_putc(to, '"');
-        buf_put(to, part);
+        for (size_t i = 0; i < part.n; i++) {
+            if (part.p[i] == '"' || part.p[i] == '\\') /* RFC 1035 5.1 */
+                buf_putc(to, '\\');
+            buf_putc(to, part.p[i]);
+        }
         buf_put(to, record.n ? STR("\" ") : STR("\""));
     } while (record.n);
 }

@@ -41,8 +41,8 @@ struct err dkim_key_sign(const struct dkim_key *key, const unsigned char hash[DK
 /* "v=DKIM1; k=rsa; p=..." */
 struct err dkim_key_record(const struct dkim_key *key, struct buf *to);
 
-/* A record as a zone file has it: in quotes, in strings of at most DKIM_STRING_MAX octets with a
- * space between them. */
+/* A record of printable ASCII as a zone file has it: in quotes, in strings of at most
+ * DKIM_STRING_MAX octets with a space between them. Others' TXT records, too. */
 void dkim_record_quote(struct str record, struct buf *to);
 
 /* Where it stands: "SELECTOR._domainkey.DOMAIN". */

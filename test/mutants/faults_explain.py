@@ -46,17 +46,17 @@ FAULTS = [
 
     # --- veredus check: what is served ---
     Fault("everybody_s_ports_are_looked_at", "another server of the domain is connected for a check",
-          "pytest test_check_served.py",
+          "unit core_check_hosts",
           CHECK_LOOK, "        if (!check->mx[i].ours)\n            continue;\n        records_take", "        records_take",
           CHECK_LOOK, "            if (check_is_own(check, found.list[j].text))\n", ""),
     Fault("a_policy_without_its_MX", "RFC 8461: a policy that does not name an MX is well",
-          "pytest test_check_served.py",
+          "unit core_check_hosts",
           CHECK_LOOK, "        if (mta_sts_allows(policy, check->mx[i].name))", "        if (mta_sts_allows(policy, check->mx[0].name))"),
     Fault("records_are_not_held_against_it", "a TLSA record that fits nothing that is served is well",
           "pytest test_check_served.py",
           LOOK, "    peer.verify = TLS_VERIFY_DANE;", "    peer.verify = TLS_VERIFY_NONE;"),
     Fault("anywhere_is_looked_at", "N02: a loopback address in the DNS is connected for a check",
-          "pytest test_check_served.py",
+          "unit core_check_hosts",
           CHECK_LOOK, "    if (judged == DESTINATION_FINE)", "    if (judged <= DESTINATION_LOOPBACK)"),
 
     # --- What veredus send reads ---

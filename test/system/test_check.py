@@ -139,7 +139,7 @@ FAULTS = [
     ("dmarc", r"^_dmarc", ['_dmarc TXT "v=DMARC1; p=none; rua=mailto:a@other.test"'], "warn", "other.test",
      '"v=DMARC1"'),
     ("mta-sts", r"^_mta-sts", ['_mta-sts TXT "v=STSv1; id="'], "FAIL", "", "v=STSv1; id="),
-    ("tls-rpt", r"^_smtp\._tls", ['_smtp._tls TXT "v=TLSRPTv1; x=y"'], "FAIL", "nobody", "v=TLSRPTv1; rua="),
+    ("tls-rpt", r"^_smtp\._tls", ['_smtp._tls TXT "v=TLSRPTv1; x=y"'], "FAIL", "has no rua", "v=TLSRPTv1; rua="),
     ("tlsa", r" TLSA ", ["_25._tcp.mail TLSA 3 1 1 " + "00" * 32], "FAIL", "fits no certificate", "TLSA 3 1 1 "),
     ("tls", r" MX ", ["@ MX 10 mail2", "mail2 A 192.0.2.1"], "FAIL", "names mail2.good.test", None),
     ("caa", r"^$", ['mail CAA 0 issue "authority.test"'], "note", "CAA", None),
