@@ -13,8 +13,6 @@
 #include "core/route.h"
 
 enum {
-    LOAD_SLICE = 500, /* entries read at once */
-    LOAD_ARENA = 64 << 20,
     DUE_SLICE = 1000, /* entries that come due in one turn */
     ROUSE_SLICE = 1000,
 };
@@ -263,7 +261,6 @@ bool queue_schedule(struct queue *queue, const struct queue_entry *entry)
     return one != NULL;
 }
 
-/* One that finds no memory is found again at the next start; it is on the disk. */
 void queue_accepted(struct core *core, const struct queue_entry *entries, size_t count)
 {
     struct queue *queue = core->queue;
@@ -273,58 +270,12 @@ void queue_accepted(struct core *core, const struct queue_entry *entries, size_t
         if (entries[i].account && senders_holds(&core->senders, entries[i].account))
             queue_account_changed(queue, entries[i].account); /* since it was judged */
     }
-    if (lost)
+    if (lost) {
         log_event(core->log, LOG_FAIL, "not_scheduled", log_u64("entries", lost),
-                  log_str("why", STR("out of memory; they go after the next start")));
-    queue_turn(queue);
-}
-
-/* --- Loading --- */
-
-static void load_run(void *arg)
-{
-    struct queue *queue = arg;
-    struct core *core = queue->core;
-    struct queue_page page = {.more = true};
-    struct arena arena;
-    size_t entries = 0, damaged = 0;
-    struct err e = err_none();
-    arena_init_from(&arena, LOAD_ARENA, &core->spares);
-    while (page.more && !queue->closing && !err_is(e)) {
-        arena_reset(&arena);
-        e = queue_scan(core->engine, page.last_message, page.last_number, LOAD_SLICE, &arena,
-                       &page);
-        if (err_is(e))
-            break;
-        for (size_t i = 0; i < page.count; i++) {
-            entries += queue_schedule(queue, &page.entries[i]);
-            queue_account_compare(queue, &page.entries[i]);
-        }
-        damaged += page.damaged;
-        queue_turn(queue);
-        fiber_sleep_until(core->loop, core->loop->now); /* others have their turn */
+                  log_str("why", STR("out of memory; they are looked for again in a minute")));
+        queue->missing = true;
     }
-    arena_done(&arena);
-    if (err_is(e))
-        log_err(core->log, "queue_not_loaded", e);
-    else if (entries || damaged)
-        log_event(core->log, damaged ? LOG_FAIL : LOG_INFO, "queue_loaded",
-                  log_u64("entries", entries), log_u64("damaged", damaged));
-    queue_fiber_end(queue);
-}
-
-static struct err pauses_load(struct queue *queue)
-{
-    struct queue_pause *pauses;
-    size_t count;
-    struct arena arena;
-    arena_init(&arena, LOAD_ARENA);
-    struct err e = queue_pauses(queue->core->engine, &arena, &pauses, &count);
-    for (size_t i = 0; i < count && !err_is(e); i++)
-        if (!schedule_pause(&queue->schedule, pauses[i].domain, true))
-            e = err_make(ERR_NO_MEMORY);
-    arena_done(&arena);
-    return e;
+    queue_turn(queue);
 }
 
 /* --- Opening and closing --- */
@@ -373,7 +324,7 @@ struct err queue_open(struct core *core)
     TAILQ_INIT(&queue->accounts);
     schedule_init(&queue->schedule, window_most(core));
     retries_set(queue);
-    struct err e = pauses_load(queue);
+    struct err e = queue_pauses_load(queue);
     if (err_is(e)) {
         schedule_done(&queue->schedule);
         free(queue);
@@ -387,9 +338,7 @@ struct err queue_open(struct core *core)
     }
     core->queue = queue;
     queue_sweep_begin(queue);
-    queue_fiber_begin(queue);
-    queue->load_start = (struct fiber_start){.run = load_run, .arg = queue};
-    fiber_run(core->fibers, &queue->load_start);
+    queue_load_begin(queue);
     return err_none();
 }
 

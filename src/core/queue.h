@@ -3,7 +3,8 @@
  * fate (doc/sending.md). Core's schedule (schedule.h), its entries on the disk (store/queue.h) and
  * the couriers that are at hand, put together:
  *
- *   queue.c    loading, the clock, what goes next to whom
+ *   queue.c    the clock, what goes next to whom
+ *   queue_load.c     the schedule from what is on the disk
  *   errand*.c  jobs: what couriers have, ask and say (errand.h)
  *   handing.c  what is for accounts here, at its time
  *   outcome.c  results become a commit: entry, trace, report
@@ -84,6 +85,8 @@ struct queue {
     size_t couriers; /* that take jobs */
     int64_t begun;   /* mono */
     bool closing;
+    bool loaded;  /* all that was there at the start was looked at */
+    bool missing; /* an entry is on the disk alone, for want of memory or an error in reading */
     bool rousing; /* a walk for ETRN goes on */
     bool soon;    /* `again` is queued */
     struct task again;
@@ -137,6 +140,15 @@ void queue_back(struct queue *queue, struct scheduled *one, const struct queue_e
                 int64_t next);
 /* In the schedule; false: no memory. */
 bool queue_schedule(struct queue *queue, const struct queue_entry *entry);
+
+/* --- queue_load.c ---------------------------------------------------------------------------- */
+
+/* On a fiber of its own, all that is there. */
+void queue_load_begin(struct queue *queue);
+/* May yield. */
+struct err queue_pauses_load(struct queue *queue);
+/* May yield: what is missing is looked for, and tried in a minute again where that fails. */
+void queue_load_missing(struct queue *queue);
 
 /* --- errand.c: inside the queue -----------------------------------------------------------------
  */

@@ -329,6 +329,34 @@ static void the_sweep_is_made_in_slices(void **state)
     assert_int_equal(house.core.queue->sweep.slices, before + 1 + 20);
 }
 
+/* As if there had been no memory for it. */
+static void forget(struct rig *rig, void *arg)
+{
+    struct queue *queue = house.core.queue;
+    (void)rig;
+    schedule_remove(&queue->schedule, schedule_find(&queue->schedule, *(uint64_t *)arg, 0));
+    queue->missing = true;
+}
+
+static void what_found_no_memory_is_looked_for_again(void **state)
+{
+    (void)state;
+    typed("queue pause");
+    uint64_t lost = send_one("carol@far.test");
+    send_one("dora@far.test");
+    assert_true(rig_do(&house.rig, forget, &lost));
+    typed("queue resume");
+    assert_int_equal(job_count, 1);
+    over_sent(job_at(0));
+    house_pass(&house, 3 * A_MINUTE);
+    assert_int_equal(job_count, 2);
+    assert_false(house.core.queue->missing);
+    over_sent(job_at(1));
+    house_pass(&house, 3 * A_MINUTE);
+    assert_int_equal(job_count, 2);
+    assert_int_equal(waiting(), 0);
+}
+
 static void what_is_under_way_is_held_when_it_is_back(void **state)
 {
     (void)state;
@@ -570,6 +598,7 @@ int main(void)
         IN_HOUSE(many_expire_in_the_same_minute),
         IN_HOUSE(a_step_of_the_clock_ends_nothing_untried),
         IN_HOUSE(the_sweep_is_made_in_slices),
+        IN_HOUSE(what_found_no_memory_is_looked_for_again),
         IN_HOUSE(what_is_under_way_is_held_when_it_is_back),
         IN_HOUSE(what_is_held_under_way_is_held_behind_a_crash),
         IN_HOUSE(what_is_removed_is_gone_and_the_trace_says_who),

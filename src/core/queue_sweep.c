@@ -122,6 +122,7 @@ static void sweep_run(void *arg)
     sweep->message = 0;
     sweep->number = 0;
     sweep->failed = false;
+    queue_load_missing(queue);
     while (goes_on(queue) && slice(queue))
         others_turn(queue);
     if (!queue->closing)

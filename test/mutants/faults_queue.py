@@ -3,7 +3,7 @@ from fault import Fault
 
 SCHEDULE, QUEUE, ERRAND = "src/core/schedule.c", "src/core/queue.c", "src/core/errand.c"
 GIVE, ADOPT = "src/core/errand_give.c", "src/core/errand_adopt.c"
-SWEEP = "src/core/queue_sweep.c"
+SWEEP, LOAD = "src/core/queue_sweep.c", "src/core/queue_load.c"
 CHANGE, ASKED, FIND, LIST = "src/core/queue_change.c", "src/core/admin_queue_change.c", "src/core/admin_queue_find.c", "src/core/admin_queue.c"
 OUTCOME, REPORT, OUTGOING = "src/core/outcome.c", "src/core/report.c", "src/core/outgoing.c"
 ACCEPT, HANDING, DEPARTING = "src/core/accept.c", "src/core/handing.c", "src/core/departing.c"
@@ -115,6 +115,8 @@ FAULTS = [
     Fault("a_step_of_the_clock_ends_all", "a wall clock that is set ahead returns mail that was not tried",
           "unit core_queue_operator",
           SWEEP, "    if (sweep->ahead - before > SWEEP_GRACE / 1000)", "    if (sweep->ahead - before > INT64_MAX / 2)"),
+    Fault("not_in_memory_not_looked_for", "mail that found no memory when it was accepted waits for a restart", "unit core_queue_operator",
+          LOAD, "    if (!queue->missing || !queue->loaded)", "    if (queue->loaded)"),
 
     # --- The operator's hand ---
     Fault("held_under_way_goes_again", "what is held while it is under way is tried again when it comes back",
@@ -143,7 +145,7 @@ FAULTS = [
           CHANGE, "    if (batch->wish->kind == WISH_RETRY)\n        schedule_calm", "    if (batch->wish->kind == WISH_HOLD)\n        schedule_calm"),
     Fault("pauses_end_with_core", "a pause is forgotten when core is started again",
           "unit core_queue_operator",
-          QUEUE, "        if (!schedule_pause(&queue->schedule, pauses[i].domain, true))", "        if (!schedule_pause(&queue->schedule, pauses[i].domain, false))"),
+          LOAD, "        if (!schedule_pause(&queue->schedule, pauses[i].domain, true))", "        if (!schedule_pause(&queue->schedule, pauses[i].domain, false))"),
     Fault("everything_is_meant", "a command without ids and filters changes every entry",
           "unit core_queue_operator",
           ASKED, "    if (!wanted->filtered && !all)", "    if (!wanted->filtered && all && !wanted->limit)"),
