@@ -200,7 +200,7 @@ FAULTS = [
           SENDING, "    arena_done(&arena);\n    queue_account_changed(core->queue, sender->account);", "    arena_done(&arena);"),
     Fault("half_a_hold_stays_half", "core died while it held what waits of an account: the rest is sent, or never released",
           "unit core_queue_account",
-          QUEUE, "            queue_account_compare(queue, &page.entries[i]);", "            (void)0;"),
+          LOAD, "    queue_account_compare(load->queue, entry);", "    (void)entry;"),
     Fault("jobs_are_made_for_held_accounts", "an entry that no walk has come to is sent though its account is on hold",
           "unit core_queue_account",
           GIVE, "!removed && queue_is_on_hold(queue, &entry);", "!removed && queue->closing && queue_is_on_hold(queue, &entry);"),

@@ -3,7 +3,7 @@ import errno
 import threading
 import time
 
-from house import Violation, require
+from house import require
 from kill import in_turn
 from pieces import PIECES
 from table import CALLS, NEVER
@@ -77,6 +77,7 @@ def do_for_a_while(piece):
 def fault_round(house, piece, role, call, error, n, lasting=False):
     """Did it meet the fault? Afterwards there is service, by the same processes, with nothing left open."""
     row = house.table[role]
+    row.wait_back()
     piece.prepare()
     begun = row.begun
     alarms = len(house.server.alarms())
@@ -122,7 +123,7 @@ def fault_sweep(house, tally, name, role, deadline, chance, lasting=False):
             break
         try:
             hit += fault_round(house, piece, role, call, error, n, lasting)
-        except Violation as what:
+        except (AssertionError, OSError, EOFError) as what:
             tally.violation(f"{name}: {role}'s {call} {n} says {error}{' from then on' * lasting}: {what}")
             return False
         swept += 1

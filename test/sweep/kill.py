@@ -2,7 +2,6 @@
 import random
 import time
 
-from house import Violation
 from pieces import PIECES
 from table import NEVER, SYSTEM
 
@@ -27,6 +26,7 @@ def calls_of(house, piece, role):
     """How many calls the role makes in the piece of work; the most of three times."""
     most = 0
     for _ in range(3):
+        house.table[role].wait_back()
         piece.prepare()
         house.table[role].arm(NEVER, SYSTEM)
         piece.do()
@@ -43,6 +43,7 @@ def in_turn(wanted, deadline, chance):
 def kill_round(house, piece, role, n):
     """Which function it died in, "" if it lived."""
     row = house.table[role]
+    row.wait_back()
     piece.prepare()
     row.arm(n, SYSTEM)
     piece.do()
@@ -65,7 +66,7 @@ def kill_sweep(house, tally, name, role, deadline, chance):
             break
         try:
             hit += bool(kill_round(house, piece, role, n))
-        except Violation as what:
+        except (AssertionError, OSError, EOFError) as what:
             tally.violation(f"{name}: {role} killed at call {n} of {most}: {what}")
             return False
         swept += 1

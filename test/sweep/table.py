@@ -3,6 +3,7 @@ import mmap
 import os
 import struct
 import threading
+import time
 
 import veredus
 
@@ -22,6 +23,7 @@ ROW_SIZE = NAME_SIZE + 8 * (len(FIELDS) + len(CALLS))
 
 MEMORY = ("malloc", "calloc", "realloc", "posix_memalign")
 SYSTEM = [call for call in CALLS if call not in MEMORY]  # between two of them a death leaves the same behind
+BACK_PATIENCE = 20  # seconds of real time in which a role is started again, or something else will notice
 NEVER = 1 << 40  # an n that is not reached
 SECOND = 1_000_000_000
 SETTLED = 61 * SECOND  # a role that ends after so long is started again soonest
@@ -58,6 +60,12 @@ class Row:
         self.seen = self.hits = self.others = 0
         self.base = self.begun
         self.armed = 1
+
+    def wait_back(self):
+        """Before it is armed again: from there on nobody would know that it was away, and its parent's clock not hurry."""
+        end = time.monotonic() + BACK_PATIENCE
+        while self.away() and time.monotonic() < end:
+            time.sleep(0.002)
 
     def away(self):
         """It ended, and was not started again yet."""
