@@ -198,11 +198,23 @@ class House:
             session.expect("QUIT", True)
         return count, found
 
+    def mailbox_in_service(self, account, full):
+        """As a client who is told of a trouble and comes again: a failed index is opened anew meanwhile."""
+        begun = self.now()
+        while True:
+            try:
+                return self.mailbox(account, full)
+            except Violation:
+                raise
+            except (OSError, EOFError, AssertionError) as trouble:
+                require(self.now() < begun + self.patience, f"{account} cannot be read: {trouble}")
+            time.sleep(0.003)
+
     def look(self, accounts, full=False):
         """The mailboxes against the ledger."""
         for account in accounts:
             kept = self.kept[account]
-            count, found = self.mailbox(account, full)
+            count, found = self.mailbox_in_service(account, full)
             strange = [name for name, octets in found.items() if kept.get(name) != octets]
             require(not strange, f"{account}: {strange} not acknowledged, or changed")
             require(count == len(kept), f"{account}: {count} messages, {len(kept)} acknowledged "
