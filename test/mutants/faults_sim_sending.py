@@ -46,7 +46,7 @@ FAULTS = [
           CHANGE, "    one->holds = change->entry.holds;\n", "    one->holds = 0;\n"),
     Fault("sim_pauses_end_with_core", "what goes to a paused destination leaves when core was started again",
           "sim 150",
-          QUEUE, "        if (!schedule_pause(&queue->schedule, pauses[i].domain, true))\n", "        if (false)\n"),
+          "src/core/queue_load.c", "        if (!schedule_pause(&queue->schedule, pauses[i].domain, true))\n", "        if (false)\n"),
 
     # --- What leaves, when, and where to ---
     Fault("sim_dots_are_not_doubled", "S02: a line of the message that begins with a dot loses it",
