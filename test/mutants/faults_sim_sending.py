@@ -5,7 +5,7 @@ ADOPT, ERRAND, OUTCOME, OUTGOING, QUEUE = "src/core/errand_adopt.c", "src/core/e
 CONNECT, STUFFING, TRANSACTION = "src/sys/stream_connect.c", "src/format/stuffing.c", "src/courier/transaction.c"
 CHANGE = "src/core/queue_change.c"
 DOWNCONVERT = "src/format/downconvert.c"
-TLS, POLICY = "src/courier/tls.c", "src/courier/policy.c"
+TLS, POLICY, GIVE = "src/courier/tls.c", "src/courier/policy.c", "src/core/errand_give.c"
 
 FAULTS = [
     # --- Once, whoever dies ---
@@ -78,6 +78,15 @@ FAULTS = [
     Fault("sim_unknown_records_are_none", "RFC 7672 2.1.1: who keeps the answer about TLSA records from us gets the mail",
           "unit sim",
           POLICY, "e.code == ERR_NONE ? FOUND : unknown(job, asked, e, to->found.why);", "e.code == ERR_NONE ? FOUND : FOUND_NONE;"),
+    Fault("sim_sts_names_anybody", "RFC 8461 4.1: a host that the domain's policy does not name gets its mail",
+          "unit sim",
+          POLICY, "    if (mta_sts_allows(&found->policy, host->name))\n", "    if (mta_sts_allows(&found->policy, host->name) || true)\n"),
+    Fault("sim_sts_takes_any_certificate", "RFC 8461 4.1: TLS is a must, and nobody looks at the certificate",
+          "unit sim",
+          TLS, "[TLS_NEED_PKIX] = TLS_VERIFY_PKIX", "[TLS_NEED_PKIX] = TLS_VERIFY_NONE"),
+    Fault("sim_sts_is_forgotten", "RFC 8461 5.1: a policy that is kept is given to nobody, so who takes its record away takes it away",
+          "unit sim",
+          GIVE, "    sts_give(core, entry->domain, arena, &sts);\n", "    sts = (struct sts_kept){.mode = 0};\n"),
     Fault("sim_a_broken_handshake_is_final", "RFC 7435: a host that offers STARTTLS and cannot do it gets no mail at all",
           "unit sim",
           TLS, "return need == TLS_NEED_NONE ? TLS_FAILED : TLS_REFUSED;", "return need == TLS_NEED_NONE && false ? TLS_FAILED : TLS_REFUSED;"),

@@ -69,6 +69,7 @@ struct house {
     struct courier_room *couriers[HOUSE_SLOTS]; /* the same */
     struct resolver_room *resolver;
     struct fake_zones *zones; /* what it knows; the driver's, before house_open */
+    struct str authorities;   /* that couriers know, PEM; the same */
     int64_t restart_most;     /* ns until what died is started again */
     uint64_t power_cuts, failed_starts;
     void (*wrong)(void *arg, const char *what, struct str detail);

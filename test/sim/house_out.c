@@ -52,7 +52,7 @@ void house_courier_start(struct house *house, enum house_slot slot)
     must(!err_is(courier_open(&room->courier, &room->loop, room->fibers, &room->log,
                               instance_of(slot), house->conf)));
     room->courier.tls = tls_client_new();
-    must(room->courier.tls);
+    must(room->courier.tls && tls_client_authorities(room->courier.tls, house->authorities) == 1);
     house->couriers[slot] = room;
     if (!house_leave(house, slot))
         return;

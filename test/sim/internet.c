@@ -8,6 +8,7 @@
 #include "base/must.h"
 #include "format/dns.h"
 #include "format/message_id.h"
+#include "policies.h"
 #include "seeded_tls.h"
 #include "sim.h"
 
@@ -52,6 +53,10 @@ static const struct site_row rows[SITES] = {
     {"mx.forged.test", "203.0.113.22", "2001:db8:1::22", "forged.test",
      QUIRK_TLS | QUIRK_TLS_FAILS | QUIRK_FORGED, POLICY_DANE_TA},
     {"mx.clumsy.test", "203.0.113.23", NULL, "clumsy.test", QUIRK_TLS | QUIRK_CLUMSY},
+    {"mx.strict.test", "203.0.113.24", "2001:db8:1::24", "strict.test",
+     QUIRK_TLS | QUIRK_TLS_OLD | QUIRK_TLS_FAILS | QUIRK_FORGED, POLICY_STS},
+    {"mx1.sts.test", "203.0.113.25", NULL, "sts.test", QUIRK_TLS, POLICY_STS_ANOTHER},
+    {"mx2.sts.test", "203.0.113.26", NULL, "sts.test", QUIRK_TLS, POLICY_STS},
 };
 
 static struct sim *sim_of(const struct internet *internet)
@@ -150,7 +155,7 @@ static void site_open(struct internet *internet, size_t i)
     if (!(site->quirks & QUIRK_TLS))
         return;
     site->shown = papers_issue(&internet->papers, site->row->name, site->quirks & QUIRK_TLS_OLD);
-    if (site->row->policy != POLICY_NONE)
+    if (site->row->policy == POLICY_DANE_EE || site->row->policy == POLICY_DANE_TA)
         tlsa_put(internet, site);
 }
 
@@ -162,6 +167,7 @@ void internet_open(struct internet *internet, struct sim *sim)
     seeded_tls_begin(sim->fake);
     papers_open(&internet->papers);
     zones_fill(internet);
+    policies_publish(internet->zones);
     zones_trouble(internet);
     for (size_t i = 0; i < SITES; i++)
         site_open(internet, i);

@@ -23,7 +23,7 @@
 #include "sys/fake/dns.h"
 
 enum {
-    SITES = 25,
+    SITES = 28,
     SITE_RECIPIENTS = 100, /* of one transaction */
     SITE_ADDRESS_MAX = 96,
     SITE_SMALL = 2000, /* octets that a small one takes */
@@ -64,6 +64,8 @@ enum site_policy {
     POLICY_NONE,
     POLICY_DANE_EE, /* its certificate: 3 1 1 */
     POLICY_DANE_TA, /* that the authority vouches for it: 2 0 1 */
+    POLICY_STS,     /* the same and its name, as its domain's MTA-STS policy says (policies.c) */
+    POLICY_STS_ANOTHER, /* nothing would do: that policy names other hosts */
 };
 
 struct sim;

@@ -1,6 +1,6 @@
 #include "papers.h"
 
-#include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
 #include "base/must.h"
@@ -10,6 +10,7 @@ enum {
     UNTIL = 2208988800, /* 2040 */
     NAMES_MAX = 100,
     SHA = 32,
+    PEM_MOST = 4096,
 };
 
 static EVP_PKEY *key_make(void)
@@ -76,19 +77,39 @@ static SSL_CTX *context_make(X509 *x, EVP_PKEY *key)
     return context;
 }
 
+static SSL_CTX *forger_make(void)
+{
+    EVP_PKEY *key = key_make();
+    SSL_CTX *context = context_make(leaf_make("nobody.test", key, NULL, key), key);
+    EVP_PKEY_free(key);
+    return context;
+}
+
+static void authority_tell(struct papers *papers)
+{
+    char *octets;
+    BIO *to = BIO_new(BIO_s_mem());
+    must(to && PEM_write_bio_X509(to, papers->authority) == 1);
+    long n = BIO_get_mem_data(to, &octets);
+    must(buf_put(&papers->authorities, str_make(octets, (size_t)n)));
+    BIO_free(to);
+}
+
 void papers_open(struct papers *papers)
 {
-    *papers = (struct papers){.authority_key = key_make(), .forger_key = key_make()};
+    *papers = (struct papers){.authority_key = key_make(), .authorities = BUF_INIT(PEM_MOST)};
     papers->authority = authority_make(papers->authority_key);
-    X509 *forged = leaf_make("nobody.test", papers->forger_key, NULL, papers->forger_key);
-    papers->forger = context_make(forged, papers->forger_key);
+    authority_tell(papers);
+    papers->forgers[0] = forger_make();
+    papers->forgers[1] = papers_issue(papers, "nobody.test", false);
 }
 
 void papers_close(struct papers *papers)
 {
-    SSL_CTX_free(papers->forger);
+    for (size_t i = 0; i < PAPERS_FORGERS; i++)
+        SSL_CTX_free(papers->forgers[i]);
+    buf_done(&papers->authorities);
     X509_free(papers->authority);
-    EVP_PKEY_free(papers->forger_key);
     EVP_PKEY_free(papers->authority_key);
 }
 

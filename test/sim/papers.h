@@ -1,7 +1,7 @@
 /*
- * struct papers: the certificates of the made-up internet, made from the seed. An authority vouches
- * for one of each site that does TLS, in that site's name; a forger shows one of his own, in
- * nobody's name, for whichever site he stands in front of. All are valid whatever the clocks say.
+ * struct papers: the certificates of the made-up internet, made from the seed. An authority, which
+ * couriers know, vouches for one of each site that does TLS, in that site's name; forgers show
+ * others for whichever site they stand in front of. All are valid whatever the clocks say.
  */
 #ifndef SIM_PAPERS_H
 #define SIM_PAPERS_H
@@ -11,13 +11,15 @@
 #include "base/buf.h"
 
 enum {
-    PAPERS_TLSA_MAX = 64 /* octets of a record */
+    PAPERS_TLSA_MAX = 64, /* octets of a record */
+    PAPERS_FORGERS = 2, /* one vouches for himself; for the other the authority does, in his name */
 };
 
 struct papers {
-    EVP_PKEY *authority_key, *forger_key;
+    EVP_PKEY *authority_key;
     X509 *authority;
-    SSL_CTX *forger;
+    struct buf authorities; /* PEM */
+    SSL_CTX *forgers[PAPERS_FORGERS];
 };
 
 void papers_open(struct papers *papers);

@@ -47,6 +47,7 @@ const struct people_outside people_outside[PEOPLE_OUTSIDE] = {
     {STR_INIT("z1@garbage.test"), FATE_ANY},  {STR_INIT("i1@inside.test"), FATE_FAILED},
     {STR_INIT("v1@dane.test"), FATE_SENT},    {STR_INIT("y1@wrong.test"), FATE_FAILED},
     {STR_INIT("f1@forged.test"), FATE_ANY},   {STR_INIT("k1@clumsy.test"), FATE_SENT},
+    {STR_INIT("e1@sts.test"), FATE_SENT},     {STR_INIT("h1@strict.test"), FATE_ANY},
 };
 
 int people_outside_find(struct str address)
@@ -130,6 +131,8 @@ const struct people_address people_addresses[PEOPLE_ADDRESSES] = {
     DIRECT("y1@wrong.test", 21),
     DIRECT("f1@forged.test", 22),
     DIRECT("k1@clumsy.test", 23),
+    DIRECT("e1@sts.test", 24),
+    DIRECT("h1@strict.test", 25),
 #undef DIRECT
 };
 

@@ -10,9 +10,9 @@
 
 enum {
     PEOPLE_ACCOUNTS = 12,                          /* that a reader may log in to */
-    PEOPLE_OUTSIDE = 24,                           /* addresses elsewhere that mail goes to */
+    PEOPLE_OUTSIDE = 26,                           /* addresses elsewhere that mail goes to */
     PEOPLE_ALL = PEOPLE_ACCOUNTS + PEOPLE_OUTSIDE, /* that have a bit */
-    PEOPLE_ADDRESSES = 52,
+    PEOPLE_ADDRESSES = 54,
     PEOPLE_LOCAL = 28, /* of them, that are not elsewhere themselves */
     PEOPLE_USERS = 3,  /* the last of them: their passwords change (keyring.h), they send mail */
     PEOPLE_FIRST_USER = 9, /* mona */

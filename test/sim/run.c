@@ -7,6 +7,7 @@
 
 #include "base/must.h"
 #include "exam.h"
+#include "policies.h"
 #include "seeded_tls.h"
 #include "store/message_head.h"
 #include "store/trace.h"
@@ -370,11 +371,14 @@ static void sim_open(struct sim *sim, uint64_t seed, const struct sim_plan *plan
     recorder_open(&sim->recorder, sim->fake, house_wrong, sim);
     internet_open(&sim->internet, sim);
     sim->house.zones = sim->internet.zones;
+    sim->house.authorities = buf_str(&sim->internet.papers.authorities);
     house_plan(sim);
     house_open(&sim->house, sim->fake, sim->disk);
     struct err e = err_none();
     if (!house_do(&sim->house, people_move_in, &e) || err_is(e))
         oracle_wrong(&sim->oracle, "the directory: %s", err_row(e.code)->name);
+    if (!house_do(&sim->house, policies_move_in, &e) || err_is(e))
+        oracle_wrong(&sim->oracle, "the policies: %s", err_row(e.code)->name);
     access_open(&sim->access, sim);
     sent_open(&sim->sent, sim);
     locksmith_open(&sim->locksmith, sim, sim->plan.keys);

@@ -24,6 +24,8 @@ struct site_tls site_tls_plan(const struct site *site)
     struct site_tls tls = {.forged = has(site, QUIRK_WRONG)};
     if (has(site, QUIRK_FORGED))
         tls.forged = fake_random_below(random, 2);
+    if (tls.forged)
+        tls.forger = fake_random_below(random, PAPERS_FORGERS);
     if (has(site, QUIRK_CLUMSY))
         tls.trouble = TLS_NONSENSE;
     else if (has(site, QUIRK_TLS_FAILS))
@@ -40,10 +42,14 @@ void site_tls_judge(const struct site *site, const struct site_tls *tls)
 {
     struct oracle *oracle = &site->internet->sim->oracle;
     bool well = has(site, QUIRK_TLS) && tls->trouble == TLS_WELL;
-    if (site->row->policy != POLICY_NONE && !tls->ssl)
-        oracle_wrong(oracle, "%s hears MAIL in clear, and has TLSA records", site->row->name);
-    else if (site->row->policy != POLICY_NONE && tls->forged)
-        oracle_wrong(oracle, "%s hears MAIL with a certificate that is not the one of its records",
+    enum site_policy policy = site->row->policy;
+    if (policy == POLICY_STS_ANOTHER)
+        oracle_wrong(oracle, "%s hears MAIL, and its domain's policy does not name it",
+                     site->row->name);
+    else if (policy != POLICY_NONE && !tls->ssl)
+        oracle_wrong(oracle, "%s hears MAIL in clear, which its policy forbids", site->row->name);
+    else if (policy != POLICY_NONE && tls->forged)
+        oracle_wrong(oracle, "%s hears MAIL with a certificate that its policy does not know",
                      site->row->name);
     else if (well && !tls->asked && site->handshakes == site->handshakes_used)
         oracle_wrong(oracle, "%s hears MAIL in clear, and offers TLS", site->row->name);
@@ -56,7 +62,7 @@ void site_tls_begin(struct site_tls *tls, struct site *site, struct dialog *dial
     if (tls->trouble == TLS_INJECTED)
         dialog_say(dialog, STR(INJECTED));
     tls->site = site;
-    tls->ssl = SSL_new(tls->forged ? site->internet->papers.forger : site->shown);
+    tls->ssl = SSL_new(tls->forged ? site->internet->papers.forgers[tls->forger] : site->shown);
     must(tls->ssl);
     SSL_set_bio(tls->ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
     SSL_set_accept_state(tls->ssl);

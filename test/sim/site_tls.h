@@ -32,8 +32,9 @@ struct site_tls {
     SSL *ssl; /* NULL: in clear */
     enum tls_trouble trouble;
     bool forged; /* somebody else stands there, with a certificate of his */
-    bool asked;  /* STARTTLS was said */
-    bool used;   /* something was heard in TLS */
+    size_t forger;
+    bool asked; /* STARTTLS was said */
+    bool used;  /* something was heard in TLS */
 };
 
 enum site_tls_end {
