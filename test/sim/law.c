@@ -216,7 +216,8 @@ static void fate_judge(struct law *law, const struct account_of *account,
 {
     int at = people_outside_find(str_from(target->address));
     enum people_fate fate = at < 0 ? FATE_ANY : people_outside[at].fate;
-    if (fate == FATE_SENT && target->not_sent)
+    if (fate == FATE_SENT && target->not_sent &&
+        !order_was_paused(law->sim, str_from(target->address)))
         wrong(law, account, "it was given up, though its site is well", target->address);
     if (fate == FATE_FAILED && target->sent)
         wrong(law, account, "it is said to be sent where nothing can be sent", target->address);

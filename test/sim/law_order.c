@@ -187,3 +187,22 @@ void order_judge_pauses(struct sim *sim)
         stillness_judge(sim, 0, &stillness);
     }
 }
+
+bool order_was_paused(const struct sim *sim, struct str recipient)
+{
+    struct str domain = domain_of(recipient);
+    int64_t since = INT64_MAX;
+    for (size_t i = 0; i < sim->hand.deed_count; i++) {
+        const struct hand_deed *deed = &sim->hand.deeds[i];
+        if (deed->domain && !str_eq(str_from(deed->domain), domain))
+            continue;
+        if (deed->kind == HAND_PAUSE && deed->begun < since)
+            since = deed->begun;
+        if (deed->kind != HAND_RESUME || !deed->fine)
+            continue;
+        if (since < deed->ended - HOUSE_EXPIRE / 2)
+            return true;
+        since = INT64_MAX;
+    }
+    return since < sim_now(sim) - HOUSE_EXPIRE / 2;
+}

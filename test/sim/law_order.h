@@ -27,4 +27,8 @@ struct order_question {
 void order_judge(struct sim *sim, const struct order_question *question);
 void order_judge_pauses(struct sim *sim);
 
+/* Was mail to this address kept from leaving by a pause, for so long that it may have expired? A
+ * resume that failed ended none. */
+bool order_was_paused(const struct sim *sim, struct str recipient);
+
 #endif
