@@ -457,6 +457,17 @@ static struct err conf_check(const struct conf *conf)
     return err_none();
 }
 
+/* A core that starts finds no more than these. */
+static struct err room_check(struct core *core, struct arena *arena)
+{
+    uint64_t *ids;
+    size_t count;
+    struct err e = newsletters_find(core->engine, arena, &ids, &count);
+    return err_is(e) || count < NEWSLETTERS_MAX
+               ? e
+               : refused(ERR_TRY_LATER, "too many issues are under way");
+}
+
 static struct err issue_put(struct core *core, const struct letter *letter, struct arena *arena,
                             uint64_t *id_r)
 {
@@ -481,6 +492,8 @@ struct err newsletter_put(struct core *core, const struct addr *list, struct str
     struct letter letter = {.at = {.id = 0}};
     struct str fields;
     struct err e = conf_check(core->conf);
+    if (!err_is(e))
+        e = room_check(core, arena);
     if (!err_is(e))
         e = list_read(core, list, arena, &letter);
     if (!err_is(e))

@@ -27,7 +27,8 @@ enum {
  * `text`: header and body, lines in CR LF, without To, Cc, Bcc and List-*. *id_r names the issue.
  * NOT_FOUND: no such list. With a detail for the operator: MESSAGE_FROM, MESSAGE_TOO_LARGE,
  * USAGE (a field that is ours to write, bare newlines), NOT_ALLOWED (nobody could leave, since
- * no HTTP is configured; or no key signs for its author's domain).
+ * no HTTP is configured; or no key signs for its author's domain), TRY_LATER (NEWSLETTERS_MAX are
+ * under way).
  */
 struct err newsletter_put(struct core *core, const struct addr *list, struct str text,
                           struct arena *arena, uint64_t *id_r);

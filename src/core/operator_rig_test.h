@@ -17,6 +17,7 @@ static struct {
     const char *line;
     bool json, leaves; /* leaves: reads the first piece, and goes */
     struct admin *admin;
+    struct str input; /* standard input */
     struct buf out, err;
     size_t pieces;
     int code;
@@ -46,6 +47,7 @@ static inline void type(struct rig *rig, void *arg)
                           .hashes = &house.core.hashes,
                           .keys = house.core.keys,
                           .arena = &arena,
+                          .input = typing.input,
                           .json = typing.json,
                           .serving = true,
                           .core = &house.core,
