@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="the other server's por
 
 HOST, SILENT, LOST = "127.0.0.61", "127.0.0.62", "127.0.0.63"
 ALICE, BOB = "alice@example.test", "bob@example.test"
-MANY, DOMAINS = 80, 50  # messages, and entries of each
+MANY, DOMAINS = 130, 50  # messages, and entries of each: more lines than core keeps for who does not read them (4 MB)
 
 
 @pytest.fixture(scope="module")
@@ -207,9 +207,10 @@ def test_holds_and_pauses_outlive_a_restart(server, exchange, hard):
 
 def test_a_list_is_a_stream(server):
     """Who reads its first lines has them while the others are still looked for: what is removed meanwhile is not in it."""
+    long = f"{'l' * 50}.{'o' * 50}.{'n' * 50}.far.test"
     queue(server, "pause")
     for _ in range(MANY):
-        send(server, [f"x@d{number}.far.test" for number in range(DOMAINS)])
+        send(server, [f"{'x' * 60}@d{number}.{long}" for number in range(DOMAINS)], sender=f"{'x' * 60}@{long}")
     last = send(server, "last@far.test")
     with subprocess.Popen([veredus.BINARY, "queue", "list", "--json", "--home", server.home], stdout=subprocess.PIPE,
                           text=True) as listing:
