@@ -57,6 +57,19 @@ enum job_verdict {
     JOB_VERDICTS
 };
 
+/* What is known of a job's destination since core began. */
+enum destination_standing {
+    DESTINATION_PROVEN,  /* it took mail, or said no or later, and has no trouble */
+    DESTINATION_UNTRIED, /* nothing */
+    DESTINATION_DOUBTFUL /* in trouble; or what waits for it was tried in vain before the start */
+};
+
+enum {
+    DESTINATION_STANDINGS = DESTINATION_DOUBTFUL + 1,
+    COURIER_JOBS_MAX = 5000,   /* of one courier: what `jobs` can name */
+    COURIER_JOBS_GIVEN = 4500, /* to one; what comes beside them needs room, too */
+};
+
 /* What a host has to prove before mail goes there (courier/policy.h). */
 enum tls_need {
     TLS_NEED_NONE, /* it may be in clear */

@@ -42,7 +42,9 @@ void errand_attach(struct errand *errand, struct peer *peer)
 {
     errand->peer = peer;
     errand->instance = peer->instance;
+    errand->seeks = errand->one->standing != DESTINATION_PROVEN;
     peer->jobs++;
+    peer->seekers += errand->seeks;
     timer_clear(errand->queue->core->loop, &errand->timer);
 }
 
@@ -50,8 +52,9 @@ void errand_detach(struct errand *errand)
 {
     if (!errand->peer)
         return;
-    must(errand->peer->jobs > 0);
+    must(errand->peer->jobs > 0 && errand->peer->seekers >= errand->seeks);
     errand->peer->jobs--;
+    errand->peer->seekers -= errand->seeks;
     errand->peer = NULL;
 }
 

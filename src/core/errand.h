@@ -41,6 +41,7 @@ struct errand {
     uint64_t total;
     uint64_t collection; /* by whose connection it goes (collect.h); 0: by none */
     size_t holds;        /* requests that look at it */
+    bool seeks;          /* its destination had not answered when it was given */
     bool has_fields;     /* of its own (store/queue.h) */
     bool begins;         /* its courier has not been told yet */
     bool dotted;

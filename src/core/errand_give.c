@@ -32,6 +32,7 @@ static struct msg_job order_of(const struct errand *errand, const struct queue_e
                             .utf8 = (entry->flags & QUEUE_UTF8) != 0,
                             .size = entry->size,
                             .more = errand->one->destination->due > 0,
+                            .standing = errand->one->standing,
                             .collection = errand->collection};
 }
 

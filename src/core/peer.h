@@ -54,6 +54,7 @@ struct peer {
     bool takes_jobs;        /* of a courier: it has said what it has under way */
     bool adopts;            /* of a courier: that is being looked up */
     size_t jobs;            /* of a courier (core/queue.h) */
+    size_t seekers;         /* of those: to destinations that had not answered */
     struct buf admin_input; /* what the next command reads */
     size_t holds;           /* the link, and every request that runs */
     bool gone;

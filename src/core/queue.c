@@ -15,6 +15,7 @@
 enum {
     DUE_SLICE = 1000, /* entries that come due in one turn */
     ROUSE_SLICE = 1000,
+    SEEKERS_FOR_EACH = 3, /* connections: jobs for destinations that have not answered */
 };
 
 #define WRITE_AGAIN NS_PER_MS
@@ -57,26 +58,44 @@ static bool takes_jobs(const struct peer *peer)
     return peer->role == ROLE_COURIER && peer->takes_jobs && !peer->gone;
 }
 
-static size_t places(const struct queue *queue)
+/* Who looks for a host has no connection, but a question of the DNS: the resolver keeps half of
+ * those that it takes from one role for the others. */
+static struct schedule_places places(const struct queue *queue)
 {
-    return queue->couriers * queue->core->conf->sending.connections;
+    const struct conf *conf = queue->core->conf;
+    size_t connections = queue->couriers * conf->sending.connections;
+    size_t least = connections - connections / 4, most = SEEKERS_FOR_EACH * connections;
+    size_t questions = conf->dns.questions * 3 / 8;
+    size_t seekers = questions < most ? questions : most;
+    return (struct schedule_places){.proven = connections,
+                                    .unproven = seekers > least ? seekers : least};
+}
+
+/* Of this kind: those that look for a host, or the others. */
+static size_t jobs_of(const struct peer *peer, bool seeks)
+{
+    return seeks ? peer->seekers : peer->jobs - peer->seekers;
 }
 
 /* Entries of one destination go to one courier, which has its connections, while that has a place;
  * else to the one that has most. */
-static struct peer *courier_for(struct queue *queue, const struct destination *destination)
+static struct peer *courier_for(struct queue *queue, const struct scheduled *one)
 {
-    size_t most = queue->core->conf->sending.connections, best_jobs = most;
-    uint32_t wanted = hash_of(destination_name(destination)) % (uint32_t)queue->couriers;
+    const struct schedule_places all = places(queue);
+    bool seeks = one->standing != DESTINATION_PROVEN;
+    size_t most = ((seeks ? all.unproven : all.proven) + queue->couriers - 1) / queue->couriers;
+    size_t best_jobs = most;
+    uint32_t wanted = hash_of(destination_name(one->destination)) % (uint32_t)queue->couriers;
     struct peer *peer, *best = NULL;
     LIST_FOREACH (peer, &queue->core->peers, link_in_core) {
-        if (!takes_jobs(peer))
+        if (!takes_jobs(peer) || peer->jobs >= COURIER_JOBS_GIVEN)
             continue;
-        if (peer->instance == wanted && peer->jobs < most)
+        size_t jobs = jobs_of(peer, seeks);
+        if (peer->instance == wanted && jobs < most)
             return peer;
-        if (peer->jobs < best_jobs) {
+        if (jobs < best_jobs) {
             best = peer;
-            best_jobs = peer->jobs;
+            best_jobs = jobs;
         }
     }
     return best;
@@ -102,8 +121,8 @@ static void give_all(struct queue *queue, int64_t wall)
     struct scheduled *one;
     while (!is_behind(queue) && (one = schedule_take(&queue->schedule, places(queue)))) {
         uint64_t collection = one->destination->collection;
-        struct peer *courier = collection ? collection_courier(queue, collection)
-                                          : courier_for(queue, one->destination);
+        struct peer *courier =
+            collection ? collection_courier(queue, collection) : courier_for(queue, one);
         if (!courier) {
             schedule_back(&queue->schedule, one, wall);
             return;
@@ -136,7 +155,7 @@ static void turn_now(struct queue *queue)
     give_all(queue, wall);
     collections_turn(queue);
     int64_t in = schedule_until(&queue->schedule, world_wall(core->world), core->loop->now);
-    /* Nothing by itself: all places are taken, and a result makes the next turn. */
+    /* 0: no courier had a place for it, and a result makes the next turn. */
     timer_again(queue, more ? 1 : in ? in : INT64_MAX);
 }
 

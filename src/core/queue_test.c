@@ -462,6 +462,37 @@ static void greylisting_is_each_entry_s_own(void **state)
     assert_int_equal(far->troubles, 0);
 }
 
+static int setup_one_connection(void **state)
+{
+    (void)state;
+    open_house("smtp { relay_from = \"0.0.0.0/0\" } sending { processes = 1 connections = 1 }");
+    return 0;
+}
+
+/* One connection, and three jobs that may look for a host. */
+static void who_looks_for_a_host_needs_no_connection(void **state)
+{
+    (void)state;
+    send_one("carol@one.test");
+    send_one("carol@two.test");
+    send_one("carol@three.test");
+    assert_int_equal(job_count, 2);
+    assert_int_equal(job_at(0)->standing, DESTINATION_UNTRIED);
+    over_sent(job_at(0)); /* a place for the third, at once */
+    assert_int_equal(job_count, 3);
+    send_one("carol@four.test");
+    assert_int_equal(job_count, 3);
+    house_pass(&house, SCHEDULE_FILL);
+    assert_int_equal(job_count, 4);
+    send_one("carol@one.test"); /* it has a connection of its own, */
+    send_one("dora@one.test");  /* and one only */
+    assert_int_equal(job_count, 5);
+    assert_str(job_at(4)->domain, STR("one.test"));
+    assert_int_equal(job_at(4)->standing, DESTINATION_PROVEN);
+    over_sent(job_at(4));
+    assert_int_equal(job_count, 6);
+}
+
 #define IN_HOUSE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -492,6 +523,8 @@ int main(void)
         IN_HOUSE(all_jobs_of_the_core_before_are_known_however_many),
         IN_HOUSE(what_waits_goes_after_a_restart),
         IN_HOUSE(greylisting_is_each_entry_s_own),
+        cmocka_unit_test_setup_teardown(who_looks_for_a_host_needs_no_connection,
+                                        setup_one_connection, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

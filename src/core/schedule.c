@@ -11,8 +11,7 @@
 
 enum {
     NAME_MAX_OCTETS = 300,
-    SHARES = 4,         /* of the places: one for destinations in trouble, */
-    UNPROVEN_SHARE = 3, /* so many for those and the unknown ones */
+    DOUBTFUL_SHARES = 4, /* they have one of so many of the unproven's places */
     QUIET_DOUBLINGS = 16,
     JITTER_PARTS = 10, /* a tenth more or less */
     CHANCES = 1000,
@@ -473,29 +472,63 @@ bool schedule_clock(struct schedule *schedule, int64_t wall, int64_t mono, size_
     return one && one->key <= wall;
 }
 
-static size_t share_of(size_t places, size_t shares)
+static size_t unproven_under_way(const struct schedule *schedule)
 {
-    size_t share = places * shares / SHARES;
-    return share ? share : 1;
+    return schedule->under_way_to[DESTINATION_DOUBTFUL] +
+           schedule->under_way_to[DESTINATION_UNTRIED];
 }
 
-static struct destination *destination_next(struct schedule *schedule, size_t places)
+static bool may_doubtful(const struct schedule *schedule, size_t places)
 {
-    const size_t *under_way = schedule->under_way_to;
+    size_t share = places > DOUBTFUL_SHARES ? places / DOUBTFUL_SHARES : 1;
+    return schedule->under_way_to[DESTINATION_DOUBTFUL] < share &&
+           unproven_under_way(schedule) < places;
+}
+
+static bool is_half_full(const struct schedule *schedule, size_t places)
+{
+    return unproven_under_way(schedule) >= (places + 1) / 2;
+}
+
+static bool may_untried(const struct schedule *schedule, size_t places)
+{
+    return unproven_under_way(schedule) < places &&
+           (!is_half_full(schedule, places) || schedule->mono >= schedule->pace);
+}
+
+/* One that had a turn is back in line and not new. */
+static struct destination *untried_next(const struct schedule *schedule)
+{
+    const struct destination_list *list = &schedule->ready[DESTINATION_UNTRIED];
+    struct destination *newest = TAILQ_LAST(list, destination_list);
+    return schedule->newest && newest && newest->under_way == 0 ? newest : TAILQ_FIRST(list);
+}
+
+static void untried_went(struct schedule *schedule, size_t places)
+{
+    schedule->newest = !schedule->newest;
+    if (is_half_full(schedule, places))
+        schedule->pace = schedule->mono + SCHEDULE_FILL / (int64_t)((places + 1) / 2);
+}
+
+static struct destination *destination_next(struct schedule *schedule,
+                                            struct schedule_places places)
+{
     struct destination *doubtful = TAILQ_FIRST(&schedule->ready[DESTINATION_DOUBTFUL]);
-    struct destination *untried = TAILQ_FIRST(&schedule->ready[DESTINATION_UNTRIED]);
-    if (doubtful && under_way[DESTINATION_DOUBTFUL] < share_of(places, 1))
+    struct destination *untried = untried_next(schedule);
+    if (doubtful && may_doubtful(schedule, places.unproven))
         return doubtful;
-    if (untried && under_way[DESTINATION_DOUBTFUL] + under_way[DESTINATION_UNTRIED] <
-                       share_of(places, UNPROVEN_SHARE))
+    if (untried && may_untried(schedule, places.unproven))
         return untried;
-    return TAILQ_FIRST(&schedule->ready[DESTINATION_PROVEN]);
+    return schedule->under_way_to[DESTINATION_PROVEN] < places.proven
+               ? TAILQ_FIRST(&schedule->ready[DESTINATION_PROVEN])
+               : NULL;
 }
 
-struct scheduled *schedule_take(struct schedule *schedule, size_t places)
+struct scheduled *schedule_take(struct schedule *schedule, struct schedule_places places)
 {
     must_be(schedule, SCHEDULE_MAGIC);
-    if (schedule->paused || schedule->under_way >= places)
+    if (schedule->paused)
         return NULL;
     struct destination *destination = destination_next(schedule, places);
     if (!destination)
@@ -504,6 +537,8 @@ struct scheduled *schedule_take(struct schedule *schedule, size_t places)
     *turn_of(one) = one->key;
     leave(schedule, one);
     under_way_enter(schedule, one);
+    if (one->standing == DESTINATION_UNTRIED)
+        untried_went(schedule, places.unproven);
     place_leave(schedule, destination); /* to the end of its list */
     place(schedule, destination);
     return one;
@@ -755,12 +790,15 @@ void schedule_set_window(struct schedule *schedule, uint32_t window_most)
     }
 }
 
-static bool is_any_ready(const struct schedule *schedule)
+static int64_t earlier(int64_t a, int64_t b)
 {
-    for (size_t i = 0; i < DESTINATION_STANDINGS; i++)
-        if (!TAILQ_EMPTY(&schedule->ready[i]))
-            return true;
-    return false;
+    return a < b ? a : b;
+}
+
+/* In us, rounded up, of `at` (mono); 0: it is over. */
+static int64_t left_until(int64_t at, int64_t mono)
+{
+    return at > mono ? (at - mono) / 1000 + 1 : 0;
 }
 
 int64_t schedule_until(const struct schedule *schedule, int64_t wall, int64_t mono)
@@ -769,13 +807,14 @@ int64_t schedule_until(const struct schedule *schedule, int64_t wall, int64_t mo
     struct waiting_destinations waiting = schedule->waiting;
     struct quiet_destinations quiet = schedule->quiet;
     const struct destination *first = RB_MIN(waiting_destinations, &waiting);
-    const struct destination *destination = RB_MIN(quiet_destinations, &quiet);
-    int64_t until = INT64_MAX, calm = INT64_MAX;
-    if (!schedule->paused && is_any_ready(schedule))
-        return 0;
+    const struct destination *calm = RB_MIN(quiet_destinations, &quiet);
+    bool paced = !schedule->paused && !TAILQ_EMPTY(&schedule->ready[DESTINATION_UNTRIED]);
+    int64_t until = INT64_MAX;
     if (first)
         until = first->next > wall ? first->next - wall : 0;
-    if (destination)
-        calm = destination->quiet_until > mono ? (destination->quiet_until - mono) / 1000 + 1 : 0;
-    return calm < until ? calm : until;
+    if (calm)
+        until = earlier(until, left_until(calm->quiet_until, mono));
+    if (paced && schedule->pace > mono)
+        until = earlier(until, left_until(schedule->pace, mono));
+    return until;
 }

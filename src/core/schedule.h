@@ -7,10 +7,12 @@
  *
  * Fairness. Each destination has a line; within it priorities come first, then senders take turns:
  * an entry's turn is one behind the last one of its sender, and not before the turn that is being
- * served at its priority. Destinations with something due take turns, too, one entry each; those in
- * trouble get at most a quarter of all places, and together with those of which nothing is known
- * yet at most three quarters. So where mail has gone out before there is always a place, whatever
- * becomes of ten thousand other destinations.
+ * served at its priority. Destinations with something due take turns, too, one entry each. Where
+ * mail has gone out before it has places of its own, whatever becomes of ten thousand others; those
+ * in trouble have at most a quarter of what there is for the others. Of those of which nothing is
+ * known yet every other turn is the newest one's, and once half of all that is for them is under
+ * way they go one by one: so who comes next need not wait until some of ten thousand dead ones have
+ * been given up.
  *
  * A destination's window is how many entries may be under way to it. Success opens it by one,
  * trouble halves it and keeps the destination quiet for a time that doubles; then one entry is
@@ -31,6 +33,7 @@
 
 #include "base/must.h"
 #include "base/str.h"
+#include "bus/messages.h"
 
 enum {
     SCHEDULE_WINDOW_FIRST = 2,
@@ -40,6 +43,9 @@ enum {
 
 #define SCHEDULE_QUIET_FIRST (INT64_C(30) * 1000000000) /* ns */
 #define SCHEDULE_QUIET_MOST (INT64_C(1800) * 1000000000)
+/* In how long the second half of the unproven's places is given out: longer than a question of the
+ * DNS takes to be given up. */
+#define SCHEDULE_FILL (INT64_C(30) * 1000000000)
 
 enum scheduled_state {
     SCHEDULED_WAITS,     /* Q1 */
@@ -75,17 +81,6 @@ RB_HEAD(scheduled_names, scheduled);
 /* One link, two orders: an entry is in the times or in a line, never in both. */
 RB_HEAD(scheduled_times, scheduled);
 RB_HEAD(scheduled_line, scheduled);
-
-/* What is known of a destination since the start. */
-enum destination_standing {
-    DESTINATION_PROVEN,  /* it took mail, or said no or later, and has no trouble */
-    DESTINATION_UNTRIED, /* nothing */
-    DESTINATION_DOUBTFUL /* in trouble; or what waits for it was tried in vain before the start */
-};
-
-enum {
-    DESTINATION_STANDINGS = DESTINATION_DOUBTFUL + 1,
-};
 
 /* Which list a destination is in. */
 enum destination_place {
@@ -144,6 +139,8 @@ struct schedule {
     struct quiet_destinations quiet;
     size_t entries, due, under_way, held;
     size_t under_way_to[DESTINATION_STANDINGS];
+    int64_t pace; /* mono: no further untried destination before */
+    bool newest;  /* the next of those is the one that came last */
     uint32_t window_most;
     int64_t quiet_first, quiet_most; /* ns */
     bool paused;                     /* all of it */
@@ -180,9 +177,13 @@ void schedule_remove(struct schedule *schedule, struct scheduled *one);
  * is looked at. What comes next is by the time that was told here last.
  */
 bool schedule_clock(struct schedule *schedule, int64_t wall, int64_t mono, size_t most);
-/* The next one to go, now under way (Q3); NULL: none may go now. `places`: how many may be under
- * way in all. */
-struct scheduled *schedule_take(struct schedule *schedule, size_t places);
+/* How many may be under way. */
+struct schedule_places {
+    size_t proven;   /* to destinations that have answered */
+    size_t unproven; /* to all others */
+};
+/* The next one to go, now under way (Q3); NULL: none may go now. */
+struct scheduled *schedule_take(struct schedule *schedule, struct schedule_places places);
 /* Q1, Q2, Q4 -> Q3, out of turn: somebody has it already. False: it is in Q3 or Q5. */
 bool schedule_claim(struct schedule *schedule, struct scheduled *one);
 /* Q1, Q2, Q4 -> Q5: nobody else sends or changes it until it is back or gone. False: it is in Q3 or
@@ -248,8 +249,8 @@ void schedule_set_window(struct schedule *schedule, uint32_t window_most);
  * quiet for longer than that, or the trace would promise a try that does not come. */
 void schedule_set_retries(struct schedule *schedule, int64_t first, int64_t most);
 
-/* How many microseconds from now something becomes due by itself; 0: something may go now if there
- * are places; INT64_MAX: nothing ever does. */
+/* How many microseconds from now the clock changes what may go; INT64_MAX: it never does. What is
+ * ready and finds no place waits for one. */
 int64_t schedule_until(const struct schedule *schedule, int64_t wall, int64_t mono);
 
 static inline struct str destination_name(const struct destination *destination)

@@ -22,7 +22,7 @@ static struct scheduled *add(struct schedule *schedule, uint64_t message, const 
 static struct scheduled *take(struct schedule *schedule, int64_t wall, int64_t mono, size_t places)
 {
     assert_false(schedule_clock(schedule, wall, mono, SIZE_MAX));
-    return schedule_take(schedule, places);
+    return schedule_take(schedule, (struct schedule_places){places, places});
 }
 
 /* The names of what may go now, in order; each is under way afterwards. */
@@ -114,7 +114,7 @@ static void destinations_take_turns(void **state)
         add(&schedule, i, "a.test", "x", 0, 0)->destination->window = 20;
     add(&schedule, 5, "b.test", "x", 0, 0);
     add(&schedule, 6, "c.test", "x", 0, 0);
-    assert_string_equal(taken(&schedule, 0, 0, 6), "1 5 6 2");
+    assert_string_equal(taken(&schedule, 0, 0, 8), "1 5 6 2");
     schedule_done(&schedule);
 }
 
@@ -228,29 +228,70 @@ static void those_in_trouble_have_a_quarter_of_the_places(void **state)
     schedule_done(&schedule);
 }
 
-static void the_unknown_leave_room_for_the_proven(void **state)
+/* Entries `from` to `to`, each to a destination of its own that nobody knows. */
+static void add_unknown(struct schedule *schedule, uint64_t from, uint64_t to)
+{
+    for (uint64_t i = from; i <= to; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "new%u.test", (unsigned)i);
+        add(schedule, i, name, "x", 0, 0);
+    }
+}
+
+static void the_proven_have_places_of_their_own(void **state)
 {
     (void)state;
     struct schedule schedule;
+    const struct schedule_places places = {.proven = 2, .unproven = 8};
     schedule_init(&schedule, 20);
     struct scheduled *proof = add(&schedule, 1, "live.test", "x", 0, 0);
     assert_string_equal(taken(&schedule, 0, 0, 8), "1");
     schedule_succeeded(&schedule, proof->destination);
     schedule_back(&schedule, proof, 1000);
-    for (uint64_t i = 2; i <= 20; i++) {
-        char name[16];
-        snprintf(name, sizeof(name), "new%u.test", (unsigned)i);
-        add(&schedule, i, name, "x", 0, 0);
-    }
-    assert_string_equal(taken(&schedule, 0, 0, 8), "2 3 4 5 6 7");
-    assert_string_equal(taken(&schedule, 1000, 0, 8), "1");
-    assert_int_equal(schedule.under_way_to[DESTINATION_PROVEN], 1);
-    /* One of them proves itself: its place is free for another, and its next has one of its own. */
-    add(&schedule, 21, "new2.test", "x", 1000, 0);
-    schedule_succeeded(&schedule, schedule_destination(&schedule, STR("new2.test")));
-    assert_string_equal(taken(&schedule, 1000, 0, 8), "21");
-    schedule_back(&schedule, schedule_find(&schedule, 2, 0), 9000);
-    assert_string_equal(taken(&schedule, 1000, 0, 8), "8");
+    add_unknown(&schedule, 2, 20);
+    for (int64_t i = 1; i <= 8; i++)
+        assert_non_null(take(&schedule, 0, i * SCHEDULE_FILL, 8));
+    assert_null(take(&schedule, 0, 9 * SCHEDULE_FILL, 8));
+    assert_int_equal(schedule.under_way_to[DESTINATION_UNTRIED], 8);
+    assert_string_equal(taken(&schedule, 1000, 9 * SCHEDULE_FILL, 8), "1");
+    for (uint64_t i = 21; i <= 23; i++)
+        add(&schedule, i, "live.test", "x", 0, 0);
+    assert_ptr_equal(schedule_take(&schedule, places), NULL); /* their time has not come */
+    assert_false(schedule_clock(&schedule, 1000, 9 * SCHEDULE_FILL, SIZE_MAX));
+    assert_non_null(schedule_take(&schedule, places));
+    assert_null(schedule_take(&schedule, places));
+    assert_int_equal(schedule.under_way_to[DESTINATION_PROVEN], 2);
+    schedule_done(&schedule);
+}
+
+/* Ten thousand of them and dead, say. */
+static void who_comes_next_finds_a_place_before_the_dead_give_theirs_back(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    add_unknown(&schedule, 1, 20);
+    assert_string_equal(taken(&schedule, 0, 0, 8), "1 20 2 19"); /* half of them */
+    assert_int_equal(schedule_until(&schedule, 0, 0), SCHEDULE_FILL / 4 / 1000 + 1);
+    add_unknown(&schedule, 21, 21);
+    assert_string_equal(taken(&schedule, 0, SCHEDULE_FILL / 4, 8), "3");
+    assert_string_equal(taken(&schedule, 0, SCHEDULE_FILL / 2, 8), "21");
+    schedule_remove(&schedule, schedule_find(&schedule, 1, 0));
+    schedule_remove(&schedule, schedule_find(&schedule, 2, 0));
+    schedule_remove(&schedule, schedule_find(&schedule, 3, 0));
+    assert_string_equal(taken(&schedule, 0, SCHEDULE_FILL / 2, 8), "4"); /* half again: at once */
+    schedule_done(&schedule);
+}
+
+/* It has had its turn, the others have not. */
+static void a_second_entry_does_not_make_a_destination_new(void **state)
+{
+    (void)state;
+    struct schedule schedule;
+    schedule_init(&schedule, 20);
+    add_unknown(&schedule, 1, 3);
+    add(&schedule, 4, "new1.test", "x", 0, 0);
+    assert_string_equal(taken(&schedule, 0, 0, 20), "1 2 3 4");
     schedule_done(&schedule);
 }
 
@@ -638,7 +679,9 @@ int main(void)
         cmocka_unit_test(quiet_times_have_an_end_and_jitter),
         cmocka_unit_test(quiet_times_are_no_longer_than_those_of_entries),
         cmocka_unit_test(those_in_trouble_have_a_quarter_of_the_places),
-        cmocka_unit_test(the_unknown_leave_room_for_the_proven),
+        cmocka_unit_test(the_proven_have_places_of_their_own),
+        cmocka_unit_test(who_comes_next_finds_a_place_before_the_dead_give_theirs_back),
+        cmocka_unit_test(a_second_entry_does_not_make_a_destination_new),
         cmocka_unit_test(what_answers_later_is_well_and_opens_nothing),
         cmocka_unit_test(what_was_tried_before_the_start_puts_its_destination_in_doubt),
         cmocka_unit_test(who_is_there_now_is_given_what_waits_and_nobody_else),

@@ -318,7 +318,10 @@ static bool greet(struct job *job, struct connection *connection)
     struct talk *talk = &connection->talk;
     int64_t since = job->courier->loop->now;
     enum talk_end end = talk_reply(talk, WITHIN_GREETING);
-    bool met = heard(talk, end) && is_success(talk) && hello(job, connection, &end);
+    bool met = heard(talk, end) && is_success(talk);
+    if (met && !connection->collection)
+        place_keep(job);
+    met = met && hello(job, connection, &end);
     job_spends(job, PHASE_HELLO, since);
     if (met)
         return true;

@@ -8,6 +8,7 @@
 #include "courier/job.h"
 #include "courier/log_ins.h"
 #include "courier/manners.h"
+#include "courier/places.h"
 #include "courier/rest.h"
 #include "courier/sts.h"
 
@@ -26,6 +27,7 @@ struct err courier_open(struct courier *courier, struct loop *loop, struct fiber
     TAILQ_INIT(&courier->resting);
     TAILQ_INIT(&courier->leaving);
     TAILQ_INIT(&courier->collected);
+    places_init(courier);
     dns_client_init(&courier->dns, loop, ROLE_COURIER, NULL, NULL);
     courier->streams = stream_pool_open(loop, COURIER_READ_BUFFERS);
     courier->sts = sts_open();
@@ -63,6 +65,7 @@ bool courier_stop(struct courier *courier)
     int64_t begun = courier->loop->now;
     courier->stops = true;
     rest_end(courier);
+    places_end(courier);
     collected_end(courier);
     if (courier_is_busy(courier))
         wait_for_jobs(courier, begun + COURIER_STOP_SOON);

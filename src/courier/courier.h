@@ -8,6 +8,7 @@
  *   core.c         the link to core
  *   route.h        which hosts, in which order
  *   policy.h       what each has to prove; sts.h MTA-STS, require.h what the sender demands
+ *   places.h       how many connections there may be, and whose turn it is
  *   connection.h   a connection to one of them, its greeting and what it can do
  *   auth.h         logging in at a smart host; log_ins.h its thread; token.h what with
  *   talk.h         what is said, and what is answered within which time
@@ -36,7 +37,6 @@ enum {
     /* A job's own, and its second attempt at a connection; for the role table. */
     COURIER_FIBERS = 2 * 4096,
     COURIER_READ_BUFFERS = 2048, /* of STREAM_READ_SIZE, lent to busy streams */
-    COURIER_JOBS_MAX = 5000,     /* what `jobs` can name */
 };
 #define COURIER_CORE_WAIT (60 * NS_PER_SECOND) /* a message waits so long for the next core */
 #define COURIER_CORE_ALONE NS_PER_SECOND       /* without a link to core: when to ask for one */
@@ -45,6 +45,7 @@ enum {
 
 struct job;
 struct core_waiter;
+struct place_waiter;
 struct log_ins;
 struct manners;
 struct connection;
@@ -55,6 +56,7 @@ struct tls_policy;
 
 RB_HEAD(job_tree, job);
 TAILQ_HEAD(core_waiters, core_waiter);
+TAILQ_HEAD(place_waiters, place_waiter);
 TAILQ_HEAD(connections, connection);
 
 #define COURIER_MAGIC MAGIC('C', 'R', 'I', 'R')
@@ -82,6 +84,12 @@ struct courier {
 
     struct sts *sts;         /* policies that are known */
     struct manners *manners; /* how hosts answer */
+
+    /* For connections (places.h). */
+    size_t places[DESTINATION_STANDINGS];                      /* that are taken */
+    struct place_waiters place_waiters[DESTINATION_STANDINGS]; /* for one, in turn */
+    struct place_waiters place_owners;                         /* for one that they lent */
+    bool newest;                                               /* is next of those untried */
 
     struct connections resting; /* newest first (rest.h) */
     size_t resting_count;

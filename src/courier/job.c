@@ -194,6 +194,7 @@ static void job_run(void *arg)
     must_be(job, JOB_MAGIC);
     if (!job->courier->stops)
         job_send(job);
+    place_give(job);
     msg_wipe(&job->message); /* the password: connections are told apart by what was made of it */
     facts_make(job);
     job_moves(job, JOB_OVER); /* J1, J2, J3, J4 -> J5: each recipient has a result */

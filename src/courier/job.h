@@ -19,6 +19,7 @@
 #define COURIER_JOB_H
 
 #include "courier/courier.h"
+#include "courier/places.h"
 
 enum {
     JOB_ARENA = 1024 * 1024, /* octets of one job: its order, hosts, results */
@@ -100,6 +101,8 @@ struct job {
     const struct session_policy *session_policy; /* of that host; NULL: not counted */
     struct msg_tls_session *sessions;
     size_t session_count;
+
+    struct place place; /* places.h */
 
     struct sts_found *sts; /* of its domain; NULL: not looked for yet */
     bool fresh;            /* its policy is to be fetched anew */

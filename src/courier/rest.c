@@ -67,10 +67,10 @@ static void rested_enough(struct timer *timer)
     rested(timer->arg);
 }
 
-static void oldest_leave(struct courier *courier)
+void rest_make_room(struct courier *courier)
 {
     uint64_t most = courier->conf->sending.connections;
-    while (courier->resting_count > 0 && courier->resting_count + courier->job_count > most)
+    while (courier->resting_count > 0 && courier->resting_count + places_held(courier) > most)
         rested(TAILQ_LAST(&courier->resting, connections));
 }
 
@@ -90,7 +90,7 @@ void rest_put(struct connection *connection)
     connection->idle = (struct timer){.run = rested_enough, .arg = connection};
     timer_set(courier->loop, &connection->idle, courier->loop->now + idle);
     stream_resume(&connection->talk.stream);
-    oldest_leave(courier);
+    rest_make_room(courier);
 }
 
 struct connection *rest_take(const struct job *job)

@@ -20,6 +20,8 @@ void rest_put(struct connection *connection);
 struct connection *rest_take(const struct job *job);
 /* connection.c: it ends while it rests. */
 void rest_remove(struct connection *connection);
+/* The oldest go, where there are more than places for connections (places.h). Never yields. */
+void rest_make_room(struct courier *courier);
 /* All leave. */
 void rest_end(struct courier *courier);
 

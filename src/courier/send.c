@@ -18,6 +18,7 @@
 static bool sent_by(struct job *job, struct connection *connection)
 {
     enum transaction_end end = transaction_run(job, connection);
+    place_give(job);
     if (end == TRANSACTION_OVER)
         rest_put(connection);
     else if (end == TRANSACTION_LAST || end == TRANSACTION_MISSED)
@@ -35,21 +36,30 @@ static bool sent_by_rested(struct job *job)
     if (!connection)
         return false;
     job_moves(job, JOB_CONNECTING); /* J1 -> J2 */
+    place_keep(job);
     job_meets(job, str_from(connection->host));
     job_meets_at(job, connection);
     return sent_by(job, connection);
+}
+
+/* A courier that stops begins nothing. */
+static bool may_call(struct job *job)
+{
+    job->dropped |= !job->dropped && !place_take(job);
+    return !job->dropped;
 }
 
 /* The addresses one after the other, until one has dealt with the job. */
 static bool sent_to_addresses(struct job *job, const struct route_host *host,
                               struct route_addresses *addresses, size_t *left, bool *ours_r)
 {
-    while (addresses->count > 0 && !*ours_r && !job->dropped && !require_missed(job)) {
+    while (addresses->count > 0 && !*ours_r && !require_missed(job) && may_call(job)) {
         size_t before = addresses->count;
         struct connection *connection = connection_open(job, host, addresses, ours_r);
         *left -= before - addresses->count;
         if (connection && sent_by(job, connection))
             return true;
+        place_give(job);
     }
     return false;
 }

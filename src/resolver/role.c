@@ -12,7 +12,7 @@
 
 enum {
     FIBERS = 4,
-    FILES_MAX = 2048, /* descriptors: each question over UDP has one of its own */
+    FILES_MAX = 8192, /* descriptors: each question over UDP has one of its own */
     SERVER_MAX = 64,  /* octets of an address and its port */
     ARENA = 4 * 1024 * 1024,
     SUM_MAX = 4 * 1024 * 1024, /* octets of the settings, one behind the other */

@@ -25,8 +25,9 @@ enum {
     VALUE_MAX = 32,
     LINE_MAX_OCTETS = 4096, /* of an anchor */
     NAME_ROOM = 256,
-    SOCKETS = 1024, /* for questions over UDP at a time, and ... */
-    STREAMS = 64,   /* ... over TCP */
+    SOCKETS_MORE =
+        1024,     /* than questions, for those that it asks itself; over UDP at a time, and */
+    STREAMS = 64, /* over TCP */
     WORDS_MOST = 4096,
 };
 
@@ -152,7 +153,7 @@ static int sizes_set(struct ub_ctx *context, const struct dns_settings *settings
         {"key-cache-size:", settings->cache_size / 8},
         {"neg-cache-size:", settings->cache_size / 8},
         {"num-queries-per-thread:", 2 * settings->under_way}, /* those it asks itself, too */
-        {"outgoing-range:", SOCKETS},
+        {"outgoing-range:", settings->under_way + SOCKETS_MORE},
         {"outgoing-num-tcp:", STREAMS},
     };
     int failed = 0;
