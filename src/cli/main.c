@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 #include "cli/send.h"
+#include "cli/send_options.h"
 #include "cli/sendmail.h"
 
 #include "core/admin.h"
@@ -37,6 +38,12 @@ static const char usage_head[] =
 /* --- Commands of the program itself --------------------------------------------------------------
  */
 
+static int words_refuse(const char *wrong, struct str word)
+{
+    fprintf(stderr, "veredus: %s \"%.*s\"; see veredus help\n", wrong, STR_FMT(word));
+    return EXIT_USAGE;
+}
+
 /* `veredus help account`, `veredus account --help`: those commands alone. */
 static bool help_about(const struct cli *cli)
 {
@@ -49,10 +56,27 @@ static bool help_about(const struct cli *cli)
     return known;
 }
 
+/* Those that stand in the head of the usage. */
+static bool is_of_program(struct str word)
+{
+    static const char *const own[] = {"serve", "config", "tls", "send", "version", "help", "-h"};
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        if (str_eq(word, str_from(own[i])))
+            return true;
+    return str_starts(word, STR("--"));
+}
+
 static int help(struct cli *cli)
 {
     if (help_about(cli))
         return 0;
+    struct str word = cli->words[cli->word_count > 1 && str_eq(cli->words[0], STR("help"))];
+    if (cli->word_count > 0 && str_eq(word, STR("send"))) {
+        cli_out(str_from(send_usage));
+        return 0;
+    }
+    if (cli->word_count > 0 && !is_of_program(word))
+        return words_refuse("there is no command", word);
     struct buf commands = BUF_INIT(64 * 1024);
     admin_help(&commands);
     cli_out(str_from(usage_head));
@@ -132,12 +156,6 @@ static const struct {
     {"config", "show", "--all", config_show},
     {"config", "manual", NULL, config_manual},
 };
-
-static int words_refuse(const char *wrong, struct str word)
-{
-    fprintf(stderr, "veredus: %s \"%.*s\"; see veredus help\n", wrong, STR_FMT(word));
-    return EXIT_USAGE;
-}
 
 /* --- The operator's commands
  * ---------------------------------------------------------------------- */

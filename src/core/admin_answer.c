@@ -29,6 +29,8 @@ static int exit_of(enum err_code code)
     case ERR_ALIAS_LOOP:
     case ERR_CONFIG:
     case ERR_OVER_LIMIT:
+    case ERR_MESSAGE_FROM:
+    case ERR_MESSAGE_TOO_LARGE:
         return ADMIN_DATA;
     case ERR_USAGE:
         return ADMIN_USAGE;

@@ -3,6 +3,20 @@
 #include "core/newsletter.h"
 #include "format/message_id.h"
 
+/* A file of this system, whose lines end in LF alone, is what people write. One that has CR
+ * anywhere stays as it is: what is wrong in it is told. */
+static struct str lines_read(struct str text, struct arena *arena)
+{
+    struct buf lines = buf_in(arena, 2 * text.n + 1);
+    if (str_index(text, '\r') >= 0)
+        return text;
+    while (text.n > 0) {
+        buf_put(&lines, str_cut(&text, '\n'));
+        buf_put(&lines, STR("\r\n"));
+    }
+    return buf_built(&lines);
+}
+
 int admin_newsletter_send(struct admin_call *call)
 {
     struct admin *admin = call->admin;
@@ -18,9 +32,11 @@ int admin_newsletter_send(struct admin_call *call)
         code = admin_fail(call, directory_list_show(admin->directory, &list, admin->arena, &found));
     if (!code && found.members == 0)
         return admin_refuse(call, ADMIN_DATA, "it has no members:", found.address);
+    struct str issue = code ? str_null() : lines_read(admin->input, admin->arena);
+    if (!code && !issue.p)
+        code = admin_fail(call, err_make(ERR_OVER_LIMIT));
     if (!code)
-        code =
-            admin_fail(call, newsletter_put(admin->core, &list, admin->input, admin->arena, &id));
+        code = admin_fail(call, newsletter_put(admin->core, &list, issue, admin->arena, &id));
     if (code)
         return code;
     message_id_print(id, text);

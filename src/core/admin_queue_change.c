@@ -180,10 +180,14 @@ int admin_queue_reroute(struct admin_call *call)
     bool known =
         to.p && (str_eq(to, STR("mx")) || str_eq(to, STR("configured")) ||
                  is_block(call, to, false) || (to.n <= ADDR_PATH_MAX && is_host_port(call, host)));
+    if (!known && to.p && str_starts(to, STR("@")))
+        return admin_refuse(call, ADMIN_NO_HOST, "no route block has this name:", to);
     if (!known)
-        return admin_refuse(call, ADMIN_USAGE,
-                            "expected --to host:port, lmtp:host:port, @ROUTE, mx or configured",
-                            to);
+        return admin_refuse(
+            call, ADMIN_USAGE,
+            to.p ? "expected --to host:port, lmtp:host:port, @ROUTE, mx or configured, not"
+                 : "expected --to host:port, lmtp:host:port, @ROUTE, mx or configured",
+            to);
     const struct queue_wish wish = {.kind = WISH_REROUTE,
                                     .route = str_eq(to, STR("configured")) ? STR("") : to};
     return change(call, wish, "rerouted");

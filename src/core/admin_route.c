@@ -127,7 +127,7 @@ static json_t *route_object(struct core *core, const struct conf_route *route, b
     json_put_text(object, "user", route->user);
     if (whole && way.logs_in)
         log_in_put(core, route, &way, object);
-    if (whole)
+    if (whole && way.limits.recipients_per_message > 0)
         json_put_number(object, "recipients_per_message", way.limits.recipients_per_message);
     return use_object(core, route, object);
 }

@@ -273,7 +273,10 @@ struct str check_sts_wanted(struct check *check)
         buf_printf(&text, "mx: %.*s\n", STR_FMT(check->mx[i].name));
     if (check->mx_count == 0)
         buf_printf(&text, "mx: %.*s\n", STR_FMT(check->host));
-    buf_put(&text, STR("max_age: 604800"));
+    buf_printf(&text,
+               "max_age: 604800\nor let this server serve one, in veredus.conf:\n"
+               "domain %.*s { mta_sts = testing } and http { listen_tls = *:443 }",
+               STR_FMT(check->domain));
     return buf_built(&text);
 }
 

@@ -19,6 +19,7 @@ enum {
     SLICE_ARENA = 32 << 20, /* one slice on its way */
     OWN_MAX = 4096,         /* octets of a member's fields, without signatures */
     FIELDS_MAX = 16 << 10,
+    WHY_MAX = 1024,
 };
 #define AGAIN NS_PER_SECOND /* behind a slice that failed */
 
@@ -44,6 +45,13 @@ struct letter {
 static struct err refused(enum err_code code, const char *why)
 {
     return err_detail(code, str_from(why));
+}
+
+/* With the empty line behind it, where there is one. */
+static struct str header_of(struct str text)
+{
+    ssize_t end = str_find(text, STR("\r\n\r\n"));
+    return str_head(text, end < 0 ? text.n : (size_t)end + 4);
 }
 
 static bool has_bare_newline(struct str text)
@@ -82,11 +90,10 @@ static struct err text_read(struct letter *letter, struct str text, struct arena
 {
     struct header_author author;
     struct dkim_hash body;
-    ssize_t end = str_find(text, STR("\r\n\r\n"));
     letter->text = text;
-    letter->header = str_head(text, end < 0 ? text.n : (size_t)end + 4);
+    letter->header = header_of(text);
     if (!signed_author(letter->header, arena, &author))
-        return refused(ERR_MESSAGE_FROM, "its From names nobody for certain");
+        return refused(ERR_MESSAGE_FROM, "its From does not name one author with a domain");
     letter->domain = author.domain;
     dkim_hash_begin(&body);
     dkim_hash_update(&body, str_from_index(text, letter->header.n));
@@ -130,6 +137,17 @@ static void own_put(struct core *core, const struct letter *letter, struct str m
                     "Precedence: bulk\r\n"));
 }
 
+static struct err unsigned_refuse(struct str domain, struct arena *arena)
+{
+    struct buf why = buf_in(arena, WHY_MAX);
+    buf_printf(
+        &why,
+        "no key signs for %.*s, the domain of its From, which one-click unsubscribing needs: "
+        "veredus dkim add %.*s, or send it from another address (veredus send -r)",
+        STR_FMT(domain), STR_FMT(domain));
+    return err_detail(ERR_NOT_ALLOWED, buf_built(&why));
+}
+
 /* Its signatures cover what stands in front of the message as well (RFC 8058 4). */
 static struct err fields_make(struct core *core, const struct letter *letter, struct str member,
                               struct arena *arena, struct str *fields_r)
@@ -145,8 +163,7 @@ static struct err fields_make(struct core *core, const struct letter *letter, st
     if (err_is(e))
         return e;
     if (signatures.n == 0)
-        return refused(ERR_NOT_ALLOWED, "no key signs for the domain of its From, which one-click "
-                                        "unsubscribing needs: veredus dkim add DOMAIN");
+        return unsigned_refuse(letter->domain, arena);
     struct buf fields = buf_in(arena, FIELDS_MAX);
     buf_put(&fields, signatures);
     buf_put(&fields, str_head(whole, own));
@@ -497,9 +514,9 @@ struct err newsletter_put(struct core *core, const struct addr *list, struct str
     if (!err_is(e))
         e = list_read(core, list, arena, &letter);
     if (!err_is(e))
-        e = text_read(&letter, text, arena);
+        e = text_check(text, header_of(text));
     if (!err_is(e))
-        e = text_check(text, letter.header);
+        e = text_read(&letter, text, arena);
     if (!err_is(e)) /* does anything sign? */
         e = fields_make(core, &letter, letter.list.address, arena, &fields);
     if (!err_is(e))

@@ -558,8 +558,9 @@ static void mistakes_are_told(void **state)
     assert_says(complaint("queue list --account nobody@example.test", 67), "no such account");
     assert_says(complaint("queue top --by size", 64), "expected destination, sender");
     assert_says(complaint("queue reroute --all", 64), "expected --to host:port");
-    assert_says(complaint("queue reroute --all --to relay.test", 64), "expected --to host:port");
-    assert_says(complaint("queue reroute --all --to @relay", 64), "expected --to host:port");
+    assert_says(complaint("queue reroute --all --to relay.test", 64),
+                "configured, not \"relay.test");
+    assert_says(complaint("queue reroute --all --to @relay", 68), "no route block has this name");
     assert_says(complaint("queue reroute --all --to relay.test:0", 64), "expected --to host:port");
     assert_says(complaint("queue reroute --all --to ::1:25", 64), "expected --to host:port");
     assert_says(complaint("queue resume far.test", 67), "that is not paused");

@@ -52,7 +52,7 @@ static void buf_wipe(struct buf *buf)
     buf_done(buf);
 }
 
-/* "FILE:LINE: certificate.NAME.key: PATH WHAT"; block: "certificate.". */
+/* "FILE:LINE: certificate.NAME.key: PATH: WHAT"; block: "certificate.". */
 static void mistake_in(struct loading *loading, const char *block, unsigned line,
                        const char *setting, struct str name, struct str path, struct str what)
 {
@@ -63,7 +63,7 @@ static void mistake_in(struct loading *loading, const char *block, unsigned line
     }
     buf_printf(loading->trouble, "%s%.*s%s: ", name.p ? block : "", STR_FMT(name), setting);
     buf_put_escaped(loading->trouble, path, CERTIFICATES_KEY_MAX);
-    buf_printf(loading->trouble, " %.*s\n", STR_FMT(what));
+    buf_printf(loading->trouble, ": %.*s\n", STR_FMT(what));
 }
 
 static void mistake(struct loading *loading, unsigned line, const char *setting, struct str name,

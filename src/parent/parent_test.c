@@ -738,10 +738,10 @@ static void a_certificate_that_was_spoilt_is_refused_and_the_old_stays(void **st
     assert_int_equal(process_write_file(path_in(server, "k.pem"), STR("a key"), 0640).code,
                      ERR_NONE);
     kill((pid_t)server->pid, SIGHUP);
-    wait_logged(server, "k.pem may be read or written by others than its owner", 1);
+    wait_logged(server, "k.pem: may be read or written by others than its owner", 1);
     pair_write(server, false);
     kill((pid_t)server->pid, SIGHUP);
-    wait_logged(server, "k.pem is not the key of its certificate", 1);
+    wait_logged(server, "k.pem: is not the key of its certificate", 1);
     assert_int_equal(times_logged(server, "parent reloaded"), 0);
     assert_int_equal(times_logged(server, "told place="), 1);
     process_kill(answered(server).core); /* mail goes on, without it */
@@ -808,7 +808,7 @@ static void the_resolver_is_told_its_anchors_before_its_configuration(void **sta
     assert_true(told > 0 && told < str_find(log, STR("resolver configured")));
     process_remove_file(path_in(server, "anchors"));
     kill((pid_t)server->pid, SIGHUP);
-    wait_logged(server, "anchors No such file or directory", 1);
+    wait_logged(server, "anchors: No such file or directory", 1);
     process_kill(resolver_pid(server)); /* the next one gets what was read last */
     wait_logged(server, "told anchors=second", 2);
 }
@@ -832,9 +832,9 @@ static void without_its_certificate_it_does_not_start(void **state)
     begin(server);
     assert_int_equal(exit_code(server), 1);
     assert_int_equal(times_logged(server, "/conf:8: certificate.a.key: "), 1);
-    assert_int_equal(times_logged(server, "k.pem is not the key of its certificate"), 1);
+    assert_int_equal(times_logged(server, "k.pem: is not the key of its certificate"), 1);
     assert_int_equal(times_logged(server, "login.token_keys: "), 1);
-    assert_int_equal(times_logged(server, "tokens No such file or directory"), 1);
+    assert_int_equal(times_logged(server, "tokens: No such file or directory"), 1);
 }
 
 static void what_only_a_start_can_change_is_named_and_kept(void **state)

@@ -94,7 +94,7 @@ bool anchors_read(const struct conf *conf, struct buf *text, struct buf *trouble
         return true;
     buf_put(trouble, STR("dns.trust_anchors: "));
     buf_put_escaped(trouble, path, HOUSE_LINE_MAX);
-    buf_printf(trouble, " %s\n",
+    buf_printf(trouble, ": %s\n",
                e.code == ERR_OVER_LIMIT ? "is too long for what it should be"
                : e.os                   ? strerrordesc_np(e.os)
                                         : err_row(e.code)->text);

@@ -114,7 +114,7 @@ def test_a_certificate_is_read_again(house):
     os.chmod(key, 0o644)
     reload(house, "configuration_refused", "chmod 600")
     checked = check(house)
-    assert checked.returncode == 78 and "key.pem may be read" in checked.stderr
+    assert checked.returncode == 78 and "key.pem: may be read" in checked.stderr
     os.chmod(key, 0o600)
     os.rename(os.path.join(house.home, "chain.pem"), os.path.join(house.home, "gone.pem"))
     reload(house, "configuration_refused", "chain.pem")

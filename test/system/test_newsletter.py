@@ -101,6 +101,20 @@ def test_without_keys_or_with_other_recipients_it_is_refused(server):
     assert server.logged("newsletter_sent") == 0
 
 
+def test_what_is_wrong_with_a_message_is_told(server):
+    def given(text):
+        return server.cli("newsletter", "send", LIST, "-", text=text, check=False)
+
+    nobody = given("From: root\nSubject: x\n\nhi\n")
+    assert nobody.returncode == 65 and "does not name one author" in nobody.stderr
+    other = given("From: a@other.test\nSubject: x\n\nhi\n")  # in LF, as files are
+    assert other.returncode == 77 and "veredus dkim add other.test" in other.stderr
+    mixed = given(f"From: {OWNER}\r\nSubject: x\n\r\n\r\nhi\r\n")
+    assert mixed.returncode == 64 and "do not end in CR LF" in mixed.stderr
+    assert given(f"From: {OWNER}\nTo: {BOB}\n\nhi\n").returncode == 64
+    assert given("no header at all").returncode == 64
+
+
 def test_each_member_gets_one_of_his_own(server, exchange, records):
     for user in (BOB, "alice@example.test"):
         Mailbox(server, user).empty()

@@ -254,6 +254,9 @@ def test_wrong_words_are_told_before_anything_is_opened():
         assert helped.returncode == 0 and "account add ADDRESS" in helped.stdout, (words, helped)
         assert "domain add" not in helped.stdout
     assert "serve" in run("serve", "--help").stdout and "serve" in run("help").stdout
+    assert "--require-tls" in run("help", "send").stdout
+    wrong = run("help", "sned")
+    assert wrong.returncode == 64 and 'no command "sned"' in wrong.stderr
     assert run("domain", "list").returncode == 78
 
 
