@@ -95,7 +95,7 @@ static int conf_load(struct dispatch *dispatch, struct str file, bool needed)
     dispatch->by_conf = !err_is(e);
     bool missing = e.code == ERR_NOT_FOUND;
     if (missing && needed)
-        buf_printf(&trouble, "there is no %.*s\n", STR_FMT(file));
+        buf_printf(&trouble, "%.*s is not there\n", STR_FMT(file));
     struct str lines = buf_str(&trouble);
     while (lines.n > 0) {
         struct str line = str_cut(&lines, '\n');
@@ -207,7 +207,7 @@ static struct err letter_post(struct dispatch *dispatch, const struct letter *le
 {
     const struct send_conf *conf = &dispatch->conf;
     struct letter sent = *letter;
-    struct post_way way = {.helo = dispatch->host, .loud = dispatch->loud};
+    struct post_way way = {.helo = dispatch->host};
     struct buf via = buf_in(arena, NAME_ROOM);
     if (dispatch->by_conf) {
         buf_printf(&via, "%.*s:%u", STR_FMT(conf->host), (unsigned)conf->port);
@@ -252,18 +252,45 @@ static int code_of(const struct post_result *result)
     return EXIT_UNAVAILABLE;
 }
 
-static int failures_say(const struct dispatch *dispatch, const struct letter *letter,
+/* Who is talked with. */
+static struct str way_name(const struct dispatch *dispatch)
+{
+    struct buf name = buf_in(dispatch->arena, NAME_ROOM);
+    if (dispatch->by_conf)
+        return dispatch->conf.host;
+    buf_put(&name, STR("the server of this host ("));
+    buf_put(&name, dispatch->local);
+    buf_putc(&name, ')');
+    struct str built = buf_built(&name);
+    return built.p ? built : STR("the server of this host");
+}
+
+/* Without a code it is no reply, but what we found out: it offers no REQUIRETLS, say. */
+static void failure_say(const struct dispatch *dispatch, struct str address,
+                        const struct post_result *result)
+{
+    if (result->code > 0)
+        dispatch_say(dispatch, "<%.*s> is refused: %u %.*s %.*s", STR_FMT(address), result->code,
+                     STR_FMT(result->status), STR_FMT(result->text));
+    else
+        dispatch_say(dispatch, "<%.*s> cannot be sent by %.*s: %.*s %.*s", STR_FMT(address),
+                     STR_FMT(way_name(dispatch)), STR_FMT(result->status), STR_FMT(result->text));
+}
+
+static int results_tell(const struct dispatch *dispatch, const struct letter *letter,
                         const struct post_outcome *outcome)
 {
     int code = 0;
     for (size_t i = 0; i < letter->count; i++) {
         const struct post_result *result = &outcome->results[i];
-        if (result->verdict != JOB_FAILED)
-            continue;
-        dispatch_say(dispatch, "<%.*s> is refused: %u %.*s %.*s",
-                     STR_FMT(letter->recipients[i].address), result->code, STR_FMT(result->status),
-                     STR_FMT(result->text));
-        code = code ? code : code_of(result);
+        struct str address = letter->recipients[i].address;
+        if (result->verdict == JOB_FAILED) {
+            failure_say(dispatch, address, result);
+            code = code ? code : code_of(result);
+        } else if (result->verdict == JOB_SENT && dispatch->loud) {
+            dispatch_say(dispatch, "<%.*s> is taken by %.*s: %u %.*s", STR_FMT(address),
+                         STR_FMT(way_name(dispatch)), result->code, STR_FMT(result->text));
+        }
     }
     return code;
 }
@@ -283,8 +310,8 @@ static int keep(struct dispatch *dispatch, const struct letter *letter, struct s
     struct err e = spool_begin(dispatch, true) ? spool_put(&dispatch->spool, letter, &name)
                                                : err_detail(ERR_OS, STR("no such folder"));
     if (!err_is(e)) {
-        dispatch_say(dispatch, "kept in %.*s, to be sent later: %.*s",
-                     STR_FMT(dispatch->spool_path), STR_FMT(why));
+        dispatch_say(dispatch, "kept in %.*s, to be sent later by %.*s: %.*s",
+                     STR_FMT(dispatch->spool_path), STR_FMT(way_name(dispatch)), STR_FMT(why));
         return 0;
     }
     dispatch_say(dispatch, "not sent (%.*s), and it cannot be kept in %.*s: %s", STR_FMT(why),
@@ -292,14 +319,15 @@ static int keep(struct dispatch *dispatch, const struct letter *letter, struct s
     return EXIT_TEMPORARY;
 }
 
-static void bury(struct dispatch *dispatch, const struct letter *dead)
+static void bury(struct dispatch *dispatch, const struct letter *dead, bool all)
 {
     struct spool_name name;
     if (dead->count == 0 || !spool_begin(dispatch, true) ||
         err_is(spool_bury(&dispatch->spool, dead, &name)))
         return;
-    dispatch_say(dispatch, "the message is in %.*s/%s.dead", STR_FMT(dispatch->spool_path),
-                 name.text);
+    dispatch_say(dispatch, "%s %.*s/%s.dead",
+                 all ? "the message is in" : "the others have it; for those refused it is in",
+                 STR_FMT(dispatch->spool_path), name.text);
 }
 
 /* A new one. */
@@ -310,10 +338,10 @@ static int letter_send(struct dispatch *dispatch, const struct letter *letter)
     struct err e = letter_post(dispatch, letter, &nowhere, dispatch->arena, &outcome);
     if (err_is(e))
         return keep(dispatch, letter, str_from(err_row(e.code)->text));
-    int code = failures_say(dispatch, letter, &outcome);
+    int code = results_tell(dispatch, letter, &outcome);
     struct letter dead = part_of(letter, &outcome, true, dispatch->arena);
     struct letter later = part_of(letter, &outcome, false, dispatch->arena);
-    bury(dispatch, &dead);
+    bury(dispatch, &dead, dead.count + later.count == letter->count);
     int kept = later.count > 0 ? keep(dispatch, &later, why_later(letter, &outcome)) : 0;
     return kept ? kept : code;
 }
@@ -339,11 +367,11 @@ static bool stored_send(struct dispatch *dispatch, const struct spool_name *name
     e = letter_post(dispatch, &letter, &stored, arena, &outcome);
     if (err_is(e))
         return false;
-    int failed = failures_say(dispatch, &letter, &outcome);
+    int failed = results_tell(dispatch, &letter, &outcome);
     *code = failed ? failed : *code;
     struct letter dead = part_of(&letter, &outcome, true, arena);
     struct letter later = part_of(&letter, &outcome, false, arena);
-    bury(dispatch, &dead);
+    bury(dispatch, &dead, dead.count + later.count == letter.count);
     if (later.count == 0)
         (void)spool_remove(&dispatch->spool, name);
     else if (later.count < letter.count)

@@ -319,7 +319,7 @@ static struct err post_begin(struct post *post)
     if (failed)
         return err_os(-failed, STR("event loop"));
     log_init(&post->log, world_real(), "courier");
-    post->log.least = post->way->loud ? LOG_INFO : LOG_FAIL;
+    post->log.least = LOG_FAIL;
     post->fibers = fiber_pool_open(&post->loop, FIBERS);
     struct err e = post->fibers && tls_prepare() ? post_run(post) : err_make(ERR_NO_MEMORY);
     if (post->fibers)

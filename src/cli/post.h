@@ -24,7 +24,6 @@ struct post_way {
     struct str user, password;
     struct str helo;        /* how this host calls itself */
     struct str authorities; /* PEM file of those whose certificates are good; empty: the system's */
-    bool loud;              /* the courier's log on standard error */
 };
 
 struct post_result {

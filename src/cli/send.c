@@ -27,6 +27,7 @@ struct sending {
     struct send_options *options;
     struct arena *arena;
     struct str locale; /* its charset; empty: UTF-8 */
+    struct str bad;    /* words that are no addresses */
     struct buf message;
 };
 
@@ -129,6 +130,7 @@ static bool mailboxes_gather(struct sending *sending, const struct send_words *w
     struct compose_mailbox *list = arena_take_array(sending->arena, room, sizeof *list);
     size_t count = 0;
     for (size_t i = 0; list && i < words->count; i++) {
+        sending->bad = words->at[i];
         struct header_addresses rest = {
             .rest = words->at[i], .arena = sending->arena, .unqualified = true};
         struct header_address item;
@@ -171,6 +173,14 @@ static bool author_of(struct sending *sending, struct compose_mailbox *from_r)
     from_r->address =
         own.n > 0 ? own : note_address(dispatch->user, dispatch->host, sending->arena);
     return from_r->address.p != NULL;
+}
+
+static int address_refuse(const struct sending *sending, struct str words)
+{
+    struct buf clean = buf_in(sending->arena, WHY_MAX);
+    buf_put_escaped(&clean, words, WHY_MAX / 8);
+    dispatch_say(sending->dispatch, "no mail address in \"%.*s\"", STR_FMT(buf_str(&clean)));
+    return EXIT_DATA;
 }
 
 /* --- The message ----------------------------------------------------------------------------- */
@@ -254,6 +264,8 @@ static int fields_put(struct sending *sending)
         buf_put(&sending->message, fields->at[i]);
         buf_put(&sending->message, STR("\r\n"));
     }
+    if (sending->options->tls_optional)
+        buf_put(&sending->message, STR("TLS-Required: No\r\n"));
     return 0;
 }
 
@@ -299,6 +311,13 @@ static struct str text_lines(struct str text, struct arena *arena)
     return buf_built(&lines);
 }
 
+/* Pages are made by programs, and in UTF-8, whatever a text beside them is in: what reads as that
+ * by chance is not met. Without such octets it may be a charset of seven bits. */
+static bool is_clearly_utf8(struct str octets)
+{
+    return !str_is_ascii(octets) && str_is_utf8(octets);
+}
+
 /* The file, or standard input, as UTF-8. */
 static int html_read(struct sending *sending, struct str input, struct str *html_r)
 {
@@ -313,6 +332,10 @@ static int html_read(struct sending *sending, struct str input, struct str *html
     if (read.n == 0) {
         dispatch_say(sending->dispatch, "there is nothing in %.*s", STR_FMT(file));
         return EXIT_DATA;
+    }
+    if (read.p && is_clearly_utf8(read)) {
+        *html_r = read;
+        return 0;
     }
     int code = read.p ? text_read(sending, read, html_r, &charset) : EXIT_SOFTWARE;
     if (!code && (charset.n > 0 || !str_is_utf8(*html_r))) {
@@ -354,10 +377,8 @@ static int message_make(struct sending *sending, struct str text)
     if (code)
         return code;
     head.text = text_lines(head.text, sending->arena);
-    if (!people_find(sending, &head, &answers)) {
-        dispatch_say(sending->dispatch, "an address is none");
-        return EXIT_DATA;
-    }
+    if (!people_find(sending, &head, &answers))
+        return address_refuse(sending, sending->bad);
     code = fields_put(sending);
     if (code)
         return code;
@@ -379,7 +400,7 @@ static int message_make(struct sending *sending, struct str text)
 static int options_ask(struct sending *sending, struct letter *letter)
 {
     const struct send_options *options = sending->options;
-    struct mail_options asked = {.ret = DSN_RETURN_UNSAID};
+    struct mail_options asked = {.ret = DSN_RETURN_UNSAID, .require_tls = options->require_tls};
     int64_t now = world_wall(world_real()) / US_PER_SECOND;
     if (options->priority != COMPOSE_NORMAL)
         asked.priority = options->priority == COMPOSE_HIGH ? PRIORITY_HIGH : -PRIORITY_HIGH;
@@ -417,7 +438,11 @@ static int letter_make(struct sending *sending, struct letter *letter_r)
     note.named = all_recipients(sending, &note.named_count);
     note.has_sender = author_of(sending, &from);
     note.sender = from.address;
-    if (!note.named || note_letter(&note, &facts, sending->arena, letter_r, &what) != NOTE_FINE) {
+    enum note_trouble trouble =
+        note.named ? note_letter(&note, &facts, sending->arena, letter_r, &what) : NOTE_TOO_LARGE;
+    if (trouble == NOTE_BAD_RECIPIENT)
+        return address_refuse(sending, what);
+    if (trouble != NOTE_FINE) {
         dispatch_say(dispatch, "an address or a field is malformed");
         return EXIT_DATA;
     }
@@ -475,7 +500,7 @@ static bool is_contradictory(const struct send_options *options)
 {
     return options->newsletter.n > 0 &&
            (options->to.count + options->cc.count + options->bcc.count > 0 || options->at.n > 0 ||
-            options->receipt);
+            options->receipt || options->require_tls || options->tls_optional);
 }
 
 static int options_refuse(const struct send_options *options, struct str why)
@@ -488,8 +513,10 @@ static int options_refuse(const struct send_options *options, struct str why)
     else if (options->what == SEND_MESSAGE && options->newsletter.n == 0 && people == 0)
         fprintf(stderr, "veredus send: to whom? see veredus send --help\n");
     else if (is_contradictory(options))
-        fprintf(stderr, "veredus send: --newsletter goes to the members of its list alone, and "
-                        "has no --at and no --receipt\n");
+        fprintf(stderr, "veredus send: --newsletter goes to the members of its list alone, without "
+                        "--at, --receipt, --require-tls and --tls-optional\n");
+    else if (options->require_tls && options->tls_optional)
+        fprintf(stderr, "veredus send: --require-tls and --tls-optional contradict each other\n");
     else
         return -1;
     return options->what == SEND_HELP && why.n == 0 ? 0 : EXIT_USAGE;

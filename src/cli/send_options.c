@@ -21,14 +21,18 @@ const char send_usage[] =
     "  --keep-charset        label the text with its charset, and send it as it is\n"
     "  --html FILE           also as HTML: the text is standard input, or made of it where that is "
     "empty;\n"
-    "                        - is standard input itself\n"
+    "                        - is standard input itself. In UTF-8, else as --charset says\n"
     "  --receipt             ask for a notice when it was read (RFC 8098)\n"
     "  --priority high|normal|low\n"
     "  --at TIME             to other servers not before: +30m, +3d, 2026-12-24T18:00:00+01:00\n"
+    "  --require-tls         only in TLS, with good certificates, all the way (RFC 8689); else it "
+    "comes back\n"
+    "  --tls-optional        rather in clear than not at all: about a certificate that is wrong, "
+    "say\n"
     "  --newsletter LIST     one message to each member, with a link by which he leaves (RFC "
     "8058);\n"
     "                        for whoever may give the server's commands\n"
-    "  -v, --verbose         tell what is said\n"
+    "  -v, --verbose         tell what became of it, for each recipient\n"
     "  --flush               send what waits      --list    show what waits, and what was "
     "refused\n";
 
@@ -81,6 +85,8 @@ static const struct {
     {.brief = "", .name = "--receipt", .place = TO_FLAG, .at = AT(receipt)},
     {.brief = "", .name = "--priority", .place = TO_PRIORITY},
     {.brief = "", .name = "--at", .place = TO_TEXT, .at = AT(at)},
+    {.brief = "", .name = "--require-tls", .place = TO_FLAG, .at = AT(require_tls)},
+    {.brief = "", .name = "--tls-optional", .place = TO_FLAG, .at = AT(tls_optional)},
     {.brief = "", .name = "--newsletter", .place = TO_TEXT, .at = AT(newsletter)},
     {.brief = "", .name = "--flush", .place = TO_WHAT, .what = SEND_FLUSH},
     {.brief = "", .name = "--list", .place = TO_WHAT, .what = SEND_LIST},

@@ -28,7 +28,8 @@ struct send_options {
     struct str newsletter; /* the list; empty: none */
     enum compose_priority priority;
     bool receipt, loud;
-    bool as_it_is; /* the text is labelled with its charset, and not made UTF-8 */
+    bool require_tls, tls_optional; /* RFC 8689: REQUIRETLS, "TLS-Required: No" */
+    bool as_it_is;                  /* the text is labelled with its charset, and not made UTF-8 */
 };
 
 /* Memory is the arena's. False: what is wrong is in `why`. */

@@ -31,6 +31,10 @@ static void options_and_recipients_in_any_order(void **state)
     assert_int_equal(options.cc.count, 1);
     assert_true(options.receipt);
     assert_int_equal(options.priority, COMPOSE_LOW);
+    assert_true(!options.require_tls && !options.tls_optional);
+    static const char *const tls[] = {"--require-tls", "a@b.example", "--tls-optional"};
+    assert_true(parsed(3, tls));
+    assert_true(options.require_tls && options.tls_optional && options.to.count == 1);
     static const char *const flush[] = {"--flush"};
     assert_true(parsed(1, flush));
     assert_int_equal(options.what, SEND_FLUSH);

@@ -49,14 +49,17 @@ static struct note_facts facts_of(const struct dispatch *dispatch, struct str na
                                .time = world_wall(world_real()) / US_PER_SECOND};
 }
 
-static int trouble_say(const struct dispatch *dispatch, enum note_trouble trouble, struct str what)
+static int trouble_say(const struct dispatch *dispatch, enum note_trouble trouble, struct str what,
+                       bool from_header)
 {
     char room[200];
     struct buf clean = {.p = room, .cap = sizeof room, .max = sizeof room};
     buf_put_escaped(&clean, str_trim(what), sizeof room / 4);
     switch (trouble) {
     case NOTE_NO_RECIPIENTS:
-        dispatch_say(dispatch, "no recipients: name them, or -t takes those of the header");
+        dispatch_say(dispatch, from_header
+                                   ? "no recipients: none are named in To, Cc and Bcc"
+                                   : "no recipients: name them, or -t takes those of the header");
         return EXIT_USAGE;
     case NOTE_BAD_RECIPIENT:
         dispatch_say(dispatch, "no mail address in \"%.*s\"", STR_FMT(buf_str(&clean)));
@@ -80,7 +83,8 @@ static int trouble_say(const struct dispatch *dispatch, enum note_trouble troubl
 static bool options_ask(const struct sendmail_options *options, struct arena *arena,
                         struct letter *letter)
 {
-    const struct mail_options mail = {.ret = options->ret, .envid = options->envid};
+    const struct mail_options mail = {
+        .ret = options->ret, .envid = options->envid, .require_tls = options->require_tls};
     const struct rcpt_options rcpt = {.notify = options->notify};
     letter->asked = mail_options_keep(&mail, arena);
     struct str each = rcpt_options_keep(&rcpt, arena);
@@ -119,7 +123,7 @@ static int deliver(struct dispatch *dispatch, const struct sendmail_options *opt
                               .named_count = (size_t)(argc - options->first)};
     const struct note_facts facts = facts_of(dispatch, options->full_name, arena);
     enum note_trouble trouble = note_letter(&note, &facts, arena, &letter, &what);
-    int code = trouble_say(dispatch, trouble, what);
+    int code = trouble_say(dispatch, trouble, what, options->from_header);
     if (!code && !options_ask(options, arena, &letter))
         code = EXIT_SOFTWARE;
     if (!code)

@@ -131,7 +131,20 @@ static bool take_queue(struct parsing *parsing, struct str value)
     return true;
 }
 
-/* -oi, and its long form -O IgnoreDots; all else is some other program's. */
+/* "-O Name" and "-O Name=value", as sendmail has had them; a value that begins with n or f, for no
+ * and false, takes it back. What is not known here is some other program's. */
+static bool take_named(struct parsing *parsing, struct str value)
+{
+    struct str name = str_cut(&value, '=');
+    bool on = value.n == 0 || !strchr("nNfF", value.p[0]);
+    if (str_eq_nocase(name, STR("RequireTLS")))
+        parsing->options->require_tls = on;
+    else if (str_eq_nocase(name, STR("IgnoreDots")))
+        parsing->options->dots_stay = on;
+    return true;
+}
+
+/* -oi, and -ot; all else is some other program's. */
 static bool take_option(struct parsing *parsing, struct str value)
 {
     if (str_eq(value, STR("i")) || str_eq(value, STR("itrue")))
@@ -149,7 +162,7 @@ static const struct {
     {'A', ATTACHED, ignored},     {'B', VALUE, ignored},     {'C', VALUE, ignored},
     {'d', ATTACHED, ignored},     {'D', VALUE, ignored},     {'F', VALUE, take_name},
     {'G', FLAG, ignored},         {'L', VALUE, ignored},     {'N', VALUE, take_notify},
-    {'O', VALUE, ignored},        {'R', VALUE, take_return}, {'U', FLAG, ignored},
+    {'O', VALUE, take_named},     {'R', VALUE, take_return}, {'U', FLAG, ignored},
     {'V', VALUE, take_envid},     {'X', VALUE, ignored},     {'b', ATTACHED, take_mode},
     {'e', ATTACHED, ignored},     {'f', VALUE, take_sender}, {'h', VALUE, ignored},
     {'i', FLAG, flag_i},          {'m', FLAG, ignored},      {'n', FLAG, ignored},

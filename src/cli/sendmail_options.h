@@ -18,7 +18,8 @@ enum sendmail_mode {
 
 struct sendmail_options {
     enum sendmail_mode mode;
-    bool dots_stay; /* -i, -oi */
+    bool dots_stay;   /* -i, -oi */
+    bool require_tls; /* -O RequireTLS: REQUIRETLS (RFC 8689) */
     bool from_header;
     bool has_sender;
     struct str sender, full_name;

@@ -59,6 +59,18 @@ static void what_dsn_asks_for(void **state)
     assert_int_equal(options.ret, DSN_RETURN_FULL);
 }
 
+static void named_options(void **state)
+{
+    (void)state;
+    assert_true(parsed("-O RequireTLS x@y.example"));
+    assert_true(options.require_tls && !options.dots_stay);
+    assert_int_equal(options.first, 3);
+    assert_true(parsed("-Orequiretls=yes -OIgnoreDots=true x@y.example"));
+    assert_true(options.require_tls && options.dots_stay);
+    assert_true(parsed("-O RequireTLS -O RequireTLS=no -O ErrorMode=m x@y.example"));
+    assert_false(options.require_tls);
+}
+
 static void mistakes_are_named(void **state)
 {
     (void)state;
@@ -76,6 +88,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(callers_of_debian_12),
         cmocka_unit_test(what_dsn_asks_for),
+        cmocka_unit_test(named_options),
         cmocka_unit_test(mistakes_are_named),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,6 +61,7 @@ struct job_require {
     bool tls, optional; /* what its sender asks for */
     bool relaxed;       /* a report, on its way without the promise */
     bool here;          /* the host that is called now delivers on this machine */
+    bool by_socket;     /* it is a server of this machine, by a socket that no wire leads to */
     bool missed;        /* that host lacks it for good */
     bool may_come;      /* some host may have it another time */
     const char *status; /* of the best of those that were missed; NULL: none was */

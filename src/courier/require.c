@@ -25,6 +25,11 @@ bool require_tls(const struct job *job)
     return job->require.tls && !job->require.relaxed && !job->require.here;
 }
 
+bool require_proof(const struct job *job)
+{
+    return require_tls(job) && !job->require.by_socket;
+}
+
 bool require_is_optional(const struct job *job)
 {
     return job->require.optional && job->conf->sending.tls_optional;
@@ -44,6 +49,7 @@ void require_begin(struct job *job, const struct route_host *host)
 {
     job->require.missed = false;
     job->require.here = host->lmtp && is_this_machine(host);
+    job->require.by_socket = host->local;
 }
 
 void require_miss(struct job *job, const char *status, struct str text)
@@ -99,7 +105,8 @@ bool require_proven(struct job *job, const struct route *route, const struct rou
 
 bool require_relaxes(struct job *job)
 {
-    if (!require_tls(job) || job->order->sender.n > 0 || !job->require.status)
+    bool report = job->order->sender.n == 0 && !job->order->submits;
+    if (!require_tls(job) || !report || !job->require.status)
         return false;
     job->require.relaxed = true;
     return true;

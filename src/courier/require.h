@@ -11,7 +11,8 @@
  *
  * A report (the null path) is asked for the same; where a host was missed and none took it, all are
  * asked once more as for any other message (5): told without the promise, rather than not at all.
- * LMTP on this machine is the delivery, and no way.
+ * LMTP on this machine is the delivery, and no way. What a command submits is no report, whatever
+ * its sender: it never leaves without the promise.
  *
  * Optional (4.2.2, 8.4; "TLS-Required: No" in the header): DANE and MTA-STS are as if they were not
  * there. What a route block says holds all the same: that is no word of the recipient's domain.
@@ -31,6 +32,9 @@ void require_read(struct job *job);
 
 /* Does it hold for the host that is called now? */
 bool require_tls(const struct job *job);
+/* Has the host to prove its name in TLS? Not the server at the other end of a socket of this host,
+ * which has to promise all the same. */
+bool require_proof(const struct job *job);
 /* Are policies of the recipient's domain to be ignored? */
 bool require_is_optional(const struct job *job);
 

@@ -39,7 +39,7 @@ enum tls_need tls_need(const struct job *job)
     enum tls_need need = job->policy ? job->policy->need : TLS_NEED_NONE;
     if (need < route_need(job))
         need = route_need(job);
-    return need < TLS_NEED_PKIX && require_tls(job) ? TLS_NEED_PKIX : need;
+    return need < TLS_NEED_PKIX && require_proof(job) ? TLS_NEED_PKIX : need;
 }
 
 /* For the facts: "TLSv1.3/TLS_AES_256_GCM_SHA384/pkix". */

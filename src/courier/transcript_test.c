@@ -20,7 +20,7 @@
  *                        these ("a.example,b.example"), and the whole chain is shown
  *   REFUSES, SILENT, UNREACHABLE: address port
  *   JOB: number key=value ...   core orders it: from, to (commas between), domain, body, utf8, by,
- * require_tls, tls_optional;
+ * require_tls, tls_optional, submits;
  * of a route: route, via, source, tls_names (commas), tls (conf.h's number), lmtp, helo, user,
  *     password, token, mechanisms
  *   COUNTS: host         it answered an envelope as it should before (manners.h)
@@ -583,6 +583,8 @@ static void order(struct player *p, struct str rest)
             job.body_type = (uint8_t)number;
         else if (str_eq(key, STR("utf8")))
             job.utf8 = (uint8_t)number;
+        else if (str_eq(key, STR("submits")))
+            job.submits = (uint8_t)number;
         else if (str_eq(key, STR("envid")))
             mail.envid = value;
         else if (str_eq(key, STR("notify")))

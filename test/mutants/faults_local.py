@@ -67,4 +67,10 @@ FAULTS = [
     Fault("oi_is_not_i", "mutt's -oi: a line with a dot cuts the message",
           "unit cli_sendmail_options",
           OPTIONS, "str_eq(value, STR(\"i\")) || str_eq(value, STR(\"itrue\"))", "str_eq(value, STR(\"itrue\"))"),
+    Fault("require_tls_by_its_case", "sendmail -O requiretls is taken, and the message goes in clear",
+          "unit cli_sendmail_options",
+          OPTIONS, "str_eq_nocase(name, STR(\"RequireTLS\"))", "str_eq(name, STR(\"RequireTLS\"))"),
+    Fault("require_tls_is_not_taken_back", "sendmail -O RequireTLS=no asks for it",
+          "unit cli_sendmail_options",
+          OPTIONS, "    bool on = value.n == 0 || ", "    bool on = value.n < 4 || "),
 ]

@@ -3,6 +3,7 @@ alone, and with nobody who answers."""
 import contextlib
 import email
 import email.policy
+import json
 import os
 import re
 import subprocess
@@ -272,13 +273,52 @@ def test_later(server, caller):
     assert caller.waiting() == []
 
 
+def test_words_that_are_no_address_are_named(server, caller):
+    assert b'no mail address in "not an address"' in caller.send("not an address", code=65).stderr
+    assert b'no mail address in "@"' in caller.send("-c", "@", ALICE, code=65).stderr
+    assert got(server) == []
+
+
+def test_who_is_refused_keeps_nobody_else_from_it(server, caller):
+    told = caller.send("-v", ALICE, "nobody@example.test", code=67).stderr.decode()
+    assert re.search(r"<alice@example\.test> is taken by the server of this host \(.*/submission\): 250 ", told)
+    assert re.search(r"the others have it; for those refused it is in .*\.dead", told)
+    assert len(got(server)) == 1
+
+
+def test_a_page_in_UTF_8_beside_a_text_in_another_charset(server, caller):
+    path = os.path.join(caller.folder, "page.html")
+    with open(path, "wb") as file:
+        file.write("<p>标题".encode())
+    caller.send("--html", path, "--charset", "gb18030", ALICE, text="正文\n".encode("gb18030"))
+    assert [content(part).strip() for part in got(server)[0].iter_parts()] == ["正文", "<p>标题"]
+
+
+def test_TLS_all_the_way_or_not_at_all(tmp_path):
+    """RFC 8689: what a command asks for, the queue has."""
+    server = Server({"route far": {"via": '"127.0.0.1:1"'}})
+    try:
+        caller = Caller(tmp_path, server)
+        caller.send("--require-tls", "far@else.example")
+        caller.sendmail("-O", "RequireTLS", "far@else.example")
+        caller.send("--tls-optional", ALICE, "far@else.example")
+        caller.send("--require-tls", "--tls-optional", ALICE, code=64)
+        waits = [json.loads(line) for line in server.cli("queue", "list", json=True).stdout.splitlines()]
+        shown = [json.loads(server.cli("queue", "show", one["id"], json=True).stdout) for one in waits]
+        assert sorted(one["require_tls"] for one in shown) == [False, True, True]
+        assert [one["tls_optional"] for one in shown if not one["require_tls"]] == [True]
+        assert got(server)[0]["TLS-Required"] == "No"
+    finally:
+        server.stop()
+
+
 # --- A smart host alone ---
 
 
 @contextlib.contextmanager
-def smart_host(tmp_path, conf="", name="localhost"):
+def smart_host(tmp_path, conf="", name="localhost", couriers=1):
     """Another Veredus, with a certificate for its name."""
-    host = Encrypted({"sending": {"processes": "1"}})
+    host = Encrypted({"sending": {"processes": str(couriers)}})
     host.certify("test", name=name)
     os.chmod(host.path("test.pem"), 0o644)
     host.reload()
@@ -302,6 +342,32 @@ def test_a_smart_host_by_tls(tmp_path):
         mail = got(host, BOB)[0]
         assert mail["Subject"] == "from a VPS"
         assert re.search(r"using TLSv1\.[23]", str(mail["Received"]))
+
+
+def test_a_smart_host_that_keeps_TLS(tmp_path):
+    with smart_host(tmp_path, TRUSTED) as (host, caller):
+        caller.send("--require-tls", BOB)
+        caller.sendmail("-O", "RequireTLS", BOB)
+        assert len(got(host, BOB)) == 2
+
+
+def test_TLS_that_is_required_is_never_done_without(tmp_path):
+    """A host without REQUIRETLS (it sends nothing on), one whose certificate is not good, and one in clear: refused at
+    once, also with the null sender, which an MTA's report might have."""
+    with smart_host(tmp_path, TRUSTED, couriers=0) as (host, caller):
+        told = caller.send("--require-tls", BOB, code=69).stderr
+        assert b"cannot be sent by localhost: 5.7.30 it promises no TLS all the way (REQUIRETLS)" in told
+        assert b"5.7.30" in caller.sendmail("-f", "<>", "-O", "RequireTLS", BOB, code=69).stderr
+        conf = os.path.join(caller.folder, "clear")
+        with open(conf, "w", encoding="ascii") as file:
+            file.write(f"host = localhost\nport = {host.smtp}\ntls = off\n")
+        assert b"5.7.10" in caller.send("-F", conf, "--require-tls", BOB, code=69).stderr
+        with open(conf, "w", encoding="ascii") as file:
+            file.write(f"host = localhost\nport = {host.smtp}\ntls = required\n")
+        assert b"5.7.10" in caller.send("-F", conf, "--require-tls", BOB, code=69).stderr
+        assert got(host, BOB) == [] and caller.waiting() == []
+        caller.send(BOB)
+        assert len(got(host, BOB)) == 1
 
 
 def test_nothing_leaves_without_a_good_certificate(tmp_path):

@@ -109,9 +109,10 @@ static void hold_values(const struct smtp_session *s, struct buf *to)
     date_print_rfc3339(to, world_wall(s->base.edge->world) / US_PER_SECOND + most);
 }
 
+/* RFC 8689 2: in TLS. What comes by a socket of this host was on no wire. */
 static bool keeps_tls(const struct smtp_session *s)
 {
-    return sends(s) && edge_session_is_encrypted(&s->base);
+    return sends(s) && (edge_session_is_encrypted(&s->base) || smtp_is_local(s));
 }
 
 static const struct extension rows[] = {
