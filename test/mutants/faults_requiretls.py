@@ -50,7 +50,7 @@ FAULTS = [
           TLS, "reply->class == REPLY_PERMANENT);", "reply->class != REPLY_SUCCESS);"),
     Fault("requiretls_reports_are_lost", "RFC 8689 5: a report that nobody promises to protect is not told",
           SCENES,
-          REQUIRE, "job->order->sender.n > 0 ||", "job->order->recipients_count > 0 ||"),
+          REQUIRE, "|| !report ||", "|| report ||"),
     Fault("requiretls_is_said_in_vain", "RFC 8689 2: REQUIRETLS is said where nothing was proven",
           SCENES,
           TRANSACTION, "    t->asked.require_tls = require_tls(t->job);", "    t->asked.require_tls |= require_tls(t->job);"),

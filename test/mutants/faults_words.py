@@ -127,7 +127,7 @@ FAULTS = [
           EXTENSIONS, "    return sends(s) && !smtp_is_lmtp(s);", "    return sends(s);"),
     Fault("requiretls_in_clear", "RFC 8689: REQUIRETLS without TLS",
           "unit smtp_transcripts",
-          EXTENSIONS, "    return sends(s) && edge_session_is_encrypted(&s->base);", "    return sends(s) && s->extended;"),
+          EXTENSIONS, "(edge_session_is_encrypted(&s->base) || smtp_is_local(s))", "s->extended"),
     Fault("held_longer_than_announced", "RFC 4865 4.2: HOLDUNTIL in the year 9999",
           "unit smtp_transcripts",
           MAIL, "    if (options->hold_until - clock_now(s) > most)", "    if (options->hold_for > most)"),
