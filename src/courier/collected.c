@@ -111,9 +111,9 @@ static void let_go(struct connection *connection)
 
 static void give_back(struct connection *connection, enum transaction_end end)
 {
-    bool last = connection->last || end != TRANSACTION_OVER || talk_is_disturbed(&connection->talk);
+    bool disturbed = connection->used && talk_is_disturbed(&connection->talk); /* else: greeted */
+    bool last = connection->last || end != TRANSACTION_OVER || disturbed;
     connection->taken = false;
-    connection->used = true;
     if (end == TRANSACTION_LOST)
         connection_cut(connection);
     else if (last)
@@ -141,7 +141,9 @@ static enum transaction_end sent_by(struct job *job, struct connection *connecti
     if (!connection->used && !connection_greeted(job, connection))
         return talk_last(&connection->talk)->class == REPLY_BROKEN ? TRANSACTION_LOST
                                                                    : TRANSACTION_LAST;
-    return transaction_run(job, connection);
+    enum transaction_end end = transaction_run(job, connection);
+    connection->used = true;
+    return end;
 }
 
 void collected_send(struct job *job)

@@ -144,39 +144,15 @@ static void core_got(struct link *link, const struct msg *msg, int passed)
     } else if (msg->kind == MSG_job_dot) {
         core->dots++;
         buf_printf(&core->said, "dot %llu\n", (unsigned long long)msg->job_dot.job);
+    } else if (msg->kind == MSG_collection_ended) {
+        buf_printf(&core->said, "collection_ended %llu\n",
+                   (unsigned long long)msg->collection_ended.collection);
     } else if (msg->kind == MSG_sts_learned) {
         learned(core, &msg->sts_learned);
     } else {
         must(msg->kind == MSG_job_over);
         over(core, &msg->job_over);
     }
-}
-
-void stage_post(struct stage *stage, struct str url)
-{
-    struct stage_core *core = &stage->core;
-    must(!core->posts);
-    core->posts = true;
-    arena_init(&core->arena, 1 << 20);
-    core->post = (struct msg){.kind = MSG_post,
-                              .post = {.url = arena_str(&core->arena, url),
-                                       .type = STR("application/tlsrpt+gzip"),
-                                       .body = buf_str(&core->body)}};
-    fake_role_enter(stage->fake, core->role);
-    link_ask_begin(&core->link, &core->call, &core->post, &core->arena, &core->posted);
-    fake_role_enter(stage->fake, 0);
-    stage_settle(stage);
-}
-
-static void post_note(struct stage_core *core)
-{
-    const struct msg_posted *posted = &core->posted.posted;
-    if (!core->posts || !link_ask_answered(&core->call))
-        return;
-    core->posts = false;
-    if (!err_is(link_ask_end(&core->call)))
-        buf_printf(&core->said, "posted %u %.*s\n", posted->status, STR_FMT(posted->why));
-    arena_done(&core->arena);
 }
 
 static void core_die(struct stage *stage)
@@ -525,5 +501,5 @@ void stage_pass(struct stage *stage, int64_t ns)
         fake_event_set(stage->fake, &end, until);
     (void)fake_run(stage->fake, until);
     fake_event_clear(stage->fake, &end);
-    post_note(&stage->core);
+    stage_answer_note(&stage->core);
 }

@@ -12,6 +12,9 @@
  *   session dane mx.d.example certificate-expired mx.d.example 192.0.2.8 192.0.2.1 why | 3 1 1 ...;
  *       below those, where core `counts`: what a TLS report tells; "ok" instead of the failure
  *   posted 204 why          what became of a POST
+ *   looked well pkix=certificate-expired dane= said=greeting tls=TLSv1.3 ... why=
+ *   sts_looked sts-policy-invalid why | version: STSv1; ...
+ *   collection_ended 5
  * Results are recorded at once, unless `keeps_nothing`.
  */
 #ifndef COURIER_STAGE_TEST_H
@@ -49,10 +52,10 @@ struct stage_core {
     bool keeps_nothing;    /* results are not recorded */
     bool half;             /* of what is asked for is given */
     bool counts;           /* sessions are noted */
-    struct link_call call; /* of stage_post */
-    struct msg post, posted;
+    struct link_call call; /* of stage_ask */
+    struct msg question, answer;
     struct arena arena;
-    bool posts;
+    bool asks;
     struct buf said;
     size_t fetches, dots, overs;
     size_t sent, dotted; /* recipients; jobs */
@@ -97,8 +100,14 @@ void stage_pass(struct stage *stage, int64_t ns);
 void stage_core_die(struct stage *stage);
 void stage_core_start(struct stage *stage);
 void stage_core_tell(struct stage *stage, const struct msg *msg);
-/* Core asks for its body to be sent there by HTTPS, one at a time; the answer is noted by the
- * stage_settle or stage_pass behind it. */
+/* Core asks, one question at a time; the answer is noted by the stage_settle or stage_pass behind
+ * it. stage_ask_test.c, as what follows. */
+void stage_ask(struct stage *stage, const struct msg *question);
+/* That its body is sent there by HTTPS. */
 void stage_post(struct stage *stage, struct str url);
+/* Core was called by the host that is there, and gives its end of that connection. */
+void stage_collect(struct stage *stage, uint64_t collection, struct str host,
+                   const struct connect_to *from);
+void stage_answer_note(struct stage_core *core);
 
 #endif

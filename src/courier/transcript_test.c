@@ -20,12 +20,16 @@
  *                        these ("a.example,b.example"), and the whole chain is shown
  *   REFUSES, SILENT, UNREACHABLE: address port
  *   JOB: number key=value ...   core orders it: from, to (commas between), domain, body, utf8, by,
- * require_tls, tls_optional, submits;
+ * require_tls, tls_optional, submits, collection;
  * of a route: route, via, source, tls_names (commas), tls (conf.h's number), lmtp, helo, user,
  *     password, token, mechanisms
  *   COUNTS: host         it answered an envelope as it should before (manners.h)
  *   DROP: number         core says job_drop
  *   POST: url            core asks for the message to be sent there by HTTPS
+ *   LOOK: host address port smtp|tls [data]   core asks how that port looks; TLSA data as in DNS
+ *   STS: domain own,own  core asks for the policy as it is served; its own addresses
+ *   COLLECT: number host address port   the HOST there collects: core gives its connection
+ *   COLLECTED: number    core says that this collection is over
  *   PASS: seconds        time passes
  *   CORE: word           die, start, mute, speak, forget, forgetful (keeps nothing), kind, half,
  *     empty, count (notes sessions)
@@ -597,6 +601,8 @@ static void order(struct player *p, struct str rest)
             mail.require_tls = number;
         else if (str_eq(key, STR("tls_optional")))
             mail.tls_optional = number;
+        else if (str_eq(key, STR("collection")))
+            job.collection = number;
         else if (str_eq(key, STR("by")))
             by_set(p, &mail, number);
         else
@@ -695,25 +701,98 @@ static void body_put(struct player *p, struct str text, size_t times, bool line)
     buf_done(&one);
 }
 
+/* SHA-256 of "@key" or "@ca". */
+static void digest_put(struct str which, struct buf *to)
+{
+    struct chain chain;
+    unsigned char data[4096];
+    chain_make(&chain, &(struct chain_settings){.issuer = BY_AUTHORITY, .key = KEY_P256});
+    bool ca = str_eq(which, STR("@ca"));
+    struct tls_tlsa record = chain_record(chain.certificates[ca], 0, 1, 1, data);
+    buf_put(to, record.data);
+    chain_done(&chain);
+}
+
 /* "@key" and "@ca" as hex. */
 static void dns_put(struct player *p, struct str text)
 {
-    struct buf line = BUF_INIT(TEXT_MAX);
-    unsigned char data[4096];
+    struct buf line = BUF_INIT(TEXT_MAX), digest = BUF_INIT(64);
     ssize_t at = str_index(text, '@');
     buf_put(&line, at < 0 ? text : str_head(text, (size_t)at));
-    if (at >= 0) {
-        struct chain chain;
-        chain_make(&chain, &(struct chain_settings){.issuer = BY_AUTHORITY, .key = KEY_P256});
-        bool ca = str_eq(str_from_index(text, (size_t)at), STR("@ca"));
-        struct tls_tlsa record = chain_record(chain.certificates[ca], 0, 1, 1, data);
-        for (size_t i = 0; i < record.data.n; i++)
-            buf_printf(&line, "%02x", (unsigned char)record.data.p[i]);
-        chain_done(&chain);
-    }
+    if (at >= 0)
+        digest_put(str_from_index(text, (size_t)at), &digest);
+    for (size_t i = 0; i < digest.n; i++)
+        buf_printf(&line, "%02x", (unsigned char)digest.p[i]);
+    buf_done(&digest);
     buf_putc(&line, '\0');
     stage_dns(&p->stage, line.p);
     buf_done(&line);
+}
+
+/* --- Looks and collections ------------------------------------------------------------------- */
+
+static uint16_t port_cut(struct str *rest)
+{
+    uint64_t port;
+    must(str_to_u64(str_cut(rest, ' '), &port));
+    return (uint16_t)port;
+}
+
+/* "3 1 1 @key", or octets. */
+static void tlsa_put(struct str text, struct buf *rdata)
+{
+    uint64_t number;
+    while (str_to_u64(str_head(text, 1), &number)) {
+        buf_putc(rdata, (char)number);
+        (void)str_cut(&text, ' ');
+    }
+    if (str_starts(text, STR("@")))
+        digest_put(text, rdata);
+    else
+        unescape(text, rdata);
+}
+
+static void look(struct player *p, struct str rest)
+{
+    struct buf rdata = BUF_INIT(4096);
+    struct msg_dns_record record;
+    struct msg msg = {.kind = MSG_look, .look = {.tlsa = &record}};
+    msg.look.host = str_cut(&rest, ' ');
+    msg.look.address = str_cut(&rest, ' ');
+    msg.look.port = port_cut(&rest);
+    msg.look.kind = str_eq(str_cut(&rest, ' '), STR("smtp")) ? LOOK_SMTP : LOOK_TLS;
+    msg.look.tlsa_count = rest.n > 0;
+    tlsa_put(rest, &rdata);
+    record.rdata = buf_str(&rdata);
+    stage_ask(&p->stage, &msg);
+    buf_done(&rdata);
+}
+
+static void sts_look(struct player *p, struct str rest)
+{
+    struct msg_text_line own[8];
+    struct msg msg = {.kind = MSG_sts_look,
+                      .sts_look = {.domain = str_cut(&rest, ' '), .own = own}};
+    while (rest.n > 0)
+        own[msg.sts_look.own_count++].text = str_cut(&rest, ',');
+    stage_ask(&p->stage, &msg);
+}
+
+static void collect(struct player *p, struct str rest)
+{
+    uint64_t number;
+    must(str_to_u64(str_cut(&rest, ' '), &number));
+    struct str host = str_cut(&rest, ' ');
+    struct connect_to from = {.address = str_cut(&rest, ' ')};
+    from.port = port_cut(&rest);
+    stage_collect(&p->stage, number, host, &from);
+}
+
+static void collected(struct player *p, struct str number)
+{
+    struct msg msg = {.kind = MSG_collection_over};
+    must(str_to_u64(number, &msg.collection_over.collection));
+    stage_core_tell(&p->stage, &msg);
 }
 
 /* --- A transcript ---------------------------------------------------------------------------- */
@@ -791,6 +870,14 @@ static void command(struct player *p, struct str line)
         drop(p, rest);
     } else if (is_word(line, "POST:", &rest)) {
         stage_post(&p->stage, rest);
+    } else if (is_word(line, "LOOK:", &rest)) {
+        look(p, rest);
+    } else if (is_word(line, "STS:", &rest)) {
+        sts_look(p, rest);
+    } else if (is_word(line, "COLLECT:", &rest)) {
+        collect(p, rest);
+    } else if (is_word(line, "COLLECTED:", &rest)) {
+        collected(p, rest);
     } else if (is_word(line, "PASS:", &rest)) {
         pass(p, rest);
     } else if (is_word(line, "COUNTS:", &rest)) {
