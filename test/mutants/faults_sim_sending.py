@@ -3,6 +3,7 @@ from fault import Fault
 
 ADOPT, ERRAND, OUTCOME, OUTGOING, QUEUE = "src/core/errand_adopt.c", "src/core/errand.c", "src/core/outcome.c", "src/core/outgoing.c", "src/core/queue.c"
 CONNECT, STUFFING, TRANSACTION = "src/sys/stream_connect.c", "src/format/stuffing.c", "src/courier/transaction.c"
+GIVE, GOVERNOR, ROUTE = "src/core/errand_give.c", "src/core/governor.c", "src/core/route.c"
 CHANGE = "src/core/queue_change.c"
 DOWNCONVERT = "src/format/downconvert.c"
 TLS, POLICY, GIVE = "src/courier/tls.c", "src/courier/policy.c", "src/core/errand_give.c"
@@ -47,6 +48,21 @@ FAULTS = [
     Fault("sim_pauses_end_with_core", "what goes to a paused destination leaves when core was started again",
           "sim 150",
           "src/core/queue_load.c", "        if (!schedule_pause(&queue->schedule, pauses[i].domain, true))\n", "        if (false)\n"),
+
+    # --- Routes ---
+    Fault("sim_routes_ask_no_account", "mail that a route block holds for by its account goes to the MX",
+          "sim 150",
+          ROUTE, "    return err_is(e) ? STR(\"\") : account.address;\n", "    return STR(\"\");\n"),
+    Fault("sim_messages_of_a_route_are_not_split", "more recipients go in one message than its route takes",
+          "sim 150",
+          GOVERNOR, "    size_t may = limits->recipients_per_message && limits->recipients_per_message < recipients\n",
+          "    size_t may = limits->recipients_per_message > 1000\n"),
+    Fault("sim_counts_of_a_route_die_with_core", "a core that begins knows nothing of what went by a route, and sends more than its limit",
+          "sim 150",
+          OUTCOME, "    if (governed.n)\n        governor_ops(deciding->core", "    if (false)\n        governor_ops(deciding->core"),
+    Fault("sim_a_limit_sleeps_too_long", "what waits for a route's limit waits ten times as long",
+          "sim 150",
+          GIVE, "core->loop->now + in * 1000);", "core->loop->now + in * 10000);"),
 
     # --- What leaves, when, and where to ---
     Fault("sim_dots_are_not_doubled", "S02: a line of the message that begins with a dot loses it",

@@ -31,7 +31,7 @@ static void note(struct clerk *clerk, int change, uint32_t states)
         must(history->entries);
     }
     history->entries[history->count++] =
-        (struct clerk_entry){.step = clerk->sim->fake->steps, .states = states};
+        (struct clerk_entry){clerk->sim->fake->steps, states, sim_now(clerk->sim)};
 }
 
 uint32_t clerk_states(const struct clerk *clerk, int change, uint64_t since)
@@ -41,6 +41,18 @@ uint32_t clerk_states(const struct clerk *clerk, int change, uint64_t since)
     for (size_t i = history->count; i > 0; i--) {
         states |= history->entries[i - 1].states;
         if (history->entries[i - 1].step < since)
+            break;
+    }
+    return states;
+}
+
+uint32_t clerk_states_at(const struct clerk *clerk, int change, int64_t since)
+{
+    const struct clerk_history *history = &clerk->histories[change];
+    uint32_t states = 0;
+    for (size_t i = history->count; i > 0; i--) {
+        states |= history->entries[i - 1].states;
+        if (history->entries[i - 1].at < since)
             break;
     }
     return states;

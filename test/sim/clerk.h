@@ -17,6 +17,7 @@ struct sim;
 struct clerk_entry {
     uint64_t step;   /* of the fake world; the states from then on */
     uint32_t states; /* bit i: may be in state i */
+    int64_t at;      /* mono, of that step */
 };
 
 struct clerk_history {
@@ -47,5 +48,7 @@ void clerk_settle(struct clerk *clerk);
 
 /* The states that a change's address may have been in at any time since this step. */
 uint32_t clerk_states(const struct clerk *clerk, int change, uint64_t since);
+/* The same since this time (mono). */
+uint32_t clerk_states_at(const struct clerk *clerk, int change, int64_t since);
 
 #endif

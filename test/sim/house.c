@@ -9,6 +9,7 @@
 #include "edge/pop3/session.h"
 #include "edge/smtp/session.h"
 #include "index_kept.h"
+#include "routes.h"
 #include "sys/fake/memory.h"
 #include "waiting.h"
 
@@ -60,10 +61,11 @@ enum {
     "    unlimited_from = { \"192.0.2.0/24\" }\n"                                                  \
     "}\n"
 
-/* As people_changes has them; a reload goes from one to the other. */
-static const struct str configurations[] = {
+/* As people_changes has them; a reload goes from one to the other. Routes come behind it. */
+static const struct str configurations[PEOPLE_STATES] = {
     STR_INIT(CONFIGURATION("alice@example.test", "")),
     STR_INIT(CONFIGURATION("bob@example.test", "    messages = 7\n    recipients = 100\n")),
+    STR_INIT(CONFIGURATION("alice@example.test", "    messages = 5\n")),
 };
 
 struct early_peer {
@@ -116,6 +118,25 @@ void house_complain(struct house *house, const char *what, struct str detail)
 
 /* --- Deaths ---------------------------------------------------------------------------------- */
 
+static void death_note(struct house *house, enum house_slot slot)
+{
+    if (house->death_count == house->death_room) {
+        house->death_room = house->death_room ? 2 * house->death_room : 64;
+        house->deaths = realloc(house->deaths, house->death_room * sizeof(house->deaths[0]));
+        must(house->deaths);
+    }
+    house->deaths[house->death_count++] = (struct house_death){slot, house->roles[slot].died_at};
+}
+
+bool house_died(const struct house *house, enum house_slot slot, int64_t from, int64_t until)
+{
+    for (size_t i = 0; i < house->death_count; i++)
+        if (house->deaths[i].slot == slot && house->deaths[i].at >= from &&
+            house->deaths[i].at <= until)
+            return true;
+    return false;
+}
+
 static void role_is_dead(struct house *house, enum house_slot slot)
 {
     struct house_role *role = &house->roles[slot];
@@ -136,6 +157,7 @@ static void role_is_dead(struct house *house, enum house_slot slot)
     role->role = 0;
     role->deaths++;
     role->died_at = world_mono(&house->fake->world);
+    death_note(house, slot);
     int64_t pause = house->restart_most
                         ? (int64_t)fake_random_below(&house->random, (uint64_t)house->restart_most)
                         : 0;
@@ -597,13 +619,23 @@ static void edge_end(struct house *house, enum house_slot slot)
 
 /* --- Opening and closing --------------------------------------------------------------------- */
 
+size_t house_routes(const struct house *house, size_t which)
+{
+    return (house->routes_first + which) % ROUTE_SETS;
+}
+
 static void configure(struct house *house)
 {
     struct conf_trouble trouble = {.text = BUF_INIT(CONF_TEXT)};
     arena_init(&house->conf_arena, CONF_ARENA);
-    for (size_t i = 0; i < sizeof(configurations) / sizeof(configurations[0]); i++)
-        must(!err_is(conf_parse(configurations[i], STR("simulator"), STR("/"), &house->conf_arena,
-                                &house->confs[i], &trouble)));
+    for (size_t i = 0; i < PEOPLE_STATES; i++) {
+        struct buf text = buf_in(&house->conf_arena, CONF_TEXT);
+        buf_put(&text, configurations[i]);
+        routes_print(house_routes(house, i), &text);
+        struct str whole = buf_built(&text);
+        must(whole.p && !err_is(conf_parse(whole, STR("simulator"), STR("/"), &house->conf_arena,
+                                           &house->confs[i], &trouble)));
+    }
     house->conf = &house->confs[0];
     buf_done(&trouble.text);
 }
@@ -665,4 +697,5 @@ void house_free(struct house *house)
     if (house->index)
         kept_index_free(house->index);
     arena_done(&house->conf_arena);
+    free(house->deaths);
 }

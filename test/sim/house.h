@@ -52,12 +52,18 @@ struct house_role {
     int64_t died_at; /* mono, the last time */
 };
 
+struct house_death {
+    enum house_slot slot;
+    int64_t at; /* mono */
+};
+
 struct house {
     struct fake_world *fake;
     struct fake_disk *disk;
     struct fake_random random;
     struct arena conf_arena;
     struct conf confs[PEOPLE_STATES]; /* all outlive every role */
+    size_t routes_first;              /* the set of routes (routes.h) that the first of them has */
     const struct conf *conf;          /* that new roles begin with */
     struct local_settings settings;
     struct index *index; /* NULL: to be made */
@@ -72,6 +78,8 @@ struct house {
     struct str authorities;   /* that couriers know, PEM; the same */
     int64_t restart_most;     /* ns until what died is started again */
     uint64_t power_cuts, failed_starts;
+    struct house_death *deaths; /* all of them, in their order */
+    size_t death_count, death_room;
     void (*wrong)(void *arg, const char *what, struct str detail);
     void *arg;
 };
@@ -111,12 +119,19 @@ void house_configure(struct house *house, size_t which);
 /* Ends core in the orderly way and starts it again on what is on the disk, behind an fsck. */
 void house_reopen_core(struct house *house);
 
+/* The set of routes that a configuration has. */
+size_t house_routes(const struct house *house, size_t which);
+
+/* Did it die in that time (mono)? */
+bool house_died(const struct house *house, enum house_slot slot, int64_t from, int64_t until);
 /* Is every role there, and core serving? */
 bool house_is_up(const struct house *house);
 /* Sessions that its edges have. */
 uint64_t house_sessions(const struct house *house);
 /* Entries of the queue, and jobs of couriers. */
 size_t house_waiting(const struct house *house);
+/* When a courier began its job of this message, the first of them; 0: it has none (any more). */
+int64_t house_job_began(const struct house *house, enum house_slot slot, uint64_t message);
 /* Messages that core or a courier has under way, some of them twice; `most` at most. */
 size_t house_under_way(const struct house *house, uint64_t *messages, size_t most);
 /* Password hashes that core computed since its start. */

@@ -167,3 +167,9 @@ size_t house_jobs_named(const struct house *house, uint64_t *messages, size_t mo
             count += waiting_jobs(&house->couriers[slot]->courier, messages + count, most - count);
     return count;
 }
+
+int64_t house_job_began(const struct house *house, enum house_slot slot, uint64_t message)
+{
+    const struct courier_room *room = house->couriers[slot];
+    return room ? waiting_job_began(&room->courier, message) : 0;
+}

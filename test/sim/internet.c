@@ -57,6 +57,10 @@ static const struct site_row rows[SITES] = {
      QUIRK_TLS | QUIRK_TLS_OLD | QUIRK_TLS_FAILS | QUIRK_FORGED, POLICY_STS},
     {"mx1.sts.test", "203.0.113.25", NULL, "sts.test", QUIRK_TLS, POLICY_STS_ANOTHER},
     {"mx2.sts.test", "203.0.113.26", NULL, "sts.test", QUIRK_TLS, POLICY_STS},
+    {"relay.smart.test", "203.0.113.40", "2001:db8:1::40", "*", SOUND},
+    {"relay.tight.test", "203.0.113.41", NULL, "*", SOUND},
+    {"first.smart.test", "203.0.113.42", NULL, "*", QUIRK_REFUSES},
+    {"second.smart.test", "203.0.113.43", "2001:db8:1::43", "*", SOUND},
 };
 
 static struct sim *sim_of(const struct internet *internet)
@@ -74,7 +78,8 @@ static void zones_fill(struct internet *internet)
         fake_zones_address(zones, row->name, row->v4);
         if (row->v6)
             fake_zones_address(zones, row->name, row->v6);
-        if (!str_eq(str_from(row->domain), STR("alias.test")))
+        if (!str_eq(str_from(row->domain), STR("alias.test")) &&
+            !str_eq(str_from(row->domain), STR("*")))
             fake_zones_mx(zones, row->domain, 10 * (1 + (unsigned)i % 2), row->name);
     }
     fake_zones_mx(zones, "bogus.test", 5, "nowhere.bogus.test"); /* has no address */
@@ -177,6 +182,7 @@ void internet_heal(struct internet *internet)
 {
     bool stays_dead = fake_random_below(&internet->random, 3) == 0;
     internet->healed = true;
+    internet->healed_at = sim_now(internet->sim);
     fake_zones_behave(internet->zones, "bogus.test", (struct fake_behaviour){.delay = 0});
     fake_zones_behave(internet->zones, "_tcp.mx.forged.test",
                       (struct fake_behaviour){.verdict = DNS_SECURE});
@@ -286,6 +292,8 @@ struct ledger_row *ledger_add(struct internet *internet, const struct site *site
     row->recipients = calloc(to_count, SITE_ADDRESS_MAX);
     must(row->recipients);
     memcpy(row->recipients, to, to_count * SITE_ADDRESS_MAX);
+    must(from.n < sizeof(row->from));
+    memcpy(row->from, from.p, from.n);
     row->recipient_count = to_count;
     internet->taken++;
     weather_at_taken(&sim->weather);
@@ -299,6 +307,7 @@ struct ledger_row *ledger_add(struct internet *internet, const struct site *site
         if (!from.n)
             oracle_wrong(&sim->oracle, "a letter leaves without a sender");
     }
+    row->began = house_job_began(&sim->house, (enum house_slot)row->courier, row->message);
     sim_say(sim, "site %s: takes %zu octets for %zu, of letter %llu", site->row->name, content.n,
             to_count, row->letter ? (unsigned long long)row->letter->number : 0);
     return row;

@@ -23,7 +23,7 @@
 #include "sys/fake/dns.h"
 
 enum {
-    SITES = 28,
+    SITES = 32,
     SITE_RECIPIENTS = 100, /* of one transaction */
     SITE_ADDRESS_MAX = 96,
     SITE_SMALL = 2000, /* octets that a small one takes */
@@ -73,7 +73,7 @@ struct internet;
 
 struct site_row {
     const char *name, *v4, *v6; /* v6 NULL: none */
-    const char *domain;         /* whose mail it takes */
+    const char *domain;         /* whose mail it takes; *: everybody's, and it is nobody's MX */
     unsigned quirks;
     enum site_policy policy;
 };
@@ -99,7 +99,9 @@ struct ledger_row {
     const struct site *site;
     char (*recipients)[SITE_ADDRESS_MAX];
     size_t recipient_count;
+    char from[SITE_ADDRESS_MAX];
     int64_t at;                           /* mono */
+    int64_t began;                        /* mono: its job, 0: nobody knows */
     int courier;                          /* slot */
     uint64_t courier_deaths, core_deaths; /* when it was taken */
     int64_t courier_died_at;              /* mono: when the one before died */
@@ -122,6 +124,7 @@ struct internet {
     struct ledger_row **ledger; /* rows stay where they are */
     size_t ledger_count, ledger_room;
     bool healed;
+    int64_t healed_at; /* mono */
     uint64_t taken, taken_in_tls, calls_made;
 };
 
@@ -186,7 +189,7 @@ void returns_read(struct returns *returns, struct str text, int account);
 /* --- law.c --------------------------------------------------------------------------------- */
 
 struct law_totals {
-    uint64_t queued, relayed, returned, removed, waiting, doubled, reports;
+    uint64_t queued, relayed, routed, returned, removed, waiting, doubled, reports;
 };
 
 /* Looks at all there is. `over`: nothing may wait any more. */

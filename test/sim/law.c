@@ -12,12 +12,13 @@
  *  4. whoever failed is reported, once: to the sender, or where that is a report, to the postmaster
  *  5. nobody is told twice that it waits, and nothing is reported that is not so
  *
- * law_order.c has when nothing may be sent.
+ * law_order.c has when nothing may be sent, law_routes.c which way and how much.
  */
 #include "base/must.h"
 #include "format/addr.h"
 #include "format/message_id.h"
 #include "law_order.h"
+#include "law_routes.h"
 #include "sim.h"
 #include "store/queue.h"
 #include "store/trace.h"
@@ -169,7 +170,8 @@ static bool collect(struct law *law, uint64_t message, struct account_of *accoun
         wrong(law, account, "its trace cannot be read", NULL);
     for (size_t i = 0; !err_is(e) && i < count; i++)
         event_take(account, &events[i]);
-    account->order = (struct order_question){message, events, err_is(e) ? 0 : count};
+    account->order = (struct order_question){
+        .message = message, .events = events, .count = err_is(e) ? 0 : count};
     entries_take(law, account);
     return !err_is(e);
 }
@@ -180,6 +182,7 @@ struct taken {
     size_t sure; /* the courier heard of it, and lived */
     size_t all;
     bool excused; /* core died since the first of them, or who took it miscounts */
+    bool relayed; /* by a smart host */
 };
 
 static struct taken taken_of(const struct law *law, uint64_t message, struct str address)
@@ -192,6 +195,7 @@ static struct taken taken_of(const struct law *law, uint64_t message, struct str
             continue;
         taken.all++;
         taken.sure += row->heard && !ledger_courier_died(internet, row);
+        taken.relayed |= str_eq(str_from(row->site->row->domain), STR("*"));
         taken.excused |= row->doubtful || ledger_core_died(internet, row);
     }
     return taken;
@@ -208,6 +212,7 @@ static void sites_judge(struct law *law, const struct account_of *account,
     if (law->over && taken.all > target->sent && !account->dotted && !taken.excused)
         wrong(law, account, "it may be a second copy, and the trace does not say so",
               target->address);
+    law->totals.routed += taken.relayed;
     law->totals.doubled += taken.all > target->sent ? taken.all - target->sent : 0;
 }
 
@@ -219,7 +224,8 @@ static void fate_judge(struct law *law, const struct account_of *account,
     if (fate == FATE_SENT && target->not_sent &&
         !order_was_paused(law->sim, str_from(target->address)))
         wrong(law, account, "it was given up, though its site is well", target->address);
-    if (fate == FATE_FAILED && target->sent)
+    if (fate == FATE_FAILED && target->sent &&
+        !taken_of(law, account->message, str_from(target->address)).relayed)
         wrong(law, account, "it is said to be sent where nothing can be sent", target->address);
 }
 
@@ -366,10 +372,13 @@ static void targets_judge(struct law *law, const struct account_of *account)
         wrong(law, account, "what was queued is not what was sent, failed or waits", NULL);
 }
 
-static void message_judge(struct law *law, const struct account_of *account)
+static void message_judge(struct law *law, struct account_of *account)
 {
-    if (law->over)
+    account->order.routed = !account->letter || account->letter->submitted;
+    if (law->over) {
         order_judge(law->sim, &account->order);
+        routes_judge(law->sim, &account->order, account->letter);
+    }
     targets_judge(law, account);
     failures_judge(law, account);
 }
@@ -467,8 +476,10 @@ static void look(struct core *core, void *arg)
         letter_judge(law, oracle->letters[i]);
     reports_judge(law);
     strays_judge(law);
-    if (law->over)
+    if (law->over) {
         order_judge_pauses(law->sim);
+        routes_judge_limits(law->sim);
+    }
     arena_done(&law->message);
     arena_done(&law->arena);
 }

@@ -8,6 +8,7 @@
 #include "law_order.h"
 
 #include "format/message_id.h"
+#include "routes.h"
 #include "sim.h"
 
 #define GRACE NS_PER_SECOND
@@ -17,6 +18,7 @@ struct stillness {
     struct str domain;
     int64_t from, until; /* mono */
     const struct hand_deed *deed;
+    bool by_mx; /* only what goes there */
     const char *what;
 };
 
@@ -27,7 +29,7 @@ static void wrong(struct sim *sim, uint64_t message, const char *what, struct st
     oracle_wrong(&sim->oracle, "message %.*s: %s: %.*s", MESSAGE_ID_TEXT, id, what, STR_FMT(whom));
 }
 
-static struct str text_of(const struct trace_event *event, enum trace_field field)
+struct str order_text(const struct trace_event *event, enum trace_field field)
 {
     for (size_t i = 0; i < event->value_count; i++)
         if (event->values[i].field == field)
@@ -36,12 +38,12 @@ static struct str text_of(const struct trace_event *event, enum trace_field fiel
 }
 
 /* The clocks of the fake world do not drift. */
-static int64_t mono_of(const struct sim *sim, int64_t wall)
+int64_t order_mono(const struct sim *sim, int64_t wall)
 {
     return (wall - world_wall(&sim->fake->world)) * 1000 + sim_now(sim);
 }
 
-static struct str domain_of(struct str address)
+struct str order_domain(struct str address)
 {
     return str_from_index(address, (size_t)(str_index(address, '@') + 1));
 }
@@ -60,8 +62,10 @@ static bool breaks(const struct ledger_row *row, const struct stillness *stillne
 {
     bool excused = was_under_way(stillness->deed, row->message) &&
                    row->courier_died_at <= stillness->deed->ended;
+    struct str domain = stillness->by_mx ? str_from(row->site->row->domain)
+                                         : order_domain(str_from(row->recipients[0]));
     return row->at > stillness->from + GRACE && row->at < stillness->until && !excused &&
-           str_eq(str_from(row->site->row->domain), stillness->domain);
+           str_eq(domain, stillness->domain);
 }
 
 static void stillness_judge(struct sim *sim, uint64_t message, const struct stillness *stillness)
@@ -80,7 +84,7 @@ static bool is_queued_once(const struct order_question *question, struct str dom
     size_t count = 0;
     for (size_t i = 0; i < question->count; i++)
         count += question->events[i].kind == TRACED_queued &&
-                 str_eq(text_of(&question->events[i], TRACE_destination), domain);
+                 str_eq(order_text(&question->events[i], TRACE_destination), domain);
     return count == 1;
 }
 
@@ -92,9 +96,9 @@ static void tries_judge(struct sim *sim, const struct order_question *question,
     size_t tries = 0, most = !removed && was_under_way(stillness->deed, question->message);
     for (size_t i = 0; i < question->count; i++) {
         const struct trace_event *event = &question->events[i];
-        struct str recipient = text_of(event, TRACE_recipient);
-        int64_t when = mono_of(sim, event->time);
-        if (event->kind != TRACED_deferred || !str_eq(domain_of(recipient), stillness->domain) ||
+        struct str recipient = order_text(event, TRACE_recipient);
+        int64_t when = order_mono(sim, event->time);
+        if (event->kind != TRACED_deferred || !str_eq(order_domain(recipient), stillness->domain) ||
             when <= stillness->from || when >= stillness->until)
             continue;
         first = first.n ? first : recipient;
@@ -108,8 +112,8 @@ static void tries_judge(struct sim *sim, const struct order_question *question,
 static void deed_judge(struct sim *sim, const struct order_question *question,
                        const struct trace_event *event)
 {
-    struct str domain = text_of(event, TRACE_destination);
-    const struct hand_deed *deed = hand_deed_at(&sim->hand, mono_of(sim, event->time));
+    struct str domain = order_text(event, TRACE_destination);
+    const struct hand_deed *deed = hand_deed_at(&sim->hand, order_mono(sim, event->time));
     bool removed = event->kind != TRACED_queue_held;
     if (!deed || !is_queued_once(question, domain))
         return;
@@ -127,9 +131,9 @@ static void end_judge(struct sim *sim, const struct order_question *question,
                       const struct trace_event *event)
 {
     const struct internet *internet = &sim->internet;
-    struct str recipient = text_of(event, TRACE_recipient);
-    int64_t end = mono_of(sim, event->time) + GRACE;
-    if (!is_queued_once(question, domain_of(recipient)))
+    struct str recipient = order_text(event, TRACE_recipient);
+    int64_t end = order_mono(sim, event->time) + GRACE;
+    if (!is_queued_once(question, order_domain(recipient)))
         return;
     for (size_t i = 0; i < internet->ledger_count; i++) {
         const struct ledger_row *row = internet->ledger[i];
@@ -139,7 +143,7 @@ static void end_judge(struct sim *sim, const struct order_question *question,
     }
 }
 
-/* While its destination was paused. */
+/* While its destination was paused, where no route may be its destination. */
 static void pauses_heed(struct sim *sim, const struct order_question *question)
 {
     for (size_t i = 0; i < sim->hand.deed_count; i++) {
@@ -153,7 +157,7 @@ static void pauses_heed(struct sim *sim, const struct order_question *question)
             .until = hand_deed_behind(&sim->hand, deed, HAND_RESUME, domain),
             .deed = deed,
             .what = "its destination is paused, and it is tried"};
-        if (is_queued_once(question, domain))
+        if (is_queued_once(question, domain) && !routes_name(domain) && !question->routed)
             tries_judge(sim, question, &stillness, false);
     }
 }
@@ -183,6 +187,7 @@ void order_judge_pauses(struct sim *sim)
             .from = deed->ended,
             .until = hand_deed_behind(&sim->hand, deed, HAND_RESUME, domain),
             .deed = deed,
+            .by_mx = true,
             .what = "its destination is paused, and it is sent"};
         stillness_judge(sim, 0, &stillness);
     }
@@ -190,7 +195,7 @@ void order_judge_pauses(struct sim *sim)
 
 bool order_was_paused(const struct sim *sim, struct str recipient)
 {
-    struct str domain = domain_of(recipient);
+    struct str domain = order_domain(recipient);
     int64_t since = INT64_MAX;
     for (size_t i = 0; i < sim->hand.deed_count; i++) {
         const struct hand_deed *deed = &sim->hand.deeds[i];

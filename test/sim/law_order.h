@@ -21,6 +21,7 @@ struct order_question {
     uint64_t message;
     const struct trace_event *events;
     size_t count;
+    bool routed; /* a route may hold for it by who sends it */
 };
 
 /* At the end of a run. */
@@ -30,5 +31,9 @@ void order_judge_pauses(struct sim *sim);
 /* Was mail to this address kept from leaving by a pause, for so long that it may have expired? A
  * resume that failed ended none. */
 bool order_was_paused(const struct sim *sim, struct str recipient);
+/* A text of an event, empty where it has none; when it was (mono); the domain of an address. */
+struct str order_text(const struct trace_event *event, enum trace_field field);
+int64_t order_mono(const struct sim *sim, int64_t wall);
+struct str order_domain(struct str address);
 
 #endif

@@ -64,6 +64,7 @@ static void sum_up(struct totals *totals, const struct sim_result *result)
     sum->wrong += result->wrong;
     sum->out.queued += result->out.queued;
     sum->out.relayed += result->out.relayed;
+    sum->out.routed += result->out.routed;
     sum->out.returned += result->out.returned;
     sum->out.removed += result->out.removed;
     sum->out.doubled += result->out.doubled;
@@ -138,12 +139,14 @@ static void totals_print(const struct totals *totals)
            "slowed\n",
            (unsigned long long)sum->submitted, (unsigned long long)sum->limited,
            (unsigned long long)sum->turned_away, (unsigned long long)sum->slowed);
-    printf("to elsewhere: %llu queued, %llu relayed, %llu returned, %llu removed; %llu second "
+    printf("to elsewhere: %llu queued, %llu relayed (%llu by routes), %llu returned, %llu removed; "
+           "%llu second "
            "copies, %llu "
            "reports\n",
            (unsigned long long)sum->out.queued, (unsigned long long)sum->out.relayed,
-           (unsigned long long)sum->out.returned, (unsigned long long)sum->out.removed,
-           (unsigned long long)sum->out.doubled, (unsigned long long)sum->out.reports);
+           (unsigned long long)sum->out.routed, (unsigned long long)sum->out.returned,
+           (unsigned long long)sum->out.removed, (unsigned long long)sum->out.doubled,
+           (unsigned long long)sum->out.reports);
     printf("taken by other servers in TLS: %llu\n", (unsigned long long)sum->in_tls);
     printf("faults: %llu troubles, %llu roles died, %llu power cuts\n",
            (unsigned long long)sum->troubles, (unsigned long long)sum->deaths,

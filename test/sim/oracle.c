@@ -476,6 +476,12 @@ static struct found notice_find(struct oracle *oracle, int account, struct str t
     return found;
 }
 
+/* A route nears its limit, says the server to the postmaster: alice, or bob. */
+static bool is_route_notice(int account, struct str text)
+{
+    return account < 2 && str_find(text, STR("Subject: Route tight nears its limit: ")) >= 0;
+}
+
 struct found oracle_find(struct oracle *oracle, int account, struct str text)
 {
     struct str rest = text;
@@ -485,6 +491,8 @@ struct found oracle_find(struct oracle *oracle, int account, struct str text)
         returns_read(oracle->returns, text, account);
         return (struct found){.is_report = true};
     }
+    if (str_eq(path, STR("<>")) && is_route_notice(account, text))
+        return (struct found){.is_report = true};
     if (str_eq(path, STR("<>")))
         return notice_find(oracle, account, text);
     struct str received = field_cut(&rest, STR("Received:"));

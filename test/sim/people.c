@@ -142,9 +142,11 @@ const struct people_address people_addresses[PEOPLE_ADDRESSES] = {
 
 const struct people_change people_changes[PEOPLE_CHANGES] = {
     {STR_INIT("Postmaster"),
-     2,
+     3,
      NULL,
-     {{.reply = 250, .accounts = ALICE}, {.reply = 250, .accounts = BOB}}},
+     {{.reply = 250, .accounts = ALICE},
+      {.reply = 250, .accounts = BOB},
+      {.reply = 250, .accounts = ALICE}}},
     {STR_INIT("turn@example.test"),
      3,
      NULL,

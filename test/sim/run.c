@@ -8,6 +8,7 @@
 #include "base/must.h"
 #include "exam.h"
 #include "policies.h"
+#include "routes.h"
 #include "seeded_tls.h"
 #include "store/message_head.h"
 #include "store/trace.h"
@@ -90,6 +91,7 @@ static void house_plan(struct sim *sim)
     house->settings.least_free = 0;
     house->restart_most = (int64_t)(1 + sim_below(sim, 3000)) * NS_PER_MS;
     house->index_is_lost = sim_below(sim, 4) == 0;
+    house->routes_first = sim_below(sim, ROUTE_SETS + 1) % ROUTE_SETS; /* none, half the time */
     house->wrong = house_wrong;
     house->arg = sim;
 }

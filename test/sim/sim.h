@@ -14,6 +14,7 @@
  *     oracle.c    what must hold, judged from outside
  *     internet.c  the servers of others; site.c: what one says; returns.c: reports that came back
  *     law.c     what must hold of mail to elsewhere; law_order.c: when nothing of it may leave
+ *     routes.c  route blocks; law_routes.c: what must hold of them
  *     recorder.c  that no reply leaves before the sync it promises
  *     people.c    the directory
  *     clerk.c     who changes it, and reloads the configuration, meanwhile

@@ -283,8 +283,9 @@ static void heard_mail(struct site_call *call, struct str line)
 static bool is_ours(const struct site_call *call, struct str to)
 {
     ssize_t at = str_index(to, '@');
+    struct str domain = str_from(call->site->row->domain);
     return at > 0 &&
-           str_eq_nocase(str_from_index(to, (size_t)at + 1), str_from(call->site->row->domain));
+           (str_eq(domain, STR("*")) || str_eq_nocase(str_from_index(to, (size_t)at + 1), domain));
 }
 
 /* Reports to every fifth letter's sender are refused. */

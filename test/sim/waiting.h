@@ -16,5 +16,7 @@ size_t waiting_entries(const struct core *core);
 size_t waiting_under_way(const struct core *core, uint64_t *messages, size_t most);
 /* The same of a courier's jobs. */
 size_t waiting_jobs(const struct courier *courier, uint64_t *messages, size_t most);
+/* When it began the first one of this message, mono; 0: it has none. */
+int64_t waiting_job_began(const struct courier *courier, uint64_t message);
 
 #endif
