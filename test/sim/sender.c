@@ -547,12 +547,13 @@ static void heard_message(struct host *host, int code, struct str line)
         try_later(host, letter);
 }
 
-/* The transaction is complete: the same bytes once more are another message. */
-static void went_on(struct host *host)
+/* The transaction is complete: the same bytes once more are another message. Not behind a 421: the
+ * server may have heard nothing more before it went. */
+static void went_on(struct host *host, int code)
 {
     struct letter *letter = host->accepted;
     host->accepted = NULL;
-    if (!letter->was_unknown && letter->attempts < LETTER_ATTEMPTS / 2 &&
+    if (code != 421 && !letter->was_unknown && letter->attempts < LETTER_ATTEMPTS / 2 &&
         sim_below(host->sim, 8) == 0)
         host_give(host, letter, sim_now(host->sim));
 }
@@ -583,7 +584,7 @@ static void heard_chunk(struct host *host, int code, struct str line)
 static void heard(struct host *host, struct asked asked, int code, struct str line)
 {
     if (host->accepted)
-        went_on(host);
+        went_on(host, code);
     switch (asked.kind) {
     case ASKED_GREETING:
         if (code != 220 && code / 100 != 4)
