@@ -149,8 +149,8 @@ static int input_failed(struct err e, struct str what)
 /* What the files of commands hold. */
 static int file_input(struct cli *cli, struct str name)
 {
-    struct err e = process_read_file(str_eq(name, STR("-")) ? STR("/dev/stdin") : name,
-                                     CLI_INPUT_MAX, &cli->input);
+    struct err e = str_eq(name, STR("-")) ? process_read_input(CLI_INPUT_MAX, &cli->input)
+                                          : process_read_file(name, CLI_INPUT_MAX, &cli->input);
     return err_is(e) ? input_failed(e, name) : 0;
 }
 

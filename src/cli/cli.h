@@ -21,6 +21,7 @@ enum {
     EXIT_SOFTWARE = 70,
     EXIT_CANNOT_CREATE = 73,
     EXIT_TEMPORARY = 75,
+    EXIT_NOT_ALLOWED = 77,
     EXIT_CONFIG = 78,
 };
 

@@ -171,7 +171,15 @@ static int talk_begin(struct conversation *talk, int handle)
 bool cli_online(struct cli *cli, int *exit_r)
 {
     int handle;
-    if (err_is(process_connect_unix(cli->conf.server.control, &handle)))
+    struct err e = process_connect_unix(cli->conf.server.control, &handle);
+    if (err_is(e) && e.os == EACCES) {
+        fprintf(stderr,
+                "veredus: only root, and who runs this server, may give it commands (%.*s: %s)\n",
+                STR_FMT(cli->conf.server.control), strerrordesc_np(e.os));
+        *exit_r = EXIT_NOT_ALLOWED;
+        return true;
+    }
+    if (err_is(e))
         return false;
     struct conversation talk = {.cli = cli, .exit_code = EXIT_TEMPORARY};
     int failed = talk_begin(&talk, handle);

@@ -465,7 +465,7 @@ static int send_message(struct sending *sending)
 {
     struct buf text = BUF_INIT(COMPOSE_TEXT_MAX);
     struct letter letter;
-    struct err e = process_read_file(STR("/dev/stdin"), COMPOSE_TEXT_MAX, &text);
+    struct err e = process_read_input(COMPOSE_TEXT_MAX, &text);
     sending->locale = charset_of_locale();
     int code = err_is(e) ? unreadable(sending, STR("standard input"), e) : all_words_read(sending);
     bool newsletter = sending->options->newsletter.n > 0;

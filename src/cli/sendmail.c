@@ -107,7 +107,7 @@ static int deliver(struct dispatch *dispatch, const struct sendmail_options *opt
     struct buf input = BUF_INIT(LETTER_MAX);
     struct letter letter;
     struct str what;
-    struct err e = process_read_file(STR("/dev/stdin"), LETTER_MAX, &input);
+    struct err e = process_read_input(LETTER_MAX, &input);
     if (err_is(e)) {
         buf_done(&input);
         dispatch_say(dispatch, "cannot read the message: %s",
@@ -158,7 +158,8 @@ static int queue_command(struct dispatch *dispatch, const char *const *words, si
 {
     if (dispatch->by_conf || !post_is_reachable(dispatch->local))
         return 0;
-    return cli_run_words(words, count);
+    int code = cli_run_words(words, count);
+    return code == EXIT_NOT_ALLOWED ? 0 : code; /* that was said; his own spool is his to see */
 }
 
 static int queue_show(struct dispatch *dispatch)

@@ -91,6 +91,9 @@ bool process_may_read(struct str path);
 
 /* Whole small files, for the configuration and the command line. At most `max` bytes. */
 struct err process_read_file(struct str path, size_t max, struct buf *to);
+/* The same of standard input, from where it is: it may be a pipe or a socket that another user
+ * made, as cron does, and such a one cannot be opened by its name (/dev/stdin). */
+struct err process_read_input(size_t max, struct buf *to);
 /* Of a secret that is in a file: ERR_NOT_ALLOWED where others than its owner have any right to it.
  * The caller wipes; nothing else keeps octets of it. */
 struct err process_read_secret(struct str path, size_t max, struct buf *to);

@@ -67,6 +67,11 @@ struct err process_read_file(struct str path, size_t max, struct buf *to)
     return e;
 }
 
+struct err process_read_input(size_t max, struct buf *to)
+{
+    return read_all(STDIN_FILENO, max, to);
+}
+
 /* At most `max` octets, and no buffer of our own between. */
 static struct err read_into(int file, size_t max, struct buf *to)
 {

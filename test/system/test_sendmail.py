@@ -6,7 +6,10 @@ import email.policy
 import json
 import os
 import re
+import shutil
+import socket
 import subprocess
+import tempfile
 
 import pytest
 
@@ -271,6 +274,31 @@ def test_later(server, caller):
     caller.send("-s", "x", "--at", "+2h", ALICE)
     caller.send("--at", "yesterday", ALICE, code=64)
     assert caller.waiting() == []
+
+
+def test_standard_input_is_read_and_not_opened(server, caller):
+    """cron's pipe is root's, and its sendmail the user's; some programs have a socket there; a shell reads the first lines
+    of a file itself."""
+    if os.getuid() == 0:
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            other = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+            program = shutil.copy(BINARY, os.path.join(folder, "sendmail"))
+            user = [*other, "env", f"HOME={folder}", program]
+            ran = caller.run(*user, ALICE, text=b"Subject: cron\n\nx\n")
+            assert ran.returncode == 0, ran.stderr
+            ran = caller.run(*user, "-bp")
+            assert ran.returncode == 0 and b"may give it commands" in ran.stderr
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(b"Subject: socket\n\nx\n")
+        ours.shutdown(socket.SHUT_WR)
+        subprocess.run([os.path.join(caller.folder, "sendmail"), ALICE], stdin=theirs, env=caller.env, check=True, timeout=120)
+    with open(os.path.join(caller.folder, "text"), "w+b", buffering=0) as file:
+        file.write(b"not this\nSubject: rest\n\nx\n")
+        file.seek(9)
+        subprocess.run([os.path.join(caller.folder, "sendmail"), ALICE], stdin=file, env=caller.env, check=True, timeout=120)
+    assert [mail["Subject"] for mail in got(server)] == (["cron"] if os.getuid() == 0 else []) + ["socket", "rest"]
 
 
 def test_words_that_are_no_address_are_named(server, caller):
