@@ -292,7 +292,9 @@ static void errand_begin(void *arg)
     struct err e =
         queue_read(core->engine, errand->one->message, errand->one->number, &arena, &entry);
     bool removed = !err_is(e) && entry.flags & QUEUE_REMOVED;
-    bool held = !err_is(e) && !removed && queue_is_on_hold(queue, &entry);
+    bool held = false;
+    if (!err_is(e) && !removed)
+        e = queue_hold_read(queue, &entry, &held);
     bool goes = !err_is(e) && !removed && !held && errand->peer && !errand->dropped;
     if (goes && entry.flags & QUEUE_HERE)
         errand_hand_in(errand, &entry, &arena);

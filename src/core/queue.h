@@ -173,8 +173,8 @@ void queue_account_changed(struct queue *queue, uint64_t account);
 /* Walks that an error ended begin again. */
 void queue_accounts_go_on(struct queue *queue);
 void queue_accounts_free(struct queue *queue);
-/* May yield. Is its account on hold? Where that cannot be read it is not. */
-bool queue_is_on_hold(struct queue *queue, const struct queue_entry *entry);
+/* May yield. Is its account on hold? Where that cannot be read nobody knows, and it must not go. */
+struct err queue_hold_read(struct queue *queue, const struct queue_entry *entry, bool *held_r);
 /* May yield. An entry that a core before did not come to is followed up. */
 void queue_account_compare(struct queue *queue, const struct queue_entry *entry);
 

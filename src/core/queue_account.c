@@ -170,15 +170,19 @@ void queue_accounts_free(struct queue *queue)
 
 /* --- Looks at the account itself --- */
 
-bool queue_is_on_hold(struct queue *queue, const struct queue_entry *entry)
+struct err queue_hold_read(struct queue *queue, const struct queue_entry *entry, bool *held_r)
 {
     struct senders *senders = &queue->core->senders;
     struct sender *sender;
-    if (!entry->account || err_is(senders_take(senders, entry->account, &sender)))
-        return false;
-    bool held = sender->sending.held != 0;
+    *held_r = false;
+    if (!entry->account)
+        return err_none();
+    struct err e = senders_take(senders, entry->account, &sender);
+    if (err_is(e))
+        return e;
+    *held_r = sender->sending.held != 0;
     senders_give(senders, sender);
-    return held;
+    return e;
 }
 
 static bool is_gone(struct core *core, uint64_t id)
@@ -196,7 +200,9 @@ void queue_account_compare(struct queue *queue, const struct queue_entry *entry)
 {
     if (!entry->account || account_find(queue, entry->account))
         return;
-    bool held = queue_is_on_hold(queue, entry);
-    if (held != is_held(entry) && (held || !is_gone(queue->core, entry->account)))
+    bool held;
+    struct err e = queue_hold_read(queue, entry, &held);
+    bool differs = held != is_held(entry) && (held || !is_gone(queue->core, entry->account));
+    if (err_is(e) || differs) /* what cannot be read is tried again until it can */
         queue_account_changed(queue, entry->account);
 }

@@ -341,6 +341,39 @@ static void what_is_accepted_behind_a_hold_is_held(void **state)
     assert_int_equal(held(), 1);
 }
 
+/* What accounts sent, and whether they are on hold, cannot be read. */
+static struct err get_no_sending(struct engine *engine, struct partition partition, struct str key,
+                                 struct arena *arena, struct entry *entry_r)
+{
+    return str_eq(key, STR("s")) ? err_make(ERR_DISK_FAILED)
+                                 : own->get(engine, partition, key, arena, entry_r);
+}
+
+static void senders_forget(void)
+{
+    struct senders *senders = &house.core.senders;
+    senders_done(senders);
+    senders_init(senders, house.rig.engine, &house.rig.fake->world);
+}
+
+static void what_may_be_on_hold_waits(void **state)
+{
+    (void)state;
+    from_alice("carol@far.test");
+    over_later(job_at(0));
+    senders_forget();
+    own = house.rig.engine->ops;
+    hooked = *own;
+    hooked.get = get_no_sending;
+    house.rig.engine->ops = &hooked;
+    house_pass(&house, 3600 * NS_PER_SECOND);
+    assert_int_equal(job_count, 1);
+    assert_int_equal(waiting(), 1);
+    house.rig.engine->ops = own;
+    house_pass(&house, 61 * NS_PER_SECOND);
+    assert_int_equal(job_count, 2);
+}
+
 static void typed_and_died(const char *line, size_t commits)
 {
     commits_left = commits;
@@ -412,6 +445,7 @@ int main(void)
         IN_HOUSE(an_account_that_is_removed_releases_nothing),
         IN_HOUSE(nothing_is_given_without_a_look_at_its_account),
         IN_HOUSE(what_is_accepted_behind_a_hold_is_held),
+        IN_HOUSE(what_may_be_on_hold_waits),
         IN_HOUSE(whatever_dies_all_are_held_or_none),
         IN_HOUSE(what_could_not_be_held_is_within_a_minute),
         IN_HOUSE(a_hold_that_fails_is_none),
