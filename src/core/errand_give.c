@@ -65,13 +65,14 @@ static struct err errand_send(struct errand *errand, const struct queue_entry *e
 
 /* --- No courier is asked --- */
 
-/* It goes another way than when it was put in line: it stands in line there. */
+/* It goes another way than when it was put in line: it stands in line there. Where that cannot be
+ * it is found out again later, and not at once for ever. */
 static void errand_move(struct errand *errand, struct str destination)
 {
     struct queue *queue = errand->queue;
     struct scheduled *one = errand->one;
     int64_t now = world_wall(queue->core->world);
-    errand_take_back(errand, now);
+    errand_take_back(errand, now + NOT_GIVEN_AGAIN);
     queue_move(queue, one, destination, now);
 }
 

@@ -173,7 +173,7 @@ static void answer_make(const struct governed *governed, const struct route_limi
         if (all[i].of_recipients && may > 1 && is_near(&all[i], now))
             may = 1; /* the rest is spread */
     }
-    bool waits = until > now;
+    bool waits = until > now || may == 0;
     *answer_r = (struct governor_answer){
         .recipients = waits ? 0 : may,
         .until = waits && until < now + AGAIN_LEAST ? now + AGAIN_LEAST : until};
