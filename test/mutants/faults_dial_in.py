@@ -1,8 +1,9 @@
-"""Hosts that dial in: ETRN (src/core/etrn.c, src/core/schedule.c, src/edge/smtp/cmd_etrn.c) and ATRN (src/core/collect.c,
+"""Hosts that dial in: ETRN (src/core/etrn.c, src/core/schedule*.c, src/edge/smtp/cmd_etrn.c) and ATRN (src/core/collect.c,
 src/courier/collected.c, src/edge/smtp/reversed.c)."""
 from fault import Fault
 
 SCHEDULE, ETRN, COMMAND = "src/core/schedule.c", "src/core/etrn.c", "src/edge/smtp/cmd_etrn.c"
+DESTINATION, LINE = "src/core/schedule_destination.c", "src/core/schedule_line.c"
 COLLECT, COLLECTED, REVERSED = "src/core/collect.c", "src/courier/collected.c", "src/edge/smtp/reversed.c"
 ATRN, GIVE, ERRAND = "src/edge/smtp/cmd_atrn.c", "src/core/errand_give.c", "src/core/errand.c"
 
@@ -12,13 +13,13 @@ FAULTS = [
           SCHEDULE, "        if (one->later)\n            continue;\n", ""),
     Fault("etrn_ends_trouble", "who asks by ETRN makes a dead destination one that may have every place",
           "unit schedule",
-          SCHEDULE, "    if (is_doubtful(destination) && !destination->sleeps)\n        destination->quiet_until = mono;", "    destination->troubles = 0;"),
+          SCHEDULE, "    if (destination_is_doubtful(destination) && !destination->sleeps)\n        destination->quiet_until = mono;", "    destination->troubles = 0;"),
     Fault("etrn_lifts_limits", "a limit of a route ends when somebody asks by ETRN",
           "unit schedule",
-          SCHEDULE, "    if (is_doubtful(destination) && !destination->sleeps)", "    if (is_doubtful(destination) || destination->sleeps)"),
+          SCHEDULE, "    if (destination_is_doubtful(destination) && !destination->sleeps)", "    if (destination_is_doubtful(destination) || destination->sleeps)"),
     Fault("the_first_that_waits_is_lost", "what comes due first is not looked for when another one has gone",
           "unit schedule",
-          SCHEDULE, "    destination->next = first->key;\n", ""),
+          LINE, "    destination->next = first->key;\n", ""),
     Fault("etrn_in_one_turn", "core stands still until a million entries have moved into their line",
           "unit core_etrn",
           ETRN, "schedule_rouse(&queue->schedule, destination, now, ROUSED_AT_ONCE, &after", "schedule_rouse(&queue->schedule, destination, now, SIZE_MAX, &after"),
@@ -47,7 +48,7 @@ FAULTS = [
     # --- Collections ---
     Fault("collected_mail_is_sent", "what waits to be collected is tried by the MX of its domain",
           "unit core_collect",
-          SCHEDULE, "    if (destination->collected && !destination->collection)\n        return false;\n", "",
+          DESTINATION, "    if (destination->collected && !destination->collection)\n        return false;\n", "",
           GIVE, "    return !collected || (errand->collection &&", "    return !collected || !errand->collection || (errand->collection &&"),
     Fault("anybody_collects", "who has logged in collects anybody's mail",
           "unit core_collect",
@@ -63,7 +64,7 @@ FAULTS = [
           ERRAND, "        bool wanted = !errand->dropped && !errand->collection;", "        bool wanted = !errand->dropped;"),
     Fault("trouble_keeps_the_owner_out", "a line that its owner collects is still one in trouble",
           "unit core_collect",
-          SCHEDULE, "    if (collection)\n        destination->troubles = 0;\n", ""),
+          DESTINATION, "    if (collection)\n        destination->troubles = 0;\n", ""),
     Fault("a_reload_still_collects", "mail waits for an owner whom a reload has taken out of the configuration",
           "unit core_collect",
           "src/core/queue.c", "    schedule_collected(&queue->schedule, destination, collected);\n", ""),

@@ -2,6 +2,7 @@
 from fault import Fault
 
 SCHEDULE, QUEUE, ERRAND = "src/core/schedule.c", "src/core/queue.c", "src/core/errand.c"
+DESTINATION, LINE = "src/core/schedule_destination.c", "src/core/schedule_line.c"
 GIVE, ADOPT = "src/core/errand_give.c", "src/core/errand_adopt.c"
 SWEEP, LOAD = "src/core/queue_sweep.c", "src/core/queue_load.c"
 CHANGE, ASKED, FIND, LIST = "src/core/queue_change.c", "src/core/admin_queue_change.c", "src/core/admin_queue_find.c", "src/core/admin_queue.c"
@@ -15,13 +16,13 @@ FAULTS = [
     # --- The schedule ---
     Fault("who_sends_much_is_first", "10,000 messages of one sender stand before the one of another",
           "unit schedule",
-          SCHEDULE, "    one->key = ++sender->turn;", "    one->key = sender->turn;"),
+          LINE, "    one->key = ++sender->turn;", "    one->key = sender->turn;"),
     Fault("priorities_wait_in_line", "a message of higher priority waits behind all others",
           "unit schedule",
-          SCHEDULE, "    if (a->priority != b->priority)\n        return a->priority > b->priority ? -1 : 1;\n    return time_order", "    return time_order"),
+          LINE, "    if (a->priority != b->priority)\n        return a->priority > b->priority ? -1 : 1;\n    return time_order", "    return time_order"),
     Fault("windows_never_close", "a destination in trouble is given as many jobs as before",
           "unit schedule",
-          SCHEDULE, "destination->window > 1 ? destination->window / 2 : 1;", "destination->window;"),
+          DESTINATION, "destination->window > 1 ? destination->window / 2 : 1;", "destination->window;"),
     Fault("the_dead_take_all_places", "destinations in trouble may have every place, and nobody else's mail leaves",
           "unit schedule",
           SCHEDULE, "    return schedule->under_way_to[DESTINATION_DOUBTFUL] < share &&", "    return schedule->under_way_to[DESTINATION_DOUBTFUL] < share * DOUBTFUL_SHARES &&"),
@@ -60,16 +61,16 @@ FAULTS = [
           GIVE, "                            .standing = errand->one->standing,\n", ""),
     Fault("the_dead_are_new_after_a_restart", "after a restart every dead destination is taken for one that may live",
           "unit schedule",
-          SCHEDULE, "    if (facts->tried && standing", "    if (0 && standing"),
+          SCHEDULE, "    if (facts->tried && destination_stands", "    if (0 && destination_stands"),
     Fault("trouble_is_told_once_for_each", "each job that was under way doubles the time a destination is quiet",
           "unit schedule",
-          SCHEDULE, "    if (destination->troubles > 0 && destination->quiet_until > mono) {", "    if (destination->troubles > 1000) {"),
+          DESTINATION, "    if (destination->troubles > 0 && destination->quiet_until > mono) {", "    if (destination->troubles > 1000) {"),
     Fault("held_entries_go", "what an operator holds is sent all the same",
           "unit schedule",
           SCHEDULE, "    if (!one->holds) {\n        wait_enter", "    if (one) {\n        wait_enter"),
     Fault("paused_destinations_go", "a destination that is paused is sent to",
           "unit schedule",
-          SCHEDULE, "destination->due > 0 && !destination->paused &&", "destination->due > 0 &&"),
+          DESTINATION, "destination->due > 0 && !destination->paused &&", "destination->due > 0 &&"),
 
     Fault("what_is_changing_is_sent", "an entry is sent while an operator's removal of it is on its way to the disk",
           "unit schedule",
@@ -79,17 +80,17 @@ FAULTS = [
           SCHEDULE, "one->key <= wall && most-- > 0) {", "one->key <= wall && most > 0) {"),
     Fault("walks_begin_anew", "a walk over the queue ends, or turns in a circle, where its last entry was removed meanwhile",
           "unit schedule",
-          SCHEDULE, "        bool behind = name_order(&like, at) < 0;", "        bool behind = name_order(&like, at) <= 0;"),
+          SCHEDULE, "        bool behind = scheduled_name_order(&like, at) < 0;", "        bool behind = scheduled_name_order(&like, at) <= 0;"),
 
     Fault("greylisting_opens_the_window", "a server that says later to everybody is given more and more connections",
           "unit schedule",
-          SCHEDULE, "    destination->answers = true;", "    destination->answers = true;\n    destination->window++;"),
+          DESTINATION, "    destination->answers = true;", "    destination->answers = true;\n    destination->window++;"),
     Fault("greylisting_is_success", "what a server says later to counts as sent",
           "unit core_queue",
           OUTCOME, "    else if (deciding->heard && !deciding->decided)", "    else if (!deciding->heard && !deciding->decided)"),
     Fault("later_is_no_answer", "trouble of a destination goes on though it answers, but with later",
           "unit schedule",
-          SCHEDULE, "    destination->troubles = 0;\n    destination->trouble = 0;\n    destination->answers", "    destination->answers"),
+          DESTINATION, "    destination->troubles = 0;\n    destination->trouble = 0;\n    destination->answers", "    destination->answers"),
     # --- Core's queue ---
     Fault("core_does_not_ask_its_couriers", "what was under way when core died is sent a second time",
           "unit core_queue",

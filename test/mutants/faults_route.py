@@ -101,7 +101,7 @@ FAULTS = [
           GIVE, "            choice_cut(choice, (size_t)limits->recipients_per_message);", "            choice_cut(choice, QUEUE_RECIPIENTS_MAX);"),
     Fault("connections_without_number", "a route has more connections than it may",
           "unit route",
-          "src/core/schedule.c", "    if (destination->most > 0 && window > destination->most)", "    if (destination->most > 4096)"),
+          "src/core/schedule_destination.c", "    if (destination->most > 0 && window > destination->most)", "    if (destination->most > 4096)"),
 
     # --- Precedence ---
     Fault("a_block_stands_before_the_sender", "a priority that a user gave a message himself is the configuration's",
