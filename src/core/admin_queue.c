@@ -168,15 +168,24 @@ static struct str account_of(struct listing *listing, const struct queue_entry *
     return listing->address;
 }
 
+static void age_put(const struct listing *listing, json_t *object, int64_t age)
+{
+    struct buf text = BUF_INIT(64);
+    if (listing->call->admin->json) {
+        json_put_number(object, "age", (uint64_t)(age / US_PER_SECOND));
+        return;
+    }
+    span_put(&text, age);
+    put_built(object, "age", &text);
+}
+
 static json_t *object_of(struct listing *listing, const struct queue_entry *entry,
                          const struct queue_view *view, int64_t now, bool whole)
 {
     json_t *object = json_object();
     id_put(object, entry);
     json_put_time(object, "accepted", entry->accepted);
-    json_put_number(object, "age",
-                    now > entry->accepted ? (uint64_t)((now - entry->accepted) / US_PER_SECOND)
-                                          : 0);
+    age_put(listing, object, now > entry->accepted ? now - entry->accepted : 0);
     json_put_number(object, "size", entry->size);
     json_put_text(object, "sender", entry->sender);
     json_put(object, "recipients", recipients_json(entry, whole));

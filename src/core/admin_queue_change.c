@@ -58,7 +58,8 @@ static int changed_show(struct admin_call *call, const char *done,
         buf_printf(&text, ", %zu of them under way: that shows when their try is over",
                    changed->later);
     if (changed->same)
-        buf_printf(&text, "; %zu stay as they were", changed->same);
+        buf_printf(&text, changed->same == 1 ? "; %zu stays as it was" : "; %zu stay as they were",
+                   changed->same);
     if (changed->kept)
         buf_printf(&text, "; %zu stay held with their accounts (veredus account release)",
                    changed->kept);

@@ -31,7 +31,8 @@ static struct str shown_by(struct explain *explain, struct str text)
         what = "moved";
     else
         return explain_text(explain, "veredus alias show @%.*s", STR_FMT(addr.domain));
-    return explain_text(explain, "veredus %s show %.*s", what, STR_FMT(text));
+    struct str shown = explain_address(explain, text);
+    return explain_text(explain, "veredus %s show %.*s", what, STR_FMT(shown));
 }
 
 /* --- Refused --------------------------------------------------------------------------------- */
@@ -97,7 +98,7 @@ static void copy_tell(struct explain *explain, const struct copy *copy)
 {
     struct str who = explain_address(explain, copy->address);
     struct str by = copy->list.p ? copy->list : explain->recipient;
-    struct str show = explain_text(explain, "veredus account show %.*s", STR_FMT(copy->address));
+    struct str show = explain_text(explain, "veredus account show %.*s", STR_FMT(who));
     const char *how = copy->list.p ? ", by the list " : str_eq(by, copy->address) ? "" : ", by ";
     struct str way = how[0] ? explain_address(explain, by) : STR("");
     if (copy->disabled)
@@ -132,11 +133,12 @@ static void on_tell(struct explain *explain, const struct resolved *resolved,
 {
     struct str to = explain_address(explain, outside->text);
     struct str given = explain_address(explain, outside->given);
+    struct str list = outside->list.p ? explain_address(explain, outside->list) : STR("");
     if (outside->list.p)
         explain_say(explain, "recipient", EXPLAIN_OK,
-                    explain_text(explain, "veredus list show %.*s", STR_FMT(outside->list)),
+                    explain_text(explain, "veredus list show %.*s", STR_FMT(list)),
                     explain_text(explain, "%.*s is a member elsewhere of the list %.*s",
-                                 STR_FMT(to), STR_FMT(explain_address(explain, outside->list))));
+                                 STR_FMT(to), STR_FMT(list)));
     else if (outside->given.n > 0)
         explain_say(explain, "recipient", EXPLAIN_OK, shown_by(explain, outside->given),
                     explain_text(explain, "%.*s leads to %.*s%s", STR_FMT(given), STR_FMT(to),

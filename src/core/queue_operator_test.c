@@ -173,7 +173,7 @@ static void what_is_held_waits_until_it_is_released(void **state)
     house_pass(&house, 24 * 3600 * NS_PER_SECOND);
     assert_int_equal(job_count, 1);
     assert_str(typed_about("queue hold # --why looked-at", message),
-               STR("held 0 entries; 1 stay as they were\n"));
+               STR("held 0 entries; 1 stays as it was\n"));
     assert_str(typed("queue release --state held"), STR("released 1 entry\n"));
     assert_int_equal(job_count, 2);
     over_sent(job_at(1));

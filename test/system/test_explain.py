@@ -100,6 +100,11 @@ def test_as_text_it_is_for_a_person(server):
     assert text.endswith("So: it would leave at once\n")
 
 
+def test_addresses_stand_in_commands_as_they_are_written(server):
+    text = server.cli("explain", "send", ALICE, "用户@例子.测试").stdout
+    assert "by: veredus account show 用户@例子.测试\n" in text and "xn--" not in text
+
+
 def test_DANE_and_what_is_behind_an_MX(server):
     answer, code = explained(server, ALICE, "x@signed.test")
     assert (answer["outcome"], code) == ("sent", 0), answer

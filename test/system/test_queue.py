@@ -1,6 +1,7 @@
 """The operator's hand on the queue: what waits, why, and what `veredus queue` makes of it while the server runs."""
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -103,6 +104,7 @@ def test_a_list_says_why_each_waits(server):
     assert "cannot connect: Connection refused" in line and ", tries: 1, next: 2" in line
     shown = queue(server, "show", one["id"])
     assert "carol@silent.test" in shown and "cannot connect: Connection refused" in shown
+    assert re.search(r"^age +\d+[sm]", shown, re.M)
     assert "silent.test  entries: 1" in queue(server, "top")
 
 
