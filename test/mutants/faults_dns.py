@@ -83,7 +83,7 @@ FAULTS = [
           "unit parent",
           CHILD, "{ROLE_RESOLVER, ROLE_MX},", "{ROLE_RESOLVER, ROLE_SUB},"),
     Fault("anchors_are_told_once", "new trust anchors wait for a restart",
-          "unit parent",
+          "unit parent_told",
           SETTINGS, "    if (!child->linked)\n        return;\n    settings_tell_anchors(child);\n", "    if (!child->linked)\n        return;\n"),
 
     # --- veredus check ---
