@@ -200,9 +200,9 @@ static struct err password_read(struct send_conf *conf, struct str file, struct 
         buf_printf(trouble, "%.*s: others than its owner may read %.*s (chmod 600)\n",
                    STR_FMT(file), STR_FMT(conf->password_file));
     else if (err_is(e))
-        buf_printf(trouble, "%.*s: cannot read %.*s: %s\n", STR_FMT(file),
+        buf_printf(trouble, "%.*s: cannot read %.*s: %.*s\n", STR_FMT(file),
                    STR_FMT(conf->password_file),
-                   e.os ? strerrordesc_np(e.os) : err_row(e.code)->text);
+                   STR_FMT(e.os ? str_from(strerrordesc_np(e.os)) : e.detail));
     return err_is(e) ? err_make(ERR_CONFIG) : err_none();
 }
 

@@ -78,6 +78,8 @@ static struct str why_unread(struct err e)
         return STR("may be read or written by others than its owner; chmod 600 mends it");
     if (e.code == ERR_OVER_LIMIT)
         return STR("is too long for what it should be");
+    if (e.code == ERR_USAGE && !e.os)
+        return e.detail;
     return str_from(e.os ? strerrordesc_np(e.os) : err_row(e.code)->text);
 }
 

@@ -124,6 +124,38 @@ static void core_is_told_its_secrets_before_it_begins_and_at_each_reload(void **
     wait_logged(server, "told tokens=\"\"", 1);
 }
 
+#define ROUTE "} route out { to = far.test via = s.test:465 user = u password_file = secret "
+
+static void secret_write(struct server *server, struct str octets, unsigned mode)
+{
+    assert_int_equal(process_write_file(path_in(server, "secret"), octets, mode).code, ERR_NONE);
+}
+
+static void a_secret_of_a_route_that_was_spoilt_is_refused_and_the_old_stays(void **state)
+{
+    struct server *server = *state;
+    secret_write(server, STR("password\nmore"), 0600);
+    config_write(server, ROUTE);
+    begin(server);
+    wait_logged(server, " parent started ", 1);
+    assert_int_equal(times_logged(server, "told route=out via=s.test:465 octets=8"), 1);
+    secret_write(server, STR("password"), 0644);
+    kill((pid_t)server->pid, SIGHUP);
+    wait_logged(server, "secret: may be read or written by others than its owner", 1);
+    secret_write(server, STR(""), 0600);
+    kill((pid_t)server->pid, SIGHUP);
+    wait_logged(server, "secret: has nothing in its first line", 1);
+    process_remove_file(path_in(server, "secret"));
+    kill((pid_t)server->pid, SIGHUP);
+    wait_logged(server, "secret: No such file or directory", 1);
+    assert_int_equal(times_logged(server, "parent reloaded"), 0);
+    assert_int_equal(times_logged(server, "told route="), 1);
+    secret_write(server, STR("another one"), 0400);
+    kill((pid_t)server->pid, SIGHUP);
+    wait_logged(server, "told route=out via=s.test:465 octets=11", 1);
+    assert_int_equal(times_logged(server, "password\n"), 0);
+}
+
 /* Core was told in the middle of its beginning, and died of it. */
 static void a_role_that_begins_hears_of_a_reload_when_it_serves(void **state)
 {
@@ -230,6 +262,7 @@ int main(int argc, char **argv)
         TEST(a_bad_file_is_refused_and_the_old_stays),
         TEST(a_configuration_of_megabytes_reaches_every_role),
         TEST(core_is_told_its_secrets_before_it_begins_and_at_each_reload),
+        TEST(a_secret_of_a_route_that_was_spoilt_is_refused_and_the_old_stays),
         TEST(a_role_that_begins_hears_of_a_reload_when_it_serves),
         TEST(a_certificate_that_was_spoilt_is_refused_and_the_old_stays),
         TEST(the_resolver_is_told_its_anchors_before_its_configuration),

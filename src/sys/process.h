@@ -94,7 +94,8 @@ struct err process_read_file(struct str path, size_t max, struct buf *to);
 /* The same of standard input, from where it is: it may be a pipe or a socket that another user
  * made, as cron does, and such a one cannot be opened by its name (/dev/stdin). */
 struct err process_read_input(size_t max, struct buf *to);
-/* Of a secret that is in a file: ERR_NOT_ALLOWED where others than its owner have any right to it.
+/* Of a secret that is in a file: ERR_NOT_ALLOWED where others than its owner have any right to it,
+ * ERR_USAGE where it is none (a pipe, a folder); never waits for anybody.
  * The caller wipes; nothing else keeps octets of it. */
 struct err process_read_secret(struct str path, size_t max, struct buf *to);
 /* Atomically: a new file beside it, synced, renamed over it, folder synced. */

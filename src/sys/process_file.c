@@ -93,16 +93,19 @@ static struct err read_into(int file, size_t max, struct buf *to)
     return got < 0 ? err_os(errno, STR("read")) : err_none();
 }
 
+/* A pipe, which somebody else may have put there, is not waited for. */
 struct err process_read_secret(struct str path, size_t max, struct buf *to)
 {
     struct path_text name;
     struct stat found;
     struct err e = err_none();
-    int file = path_make(&name, path) ? open(name.text, O_RDONLY | O_CLOEXEC) : -1;
+    int file = path_make(&name, path) ? open(name.text, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
     if (file < 0)
         return err_os(errno, STR("open"));
     if (fstat(file, &found) < 0)
         e = err_os(errno, STR("fstat"));
+    else if (!S_ISREG(found.st_mode))
+        e = err_detail(ERR_USAGE, STR("is no file"));
     else if (found.st_mode & (S_IRWXG | S_IRWXO))
         e = err_detail(ERR_NOT_ALLOWED, STR("others have rights to it"));
     else
