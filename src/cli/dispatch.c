@@ -27,6 +27,18 @@ void dispatch_say(const struct dispatch *dispatch, const char *format, ...)
 
 /* --- Who and where --------------------------------------------------------------------------- */
 
+/* HOME, unless it names another user's folder: cron, and init scripts called by hand, leave that of
+ * whoever started them to programs of every user. Then it is the one in the list of users. */
+static struct str home_find(struct dispatch *dispatch, struct str listed)
+{
+    struct buf own = BUF_INIT(NAME_ROOM);
+    bool is_set = process_environment("HOME", &own) && own.n > 0;
+    bool believed = is_set && (listed.n == 0 || !process_is_anothers(buf_str(&own)));
+    struct str found = arena_str(dispatch->arena, believed ? buf_str(&own) : listed);
+    buf_done(&own);
+    return found;
+}
+
 static void environment_find(struct dispatch *dispatch)
 {
     struct buf name = buf_in(dispatch->arena, NAME_ROOM), full = BUF_INIT(NAME_ROOM),
@@ -36,11 +48,7 @@ static void environment_find(struct dispatch *dispatch)
         buf_printf(&name, "uid-%lld", (long long)process_own_uid());
     dispatch->user = buf_built(&name);
     dispatch->full_name = arena_str(dispatch->arena, buf_str(&full));
-    if (process_environment("HOME", &own) && own.n > 0)
-        dispatch->home = arena_str(dispatch->arena, buf_str(&own));
-    else
-        dispatch->home = arena_str(dispatch->arena, buf_str(&home));
-    buf_clear(&own);
+    dispatch->home = home_find(dispatch, buf_str(&home));
     process_host_name(&own);
     if (err_is(host_parse(buf_str(&own), dispatch->arena, &host)))
         host = STR("localhost");

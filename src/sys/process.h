@@ -88,11 +88,14 @@ struct err process_pass(int handle);
 
 /* May we read the file? */
 bool process_may_read(struct str path);
+/* Does it belong to another user than the one who runs this process? False where there is none. */
+bool process_is_anothers(struct str path);
 
 /* Whole small files, for the configuration and the command line. At most `max` bytes. */
 struct err process_read_file(struct str path, size_t max, struct buf *to);
 /* The same of standard input, from where it is: it may be a pipe or a socket that another user
- * made, as cron does, and such a one cannot be opened by its name (/dev/stdin). */
+ * made, as cron does, and such a one cannot be opened by its name (/dev/stdin). That others have it
+ * non-blocking does not matter. */
 struct err process_read_input(size_t max, struct buf *to);
 /* Of a secret that is in a file: ERR_NOT_ALLOWED where others than its owner have any right to it,
  * ERR_USAGE where it is none (a pipe, a folder); never waits for anybody.

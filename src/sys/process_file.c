@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
@@ -47,7 +48,9 @@ static struct err read_all(int file, size_t max, struct buf *to)
     size_t before = to->n;
     for (;;) {
         ssize_t n = read(file, piece, sizeof(piece));
-        if (n < 0 && errno != EINTR)
+        if (n < 0 && errno == EAGAIN)
+            (void)poll(&(struct pollfd){.fd = file, .events = POLLIN}, 1, -1);
+        else if (n < 0 && errno != EINTR)
             return err_os(errno, STR("read"));
         if (n == 0)
             return err_none();
@@ -191,6 +194,13 @@ bool process_may_read(struct str path)
 {
     struct path_text name;
     return path_make(&name, path) && access(name.text, R_OK) == 0;
+}
+
+bool process_is_anothers(struct str path)
+{
+    struct path_text name;
+    struct stat is;
+    return path_make(&name, path) && stat(name.text, &is) == 0 && is.st_uid != geteuid();
 }
 
 struct err process_make_folder(struct str path, unsigned mode)

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "sys/process.h"
@@ -294,6 +295,68 @@ static void files_are_written_whole_and_read_to_their_limit(void **state)
     buf_done(&text);
 }
 
+/* sendmail called by a program whose children have sockets for pipes. */
+static void input_is_read_whatever_it_is(void **state)
+{
+    (void)state;
+    int pair[2], kept = dup(STDIN_FILENO);
+    struct buf text = BUF_INIT(SMALL);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    pid_t writer = fork();
+    if (writer == 0) {
+        usleep(WAIT_MS * 1000);
+        _exit(write(pair[1], "later", 5) == 5 ? 0 : 1);
+    }
+    close(pair[1]);
+    assert_int_equal(dup2(pair[0], STDIN_FILENO), STDIN_FILENO);
+    close(pair[0]);
+    struct err e = process_read_input(5, &text);
+    dup2(kept, STDIN_FILENO);
+    assert_int_equal(waitpid(writer, NULL, 0), writer);
+    assert_int_equal(e.code, ERR_NONE);
+    assert_str(buf_str(&text), STR("later"));
+    close(kept);
+    buf_done(&text);
+}
+
+static void input_is_read_from_where_it_stands(void **state)
+{
+    struct place *place = *state;
+    struct str path = path_in(place, "file");
+    struct buf text = BUF_INIT(SMALL);
+    assert_int_equal(process_write_file(path, STR("read rest"), 0600).code, ERR_NONE);
+    char *name = str_to_cstring(path);
+    int kept = dup(STDIN_FILENO), file = open(name, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(lseek(file, 5, SEEK_SET), 5);
+    assert_int_equal(dup2(file, STDIN_FILENO), STDIN_FILENO);
+    close(file);
+    struct err small = process_read_input(3, &text);
+    buf_clear(&text);
+    assert_int_equal(lseek(STDIN_FILENO, 5, SEEK_SET), 5);
+    struct err e = process_read_input(4, &text);
+    dup2(kept, STDIN_FILENO);
+    close(kept);
+    assert_int_equal(small.code, ERR_OVER_LIMIT);
+    assert_int_equal(e.code, ERR_NONE);
+    assert_str(buf_str(&text), STR("rest"));
+    free(name);
+    buf_done(&text);
+}
+
+static void whose_a_folder_is(void **state)
+{
+    struct place *place = *state;
+    struct str path = path_in(place, "file");
+    assert_false(process_is_anothers(path));
+    assert_int_equal(process_write_file(path, STR("x"), 0600).code, ERR_NONE);
+    assert_false(process_is_anothers(path));
+    assert_int_equal(process_is_anothers(STR("/")), geteuid() != 0);
+    char *name = str_to_cstring(path);
+    if (chown(name, 1, (gid_t)-1) == 0)
+        assert_int_equal(process_is_anothers(path), geteuid() != 1);
+    free(name);
+}
+
 static void secrets_are_their_owners_alone(void **state)
 {
     struct place *place = *state;
@@ -378,6 +441,10 @@ int main(int argc, char **argv)
                                         place_close),
         cmocka_unit_test_setup_teardown(socket_paths_have_a_largest_length, place_open,
                                         place_close),
+        cmocka_unit_test(input_is_read_whatever_it_is),
+        cmocka_unit_test_setup_teardown(input_is_read_from_where_it_stands, place_open,
+                                        place_close),
+        cmocka_unit_test_setup_teardown(whose_a_folder_is, place_open, place_close),
         cmocka_unit_test_setup_teardown(secrets_are_their_owners_alone, place_open, place_close),
         cmocka_unit_test_setup_teardown(a_new_file_takes_no_place, place_open, place_close),
         cmocka_unit_test_setup_teardown(files_are_written_whole_and_read_to_their_limit, place_open,

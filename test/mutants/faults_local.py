@@ -28,6 +28,15 @@ FAULTS = [
           "src/edge/smtp/received.c", "    if (received->local)\n", "    if (received->local && !received->hidden)\n"),
 
     # --- sendmail ---
+    Fault("input_is_opened_anew", "cron's mail of a user's job, and what comes by a socket, cannot be read",
+          "unit process",
+          "src/sys/process_file.c", "    return read_all(STDIN_FILENO, max, to);", "    return process_read_file(STR(\"/dev/stdin\"), max, to);"),
+    Fault("home_of_another_is_believed", "a user's job sends by root's configuration, which he may not read",
+          "system programs",
+          "src/cli/dispatch.c", "(listed.n == 0 || !process_is_anothers(buf_str(&own)))", "(listed.n == 0 || own.n > 0)"),
+    Fault("folders_have_no_owner", "HOME of another user is taken for one's own",
+          "unit process",
+          "src/sys/process_file.c", " && is.st_uid != geteuid();", " && is.st_uid == (uid_t)-1;"),
     Fault("dot_never_ends", "a lone dot does not end a message",
           "unit cli_note",
           NOTE, "        if (note->dot_ends && str_eq(line, STR(\".\")))\n            break;\n", ""),
