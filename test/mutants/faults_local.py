@@ -32,7 +32,7 @@ FAULTS = [
           "unit process",
           "src/sys/process_file.c", "    return read_all(STDIN_FILENO, max, to);", "    return process_read_file(STR(\"/dev/stdin\"), max, to);"),
     Fault("home_of_another_is_believed", "a user's job sends by root's configuration, which he may not read",
-          "system programs",
+          "pytest test_programs.py",
           "src/cli/dispatch.c", "(listed.n == 0 || !process_is_anothers(buf_str(&own)))", "(listed.n == 0 || own.n > 0)"),
     Fault("folders_have_no_owner", "HOME of another user is taken for one's own",
           "unit process",

@@ -71,6 +71,16 @@ class Node:
         assert not check or done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
+    def keep(self, *words, out):
+        """A program that goes on running: whoever holds the numbers of its processes is killed with the test, and then all
+        of them are. That is a shell: a daemon that changes its user is told no more when its parent dies."""
+        with open(out, "ab") as file:
+            return subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL",
+                 *self.words("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", '"$@" & wait', "sh",
+                             *words)],
+                stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
+
     def ip(self, text):
         self.run("ip", *text.split())
 
@@ -217,6 +227,7 @@ class Host(Node):
     utf8 = True  # takes addresses beyond ASCII
     kind_of_key = "ec"
     idn = None  # one more domain, beyond ASCII
+    names = ()  # more that its certificate is for
 
     def __init__(self, net, last):
         super().__init__(self.name)
@@ -230,7 +241,8 @@ class Host(Node):
         self.policy = None
         net.hub.plug(self, last)
         self.chain, self.key = net.authority.certify(
-            self.name, [self.host] + [f"mx.{domain}" for domain in self.domains[1:] if not domain.startswith("cert.")] +
+            self.name, [self.host, *self.names] +
+            [f"mx.{domain}" for domain in self.domains[1:] if not domain.startswith("cert.")] +
             [f"mta-sts.{way}.{self.domain}" for way in STS], self.kind_of_key)
 
     def records(self):
@@ -265,6 +277,26 @@ class Host(Node):
         with open(self.path(name), "w", encoding="utf-8") as file:
             file.write(text)
         os.chmod(self.path(name), mode)
+
+    def lay(self, packages, script, *folders):
+        """Programs of Debian, and folders of our own that look like one, over this host's view of /usr; what `script` and who
+        runs here write below /etc, /var and /run ends with the host."""
+        peers_needed()
+        stack = [os.path.join(veredus.PEERS, name) for name in packages]
+        stack += glob.glob(os.path.join(glob.escape(veredus.PEERS), "lib*", "")) + [*folders]
+        self.run("sh", "-ec", f"""
+            mkdir -p {self.home}/over && mount -t tmpfs none {self.home}/over && cd {self.home}/over
+            mkdir usr etc var etc.work var.work
+            for one in {" ".join(stack)}; do
+                cp -a "$one/usr/." usr/
+                [ ! -d "$one/sbin" ] || cp -a "$one/sbin" usr/  # /sbin is /usr/sbin
+            done
+            mount -t overlay -o lowerdir=usr:/usr overlay /usr
+            mount -t overlay -o lowerdir=/etc,upperdir=etc,workdir=etc.work overlay /etc
+            mount -t overlay -o lowerdir=/var,upperdir=var,workdir=var.work overlay /var
+            mount -t tmpfs none /run && mkdir -m 1777 /run/lock
+            {script}
+            """)
 
     def start(self):
         raise NotImplementedError
@@ -452,7 +484,6 @@ class Peer(Host):
     accounts = ""
 
     def start(self):
-        peers_needed()
         self.web = Web(self)
         for user in self.users:
             os.makedirs(self.path(f"mail/{user}"))
@@ -461,15 +492,7 @@ class Peer(Host):
         self.write("group", re.sub(r"(?m)^(\w[\w-]*):x:(\d+):.*$", r"\1:x:\2:",
                                    self.accounts + f"vmail:x:{VMAIL}:\n"))
         self.write("resolv.conf", f"nameserver {NETWORK4}{RESOLVER}\noptions edns0 trust-ad\n")
-        stack = [os.path.join(veredus.PEERS, name, "usr") for name in self.packages]
-        stack += [os.path.dirname(os.path.dirname(folder)) for folder in libraries()]
-        self.run("sh", "-ec", f"""
-            mkdir -p {self.home}/over && mount -t tmpfs none {self.home}/over && cd {self.home}/over
-            mkdir usr etc var etc.work var.work
-            for one in {" ".join(stack)}; do cp -a "$one/." usr/; done
-            mount -t overlay -o lowerdir=usr:/usr overlay /usr
-            mount -t overlay -o lowerdir=/etc,upperdir=etc,workdir=etc.work overlay /etc
-            mount -t overlay -o lowerdir=/var,upperdir=var,workdir=var.work overlay /var
+        self.lay(self.packages, f"""
             cat {self.home}/passwd >>/etc/passwd
             cat {self.home}/group >>/etc/group
             rm -f /etc/resolv.conf && cp {self.home}/resolv.conf /etc/resolv.conf
@@ -489,14 +512,7 @@ class Peer(Host):
         self.answers = answers
 
     def launch(self):
-        with open(self.path("out"), "ab") as out:
-            # Whoever holds the processes' own numbers dies: then all of them do. That is a shell: a daemon that changes
-            # its user is told no more when its parent dies.
-            self.daemon = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL",
-                 *self.words("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", '"$@" & wait', "sh",
-                             *self.command())],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+        self.daemon = self.keep(*self.command(), out=self.path("out"))
 
     def halt(self):
         self.daemon.kill()

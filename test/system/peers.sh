@@ -40,6 +40,10 @@ for name in postfix-mta-sts-resolver python3-aiodns python3-pycares python3-aioh
     python3-idna python3-cffi-backend; do
     unpack $name
 done
+# Programs of a host that send mail by sendmail, or by a client of their own; a clock for cron.
+for name in cron monit mdadm php8.2-cli libfaketime; do
+    unpack $name
+done
 # What these need and a machine may not have.
 unpack libc-ares2
 unpack libdb5.3
@@ -53,4 +57,18 @@ unpack libprotobuf-c1
 unpack libpython3.11
 unpack libsasl2-2
 unpack libyaml-0-2
+
+# A library that is not copied beside every program where the machine has it.
+library()
+{
+    ls /usr/lib/*-linux-gnu/"$1" >/dev/null 2>&1 || unpack "$2"
+}
+
+library libargon2.so.1 libargon2-1 # PHP's
+library libbsd.so.0 libbsd0
+library libedit.so.2 libedit2
+library libicuuc.so.72 libicu72
+library libmagic.so.1 libmagic1
+library libsodium.so.23 libsodium23
+library libxml2.so.2 libxml2
 touch .whole
