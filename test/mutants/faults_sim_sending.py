@@ -7,6 +7,7 @@ GIVE, GOVERNOR, ROUTE = "src/core/errand_give.c", "src/core/governor.c", "src/co
 CHANGE = "src/core/queue_change.c"
 DOWNCONVERT = "src/format/downconvert.c"
 TLS, POLICY, GIVE = "src/courier/tls.c", "src/courier/policy.c", "src/core/errand_give.c"
+REST, KEPT = "src/courier/rest.c", "src/sys/tls_kept.c"
 
 FAULTS = [
     # --- Once, whoever dies ---
@@ -103,6 +104,16 @@ FAULTS = [
     Fault("sim_sts_is_forgotten", "RFC 8461 5.1: a policy that is kept is given to nobody, so who takes its record away takes it away",
           "unit sim",
           GIVE, "    sts_give(core, entry->domain, arena, &sts);\n", "    sts = (struct sts_kept){.mode = 0};\n"),
+    Fault("sim_no_is_not_heard", "RFC 8689 4.2: a message that may do without TLS is given up for a certificate",
+          "sim 50",
+          POLICY, "    if (require_is_optional(job))\n", "    if (require_is_optional(job) && false)\n"),
+    Fault("sim_connections_without_proof_are_used_again", "a connection that need not prove anything serves the next message, which wants a proof",
+          "sim 150",
+          REST, "    if (require_is_optional(job))\n", "    if (require_is_optional(job) && false)\n"),
+    Fault("sim_sessions_without_proof_are_resumed", "who had a session without a proof resumes it where his certificate is to be looked at",
+          "sim 150",
+          KEPT, "    feed(&sha256, str_make(how, sizeof(how)));\n    feed(&sha256, peer->destination);\n    feed(&sha256, peer->name);\n    feed(&sha256, peer->certificate);\n    feed(&sha256, str_make(records, sizeof(records)));\n    for (size_t i = 0; i < peer->name_count; i++)\n        feed(&sha256, peer->names[i]);\n",
+          "    (void)how;\n    feed(&sha256, peer->destination);\n"),
     Fault("sim_a_broken_handshake_is_final", "RFC 7435: a host that offers STARTTLS and cannot do it gets no mail at all",
           "unit sim",
           TLS, "return need == TLS_NEED_NONE ? TLS_FAILED : TLS_REFUSED;", "return need == TLS_NEED_NONE && false ? TLS_FAILED : TLS_REFUSED;"),

@@ -97,6 +97,8 @@ static void octets_make(struct letter *letter, struct fake_random *random, size_
     buf_printf(octets, "Subject: letter %llu%s\r\nFrom: <%s>\r\n",
                (unsigned long long)letter->number, letter->utf8 ? " — grüße" : "",
                letter->is_false ? "alice@example.test" : "a@sender.test");
+    if (letter->tls_optional)
+        must(buf_put(octets, STR("TLS-Required: No\r\n")));
     if (letter->submitted)
         must(buf_put(octets, STR(WHOLE_HEADER)));
     if (letter->binary) {
@@ -191,6 +193,7 @@ struct letter *oracle_letter(struct oracle *oracle, int host, bool submitted,
     letter->relays = submitted || host < ORACLE_RELAYING;
     letter->local_sender = submitted && fake_random_below(random, 2) ? host - ORACLE_HOSTS : -1;
     letter->same = UINT64_MAX;
+    letter->tls_optional = size > 0 && fake_random_below(random, 6) == 0;
     octets_make(letter, random, size);
     addresses_choose(letter, random);
     options_choose(letter, random);
@@ -383,6 +386,15 @@ static struct letter *letter_named(struct oracle *oracle, struct str path)
     bool same = str_eq(buf_str(&sender), str_make(path.p + 1, path.n - 2));
     buf_done(&sender);
     return same ? letter : NULL;
+}
+
+const struct letter *oracle_letter_from(struct oracle *oracle, struct str sender)
+{
+    struct buf path = BUF_INIT(2 * PATH_MAX_OCTETS);
+    buf_printf(&path, "<%.*s>", STR_FMT(sender));
+    const struct letter *letter = letter_named(oracle, buf_str(&path));
+    buf_done(&path);
+    return letter;
 }
 
 /* POP3 ends the last line where the message does not. */

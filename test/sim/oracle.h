@@ -97,11 +97,12 @@ struct letter {
     int local_sender; /* the user whose address it comes from; below 0: <mNUMBER@sender.test> */
     bool relays;      /* its host may send to elsewhere */
     enum letter_notify notify;
-    bool headers;    /* RET=HDRS, and an ENVID */
-    int priority;    /* 0: not said */
-    int hold;        /* seconds (HOLDFOR); 0: at once */
-    int by;          /* seconds (BY=n;R); 0: whenever */
-    int64_t said_at; /* mono, when it was begun first */
+    bool headers;      /* RET=HDRS, and an ENVID */
+    int priority;      /* 0: not said */
+    int hold;          /* seconds (HOLDFOR); 0: at once */
+    int by;            /* seconds (BY=n;R); 0: whenever */
+    bool tls_optional; /* "TLS-Required: No" (RFC 8689) */
+    int64_t said_at;   /* mono, when it was begun first */
     int64_t said_last;
     uint64_t same; /* copies in each account of `together`; UINT64_MAX: not known */
 };
@@ -155,6 +156,9 @@ void letter_sender(const struct letter *letter, struct buf *to);
 
 struct letter *oracle_letter(struct oracle *oracle, int host, bool submitted,
                              struct fake_random *random, size_t size);
+
+/* NULL: it is no letter's sender, or one that was rewritten. */
+const struct letter *oracle_letter_from(struct oracle *oracle, struct str sender);
 
 /* --- Attempts. `forgotten`: of an earlier one of unknown end no witness is left --------------- */
 

@@ -45,7 +45,7 @@ const struct people_outside people_outside[PEOPLE_OUTSIDE] = {
     {STR_INIT("o1@old.test"), FATE_ANY},      {STR_INIT("s1@small.test"), FATE_ANY},
     {STR_INIT("n1@null.test"), FATE_FAILED},  {STR_INIT("b1@bogus.test"), FATE_ANY},
     {STR_INIT("z1@garbage.test"), FATE_ANY},  {STR_INIT("i1@inside.test"), FATE_FAILED},
-    {STR_INIT("v1@dane.test"), FATE_SENT},    {STR_INIT("y1@wrong.test"), FATE_FAILED},
+    {STR_INIT("v1@dane.test"), FATE_SENT},    {STR_INIT("y1@wrong.test"), FATE_FAILED, true},
     {STR_INIT("f1@forged.test"), FATE_ANY},   {STR_INIT("k1@clumsy.test"), FATE_SENT},
     {STR_INIT("e1@sts.test"), FATE_SENT},     {STR_INIT("h1@strict.test"), FATE_ANY},
 };

@@ -76,6 +76,7 @@ enum people_fate {
 struct people_outside {
     struct str address;
     enum people_fate fate;
+    bool policy; /* it is for its TLS policy alone: what may do without is sent */
 };
 
 extern const struct people_outside people_outside[PEOPLE_OUTSIDE];

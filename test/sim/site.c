@@ -262,12 +262,12 @@ static void heard_mail(struct site_call *call, struct str line)
         say(call, "503 5.5.1 there is one already");
         return;
     }
-    site_tls_judge(call->site, &call->tls);
     if (call->mail || !call->helloed || !path_take(line, call->from, &options)) {
         oracle_wrong(&sim_of(call)->oracle, "site %s hears %.*s", call->site->row->name,
                      STR_FMT(line));
         return;
     }
+    site_tls_judge(call->site, &call->tls, str_from(call->from));
     if (has(call, QUIRK_OLD) && options.n)
         oracle_wrong(&sim_of(call)->oracle, "what was not announced is asked for: %.*s",
                      STR_FMT(line));

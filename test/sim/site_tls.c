@@ -38,20 +38,27 @@ bool site_tls_is_announced(const struct site *site, const struct site_tls *tls)
     return has(site, QUIRK_TLS) && !tls->ssl && tls->trouble != TLS_STRIPPED;
 }
 
-void site_tls_judge(const struct site *site, const struct site_tls *tls)
+/* NULL: it has. */
+static const char *not_proved(const struct site *site, const struct site_tls *tls)
+{
+    if (site->row->policy == POLICY_NONE)
+        return NULL;
+    if (site->row->policy == POLICY_STS_ANOTHER)
+        return "and its domain's policy does not name it";
+    if (!tls->ssl)
+        return "in clear, which its policy forbids";
+    return tls->forged ? "with a certificate that its policy does not know" : NULL;
+}
+
+void site_tls_judge(const struct site *site, const struct site_tls *tls, struct str from)
 {
     struct oracle *oracle = &site->internet->sim->oracle;
+    const struct letter *letter = oracle_letter_from(oracle, from);
+    const char *why = not_proved(site, tls);
     bool well = has(site, QUIRK_TLS) && tls->trouble == TLS_WELL;
-    enum site_policy policy = site->row->policy;
-    if (policy == POLICY_STS_ANOTHER)
-        oracle_wrong(oracle, "%s hears MAIL, and its domain's policy does not name it",
-                     site->row->name);
-    else if (policy != POLICY_NONE && !tls->ssl)
-        oracle_wrong(oracle, "%s hears MAIL in clear, which its policy forbids", site->row->name);
-    else if (policy != POLICY_NONE && tls->forged)
-        oracle_wrong(oracle, "%s hears MAIL with a certificate that its policy does not know",
-                     site->row->name);
-    else if (well && !tls->asked && site->handshakes == site->handshakes_used)
+    if (why && !(letter && letter->tls_optional))
+        oracle_wrong(oracle, "%s hears MAIL, %s", site->row->name, why);
+    if (well && !tls->asked && site->handshakes == site->handshakes_used)
         oracle_wrong(oracle, "%s hears MAIL in clear, and offers TLS", site->row->name);
 }
 

@@ -53,8 +53,9 @@ void site_tls_end(struct site_tls *tls);
 enum site_tls_end site_tls_pull(struct site_tls *tls, struct dialog *dialog);
 void site_tls_say(struct site_tls *tls, struct dialog *dialog, struct str octets);
 
-/* A message begins: may it? Nothing is said to a host that has not proved what its DNS says; and
- * who offers TLS is heard in it, unless a handshake with him was lost. */
-void site_tls_judge(const struct site *site, const struct site_tls *tls);
+/* A message of this sender begins: may it? Nothing is said to a host that has not proved what its
+ * DNS says, but letters that may do without TLS; and who offers TLS is heard in it, unless a
+ * handshake with him was lost. */
+void site_tls_judge(const struct site *site, const struct site_tls *tls, struct str from);
 
 #endif
