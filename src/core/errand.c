@@ -373,7 +373,8 @@ void serve_job_over(struct request *request)
     if (errand) {
         bool again = errand_log_in_judge(errand, said);
         bool wanted = !errand->dropped && !errand->collection;
-        const struct outcome outcome = {.quietly = again || (!wanted && nothing_tried(said)),
+        const struct outcome outcome = {.job = said->job,
+                                        .quietly = again || (!wanted && nothing_tried(said)),
                                         .trouble = again ? JOB_NO_TROUBLE : said->trouble,
                                         .given = errand->given,
                                         .governed = errand_governed(errand),

@@ -1,6 +1,10 @@
 /*
  * A core that begins learns from its couriers what they have under way. Results may come right
  * behind the names, and wait until all of these were looked up; else they would find no job.
+ *
+ * A job may be named whose result is durable: core died, or the link ended, before the courier
+ * could hear so. Its numbers are those of recipients that the entry had then. The entry says whose
+ * result it had last, so that none is taken for others who wait.
  */
 #include "core/errand.h"
 
@@ -34,7 +38,7 @@ static void adopted_govern(struct errand *errand, const struct route_choice *cho
 }
 
 /* A job of an earlier core: its entry is under way. An entry that is gone, or under way elsewhere,
- * needs nothing: its result will find no job. */
+ * or has its result, needs nothing: that will find no job. */
 static void errand_adopt(struct request *request, const struct msg_job_name *name,
                          struct arena *arena)
 {
@@ -44,7 +48,7 @@ static void errand_adopt(struct request *request, const struct msg_job_name *nam
     struct err e = queue_read(queue->core->engine, name->message, name->entry, arena, &entry);
     if (err_is(e) && e.code != ERR_NOT_FOUND)
         log_err(queue->core->log, "job_not_adopted", e);
-    if (err_is(e) || !queue_schedule(queue, &entry))
+    if (err_is(e) || entry.job == name->job || !queue_schedule(queue, &entry))
         return;
     const bool known = adopted_route(queue->core, &entry, arena, &choice);
     struct scheduled *one = schedule_find(&queue->schedule, name->message, name->entry);

@@ -212,6 +212,8 @@ static struct err entry_left(struct deciding *deciding)
     entry->recipient_count = left;
     entry->last = fates[0]->words;
     entry->next = deciding->next;
+    if (deciding->outcome->job)
+        entry->job = deciding->outcome->job;
     if (deciding->outcome->dotted)
         entry->flags |= QUEUE_DOTTED;
     if (deciding->warn)

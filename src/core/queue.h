@@ -181,6 +181,7 @@ void queue_account_compare(struct queue *queue, const struct queue_entry *entry)
 /* --- outcome.c ------------------------------------------------------------------------------- */
 
 struct outcome {
+    uint64_t job;    /* whose it is; 0: no courier's */
     uint8_t trouble; /* enum job_trouble */
     bool dotted;
     bool reports;

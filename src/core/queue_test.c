@@ -360,6 +360,55 @@ static void nothing_is_lost_or_sent_twice_when_core_dies(void **state)
     assert_int_equal(waiting(), 0);
 }
 
+/* Carol has it, Dora is told later. */
+static void carol_has_it(const struct msg_job *job)
+{
+    struct msg_job_result results[] = {
+        {.number = 0, .verdict = JOB_SENT, .code = 250, .text = STR("ok")},
+        {.number = 1, .verdict = JOB_LATER, .code = 452, .text = STR("full")}};
+    edge_end_tell(courier, &(struct msg){.kind = MSG_job_over,
+                                         .job_over = {.job = job->job,
+                                                      .message = job->message,
+                                                      .entry = job->entry,
+                                                      .results = results,
+                                                      .results_count = 2}});
+    house_settle(&house);
+}
+
+/* By a courier that was not told that it is recorded. */
+static void said_again(const struct msg_job_name *name, const struct msg_job *job)
+{
+    last_recorded = 0;
+    courier_ready(name, 1);
+    carol_has_it(job);
+    assert_int_equal(last_recorded, job->job);
+    assert_int_equal(waiting(), 1);
+}
+
+/* The first of the numbers was Carol's; now it is Dora's. */
+static void a_result_that_is_said_again_is_nobody_elses(void **state)
+{
+    (void)state;
+    const char *both[] = {"carol@far.test", "dora@far.test"};
+    send_from("alice@example.test", both, 2);
+    const struct msg_job *job = job_at(0);
+    const struct msg_job_name name = {
+        .job = job->job, .message = job->message, .entry = job->entry};
+    carol_has_it(job);
+    assert_int_equal(waiting(), 1);
+    core_again();
+    said_again(&name, job);
+    edge_end_leave(courier);
+    edge_end_connect(courier);
+    said_again(&name, job);
+    house_pass(&house, house.conf.sending.retry_first * 2);
+    assert_int_equal(job_count, 2);
+    assert_int_equal(job_at(1)->recipients_count, 1);
+    assert_str(job_at(1)->recipients[0].address, STR("dora@far.test"));
+    over_sent(job_at(1));
+    assert_int_equal(waiting(), 0);
+}
+
 /* A message to 100 recipients of one domain. */
 static void send_to_crowd(unsigned domain)
 {
@@ -520,6 +569,7 @@ int main(void)
         IN_HOUSE(a_courier_that_does_not_come_back_is_given_up),
         IN_HOUSE(behind_the_dot_the_next_try_may_be_a_second_copy),
         IN_HOUSE(nothing_is_lost_or_sent_twice_when_core_dies),
+        IN_HOUSE(a_result_that_is_said_again_is_nobody_elses),
         IN_HOUSE(all_jobs_of_the_core_before_are_known_however_many),
         IN_HOUSE(what_waits_goes_after_a_restart),
         IN_HOUSE(greylisting_is_each_entry_s_own),

@@ -9,8 +9,10 @@
 #include "base/wire.h"
 
 enum {
-    FORMAT_BEFORE = 1, /* flags in one octet */
-    FORMAT = 2,
+    FORMAT_1 = 1, /* flags in one octet */
+    FORMAT_2 = 2, /* no job */
+    FORMAT = 3,
+    PAUSE_FORMAT = 2,
     NAME_OCTETS = 13, /* 'e', message id, number */
     ENTRY = 'e',
     PAUSE = 'p',
@@ -87,6 +89,7 @@ void queue_entry_encode(const struct queue_entry *entry, struct buf *to)
     wire_put_varint(to, entry->tries);
     wire_put_varint(to, entry->account);
     wire_put_varint(to, entry->size);
+    wire_put_u64(to, entry->job);
     wire_put_short(to, entry->sender);
     wire_put_short(to, entry->domain);
     wire_put_short(to, entry->route);
@@ -122,7 +125,7 @@ static void numbers_decode(struct wire_in *in, uint8_t format, struct queue_entr
     entry->warn = (int64_t)wire_get_u64(in);
     entry->wait = (enum queue_wait)wire_get_u8(in);
     entry->holds = wire_get_u8(in);
-    entry->flags = format == FORMAT ? wire_get_u16(in) : wire_get_u8(in);
+    entry->flags = format == FORMAT_1 ? wire_get_u8(in) : wire_get_u16(in);
     entry->priority = (int8_t)wire_get_u8(in);
     entry->body_type = wire_get_u8(in);
     uint64_t tries = wire_get_varint(in);
@@ -130,6 +133,7 @@ static void numbers_decode(struct wire_in *in, uint8_t format, struct queue_entr
     entry->tries = (uint32_t)tries;
     entry->account = wire_get_varint(in);
     entry->size = wire_get_varint(in);
+    entry->job = format == FORMAT ? wire_get_u64(in) : 0;
 }
 
 struct err queue_entry_decode(struct str record, struct arena *arena, struct queue_entry *entry_r)
@@ -138,7 +142,7 @@ struct err queue_entry_decode(struct str record, struct arena *arena, struct que
     struct queue_entry entry = {.message = entry_r->message, .number = entry_r->number};
     entry.blob = entry_r->blob;
     uint8_t format = wire_get_u8(&in);
-    if (format != FORMAT && format != FORMAT_BEFORE)
+    if (format < FORMAT_1 || format > FORMAT)
         return damaged();
     numbers_decode(&in, format, &entry);
     entry.sender = wire_get_short(&in);
@@ -301,7 +305,7 @@ void queue_pause_ops(const struct queue_pause *pause, struct arena *arena, struc
 {
     struct str key = pause_key(pause->domain, arena);
     struct buf value = buf_in(arena, 64 + QUEUE_WHY_MAX);
-    wire_put_u8(&value, FORMAT);
+    wire_put_u8(&value, PAUSE_FORMAT);
     wire_put_u64(&value, (uint64_t)pause->since);
     wire_put_short(&value, str_head(pause->why, QUEUE_WHY_MAX));
     struct str record = buf_built(&value);
@@ -320,7 +324,7 @@ void queue_resume_ops(struct str domain, struct arena *arena, struct op_list *op
 static struct err pause_take(const struct entry *entry, struct queue_pause *pause_r)
 {
     struct wire_in in = wire_in(entry->value);
-    if (wire_get_u8(&in) != FORMAT)
+    if (wire_get_u8(&in) != PAUSE_FORMAT)
         return damaged();
     pause_r->domain = str_from_index(entry->key, 1);
     pause_r->since = (int64_t)wire_get_u64(&in);

@@ -94,6 +94,8 @@ struct queue_entry {
     uint32_t tries;
     uint64_t account;  /* whose user submitted it; 0: nobody here */
     uint64_t size;     /* octets of fields, Received and body */
+    uint64_t job;      /* the last one whose outcome is in here: by it a result that is said again
+                          is known; 0: none */
     struct str sender; /* the envelope's, addr_print form; empty: the null path */
     struct str domain; /* of the recipients */
     struct str route; /* an operator's choice: "@NAME" of a route, "host:port", "lmtp:host:port", or

@@ -35,6 +35,7 @@ static struct queue_entry entry_of(uint64_t message, uint32_t number, blob_id bl
         .tries = 5,
         .account = 6,
         .size = 7,
+        .job = 8,
         .sender = STR("alice@here.test"),
         .domain = STR("far.test"),
         .route = STR("relay"),
@@ -77,6 +78,7 @@ static void assert_entry(const struct queue_entry *found, const struct queue_ent
     assert_int_equal(found->tries, wanted->tries);
     assert_int_equal(found->account, wanted->account);
     assert_int_equal(found->size, wanted->size);
+    assert_int_equal(found->job, wanted->job);
     assert_str(found->sender, wanted->sender);
     assert_str(found->domain, wanted->domain);
     assert_str(found->route, wanted->route);
@@ -255,25 +257,33 @@ static void a_record_that_is_cut_or_longer_is_damaged(void **state)
     arena_done(&arena);
 }
 
-/* As it was written while flags were one octet. */
-static void a_record_of_the_first_form_is_read(void **state)
+/* As it was written while flags were one octet, and before jobs were in it. */
+static void records_of_earlier_forms_are_read(void **state)
 {
     enum {
         FLAGS_AT = 1 + 4 * 8 + 2,
+        JOB_AT = FLAGS_AT + 2 + 1 + 1 + 1 + 1 + 1,
+        JOB = 8,
     };
     struct arena arena;
-    const struct queue_entry entry = entry_of(1, 2, 3);
+    struct queue_entry entry = entry_of(1, 2, 3);
     struct queue_entry found = {.message = 1, .number = 2, .blob = 3};
     struct buf record = BUF_INIT(QUEUE_RECORD_MAX);
     (void)state;
     arena_init(&arena, 1 << 20);
     queue_entry_encode(&entry, &record);
+    memmove(record.p + JOB_AT, record.p + JOB_AT + JOB, record.n - JOB_AT - JOB);
+    record.n -= JOB;
+    record.p[0] = 2;
+    entry.job = 0;
+    assert_false(err_is(queue_entry_decode(buf_str(&record), &arena, &found)));
+    assert_entry(&found, &entry);
     memmove(record.p + FLAGS_AT + 1, record.p + FLAGS_AT + 2, record.n - FLAGS_AT - 2);
     record.n--;
     record.p[0] = 1;
     assert_false(err_is(queue_entry_decode(buf_str(&record), &arena, &found)));
     assert_entry(&found, &entry);
-    record.p[0] = 3;
+    record.p[0] = 4;
     assert_int_equal(queue_entry_decode(buf_str(&record), &arena, &found).code, ERR_STORE_DAMAGED);
     buf_done(&record);
     arena_done(&arena);
@@ -307,7 +317,7 @@ int main(void)
         ON_FIBER(pages_have_all_of_them_once, desk_open, desk_close),
         ON_FIBER(a_pause_stays_until_it_is_ended, desk_open, desk_close),
         cmocka_unit_test(a_record_that_is_cut_or_longer_is_damaged),
-        cmocka_unit_test(a_record_of_the_first_form_is_read),
+        cmocka_unit_test(records_of_earlier_forms_are_read),
         cmocka_unit_test(an_entry_too_long_for_its_record_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
