@@ -222,7 +222,7 @@ static void fate_judge(struct law *law, const struct account_of *account,
     int at = people_outside_find(str_from(target->address));
     enum people_fate fate = at < 0 ? FATE_ANY : people_outside[at].fate;
     if (at >= 0 && people_outside[at].policy && account->letter && account->letter->tls_optional)
-        fate = FATE_SENT;
+        fate = account->letter->by ? FATE_ANY : FATE_SENT; /* mail that fails there stands before */
     if (fate == FATE_SENT && target->not_sent &&
         !order_was_paused(law->sim, str_from(target->address)))
         wrong(law, account, "it was given up, though its site is well", target->address);
