@@ -228,9 +228,9 @@ FAULTS = [
     Fault("held_copies_are_tried_once", "a held message whose commit fails is never handed in",
           "unit core_handing",
           HANDING, "world_wall(core->world) + HANDED_AGAIN);", "world_wall(core->world) + HANDED_AGAIN * 1000000);"),
-    Fault("older_entries_are_damaged", "entries written before their record had a second octet of flags are lost",
+    Fault("older_entries_are_damaged", "entries written before their record had a second octet of flags, or a job, are lost",
           "unit queue",
-          STORE, "    if (format != FORMAT && format != FORMAT_BEFORE)", "    if (format != FORMAT)"),
+          STORE, "    if (format < FORMAT_1 || format > FORMAT)", "    if (format != FORMAT)"),
 
     # --- With its account ---
     Fault("the_brake_forgets_the_queue", "an account is held by the brake, and what it sent before goes on leaving (S21)",
