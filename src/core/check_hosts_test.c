@@ -220,11 +220,11 @@ static void certify(const char *alternative)
 
 static void decertify(void)
 {
+    struct keys *keys = house.core.keys;
     fake_role_enter(house.rig.fake, house.rig.role);
-    keys_end(house.core.keys);
+    keys_end(keys);
     fake_role_enter(house.rig.fake, 0);
-    keys_free(house.core.keys);
-    house.core.keys = NULL;
+    keys_free(keys);
 }
 
 static void heard_nothing(struct edge_end *edge, const struct msg *msg)

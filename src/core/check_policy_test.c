@@ -259,9 +259,10 @@ static void sts_records(void **state)
     (void)state;
     (void)checked(CHECK);
     const json_t *item = says("mta-sts", "ok", "hold the policy against this one", "");
-    assert_str(member(item, "command"),
-               STR("put at https://mta-sts.example.test/.well-known/mta-sts.txt:\n"
-                   "version: STSv1\nmode: testing\nmx: mx.example.test\nmax_age: 604800"));
+    assert_true(str_starts(member(item, "command"),
+                           STR("put at https://mta-sts.example.test/.well-known/mta-sts.txt:\n"
+                               "version: STSv1\nmode: testing\nmx: mx.example.test\n"
+                               "max_age: 604800\n")));
     republish("_mta-sts.example.test", "v=STSv1; id=");
     (void)checked(CHECK);
     item = says("mta-sts", "FAIL", "", NULL);

@@ -418,8 +418,8 @@ static void letters_that_are_none(void **state)
     refused(STR("From: alice@example.test\r\n\r\na\nb\r\n"), "do not end in CR LF");
     refused(STR("From: alice@example.test\r\n\r\na\rb\r\n"), "do not end in CR LF");
     refused(STR("From: alice@example.test\r\n\r\na\r"), "do not end in CR LF");
-    refused(STR("Subject: x\r\n\r\n"), "names nobody for certain");
-    refused(STR("From: alice@example.test\r\nFrom: bob@far.test\r\n\r\n"), "names nobody");
+    refused(STR("Subject: x\r\n\r\n"), "does not name one author");
+    refused(STR("From: alice@example.test\r\nFrom: bob@far.test\r\n\r\n"), "does not name one author");
     refused(STR("From: alice@example.test\r\nBCC : x@far.test\r\n\r\n"), "it has one of them");
     refused(STR("list-unsubscribe: <x>\r\nFrom: alice@example.test\r\n\r\n"), "it has one of them");
     refused(STR("From: bob@far.test\r\n\r\n"), "no key signs");
