@@ -1,27 +1,14 @@
 """A server of somebody else's, which takes everything and keeps what it took."""
-import socket
 import threading
 
+from sinks import Listener, content
 
-class Sink(threading.Thread):
+
+class Sink(Listener):
     def __init__(self):
-        super().__init__(daemon=True)
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
         self.lock = threading.Lock()
         self.taken = {}  # {message name: [(octets behind our fields, was its reply read?), ...]}
-        self.start()
-
-    def run(self):
-        while True:
-            try:
-                connection = self.socket.accept()[0]
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
-
-    def close(self):
-        self.socket.close()
+        super().__init__("127.0.0.1", 0)
 
     def copies(self, name):
         with self.lock:
@@ -40,14 +27,11 @@ class Sink(threading.Thread):
         with self.lock:
             self.taken[name][place] = (self.taken[name][place][0], True)
 
-    def serve(self, connection):
-        try:
-            with connection, connection.makefile("rb") as lines:
-                self.talk(connection, lines)
-        except OSError:
-            pass
+    def talk(self, connection):
+        with connection.makefile("rb") as lines:
+            self.answer(connection, lines)
 
-    def talk(self, connection, lines):
+    def answer(self, connection, lines):
         connection.sendall(b"220 sink.far.test\r\n")
         last = None
         for line in lines:
@@ -57,19 +41,10 @@ class Sink(threading.Thread):
             verb = line[:4].upper()
             if verb == b"DATA":
                 connection.sendall(b"354 go on\r\n")
-                octets = self.body(lines)
+                octets = content(lines)
                 if octets is None:
                     return
                 last = self.take(octets)
             connection.sendall(b"221 bye\r\n" if verb == b"QUIT" else b"250 ok\r\n")
             if verb == b"QUIT":
                 return
-
-    @staticmethod
-    def body(lines):
-        octets = []
-        for line in lines:
-            if line == b".\r\n":
-                return b"".join(octets)
-            octets.append(line[1:] if line.startswith(b".") else line)
-        return None

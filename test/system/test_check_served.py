@@ -3,7 +3,6 @@ import http.server
 import json
 import os
 import shutil
-import socket
 import threading
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 import veredus
 from authority import Authority
 from encrypted import Encrypted
+from sinks import Listener
 from zones import Zone, Zones
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="mail comes to port 25")
@@ -35,32 +35,19 @@ class Web(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class Says(threading.Thread):
+class Says(Listener):
     """A port where somebody says something of his own, whatever he is asked; who came is counted."""
 
     def __init__(self, address, *lines):
-        super().__init__(daemon=True)
-        self.lines, self.met = lines, 0
-        self.socket = socket.create_server((address, 25))
-        self.start()
+        self.lines = lines
+        super().__init__(address)
 
-    def close(self):
-        self.socket.shutdown(socket.SHUT_RDWR)  # accept holds it open
-        self.socket.close()
-        self.join()
-
-    def run(self):
-        while True:
-            try:
-                connection = self.socket.accept()[0]
-            except OSError:
-                return
-            self.met += 1
-            with connection, connection.makefile("rwb") as file:
-                for line in self.lines:
-                    file.write(line.encode() + b"\r\n")
-                    file.flush()
-                    file.readline()
+    def talk(self, connection):
+        with connection.makefile("rwb") as file:
+            for line in self.lines:
+                file.write(line.encode() + b"\r\n")
+                file.flush()
+                file.readline()
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +130,7 @@ def test_another_server_of_the_domain_is_not_connected(server):
     foreign = Says(FOREIGN, "220 mx.far.test")
     found(server, "connect")
     foreign.close()
-    assert foreign.met == 0
+    assert foreign.sessions == 0
 
 
 def test_nothing_is_connected_where_that_is_said(server):
@@ -211,7 +198,7 @@ def test_whoever_answers_there(server, lines, state, words):
     items = found(server, "connect", "odd.test", "--address", ODD)
     odd.close()
     assert has(items, state, words), items
-    assert odd.met == 1
+    assert odd.sessions == 1
 
 
 def test_an_address_where_nobody_sends(server):

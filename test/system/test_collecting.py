@@ -8,7 +8,7 @@ import pytest
 
 import veredus
 from encrypted import NAME, Encrypted
-from test_sending import Exchange
+from sinks import Exchange
 from test_submission import log_in
 from veredus import Mailbox, PASSWORD, Server, Smtp, free_ports, message, wait_until
 

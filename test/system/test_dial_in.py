@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 import veredus
-from test_sending import Exchange
+from sinks import Exchange
 from veredus import Server, Smtp, free_ports, message, wait_until
 
 

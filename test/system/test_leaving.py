@@ -10,7 +10,7 @@ import dkim
 import pytest
 
 import veredus
-from test_sending import Exchange
+from sinks import Exchange
 from test_submission import submission, submit, text
 from veredus import Mailbox, Server, Smtp, free_ports, message, wait_until
 from zones import Zone, Zones

@@ -9,9 +9,9 @@ import subprocess
 import pytest
 
 import veredus
+from sinks import Exchange
 from test_http import Serving
 from test_leaving import verified
-from test_sending import Exchange
 from veredus import Mailbox, free_ports, wait_until
 
 LIST, OWNER, BOB = "news@example.test", "owner@example.test", "bob@example.test"

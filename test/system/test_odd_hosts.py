@@ -1,18 +1,17 @@
 """Servers as they should not be: dead, slow, lying, gone in the middle of a word. Mail for their domains goes by the next
 host or waits, with words that say why; it leaves once; and mail for everybody else does not notice."""
-import contextlib
 import os
 import re
 import socket
 import ssl
 import subprocess
 import tempfile
-import threading
 import time
 
 import pytest
 
 import veredus
+from sinks import Gone, Listener
 from veredus import Mailbox, Server, Smtp, message, wait_until
 from zones import Zone, Zones
 
@@ -24,11 +23,7 @@ FLOOD = 64 << 20  # octets of an answer that does not end: more than the kernel 
 LARGE = "x" * 990 + "\r\n"  # a line of what is more than leaves at once
 
 
-class Gone(Exception):
-    pass
-
-
-class Host(threading.Thread):
+class Host(Listener):
     """A server on port 25 of an address that is well but for what it does at one phase.
 
     act    called with the connection instead of the phase's answer; raises Gone when that ended it
@@ -37,30 +32,12 @@ class Host(threading.Thread):
     """
 
     def __init__(self, address, phase=None, act=None, times=None, extensions=("PIPELINING", "8BITMIME"), tls=None):
-        super().__init__(daemon=True)
         self.phase, self.act, self.times, self.extensions, self.tls = phase, act, times, extensions, tls
         self.messages = []  # (recipients, octets) that it said 250 to
         self.heard = []  # each octet that came in clear
-        self.sessions, self.met = 0, {}
-        self.socket = socket.create_server((address, 25), backlog=100)
+        self.met = {}
+        super().__init__(address)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
-        self.start()
-
-    def run(self):
-        while True:
-            try:
-                connection = self.socket.accept()[0]
-            except OSError:
-                return
-            self.sessions += 1
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
-
-    def close(self):
-        self.socket.close()
-
-    def serve(self, connection):
-        with contextlib.suppress(Gone, OSError), connection:
-            self.talk(connection)
 
     def odd(self, recipients):
         """Now? With `times` it depends on how often these recipients were met."""

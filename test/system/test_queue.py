@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 import veredus
-from test_sending import Exchange
+from sinks import Exchange
 from test_submission import submission
 from veredus import Mailbox, Server, Smtp, message, wait_until
 from zones import Zone, Zones

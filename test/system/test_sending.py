@@ -1,13 +1,11 @@
 """Mail for others, from the client's DATA to another server's: found in the DNS, connected, given over, tried again,
 returned."""
 import os
-import re
-import socket
-import threading
 
 import pytest
 
 import veredus
+from sinks import Exchange
 from veredus import Mailbox, Server, Smtp, message, wait_until
 from zones import Zone, Zones
 
@@ -15,73 +13,6 @@ pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="the other server's por
 
 HOST = "127.0.0.9"  # where the others' servers are: MX has no port, so it is 25
 ALICE, BOB = "alice@example.test", "bob@example.test"
-
-
-class Exchange(threading.Thread):
-    """A server of somebody else's: it says what the local part of a recipient tells it to."""
-    SAYS = {"full": "452 4.2.2 mailbox full", "gone": "550 5.1.1 no such user", "never": "554 5.7.1 we do not want you"}
-
-    def __init__(self, address, port=25):
-        super().__init__(daemon=True)
-        self.socket = socket.create_server((address, port))
-        self.messages = []  # (sender, recipients, octets)
-        self.sessions = 0
-        self.later = 0  # recipients that are told to come again
-        self.start()
-
-    def run(self):
-        while True:
-            try:
-                connection = self.socket.accept()[0]
-            except OSError:
-                return
-            self.sessions += 1
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
-
-    def close(self):
-        self.socket.close()
-
-    def serve(self, connection):
-        file = connection.makefile("rwb")
-
-        def say(text):
-            file.write(text.encode() + b"\r\n")
-            file.flush()
-
-        say("220 mx.far.test ESMTP")
-        sender, recipients = None, []
-        for line in file:
-            verb = line.split(b" ")[0].strip().upper()
-            if verb == b"EHLO":
-                say("250-mx.far.test\r\n250-PIPELINING\r\n250 8BITMIME")
-            elif verb == b"MAIL":
-                sender, recipients = re.search(rb"<(.*?)>", line)[1].decode(), []
-                say("250 2.1.0 ok")
-            elif verb == b"RCPT":
-                address = re.search(rb"<(.*?)>", line)[1].decode()
-                told = self.SAYS.get(address.partition("@")[0])
-                if self.later:
-                    self.later -= 1
-                    told = "451 4.7.1 come again"
-                if not told:
-                    recipients.append(address)
-                say(told or "250 2.1.5 ok")
-            elif verb == b"DATA":
-                say("354 go on" if recipients else "554 5.5.1 no valid recipients")
-                if not recipients:
-                    continue
-                octets = b""
-                for text in file:
-                    if text == b".\r\n":
-                        break
-                    octets += text[1:] if text.startswith(b".") else text
-                self.messages.append((sender, recipients, octets))
-                say("250 2.0.0 taken")
-            elif verb == b"QUIT":
-                say("221 2.0.0 bye")
-                return
-            else:
-                say("250 2.0.0 ok")
 
 
 @pytest.fixture(scope="module")

@@ -2,16 +2,14 @@
 server of the test's own, and a courier that trusts an authority of the test's own."""
 import http.server
 import os
-import re
 import shutil
-import socket
-import ssl
 import threading
 
 import pytest
 
 import veredus
 from authority import Authority
+from sinks import Exchange
 from veredus import Server, Smtp, message, wait_until
 from zones import Zone, Zones
 
@@ -20,65 +18,6 @@ pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="the other servers' por
 GOOD, WRONG, STS, WEB = "127.0.0.31", "127.0.0.32", "127.0.0.33", "127.0.0.34"
 ALICE = "alice@example.test"
 POLICY = b"version: STSv1\r\nmode: enforce\r\nmx: mx.sts.test\r\nmax_age: 86400\r\n"
-
-
-class Exchange(threading.Thread):
-    """A server of somebody else's, with STARTTLS where it has a context."""
-
-    def __init__(self, address, context):
-        super().__init__(daemon=True)
-        self.context = context
-        self.messages = []  # (in TLS, recipient)
-        self.letters = []  # their octets
-        self.socket = socket.create_server((address, 25))
-        self.start()
-
-    def run(self):
-        while True:
-            try:
-                connection = self.socket.accept()[0]
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
-
-    def serve(self, connection):
-        try:
-            self.talk(connection)
-        except OSError:
-            pass
-
-    def talk(self, connection):
-        file, encrypted, recipient = connection.makefile("rwb"), False, ""
-
-        def say(text):
-            file.write(text.encode() + b"\r\n")
-            file.flush()
-
-        say("220 exchange ESMTP")
-        while line := file.readline():
-            verb = line.split(b" ")[0].strip().upper()
-            if verb == b"EHLO":
-                say("250-exchange" + ("\r\n250-STARTTLS" if self.context and not encrypted else "") + "\r\n250 8BITMIME")
-            elif verb == b"STARTTLS":
-                say("220 go on")
-                connection = self.context.wrap_socket(connection, server_side=True)
-                file, encrypted = connection.makefile("rwb"), True
-            elif verb == b"RCPT":
-                recipient = re.search(rb"<(.*?)>", line)[1].decode()
-                say("250 ok")
-            elif verb == b"DATA":
-                say("354 go on")
-                lines = []
-                while (line := file.readline()) != b".\r\n":
-                    lines.append(line[1:] if line.startswith(b".") else line)
-                self.letters.append(b"".join(lines))
-                self.messages.append((encrypted, recipient))
-                say("250 taken")
-            elif verb == b"QUIT":
-                say("221 bye")
-                return
-            else:
-                say("250 ok")
 
 
 class Web(http.server.BaseHTTPRequestHandler):
@@ -99,9 +38,9 @@ class Web(http.server.BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def world():
     authority = Authority()
-    exchanges = {GOOD: Exchange(GOOD, authority.context("mx.good.test")),
-                 WRONG: Exchange(WRONG, authority.context("mx.wrong.test")),
-                 STS: Exchange(STS, authority.context("mx.sts.test"))}
+    exchanges = {GOOD: Exchange(GOOD, context=authority.context("mx.good.test")),
+                 WRONG: Exchange(WRONG, context=authority.context("mx.wrong.test")),
+                 STS: Exchange(STS, context=authority.context("mx.sts.test"))}
     web = http.server.ThreadingHTTPServer((WEB, 443), Web)
     web.socket = authority.context("mta-sts.sts.test").wrap_socket(web.socket, server_side=True)
     threading.Thread(target=web.serve_forever, daemon=True).start()
@@ -122,7 +61,7 @@ def world():
     web.shutdown()
     shutil.rmtree(authority.folder)
     for exchange in exchanges.values():
-        exchange.socket.close()
+        exchange.close()
 
 
 def send(server, recipient):
@@ -134,7 +73,7 @@ def test_DANE_a_server_that_has_its_certificate(world):
     server, exchanges = world
     send(server, "carol@good.test")
     wait_until(lambda: exchanges[GOOD].messages, "it has it")
-    assert exchanges[GOOD].messages == [(True, "carol@good.test")]
+    assert exchanges[GOOD].ways == [(True, "carol@good.test")]
     wait_until(lambda: "dane-ee" in server.log(), "the log tells how it was proved")
     assert "DANE" in server.cli("tls", "policy", "good.test").stdout
 
@@ -150,7 +89,7 @@ def test_MTA_STS_is_fetched_kept_and_enforced(world):
     server, exchanges = world
     send(server, "carol@sts.test")
     wait_until(lambda: exchanges[STS].messages, "it has it")
-    assert exchanges[STS].messages == [(True, "carol@sts.test")]
+    assert exchanges[STS].ways == [(True, "carol@sts.test")]
     assert not exchanges[WRONG].messages  # the better MX is none of the policy's
     assert Web.asked == ["/.well-known/mta-sts.txt"]
     told = server.cli("tls", "policy", "sts.test").stdout

@@ -14,7 +14,9 @@ import time
 import pytest
 
 import veredus
-from test_tls_out import ALICE, Authority, Exchange
+from authority import Authority
+from sinks import Exchange
+from test_tls_out import ALICE
 from veredus import Server, Smtp, message, wait_until
 from zones import Zone, Zones
 
@@ -41,8 +43,8 @@ class Web(http.server.BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def world():
     authority = Authority()
-    exchanges = {GOOD: Exchange(GOOD, authority.context("mx.good.test")),
-                 WRONG: Exchange(WRONG, authority.context("mx.wrong.test")), PLAIN: Exchange(PLAIN, None)}
+    exchanges = {GOOD: Exchange(GOOD, context=authority.context("mx.good.test")),
+                 WRONG: Exchange(WRONG, context=authority.context("mx.wrong.test")), PLAIN: Exchange(PLAIN)}
     web = http.server.ThreadingHTTPServer((WEB, 443), Web)
     web.socket = authority.context("reports.test").wrap_socket(web.socket, server_side=True)
     threading.Thread(target=web.serve_forever, daemon=True).start()
@@ -67,7 +69,7 @@ def world():
     web.shutdown()
     shutil.rmtree(authority.folder)
     for exchange in exchanges.values():
-        exchange.socket.close()
+        exchange.close()
 
 
 def send(server, recipient):
@@ -117,10 +119,10 @@ def test_a_report_by_mail_reaches_who_fails_his_own_policy(world):
     server.cli("queue", "remove", "--all")
     day, shown = counted(server, "wrong.test")
     assert "queued for" in server.cli("tls", "report", day, "--domain", "wrong.test", "--send").stdout
-    wait_until(lambda: exchanges[WRONG].letters, "the report is there")
-    encrypted, recipient = exchanges[WRONG].messages[0]
+    wait_until(lambda: exchanges[WRONG].messages, "the report is there")
+    encrypted, recipient = exchanges[WRONG].ways[0]
     assert encrypted and recipient == "tls@wrong.test"
-    letter = email.message_from_bytes(exchanges[WRONG].letters[0], policy=email.policy.SMTP)
+    letter = email.message_from_bytes(exchanges[WRONG].messages[0][2], policy=email.policy.SMTP)
     assert letter["TLS-Report-Domain"] == "wrong.test" and letter["TLS-Report-Submitter"] == "mail.example.test"
     assert "d=example.test;" in letter["DKIM-Signature"] and letter["TLS-Required"] == "No"
     assert letter.get_content_type() == "multipart/report" and letter.get_param("report-type") == "tlsrpt"
