@@ -92,6 +92,7 @@ void schedule_init(struct schedule *schedule, uint32_t window_most)
     RB_INIT(&schedule->quiet);
     for (size_t i = 0; i < DESTINATION_STANDINGS; i++)
         TAILQ_INIT(&schedule->ready[i]);
+    TAILQ_INIT(&schedule->fresh);
     TAILQ_INIT(&schedule->idle);
 }
 
@@ -198,17 +199,20 @@ static bool may_untried(const struct schedule *schedule, size_t places)
            (!is_half_full(schedule, places) || schedule->mono >= schedule->pace);
 }
 
-/* One that had a turn is back in line and not new. */
+/* NULL: none is ready. */
 static struct destination *untried_next(const struct schedule *schedule)
 {
-    const struct destination_list *list = &schedule->ready[DESTINATION_UNTRIED];
-    struct destination *newest = TAILQ_LAST(list, destination_list);
-    return schedule->newest && newest && newest->under_way == 0 ? newest : TAILQ_FIRST(list);
+    struct destination *oldest = TAILQ_FIRST(&schedule->fresh);
+    struct destination *newest = TAILQ_LAST(&schedule->fresh, destination_list);
+    struct destination *again = TAILQ_FIRST(&schedule->ready[DESTINATION_UNTRIED]);
+    struct destination *turns[] = {oldest, newest, again ? again : oldest, newest};
+    struct destination *next = turns[schedule->turn % (sizeof(turns) / sizeof(*turns))];
+    return next ? next : again;
 }
 
 static void untried_went(struct schedule *schedule, size_t places)
 {
-    schedule->newest = !schedule->newest;
+    schedule->turn++;
     if (is_half_full(schedule, places))
         schedule->pace = schedule->mono + SCHEDULE_FILL / (int64_t)((places + 1) / 2);
 }
@@ -227,6 +231,14 @@ static struct destination *destination_next(struct schedule *schedule,
                : NULL;
 }
 
+/* To the end of its list. */
+static void it_went(struct schedule *schedule, struct destination *destination)
+{
+    destination_unsettle(schedule, destination);
+    destination->went = true;
+    destination_settle(schedule, destination);
+}
+
 struct scheduled *schedule_take(struct schedule *schedule, struct schedule_places places)
 {
     must_be(schedule, SCHEDULE_MAGIC);
@@ -241,8 +253,7 @@ struct scheduled *schedule_take(struct schedule *schedule, struct schedule_place
     under_way_enter(schedule, one);
     if (one->standing == DESTINATION_UNTRIED)
         untried_went(schedule, places.unproven);
-    destination_unsettle(schedule, destination); /* to the end of its list */
-    destination_settle(schedule, destination);
+    it_went(schedule, destination);
     return one;
 }
 
@@ -257,7 +268,7 @@ bool schedule_claim(struct schedule *schedule, struct scheduled *one)
         return false;
     leave(schedule, one);
     under_way_enter(schedule, one);
-    destination_settle(schedule, one->destination);
+    it_went(schedule, one->destination);
     return true;
 }
 
@@ -360,7 +371,7 @@ int64_t schedule_until(const struct schedule *schedule, int64_t wall, int64_t mo
 {
     const struct scheduled *first = times_first(schedule);
     const struct destination *calm = destination_quiet_first(schedule);
-    bool paced = !schedule->paused && !TAILQ_EMPTY(&schedule->ready[DESTINATION_UNTRIED]);
+    bool paced = !schedule->paused && untried_next(schedule);
     int64_t until = INT64_MAX;
     if (first)
         until = first->key > wall ? first->key - wall : 0;

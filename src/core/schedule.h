@@ -10,8 +10,9 @@
  * served at its priority. Destinations with something due take turns, too, one entry each. Where
  * mail has gone out before it has places of its own, whatever becomes of ten thousand others; those
  * in trouble have at most a quarter of what there is for the others. Of those of which nothing is
- * known yet every other turn is the newest one's, and once half of all that is for them is under
- * way they go one by one: so who comes next need not wait until some of ten thousand dead ones have
+ * known yet every other turn is that of the newest one that had none yet, the others are for the
+ * oldest of these and for who had one, in turn; and once half of all that is for them is under way
+ * they go one by one: so who comes next need not wait until some of ten thousand dead ones have
  * been given up.
  *
  * A destination's window is how many entries may be under way to it. Success opens it by one,
@@ -115,6 +116,7 @@ struct destination {
     enum destination_place place;
     bool paused;
     bool answers;          /* it said something to a message since the start */
+    bool went;             /* it had a turn */
     uint64_t sent, failed; /* since the start */
     uint16_t trouble;      /* enum job_trouble, the last */
     uint16_t name_length;
@@ -134,13 +136,14 @@ struct schedule {
     struct waiting_destinations waiting; /* by the first that comes due */
     struct destinations destinations;    /* by name */
     struct destination_list ready[DESTINATION_STANDINGS];
-    struct destination_list idle; /* the longest idle first */
+    struct destination_list fresh; /* ready and untried, and had no turn; the newest last */
+    struct destination_list idle;  /* the longest idle first */
     size_t idle_count;
     struct quiet_destinations quiet;
     size_t entries, due, under_way, held;
     size_t under_way_to[DESTINATION_STANDINGS];
-    int64_t pace; /* mono: no further untried destination before */
-    bool newest;  /* the next of those is the one that came last */
+    int64_t pace;  /* mono: no further untried destination before */
+    unsigned turn; /* of those that are untried */
     uint32_t window_most;
     int64_t quiet_first, quiet_most; /* ns */
     bool paused;                     /* all of it */

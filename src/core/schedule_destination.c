@@ -42,7 +42,9 @@ enum destination_standing destination_stands(const struct destination *destinati
 static struct destination_list *ready_list(struct schedule *schedule,
                                            const struct destination *destination)
 {
-    return &schedule->ready[destination_stands(destination)];
+    enum destination_standing stands = destination_stands(destination);
+    return stands == DESTINATION_UNTRIED && !destination->went ? &schedule->fresh
+                                                               : &schedule->ready[stands];
 }
 
 void destination_unsettle(struct schedule *schedule, struct destination *destination)

@@ -41,7 +41,8 @@ struct destination *destination_take(struct schedule *schedule, struct str name)
 void destination_free(struct schedule *schedule, struct destination *destination);
 bool destination_is_doubtful(const struct destination *destination);
 enum destination_standing destination_stands(const struct destination *destination);
-/* Out of whatever list it is in. Must run before `answers`, `troubles` or `quiet_until` change. */
+/* Out of whatever list it is in. Must run before `answers`, `went`, `troubles` or
+ * `quiet_until` change. */
 void destination_unsettle(struct schedule *schedule, struct destination *destination);
 /* Into the list where it belongs now; behind whatever changes that. It is freed where it has been
  * idle for longest of too many. */

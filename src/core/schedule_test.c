@@ -115,7 +115,7 @@ static void destinations_take_turns(void **state)
         add(i, "a.test", "x", 0, 0)->destination->window = 20;
     add(5, "b.test", "x", 0, 0);
     add(6, "c.test", "x", 0, 0);
-    assert_string_equal(taken(0, 0, 8), "1 5 6 2");
+    assert_string_equal(taken(0, 0, 8), "1 6 2 5");
 }
 
 static void the_window_opens_with_success_and_halves_with_trouble(void **state)
@@ -263,13 +263,18 @@ static void who_comes_next_finds_a_place_before_the_dead_give_theirs_back(void *
     assert_string_equal(taken(0, SCHEDULE_FILL / 2, 8), "4"); /* half again: at once */
 }
 
-/* It has had its turn, the others have not. */
-static void a_second_entry_does_not_make_a_destination_new(void **state)
+/* Its courier died, and a thousand are back in line: they had their turn. */
+static void what_is_back_in_line_is_not_new(void **state)
 {
     (void)state;
-    add_unknown(1, 3);
-    add(4, "new1.test", "x", 0, 0);
-    assert_string_equal(taken(0, 0, 20), "1 2 3 4");
+    add_unknown(1, 6);
+    add(7, "new1.test", "x", 0, 0);
+    assert_string_equal(taken(0, 0, 8), "1 6 7 5");
+    add_unknown(8, 8);
+    schedule_back(&schedule, schedule_find(&schedule, 1, 0), 0);
+    schedule_back(&schedule, schedule_find(&schedule, 5, 0), 0);
+    schedule_back(&schedule, schedule_find(&schedule, 6, 0), 0);
+    assert_string_equal(taken(0, 0, 20), "2 8 1 4 3 5 6");
 }
 
 /* Greylisting: each entry waits for itself, and no neighbour for it. */
@@ -622,7 +627,7 @@ int main(void)
         SCHEDULED(those_in_trouble_have_a_quarter_of_the_places),
         SCHEDULED(the_proven_have_places_of_their_own),
         SCHEDULED(who_comes_next_finds_a_place_before_the_dead_give_theirs_back),
-        SCHEDULED(a_second_entry_does_not_make_a_destination_new),
+        SCHEDULED(what_is_back_in_line_is_not_new),
         SCHEDULED(what_answers_later_is_well_and_opens_nothing),
         SCHEDULED(what_was_tried_before_the_start_puts_its_destination_in_doubt),
         SCHEDULED(who_is_there_now_is_given_what_waits_and_nobody_else),
