@@ -91,7 +91,7 @@ int terminal_open(const char *line)
     int handle = open(line, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC);
     if (handle < 0)
         return -errno;
-    if (fstat(handle, &is) == 0 && accepts(&is))
+    if (fstat(handle, &is) == 0 && accepts(&is) && isatty(handle)) /* /dev/null takes all */
         return handle;
     close(handle);
     return -EACCES;
