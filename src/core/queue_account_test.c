@@ -141,7 +141,7 @@ static void what_waits_is_held_with_its_account(void **state)
     assert_int_equal(job_count, 3); /* bob's, again */
     over_sent(job_at(2));
     assert_str(typed("queue release --all"),
-               STR("released 0 entries; 1 stay as they were; 1 stay held with their accounts "
+               STR("released 0 entries; 1 stays as it was; 1 stay held with their accounts "
                    "(veredus account release)\n"));
     house_pass(&house, house.conf.sending.expire);
     assert_int_equal(held(), 1);
