@@ -1,5 +1,5 @@
 /*
- * The operator's commands: one table (admin.c) of {words, arguments, help, run}. Run in core while
+ * The operator's commands: one table (admin_commands.c) of {words, arguments, help, run}. Run in core while
  * the server is up (control.c) and by the command line, on a store it opened itself, while it is
  * down (cli/offline.c); the code does not know which, but for what `status` says.
  *

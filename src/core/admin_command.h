@@ -1,6 +1,6 @@
 /*
- * One operator's command: its row in the table (admin.c), what was typed, and how it answers.
- * Inside src/core only.
+ * One operator's command: its row in the table (admin_commands.c), what was typed, and how it
+ * answers. Inside src/core only.
  *
  * An answer is built once, as JSON values, and shown in two ways: as JSON, or as text made of the
  * same members in the same order. Members that are empty (null, "", false, 0 where it says nothing)
@@ -61,6 +61,9 @@ struct admin_command {
     struct admin_option options[ADMIN_OPTIONS_MAX];
     int (*run)(struct admin_call *);
 };
+
+extern const struct admin_command admin_commands[];
+extern const size_t admin_command_count;
 
 /* --- What was typed (admin.c) --- */
 

@@ -1,4 +1,5 @@
 """Starting, stopping, reloading, asking: what an operator does with the server."""
+import itertools
 import json
 import os
 import re
@@ -237,6 +238,20 @@ def test_commands_work_on_the_store_while_the_server_is_down(other):
     with Pop3(other.pop3) as session:
         session.expect("USER bob@example.test", True)
         session.expect("PASS a long enough secret", False)
+
+
+def test_the_manual_has_every_command_and_option():
+    helped = subprocess.run([BINARY, "help"], capture_output=True, text=True, timeout=veredus.PATIENCE, check=True).stdout
+    with open(os.path.join(veredus.ROOT, "doc", "veredus.8"), encoding="utf-8") as file:
+        manual = file.read()
+    commands = re.findall(r"^  ([a-z].*(?:\n    \S.*)*)", helped, re.M)
+    assert len(commands) > 80
+    for command in commands:
+        usage = re.sub(r"(?<=\S) {3,}.*", "", command)  # of some the help stands beside it
+        words = " ".join(itertools.takewhile(lambda word: re.fullmatch("[a-z-]+", word), usage.split()))
+        assert re.search(rf"^\.It (Xo )?(Cm )?{words}\b|^\.Cm {words}\b", manual, re.M) or usage == "version, help", words
+        for option in re.findall(r"--([a-z0-9-]+)", command):
+            assert f"Fl -{option}" in manual, (words, option)
 
 
 def test_wrong_words_are_told_before_anything_is_opened():
