@@ -1,7 +1,7 @@
 /*
- * The operator's commands: one table (admin_commands.c) of {words, arguments, help, run}. Run in core while
- * the server is up (control.c) and by the command line, on a store it opened itself, while it is
- * down (cli/offline.c); the code does not know which, but for what `status` says.
+ * The operator's commands: one table (admin_commands.c) of {words, arguments, help, run}. Run in
+ * core while the server is up (control.c) and by the command line, on a store it opened itself,
+ * while it is down (cli/offline.c); the code does not know which, but for what `status` says.
  *
  * A command writes its answer piece by piece with `out`, as text or as JSON (one document, UTF-8),
  * and ends with an exit code of sysexits(3): 0, 64 usage, 65 the input is wrong, 67 no such
