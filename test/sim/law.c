@@ -216,13 +216,24 @@ static void sites_judge(struct law *law, const struct account_of *account,
     law->totals.doubled += taken.all > target->sent ? taken.all - target->sent : 0;
 }
 
+/* May other mail that fails there keep it from being tried in its time? */
+static bool stands_behind(const struct law *law, const struct letter *letter, int at)
+{
+    const struct oracle *oracle = &law->sim->oracle;
+    bool behind = letter->by > 0;
+    for (size_t i = 0; i < oracle->letter_count; i++)
+        behind |= oracle->letters[i]->accounts >> (PEOPLE_ACCOUNTS + at) & 1 &&
+                  oracle->letters[i]->priority > letter->priority;
+    return behind;
+}
+
 static void fate_judge(struct law *law, const struct account_of *account,
                        const struct target *target)
 {
     int at = people_outside_find(str_from(target->address));
     enum people_fate fate = at < 0 ? FATE_ANY : people_outside[at].fate;
     if (at >= 0 && people_outside[at].policy && account->letter && account->letter->tls_optional)
-        fate = account->letter->by ? FATE_ANY : FATE_SENT; /* mail that fails there stands before */
+        fate = stands_behind(law, account->letter, at) ? FATE_ANY : FATE_SENT;
     if (fate == FATE_SENT && target->not_sent &&
         !order_was_paused(law->sim, str_from(target->address)))
         wrong(law, account, "it was given up, though its site is well", target->address);
