@@ -9,54 +9,53 @@ set -eu
 mkdir -p "$1"
 cd "$1"
 
+# By one call of apt-get for all, which takes longer to begin than to load.
 unpack()
 {
-    [ ! -e "$1/.whole" ] || return 0
-    rm -rf "$1" "$1"_*.deb
-    apt-get download -q "$1" >"$1.log" 2>&1 || {
+    missing=
+    for name in "$@"; do
+        [ -e "$name/.whole" ] || missing="$missing $name"
+    done
+    [ -n "$missing" ] || return 0
+    for name in $missing; do
+        rm -rf "$name" "$name"_*.deb
+    done
+    # shellcheck disable=SC2086 # words
+    apt-get download -q $missing >apt.log 2>&1 || {
         # A machine that never asked for the list of packages does not know any.
-        [ "$(id -u)" -eq 0 ] && apt-get update -q >>"$1.log" 2>&1 && apt-get download -q "$1" >>"$1.log" 2>&1
+        [ "$(id -u)" -eq 0 ] && apt-get update -q >>apt.log 2>&1 && apt-get download -q $missing >>apt.log 2>&1
     } || {
-        tail -n 3 "$1.log" >&2
+        tail -n 3 apt.log >&2
         exit 69
     }
-    dpkg-deb -x "$1"_*.deb "$1"
-    rm -f "$1"_*.deb
-    touch "$1/.whole"
+    for name in $missing; do
+        dpkg-deb -x "$name"_*.deb "$name"
+        rm -f "$name"_*.deb
+        touch "$name/.whole"
+    done
 }
 
-unpack postfix
-unpack exim4-daemon-light
-unpack exim4-base
-unpack opensmtpd
-unpack unbound # the resolver that they ask
+unpack postfix exim4-daemon-light exim4-base opensmtpd unbound # the resolver that they ask
 # Log-ins at Postfix: mechanisms, where they find passwords, and what writes those.
-unpack libsasl2-modules
-unpack libsasl2-modules-db
-unpack sasl2-bin
+unpack libsasl2-modules libsasl2-modules-db sasl2-bin
 # MTA-STS for Postfix.
-for name in postfix-mta-sts-resolver python3-aiodns python3-pycares python3-aiohttp python3-multidict python3-yarl \
+unpack postfix-mta-sts-resolver python3-aiodns python3-pycares python3-aiohttp python3-multidict python3-yarl \
     python3-async-timeout python3-attr python3-frozenlist python3-aiosignal python3-charset-normalizer python3-yaml \
-    python3-idna python3-cffi-backend; do
-    unpack $name
-done
+    python3-idna python3-cffi-backend
 # Programs of a host that send mail by sendmail, or by a client of their own; a clock for cron.
-for name in cron monit mdadm php8.2-cli libfaketime; do
-    unpack $name
-done
+unpack cron monit mdadm php8.2-cli libfaketime
+# Laravel's mail, which Cachet's is.
+unpack php-dflydev-dot-access-data php-doctrine-deprecations php-doctrine-inflector php-doctrine-lexer \
+    php-email-validator php-graham-campbell-result-type php-illuminate-collections php-illuminate-container \
+    php-illuminate-contracts php-illuminate-macroable php-illuminate-mail php-illuminate-support \
+    php-league-commonmark php-league-config php-nesbot-carbon php-nette-schema php-nette-utils php-phpoption \
+    php-psr-container php-psr-event-dispatcher php-psr-log php-psr-simple-cache php-swiftmailer \
+    php-symfony-css-selector php-symfony-deprecation-contracts php-symfony-polyfill-ctype \
+    php-symfony-polyfill-php80 php-symfony-translation-contracts php-symfony-translation \
+    php-tijsverkoyen-css-to-inline-styles php-vlucas-phpdotenv php-voku-portable-ascii php8.2-mbstring
 # What these need and a machine may not have.
-unpack libc-ares2
-unpack libdb5.3
-unpack libevent-2.1-7
-unpack libgnutls-dane0
-unpack libidn12
-unpack libnghttp2-14
-unpack libnsl2
-unpack libpcre2-8-0
-unpack libprotobuf-c1
-unpack libpython3.11
-unpack libsasl2-2
-unpack libyaml-0-2
+unpack libc-ares2 libdb5.3 libevent-2.1-7 libgnutls-dane0 libidn12 libnghttp2-14 libnsl2 libpcre2-8-0 libprotobuf-c1 \
+    libpython3.11 libsasl2-2 libyaml-0-2
 
 # A library that is not copied beside every program where the machine has it.
 library()
@@ -69,6 +68,7 @@ library libbsd.so.0 libbsd0
 library libedit.so.2 libedit2
 library libicuuc.so.72 libicu72
 library libmagic.so.1 libmagic1
+library libonig.so.5 libonig5
 library libsodium.so.23 libsodium23
 library libxml2.so.2 libxml2
 touch .whole

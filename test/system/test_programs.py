@@ -1,6 +1,6 @@
-"""Programs of Debian that send mail, running as their hosts run them: cron, Monit, mdadm, PHP, git, what systemd starts; with the
-files of dist/examples as these stand. One host has a server of ours; the other has `sendmail`, a send.conf and a provider,
-which is a Postfix.
+"""Programs of Debian that send mail, running as their hosts run them: cron, Monit, mdadm, PHP, git, what systemd starts;
+with the files of dist/examples as these stand. One host has a server of ours; the other has `sendmail`, a send.conf and a
+provider, which is a Postfix.
 
 Nothing is installed: the programs are laid over each host's view of the file system (internet.py).
 """
@@ -27,6 +27,15 @@ pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="network namespaces nee
 EXAMPLES = os.path.join(veredus.ROOT, "dist", "examples")
 YOU, DEV, UID = "you@example.org", "dev", 5010
 PACKAGES = ("cron", "monit", "mdadm", "php8.2-cli")
+LARAVEL = ("php8.2-mbstring", "php-dflydev-dot-access-data", "php-doctrine-deprecations", "php-doctrine-inflector",
+           "php-doctrine-lexer", "php-email-validator", "php-graham-campbell-result-type", "php-illuminate-collections",
+           "php-illuminate-container", "php-illuminate-contracts", "php-illuminate-macroable", "php-illuminate-mail",
+           "php-illuminate-support", "php-league-commonmark", "php-league-config", "php-nesbot-carbon", "php-nette-schema",
+           "php-nette-utils", "php-phpoption", "php-psr-container", "php-psr-event-dispatcher", "php-psr-log",
+           "php-psr-simple-cache", "php-swiftmailer", "php-symfony-css-selector", "php-symfony-deprecation-contracts",
+           "php-symfony-polyfill-ctype", "php-symfony-polyfill-php80", "php-symfony-translation-contracts",
+           "php-symfony-translation", "php-tijsverkoyen-css-to-inline-styles", "php-vlucas-phpdotenv",
+           "php-voku-portable-ascii")
 PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 COMMANDS = {"usr/local/sbin/veredus": veredus.BINARY, "usr/sbin/sendmail": "/usr/local/sbin/veredus"}
 BACKUP = "#!/bin/sh\nprintf 'saved: größe\\n.\\nall of it\\n'\n"
@@ -39,6 +48,7 @@ def example(name):
 
 class Computer:
     """What a Host of internet.py is besides: one with programs, our commands, and names of others."""
+    more_packages = ()
 
     def furnish(self, names):
         programs = {"usr/local/sbin/monit-mail": example("monit/monit-mail"), "usr/local/bin/backup": BACKUP}
@@ -51,7 +61,7 @@ class Computer:
         self.write("hosts", "127.0.0.1 localhost\n" + "".join(
             f"{self.net.host(host).address4} {name}\n" for name, host in names.items()))
         authority = self.net.authority.file
-        self.lay(PACKAGES, f"""
+        self.lay((*PACKAGES, *self.more_packages), f"""
             cat {self.home}/hosts >/etc/hosts
             cp -r {veredus.PEERS}/cron/etc/. {veredus.PEERS}/monit/etc/. /etc/
             chmod 600 /etc/monit/monitrc
@@ -117,6 +127,7 @@ class North(Computer, Veredus):
     """With a server."""
     name = "north"
     names = ("mail.example.org",)
+    more_packages = LARAVEL
 
     def settings(self):
         found = super().settings()
@@ -144,10 +155,10 @@ class Vps(Computer, Host):
 
     def start(self):
         self.furnish({"smtp.example.com": "postfix", "smtp.gmail.com": "postfix"})
-        self.set_up("smart-host", "vps@example.com")
+        self.set_up("smart-host/send.conf", "vps@example.com")
 
     def set_up(self, name, user):
-        self.put("/etc/veredus/send.conf", example(name + "/send.conf"))
+        self.put("/etc/veredus/send.conf", example(name))
         self.put("/etc/veredus/send.password", Provider.secrets[user] + "\n", 0o600)
 
     def letters(self):
@@ -231,7 +242,7 @@ def cron(host, *before, **environment):
 
 
 def test_cron_at_three_in_the_morning(host):
-    host.call("crontab", os.path.join(EXAMPLES, "cron", "crontab"))
+    host.call("crontab", f"{EXAMPLES}/cron/crontab")
     library, = glob.glob(os.path.join(glob.escape(veredus.PEERS), "libfaketime/usr/lib/*/faketime/libfaketime.so.1"))
     tomorrow = datetime.datetime.now(datetime.timezone.utc).date() + datetime.timedelta(days=1)
     with cron(host, LD_PRELOAD=library, FAKETIME=f"@{tomorrow} 02:59:58"):
@@ -337,6 +348,44 @@ def test_mail_of_php(host):
     check_way(host, mail, "form@example.org")
 
 
+# What Laravel makes of Cachet's config/mail.php, which is made of its .env.
+CACHET = """<?php
+    error_reporting(E_ALL & ~E_DEPRECATED);
+    require 'Illuminate/Mail/autoload.php';
+    require 'Dotenv/autoload.php';
+    require 'Swift/autoload.php';
+    $env = Dotenv\\Dotenv::createArrayBacked('/var/cachet')->load();
+    $laravel = new Illuminate\\Container\\Container;
+    $laravel->instance('config', new Illuminate\\Support\\Fluent(['mail.sendmail' => '/usr/sbin/sendmail -bs']));
+    $transport = (new Illuminate\\Mail\\MailManager($laravel))->createTransport([
+        'transport' => $env['MAIL_DRIVER'], 'host' => $env['MAIL_HOST'], 'port' => $env['MAIL_PORT'],
+        'encryption' => $env['MAIL_ENCRYPTION'], 'username' => $env['MAIL_USERNAME'], 'password' => $env['MAIL_PASSWORD']]);
+    $message = new Swift_Message($argv[1], "größe\n.\nend");
+    $message->setFrom([$env['MAIL_ADDRESS'] => $env['MAIL_NAME']])->setTo($argv[2]);
+    exit((new Swift_Mailer($transport))->send($message) == 1 ? 0 : 1);
+"""
+CACHETS = {"as it stands": (), "from the first octet": (("587", "465"), ("=tls", "=ssl")),
+           "sendmail": (("MAIL_DRIVER=smtp\n", ""), ("# MAIL_DRIVER", "MAIL_DRIVER"))}
+
+
+@pytest.mark.parametrize("way", CACHETS)
+def test_cachet(north, way):
+    """By Laravel, for Cachet is not in Debian."""
+    env = example("cachet/env")
+    for old, new in CACHETS[way]:
+        assert old in env
+        env = env.replace(old, new)
+    north.put("/var/cachet/.env", env)
+    north.put("/var/cachet/send.php", CACHET)
+    module, = glob.glob(os.path.join(glob.escape(veredus.PEERS), "php8.2-mbstring/usr/lib/php/*/mbstring.so"))
+    north.call("php8.2", "-n", "-d", f"extension={module}", "-d", "include_path=/usr/share/php", "/var/cachet/send.php",
+               f"Cachet, {way}", YOU)
+    mail = north.arrived(f"Cachet, {way}")
+    assert str(mail["From"]) == "Status <status@example.org>" and mail["Return-Path"] == "<status@example.org>"
+    assert ("with ESMTPSA id" in str(mail["Received"])) == (way != "sendmail")
+    assert text_of(mail) == "größe\n.\nend\n"
+
+
 def test_git_send_email_finds_it(host):
     host.put("/var/0001-x.patch", "From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\n"
              "From: Dev <dev@else.example>\nDate: Sat, 21 Nov 2026 12:00:00 +0000\nSubject: [PATCH] by git\n\n"
@@ -371,6 +420,16 @@ def test_boot_notice(host):
     check_way(host, host.arrived("has started"), me())
 
 
+def test_every_example_is_tried():
+    """Here, by its name; but those that people read."""
+    with open(__file__, encoding="utf-8") as file:
+        here = file.read()
+    for folder, _, names in os.walk(EXAMPLES):
+        for name in names:
+            path = os.path.relpath(os.path.join(folder, name), EXAMPLES)
+            assert path.endswith("README.md") or path in here, path
+
+
 # --- Nobody answers ---
 
 def test_what_programs_say_without_a_network_leaves_later_and_in_order(vps):
@@ -393,10 +452,10 @@ def test_what_programs_say_without_a_network_leaves_later_and_in_order(vps):
 
 def test_gmail(vps):
     """As far as another can be Gmail: under its name, with an app password."""
-    vps.set_up("gmail", "you@gmail.com")
+    vps.set_up("gmail/send.conf", "you@gmail.com")
     vps.call("mdadm", "--monitor", "--oneshot", "--test", "/dev/md2")
     mail = vps.arrived("TestMessage event on /dev/md2")
     assert mail["Return-Path"] == "<you@your-domain.example>"
     assert mail["From"].addresses[0].addr_spec == "you@your-domain.example"
     assert "(Authenticated sender: you@gmail.com)" in str(mail["Received"])
-    vps.set_up("smart-host", "vps@example.com")
+    vps.set_up("smart-host/send.conf", "vps@example.com")
