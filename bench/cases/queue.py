@@ -24,14 +24,6 @@ class VeredusQueue(VeredusRelay):
     def more(self):
         return super().more() + 'dns {\n    forwarders = {"127.0.0.1:9"}\n}\n'
 
-    def core_memory(self):
-        """Octets of anonymous memory that core has."""
-        for pid in self.group.processes():
-            if open(f"/proc/{pid}/cmdline", "rb").read().split(b"\0")[:3] == [b"veredus", b"role", b"core"]:
-                lines = open(f"/proc/{pid}/status").read().splitlines()
-                return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:")) * 1024
-        raise LookupError("there is no core")
-
 
 def fill(server, count):
     return generator.run("smtp", server.port, messages=count, size=KB, sessions=50, accounts=100003, each=REUSED,

@@ -1,5 +1,8 @@
 """Veredus as it is shipped: only names, folders and ports are set."""
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import warnings
 
@@ -91,6 +94,27 @@ pop3 {{
         self.make_folder(self.home / "data", "veredus-core", 0o700)
         self.known = False
         self.start()
+
+    def core(self):
+        """The pid of it."""
+        for pid in self.group.processes():
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                if open(f"/proc/{pid}/cmdline", "rb").read().split(b"\0")[:3] == [b"veredus", b"role", b"core"]:
+                    return pid
+        raise LookupError("there is no core")
+
+    def core_memory(self):
+        """Octets of anonymous memory that it has."""
+        lines = open(f"/proc/{self.core()}/status").read().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:")) * 1024
+
+    def kill_core(self):
+        """And waits for the next one."""
+        os.kill(self.core(), signal.SIGKILL)
+        peers.server.wait_until(self.has_core, "core is back")
+
+    def has_core(self):
+        return not subprocess.run([PROGRAM, "status", "--home", self.home], capture_output=True).returncode
 
     @staticmethod
     def version():
