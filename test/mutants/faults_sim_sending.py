@@ -4,6 +4,7 @@ from fault import Fault
 ADOPT, ERRAND, OUTCOME, OUTGOING, QUEUE = "src/core/errand_adopt.c", "src/core/errand.c", "src/core/outcome.c", "src/core/outgoing.c", "src/core/queue.c"
 CONNECT, STUFFING, TRANSACTION = "src/sys/stream_connect.c", "src/format/stuffing.c", "src/courier/transaction.c"
 GIVE, GOVERNOR, ROUTE = "src/core/errand_give.c", "src/core/governor.c", "src/core/route.c"
+LINE, SCHEDULE = "src/core/schedule_line.c", "src/core/schedule.c"
 CHANGE = "src/core/queue_change.c"
 DOWNCONVERT = "src/format/downconvert.c"
 TLS, POLICY, GIVE = "src/courier/tls.c", "src/courier/policy.c", "src/core/errand_give.c"
@@ -53,7 +54,7 @@ FAULTS = [
     # --- Routes ---
     Fault("sim_routes_ask_no_account", "mail that a route block holds for by its account goes to the MX",
           "sim 150",
-          ROUTE, "    return err_is(e) ? STR(\"\") : account.address;\n", "    return STR(\"\");\n"),
+          ROUTE, "    return err_is(e) ? STR(\"\") : account.address;\n", "    return err_is(e) ? STR(\"\") : STR(\"\");\n"),
     Fault("sim_messages_of_a_route_are_not_split", "more recipients go in one message than its route takes",
           "sim 150",
           GOVERNOR, "    size_t may = limits->recipients_per_message && limits->recipients_per_message < recipients\n",
@@ -64,6 +65,15 @@ FAULTS = [
     Fault("sim_a_limit_sleeps_too_long", "what waits for a route's limit waits ten times as long",
           "sim 150",
           GIVE, "core->loop->now + in * 1000);", "core->loop->now + in * 10000);"),
+
+    # --- Who waits for whom ---
+    Fault("sim_proven_destinations_wait_for_others", "mail to a domain that is well leaves when nobody else is tried",
+          "sim 150",
+          SCHEDULE, "    return schedule->under_way_to[DESTINATION_PROVEN] < places.proven\n",
+          "    return schedule->under_way_to[DESTINATION_PROVEN] < places.proven && unproven_under_way(schedule) == 0\n"),
+    Fault("sim_lines_know_no_priority", "RFC 6710: what has priority stands in line behind what came before",
+          "sim 150",
+          LINE, "    if (a->priority != b->priority)\n        return a->priority > b->priority ? -1 : 1;\n", ""),
 
     # --- What leaves, when, and where to ---
     Fault("sim_dots_are_not_doubled", "S02: a line of the message that begins with a dot loses it",

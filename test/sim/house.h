@@ -130,8 +130,10 @@ bool house_is_up(const struct house *house);
 uint64_t house_sessions(const struct house *house);
 /* Entries of the queue, and jobs of couriers. */
 size_t house_waiting(const struct house *house);
-/* When a courier began its job of this message, the first of them; 0: it has none (any more). */
-int64_t house_job_began(const struct house *house, enum house_slot slot, uint64_t message);
+/* When a courier began its job of this message to that domain, the first of them; 0: it has none
+ * (any more). */
+int64_t house_job_began(const struct house *house, enum house_slot slot, uint64_t message,
+                        struct str domain);
 /* Messages that core or a courier has under way, some of them twice; `most` at most. */
 size_t house_under_way(const struct house *house, uint64_t *messages, size_t most);
 /* Password hashes that core computed since its start. */

@@ -168,8 +168,9 @@ size_t house_jobs_named(const struct house *house, uint64_t *messages, size_t mo
     return count;
 }
 
-int64_t house_job_began(const struct house *house, enum house_slot slot, uint64_t message)
+int64_t house_job_began(const struct house *house, enum house_slot slot, uint64_t message,
+                        struct str domain)
 {
     const struct courier_room *room = house->couriers[slot];
-    return room ? waiting_job_began(&room->courier, message) : 0;
+    return room ? waiting_job_began(&room->courier, message, domain) : 0;
 }

@@ -307,7 +307,9 @@ struct ledger_row *ledger_add(struct internet *internet, const struct site *site
         if (!from.n)
             oracle_wrong(&sim->oracle, "a letter leaves without a sender");
     }
-    row->began = house_job_began(&sim->house, (enum house_slot)row->courier, row->message);
+    struct str domain = str_from(to[0]);
+    (void)str_cut(&domain, '@');
+    row->began = house_job_began(&sim->house, (enum house_slot)row->courier, row->message, domain);
     sim_say(sim, "site %s: takes %zu octets for %zu, of letter %llu", site->row->name, content.n,
             to_count, row->letter ? (unsigned long long)row->letter->number : 0);
     return row;

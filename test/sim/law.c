@@ -12,11 +12,13 @@
  *  4. whoever failed is reported, once: to the sender, or where that is a report, to the postmaster
  *  5. nobody is told twice that it waits, and nothing is reported that is not so
  *
- * law_order.c has when nothing may be sent, law_routes.c which way and how much.
+ * law_order.c has when nothing may be sent, law_routes.c which way and how much, law_fair.c how
+ * soon.
  */
 #include "base/must.h"
 #include "format/addr.h"
 #include "format/message_id.h"
+#include "law_fair.h"
 #include "law_order.h"
 #include "law_routes.h"
 #include "sim.h"
@@ -391,6 +393,7 @@ static void message_judge(struct law *law, struct account_of *account)
     if (law->over) {
         order_judge(law->sim, &account->order);
         routes_judge(law->sim, &account->order, account->letter);
+        fair_judge(law->sim, &account->order, account->letter);
     }
     targets_judge(law, account);
     failures_judge(law, account);
@@ -492,6 +495,7 @@ static void look(struct core *core, void *arg)
     if (law->over) {
         order_judge_pauses(law->sim);
         routes_judge_limits(law->sim);
+        fair_judge_order(law->sim);
     }
     arena_done(&law->message);
     arena_done(&law->arena);

@@ -151,6 +151,14 @@ static void addresses_choose(struct letter *letter, struct fake_random *random)
     letter->together = letter->accounts;
 }
 
+void letter_goes_to(struct letter *letter, size_t address)
+{
+    must(people_addresses[address].direct && letter->relays && !letter->attempts);
+    letter->addresses[0] = address;
+    letter->address_count = 1;
+    letter->accounts = letter->certain = letter->together = people_addresses[address].accounts;
+}
+
 static bool all_direct(const struct letter *letter)
 {
     for (size_t i = 0; i < letter->address_count; i++)

@@ -160,6 +160,9 @@ struct letter *oracle_letter(struct oracle *oracle, int host, bool submitted,
 /* NULL: it is no letter's sender, or one that was rewritten. */
 const struct letter *oracle_letter_from(struct oracle *oracle, struct str sender);
 
+/* Before it was begun: to this address elsewhere (people.h) and to nobody else. */
+void letter_goes_to(struct letter *letter, size_t address);
+
 /* --- Attempts. `forgotten`: of an earlier one of unknown end no witness is left --------------- */
 
 void letter_begun(struct oracle *oracle, struct letter *letter);

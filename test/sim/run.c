@@ -9,15 +9,18 @@
 #include "exam.h"
 #include "policies.h"
 #include "routes.h"
+#include "rush.h"
 #include "seeded_tls.h"
 #include "store/message_head.h"
 #include "store/trace.h"
 
 enum {
     LAST_LETTER = 3000, /* octets */
+    LAST_LETTERS = HOSTS + 8 + RUSH_LETTERS,
 };
 
 #define TIMEOUTS (1800 * NS_PER_SECOND)
+#define LAST_TIME ((uint64_t)120 * NS_PER_SECOND) /* in which they come */
 #define DRAIN_STEP (30 * NS_PER_SECOND)
 #define DRAIN_SLACK (3600 * NS_PER_SECOND)
 #define WORK_MOST (24 * 3600 * NS_PER_SECOND)
@@ -151,19 +154,27 @@ static void settle(struct sim *sim)
 }
 
 /* In calm weather the server does its work, whatever was before: each host brings one letter more,
- * and it is taken. */
+ * and those that may send to elsewhere some, while the servers there still have their troubles, and
+ * a rush of them for one domain. All are taken. */
 static void last_letters(struct sim *sim)
 {
     struct fake_random letters;
-    struct letter *last[HOSTS];
+    struct letter *last[LAST_LETTERS];
+    sim->calm_at = sim_now(sim);
     fake_world_random(sim->fake, "last letters", &letters);
-    for (int i = 0; i < HOSTS; i++) {
-        last[i] = oracle_letter(&sim->oracle, i, false, &letters, LAST_LETTER);
-        host_give(&sim->hosts[i], last[i], sim_now(sim));
-        fake_event_set(sim->fake, &sim->hosts[i].wake, sim_now(sim));
+    rush_pause(sim);
+    for (int i = 0; i < LAST_LETTERS; i++) {
+        int host = i < HOSTS ? i : i % ORACLE_RELAYING;
+        last[i] = oracle_letter(&sim->oracle, host, false, &letters, LAST_LETTER);
+        if (i >= LAST_LETTERS - RUSH_LETTERS)
+            rush_make(last[i], &letters);
+        host_give(&sim->hosts[host], last[i],
+                  sim_now(sim) + (int64_t)fake_random_below(&letters, LAST_TIME));
+        fake_event_set(sim->fake, &sim->hosts[host].wake, sim_now(sim));
     }
     work(sim);
-    for (int i = 0; i < HOSTS && !sim->oracle.violated; i++)
+    rush_resume(sim);
+    for (int i = 0; i < LAST_LETTERS && !sim->oracle.violated; i++)
         if (last[i]->certain && last[i]->settled == 0)
             oracle_wrong(&sim->oracle, "letter %llu is not taken in calm weather",
                          (unsigned long long)last[i]->number);
@@ -368,7 +379,7 @@ static void sim_open(struct sim *sim, uint64_t seed, const struct sim_plan *plan
     fake_world_random(sim->fake, "plan", &sim->random);
     fake_log_watch(sim->fake, log_line, sim);
     fake_role_watch(sim->fake, role_died, sim);
-    oracle_open(&sim->oracle, sim->fake, sim->plan.letters + sim->plan.mails + HOSTS);
+    oracle_open(&sim->oracle, sim->fake, sim->plan.letters + sim->plan.mails + LAST_LETTERS);
     returns_open(&sim->returns, sim);
     recorder_open(&sim->recorder, sim->fake, house_wrong, sim);
     internet_open(&sim->internet, sim);

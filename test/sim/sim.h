@@ -14,7 +14,8 @@
  *     oracle.c    what must hold, judged from outside
  *     internet.c  the servers of others; site.c: what one says; returns.c: reports that came back
  *     law.c     what must hold of mail to elsewhere; law_order.c: when nothing of it may leave
- *     routes.c  route blocks; law_routes.c: what must hold of them
+ *     routes.c  route blocks; law_routes.c: what must hold of them; law_fair.c: who waits for whom
+ *     rush.c    many letters for one domain, while that is paused
  *     recorder.c  that no reply leaves before the sync it promises
  *     people.c    the directory
  *     clerk.c     who changes it, and reloads the configuration, meanwhile
@@ -38,6 +39,7 @@
 #include "hand.h"
 #include "house.h"
 #include "internet.h"
+#include "law_fair.h"
 #include "locksmith.h"
 #include "oracle.h"
 #include "plan.h"
@@ -313,6 +315,8 @@ struct sim {
     uint64_t sessions;
     uint64_t inspection; /* its first listing */
     bool calm;
+    int64_t calm_at; /* mono: nobody holds anything, and what died unnoticed was given up */
+    struct fair fair;
 };
 
 struct sim_result {

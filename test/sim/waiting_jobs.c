@@ -18,18 +18,19 @@ size_t waiting_jobs(const struct courier *courier, uint64_t *messages, size_t mo
     return walk(RB_ROOT(&courier->jobs), messages, most);
 }
 
-static int64_t began(struct job *job, uint64_t message)
+static int64_t began(struct job *job, uint64_t message, struct str domain)
 {
     if (!job)
         return INT64_MAX;
-    int64_t left = began(RB_LEFT(job, by_number), message);
-    int64_t right = began(RB_RIGHT(job, by_number), message);
+    int64_t left = began(RB_LEFT(job, by_number), message, domain);
+    int64_t right = began(RB_RIGHT(job, by_number), message, domain);
     int64_t first = left < right ? left : right;
-    return job->order->message == message && job->began < first ? job->began : first;
+    bool is = job->order->message == message && str_eq(job->order->domain, domain);
+    return is && job->began < first ? job->began : first;
 }
 
-int64_t waiting_job_began(const struct courier *courier, uint64_t message)
+int64_t waiting_job_began(const struct courier *courier, uint64_t message, struct str domain)
 {
-    int64_t first = began(RB_ROOT(&courier->jobs), message);
+    int64_t first = began(RB_ROOT(&courier->jobs), message, domain);
     return first == INT64_MAX ? 0 : first;
 }
