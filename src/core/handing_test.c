@@ -241,7 +241,7 @@ static void an_operator_holds_and_removes_it(void **state)
     assert_int_equal(has("bob@example.test"), 1);
     message = held_for("bob@example.test");
     assert_str(typed_about("queue reroute # --to mx", message),
-               STR("rerouted 0 entries; 1 stay as they were\n"));
+               STR("rerouted 0 entries; 1 stays as it was\n"));
     assert_says(typed_about("queue show #", message), "bob@example.test");
     assert_str(typed_about("queue remove #", message), STR("removed 1 entry\n"));
     house_pass(&house, LATER);
