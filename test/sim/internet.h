@@ -4,7 +4,7 @@
  * the internet heals; what is in `QUIRKS_LASTING` it keeps.
  *
  *     internet.c   the sites, their names, what heals; the ledger
- *     site.c       one connection to a site
+ *     site.c       one connection to a site; site_commands.c what it says to commands
  *     site_tls.c   its TLS; papers.c the certificates
  *     returns.c    reports about mail that was sent, wherever they went
  *     law.c      what the trace, the queue, the ledger and the reports must say together
