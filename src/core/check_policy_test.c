@@ -232,7 +232,7 @@ static void reports_that_go_elsewhere(void **state)
     says("dmarc", "warn", "reports cannot go to \"mailto:nobody\"", "");
 }
 
-/* Catalogue S28, and S27's cousin: names of a stranger in our questions and answers. */
+/* Catalogue S28, D09: names of a stranger in our questions and answers. */
 static void what_strangers_publish(void **state)
 {
     (void)state;
