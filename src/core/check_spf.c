@@ -8,6 +8,7 @@
 
 enum {
     DEPTH = SPF_LOOKUPS_MAX + 1, /* of records in records: each costs a question */
+    VOIDS_MOST = 2,              /* more should be an error (4.6.4), and to many receivers are */
     MX_MOST = 10,                /* hosts of one `mx`: more are an error (4.6.4) */
 };
 
@@ -25,6 +26,7 @@ struct evaluation {
     struct frame stack[DEPTH];
     size_t depth;
     unsigned lookups;
+    unsigned voids;       /* of them brought nothing */
     struct err trouble;   /* of the DNS */
     struct str wrong;     /* a permanent error; p NULL: none */
     struct str wrong_for; /* where */
@@ -99,6 +101,7 @@ static bool host_matches(struct evaluation *evaluation, struct str host,
         dns_address(evaluation->check->dns, host, type, evaluation->check->arena, &found);
     if (err_is(e) && !is_no_record(e))
         evaluation->trouble = e;
+    evaluation->voids += check_is_absent(e);
     for (size_t i = 0; !err_is(e) && i < found.count; i++)
         if (within(evaluation, found.list[i].text, term))
             return true;
@@ -113,6 +116,7 @@ static bool mx_matches(struct evaluation *evaluation, struct str domain,
     struct err e = dns_mx(evaluation->check->dns, domain, evaluation->check->arena, &mxs);
     if (err_is(e) && !is_no_record(e))
         evaluation->trouble = e;
+    evaluation->voids += check_is_absent(e);
     for (size_t i = 0; !err_is(e) && i < mxs.count; i++)
         if (i == MX_MOST) {
             permanent(evaluation, STR("more than 10 MX"), domain);
@@ -244,6 +248,17 @@ static void say_result(struct check *check, struct str record, const struct netw
               result == SPF_PASS ? str_null() : wanted(check, record, network), str_null());
 }
 
+static void voids_tell(struct check *check, const struct network *network, unsigned voids)
+{
+    if (voids > VOIDS_MOST)
+        check_say(check, "spf", CHECK_WARN,
+                  check_text(check,
+                             "for mail from %.*s it asks for %u names that are not there: many "
+                             "receivers take more than two for an error",
+                             STR_FMT(address_text(check, network)), voids),
+                  str_null(), str_null());
+}
+
 /* May yield. False: no other address needs to be looked at. */
 static bool evaluate(struct check *check, struct str record, const struct network *network)
 {
@@ -267,6 +282,7 @@ static bool evaluate(struct check *check, struct str record, const struct networ
         return false;
     }
     say_result(check, record, network, result);
+    voids_tell(check, network, evaluation->voids);
     return true;
 }
 

@@ -114,6 +114,20 @@ static void eleven_questions_are_an_error(void **state)
     it_is_wrong(record, "more than 10 questions");
 }
 
+/* 4.6.4: an address of the other family is not there, either. */
+static void names_that_are_not_there(void **state)
+{
+    (void)state;
+    publish_address("v4.test", "198.51.100.9");
+    it_is_well("v=spf1 a:n1.test mx:n2.test mx -all");
+    with("v=spf1 a:n1.test mx:n2.test a:n3.test mx -all");
+    says("spf", "ok", "mail from 192.0.2.1", "");
+    says("spf", "warn", "for mail from 192.0.2.1 it asks for 3 names that are not there", "");
+    with("v=spf1 a:v4.test a:n1.test a:n2.test mx -all");
+    says("spf", "warn", "for mail from 2001:db8::1 it asks for 3 names", "");
+    assert_null(item_find("spf", "warn", "192.0.2.1"));
+}
+
 static void records_that_lead_to_themselves_end(void **state)
 {
     (void)state;
@@ -237,6 +251,7 @@ int main(void)
         CHECK_TEST(none_and_several),
         CHECK_TEST(who_lets_everybody_pass_is_told),
         CHECK_TEST(eleven_questions_are_an_error),
+        CHECK_TEST(names_that_are_not_there),
         CHECK_TEST(records_that_lead_to_themselves_end),
         CHECK_TEST(more_than_ten_MX_are_an_error),
         CHECK_TEST(what_is_malformed_is_named),
