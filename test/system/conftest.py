@@ -1,4 +1,7 @@
 """One server for each file of tests; after every test it must be as well as before."""
+import ctypes
+import subprocess
+
 import pytest
 
 import veredus
@@ -6,6 +9,22 @@ import veredus
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "restarts: the test stops or kills roles of the server on purpose")
+
+
+CLONE_NEWNET = 0x40000000
+
+
+@pytest.fixture(scope="module")
+def own_network():
+    """For files whose servers of others have fixed addresses and ports: loopback of a namespace of their own, so that they
+    run beside each other, and beside themselves. This thread is there, and with it what it starts; it needs root."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/thread-self/ns/net", "rb") as home:
+        if libc.unshare(CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "unshare")
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        yield
+        libc.setns(home.fileno(), CLONE_NEWNET)
 
 
 @pytest.fixture(scope="module")

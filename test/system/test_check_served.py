@@ -13,7 +13,8 @@ from encrypted import Encrypted
 from sinks import Listener
 from zones import Zone, Zones
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="mail comes to port 25")
+pytestmark = [pytest.mark.skipif(os.getuid() != 0, reason="mail comes to port 25"),
+              pytest.mark.usefixtures("own_network")]
 
 HOST, STS = "mail.near.test", "mta-sts.near.test"
 OURS, WEB, FOREIGN, ODD, CLOSED = (f"127.0.0.{last}" for last in (51, 52, 53, 54, 55))

@@ -9,7 +9,8 @@ import veredus
 from veredus import Server, Smtp, message, wait_until
 from zones import Zone, Zones
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="another server's port is below 1024")
+pytestmark = [pytest.mark.skipif(os.getuid() != 0, reason="another server's port is below 1024"),
+              pytest.mark.usefixtures("own_network")]
 
 ALICE, BOB, CAROL = "alice@example.test", "bob@example.test", "carol@example.test"
 SILENT = "127.0.0.41"  # nobody is there

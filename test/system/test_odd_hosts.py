@@ -15,7 +15,8 @@ from sinks import Gone, Listener
 from veredus import Mailbox, Server, Smtp, message, wait_until
 from zones import Zone, Zones
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="the others' port is below 1024")
+pytestmark = [pytest.mark.skipif(os.getuid() != 0, reason="the others' port is below 1024"),
+              pytest.mark.usefixtures("own_network")]
 
 ALICE = "alice@example.test"
 PHASES = ("banner", "ehlo", "mail", "rcpt", "data", "content", "dot")

@@ -12,7 +12,8 @@ from test_submission import submission
 from veredus import Mailbox, Server, Smtp, message, wait_until
 from zones import Zone, Zones
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="the other server's port is below 1024")
+pytestmark = [pytest.mark.skipif(os.getuid() != 0, reason="the other server's port is below 1024"),
+              pytest.mark.usefixtures("own_network")]
 
 HOST, SILENT, LOST = "127.0.0.61", "127.0.0.62", "127.0.0.63"
 ALICE, BOB = "alice@example.test", "bob@example.test"

@@ -9,7 +9,8 @@ from sinks import Exchange
 from veredus import Mailbox, Server, Smtp, message, wait_until
 from zones import Zone, Zones
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="the other server's port is below 1024")
+pytestmark = [pytest.mark.skipif(os.getuid() != 0, reason="the other server's port is below 1024"),
+              pytest.mark.usefixtures("own_network")]
 
 HOST = "127.0.0.9"  # where the others' servers are: MX has no port, so it is 25
 ALICE, BOB = "alice@example.test", "bob@example.test"

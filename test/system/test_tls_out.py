@@ -13,7 +13,8 @@ from sinks import Exchange
 from veredus import Server, Smtp, message, wait_until
 from zones import Zone, Zones
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="the other servers' ports are below 1024")
+pytestmark = [pytest.mark.skipif(os.getuid() != 0, reason="the other servers' ports are below 1024"),
+              pytest.mark.usefixtures("own_network")]
 
 GOOD, WRONG, STS, WEB = "127.0.0.31", "127.0.0.32", "127.0.0.33", "127.0.0.34"
 ALICE = "alice@example.test"

@@ -20,7 +20,8 @@ from test_tls_out import ALICE
 from veredus import Server, Smtp, message, wait_until
 from zones import Zone, Zones
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="the other servers' ports are below 1024")
+pytestmark = [pytest.mark.skipif(os.getuid() != 0, reason="the other servers' ports are below 1024"),
+              pytest.mark.usefixtures("own_network")]
 
 GOOD, WRONG, PLAIN, WEB = "127.0.0.51", "127.0.0.52", "127.0.0.53", "127.0.0.54"
 
