@@ -355,8 +355,22 @@ static void sent_log(struct core *core, const struct letter *letter)
               log_str("list", letter->list.address), log_u64("members", letter->at.sent));
 }
 
-/* One slice. *over_r: there was none left. */
-static struct err issue_go(struct core *core, struct letter *letter, bool *over_r)
+/* Once. Its words may live in the arena of what failed. */
+static void waiting_tell(struct core *core, struct err why, bool *told)
+{
+    if (!*told)
+        log_err(core->log, "newsletter_waits", why);
+    *told = true;
+}
+
+/* What may pass is waited for: half an issue helps nobody. */
+static void issue_wait(struct core *core)
+{
+    fiber_sleep_until(core->loop, core->loop->now + AGAIN);
+}
+
+/* One slice; false: not now, which is told. *over_r: there was none left. */
+static bool issue_go(struct core *core, struct letter *letter, bool *told, bool *over_r)
 {
     struct arena arena;
     struct str *members;
@@ -373,8 +387,10 @@ static struct err issue_go(struct core *core, struct letter *letter, bool *over_
         e = some_send(core, letter, members, count, &arena, &sent);
     if (*over_r && !err_is(e))
         sent_log(core, letter);
+    if (err_is(e))
+        waiting_tell(core, e, told);
     arena_done(&arena);
-    return e;
+    return !err_is(e);
 }
 
 static struct err letter_read(struct core *core, uint64_t id, struct arena *arena,
@@ -403,15 +419,6 @@ static void issue_drop(struct core *core, struct letter *letter, struct err why)
     arena_done(&arena);
 }
 
-/* What may pass is waited for: half an issue helps nobody. Logged once. */
-static void issue_wait(struct core *core, struct err why, bool *told)
-{
-    if (!*told)
-        log_err(core->log, "newsletter_waits", why);
-    *told = true;
-    fiber_sleep_until(core->loop, core->loop->now + AGAIN);
-}
-
 static bool issue_read(struct core *core, uint64_t id, struct arena *arena, struct letter *letter,
                        bool *told)
 {
@@ -424,7 +431,8 @@ static bool issue_read(struct core *core, uint64_t id, struct arena *arena, stru
             issue_drop(core, letter, e);
             return false;
         }
-        issue_wait(core, e, told);
+        waiting_tell(core, e, told);
+        issue_wait(core);
     }
     return false;
 }
@@ -440,11 +448,10 @@ static void issue_run(void *arg)
     arena_init(&arena, ISSUE_ARENA);
     bool over = !issue_read(core, issue->id, &arena, &letter, &told);
     while (!over && !queue->closing) {
-        struct err e = issue_go(core, &letter, &over);
-        if (!err_is(e))
+        if (issue_go(core, &letter, &told, &over))
             continue;
         over = false;
-        issue_wait(core, e, &told);
+        issue_wait(core);
     }
     explicit_bzero(letter.key, sizeof(letter.key));
     arena_done(&arena);

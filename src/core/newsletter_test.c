@@ -331,6 +331,7 @@ static size_t stop_midway(size_t syncs)
     assert_false(house.conf.dkim.sign);
     assert_int_equal(under_way(), 1);
     assert_int_equal(logged("newsletter_waits"), 1); /* not once a second */
+    assert_int_equal(logged("no key signs for example.test"), 1);
     count_all();
     assert_true(got_count > 0 && got_count < MEMBERS && got_count % NEWSLETTER_SLICE == 0);
     return got_count;
@@ -419,7 +420,8 @@ static void letters_that_are_none(void **state)
     refused(STR("From: alice@example.test\r\n\r\na\rb\r\n"), "do not end in CR LF");
     refused(STR("From: alice@example.test\r\n\r\na\r"), "do not end in CR LF");
     refused(STR("Subject: x\r\n\r\n"), "does not name one author");
-    refused(STR("From: alice@example.test\r\nFrom: bob@far.test\r\n\r\n"), "does not name one author");
+    refused(STR("From: alice@example.test\r\nFrom: bob@far.test\r\n\r\n"),
+            "does not name one author");
     refused(STR("From: alice@example.test\r\nBCC : x@far.test\r\n\r\n"), "it has one of them");
     refused(STR("list-unsubscribe: <x>\r\nFrom: alice@example.test\r\n\r\n"), "it has one of them");
     refused(STR("From: bob@far.test\r\n\r\n"), "no key signs");
