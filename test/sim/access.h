@@ -19,7 +19,7 @@
 #include "keyring.h"
 
 enum {
-    /* As house.c configures them. */
+    /* As house_conf.c configures them. */
     ACCESS_PER_ADDRESS = 5,
     ACCESS_PER_NETWORK = 12,
     ACCESS_PER_NAME = 8,

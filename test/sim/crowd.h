@@ -13,7 +13,7 @@ struct sim;
 
 enum {
     CROWD_GUESTS = 9,
-    /* As house.c configures them. */
+    /* As house_conf.c configures them. */
     CROWD_SESSIONS = 6,
     CROWD_MESSAGES = 40,
     CROWD_NAMES = 10,

@@ -33,7 +33,7 @@ enum {
     HOUSE_COURIERS = HOUSE_RESOLVER - HOUSE_COURIER_1,
 };
 
-/* As house.c configures it. */
+/* As house_conf.c configures it. */
 #define HOUSE_EXPIRE (3 * 3600 * NS_PER_SECOND)
 #define HOUSE_EXPIRE_BOUNCE (3600 * NS_PER_SECOND)
 

@@ -34,6 +34,11 @@ void house_link_core(struct house *house, enum house_slot slot);
 /* Of the listening edges; NULL: dead, or it has none. */
 struct dns_client *house_edge_dns(struct house *house, enum house_slot slot);
 
+/* --- house_conf.c ---------------------------------------------------------------------------- */
+
+/* Reads all of them; the first is the one that roles begin with. */
+void house_conf_open(struct house *house);
+
 /* --- house_out.c ----------------------------------------------------------------------------- */
 
 void house_courier_start(struct house *house, enum house_slot slot);

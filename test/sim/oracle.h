@@ -40,7 +40,7 @@ enum {
     ORACLE_TEXT_MAX = 1 << 20,
     ORACLE_HOSTS = 6, /* HOSTS of sim.h: those behind them are users' */
     ORACLE_BY_LEAST = 300,
-    ORACLE_RELAYING = 2, /* the first of them may send to elsewhere, as house.c configures */
+    ORACLE_RELAYING = 2, /* the first of them may send to elsewhere, as house_conf.c configures */
 };
 
 /* Who knows of an attempt, as long as one of them lives: core, and the edge it was with. */

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 enum {
-    /* As house.c configures them. */
+    /* As house_conf.c configures them. */
     SENT_PER_HOUR = 12,
     SENT_PER_DAY = 20,
 };
