@@ -110,7 +110,7 @@ static void deed_note(struct hand *hand)
 const struct hand_deed *hand_deed_at(const struct hand *hand, int64_t when)
 {
     for (size_t i = 0; i < hand->deed_count; i++)
-        if (hand->deeds[i].begun <= when && when <= hand->deeds[i].ended)
+        if (hand->deeds[i].begun / 1000 <= when / 1000 && when <= hand->deeds[i].ended)
             return &hand->deeds[i];
     return NULL;
 }

@@ -62,7 +62,7 @@ void hand_open(struct hand *hand, struct sim *sim, uint32_t operations);
 void hand_settle(struct hand *hand);
 void hand_close(struct hand *hand);
 
-/* In which command was this decided (mono)? NULL: in none. */
+/* In which command was this decided (mono, of whole microseconds)? NULL: in none. */
 const struct hand_deed *hand_deed_at(const struct hand *hand, int64_t when);
 /* When the next command of this kind began that is about the domain, too; INT64_MAX: there is none.
  */

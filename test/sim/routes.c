@@ -14,7 +14,7 @@ static const struct route_row sets[ROUTE_SETS][ROUTES_MOST + 1] = {
       .to = {"limit.test", "old.test"},
       .hosts = {"relay.tight.test"},
       .per_message = 2,
-      .recipients_per_hour = 6},
+      .recipients_per_hour = 3},
      {.name = "order", .to = {"closing.test"}, .hosts = {"first.smart.test", "second.smart.test"}}},
     {{.name = "reports", .from = "<>", .hosts = {"relay.smart.test"}},
      {.name = "olga", .from = "else.test", .hosts = {"second.smart.test"}},
@@ -22,8 +22,8 @@ static const struct route_row sets[ROUTE_SETS][ROUTES_MOST + 1] = {
       .to = {"limit.test", "grey.test"},
       .hosts = {"relay.tight.test"},
       .per_message = 1,
-      .recipients_per_hour = 10,
-      .messages_per_hour = 8}},
+      .recipients_per_hour = 4,
+      .messages_per_hour = 4}},
 };
 
 /* --- As a configuration ---------------------------------------------------------------------- */
