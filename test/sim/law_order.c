@@ -101,7 +101,7 @@ static void tries_judge(struct sim *sim, const struct order_question *question,
         struct str recipient = order_text(event, TRACE_recipient);
         int64_t when = order_mono(sim, event->time);
         if (event->kind != TRACED_deferred || !str_eq(order_domain(recipient), stillness->domain) ||
-            when <= stillness->from || when >= stillness->until)
+            when <= stillness->from || when / 1000 >= stillness->until / 1000)
             continue;
         first = first.n ? first : recipient;
         tries += str_eq(recipient, first);
