@@ -28,7 +28,7 @@ void local_settings_default(struct local_settings *settings)
 {
     *settings = (struct local_settings){
         .segment_size = UINT64_C(64) << 20,
-        .overlay_soft = UINT64_C(16) << 20,
+        .overlay_soft = UINT64_C(8) << 20,
         .overlay_hard = UINT64_C(64) << 20,
         .apply_every = 10 * NS_PER_SECOND,
         .prefill = true,

@@ -11,7 +11,7 @@
 
 struct local_settings {
     uint64_t segment_size;  /* octets; 64 MB */
-    uint64_t overlay_soft;  /* octets not yet applied that start the applier; 16 MB */
+    uint64_t overlay_soft;  /* octets not yet applied that start the applier; 8 MB */
     uint64_t overlay_hard;  /* octets beyond which commits wait for it; 64 MB */
     int64_t apply_every;    /* ns; 10 s */
     bool prefill;           /* zero-fill segments ahead (false: grow them) */
