@@ -145,20 +145,28 @@ static void end_judge(struct sim *sim, const struct order_question *question,
     }
 }
 
+static bool is_pause(struct sim *sim, const struct hand_deed *deed, struct stillness *stillness_r)
+{
+    if (deed->kind != HAND_PAUSE || !deed->fine)
+        return false;
+    struct str domain = str_from(deed->domain);
+    *stillness_r =
+        (struct stillness){.domain = domain,
+                           .from = deed->ended,
+                           .until = hand_deed_behind(&sim->hand, deed, HAND_RESUME, domain),
+                           .deed = deed};
+    return true;
+}
+
 /* While its destination was paused, where no route may be its destination. */
 static void pauses_heed(struct sim *sim, const struct order_question *question)
 {
     for (size_t i = 0; i < sim->hand.deed_count; i++) {
-        const struct hand_deed *deed = &sim->hand.deeds[i];
-        if (deed->kind != HAND_PAUSE || !deed->fine)
+        struct stillness stillness;
+        if (!is_pause(sim, &sim->hand.deeds[i], &stillness))
             continue;
-        struct str domain = str_from(deed->domain);
-        const struct stillness stillness = {
-            .domain = domain,
-            .from = deed->ended,
-            .until = hand_deed_behind(&sim->hand, deed, HAND_RESUME, domain),
-            .deed = deed,
-            .what = "its destination is paused, and it is tried"};
+        struct str domain = stillness.domain;
+        stillness.what = "its destination is paused, and it is tried";
         if (is_queued_once(question, domain) && !routes_name(domain) && !question->routed)
             tries_judge(sim, question, &stillness, false);
     }
@@ -180,17 +188,11 @@ void order_judge(struct sim *sim, const struct order_question *question)
 void order_judge_pauses(struct sim *sim)
 {
     for (size_t i = 0; i < sim->hand.deed_count; i++) {
-        const struct hand_deed *deed = &sim->hand.deeds[i];
-        if (deed->kind != HAND_PAUSE || !deed->fine)
+        struct stillness stillness;
+        if (!is_pause(sim, &sim->hand.deeds[i], &stillness))
             continue;
-        struct str domain = str_from(deed->domain);
-        const struct stillness stillness = {
-            .domain = domain,
-            .from = deed->ended,
-            .until = hand_deed_behind(&sim->hand, deed, HAND_RESUME, domain),
-            .deed = deed,
-            .by_mx = true,
-            .what = "its destination is paused, and it is sent"};
+        stillness.by_mx = true;
+        stillness.what = "its destination is paused, and it is sent";
         stillness_judge(sim, 0, &stillness);
     }
 }

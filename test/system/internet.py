@@ -167,6 +167,15 @@ def ascii_of(domain):
     return domain.encode("idna").decode()
 
 
+def stories_of_failure(request, net):
+    """A fixture's: a test that fails shows what the hosts had to say."""
+    failed = request.session.testsfailed
+    yield
+    if request.session.testsfailed > failed:
+        for host in net.hosts:
+            print(f"===== {host.name}\n{host.story()[-6000:]}")
+
+
 def peers_needed():
     """Unpacked once, and again what a newer peers.sh names; by one test at a time."""
     script, whole = os.path.join(veredus.ROOT, "test", "system", "peers.sh"), os.path.join(veredus.PEERS, ".whole")

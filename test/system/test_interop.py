@@ -11,7 +11,7 @@ import re
 
 import pytest
 
-from internet import Bare, Exim, Internet, OpenSmtpd, Postfix, Veredus
+from internet import Bare, Exim, Internet, OpenSmtpd, Postfix, Veredus, stories_of_failure
 from veredus import wait_until
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="network namespaces need root")
@@ -191,12 +191,7 @@ def post(net):
 
 @pytest.fixture(autouse=True)
 def told(request, net):
-    """A failure shows what the hosts had to say."""
-    failed = request.session.testsfailed
-    yield
-    if request.session.testsfailed > failed:
-        for host in net.hosts:
-            print(f"===== {host.name}\n{host.story()[-4000:]}")
+    yield from stories_of_failure(request, net)
 
 
 # --- In all directions ---

@@ -18,7 +18,7 @@ import subprocess
 import pytest
 
 import veredus
-from internet import Host, Internet, Veredus
+from internet import Host, Internet, Veredus, stories_of_failure
 from smart_host import SmartHost
 from veredus import wait_until
 
@@ -187,12 +187,7 @@ def net():
 
 @pytest.fixture(autouse=True)
 def told(request, net):
-    """A failure shows what the hosts had to say."""
-    failed = request.session.testsfailed
-    yield
-    if request.session.testsfailed > failed:
-        for host in net.hosts:
-            print(f"===== {host.name}\n{host.story()[-6000:]}")
+    yield from stories_of_failure(request, net)
 
 
 @pytest.fixture(params=("north", "vps"), name="host")

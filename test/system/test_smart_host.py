@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from internet import Host, Internet, Veredus
+from internet import Host, Internet, Veredus, stories_of_failure
 from smart_host import CLEAR, IMPLICIT, MECHANISMS, SECRET, STARTTLS, USER, SmartHost
 from veredus import BINARY, Smtp, wait_until
 
@@ -80,12 +80,7 @@ def net():
 
 @pytest.fixture(autouse=True)
 def told(request, net):
-    """A failure shows what the hosts had to say."""
-    failed = request.session.testsfailed
-    yield
-    if request.session.testsfailed > failed:
-        for host in net.hosts:
-            print(f"===== {host.name}\n{host.story()[-6000:]}")
+    yield from stories_of_failure(request, net)
 
 
 @pytest.fixture(name="post", scope="module")
