@@ -77,7 +77,10 @@ class Recorder:
 class VeredusList(VeredusRelay):
     name, title = "veredus-list", "Veredus, with a list of members elsewhere"
     addresses = [f"127.0.1.{number}" for number in range(1, HOSTS + 1)]
-    members = 0
+
+    def __init__(self, folder, members):
+        self.members = members
+        super().__init__(folder)
 
     def configure(self):
         super().configure()
@@ -118,10 +121,10 @@ def deliver(server, recorder, count, kills, at_first):
 
 
 def members(stage):
-    count = VeredusList.members = MEMBERS[stage.size]
+    count = MEMBERS[stage.size]
     for kills in (0, 3):
         recorder = Recorder(VeredusList.addresses)
-        with VeredusList(stage.folder) as server:
+        with VeredusList(stage.folder, count) as server:
             at_first, stored, begun = server.core_memory(), server.stored(), time.monotonic()
             accepted = send(server)
             kept = server.stored() - stored

@@ -102,14 +102,20 @@ static void pair_write(struct server *server, bool fits)
 
 #define PAIR "} certificate a { chain = c.pem key = k.pem } login { token_keys = tokens "
 
-static void core_is_told_its_secrets_before_it_begins_and_at_each_reload(void **state)
+/* With a certificate and its key, and keys of tokens. */
+static void begin_with_pair(struct server *server)
 {
-    struct server *server = *state;
     pair_write(server, true);
     file_write(server, "tokens", STR("{}"));
     config_write(server, PAIR);
     begin(server);
     wait_logged(server, " parent started ", 1);
+}
+
+static void core_is_told_its_secrets_before_it_begins_and_at_each_reload(void **state)
+{
+    struct server *server = *state;
+    begin_with_pair(server);
     assert_int_equal(times_logged(server, "told place=0 of=1 name=a key=1"), 1);
     assert_int_equal(times_logged(server, "told tokens={}"), 1);
     assert_int_equal(times_logged(server, "PRIVATE KEY"), 0);
@@ -160,11 +166,7 @@ static void a_secret_of_a_route_that_was_spoilt_is_refused_and_the_old_stays(voi
 static void a_role_that_begins_hears_of_a_reload_when_it_serves(void **state)
 {
     struct server *server = *state;
-    pair_write(server, true);
-    file_write(server, "tokens", STR("{}"));
-    config_write(server, PAIR);
-    begin(server);
-    wait_logged(server, " parent started ", 1);
+    begin_with_pair(server);
     struct answer before = answered(server);
     file_write(server, "data/slow", STR(""));
     process_kill(before.core);
@@ -183,11 +185,7 @@ static void a_role_that_begins_hears_of_a_reload_when_it_serves(void **state)
 static void a_certificate_that_was_spoilt_is_refused_and_the_old_stays(void **state)
 {
     struct server *server = *state;
-    pair_write(server, true);
-    file_write(server, "tokens", STR("{}"));
-    config_write(server, PAIR);
-    begin(server);
-    wait_logged(server, " parent started ", 1);
+    begin_with_pair(server);
     assert_int_equal(process_write_file(path_in(server, "k.pem"), STR("a key"), 0640).code,
                      ERR_NONE);
     kill((pid_t)server->pid, SIGHUP);

@@ -380,16 +380,22 @@ static void a_terminal_that_is_stopped(void **state)
     assert_true(str_find(screen_of(held), STR("hello")) < 0);
 }
 
+/* Anna's terminal is full, and is asked to show hello; the role goes on meanwhile. */
+static void hello_waits(const struct seat *seat, struct asking *waits)
+{
+    log_in(USER_PROCESS, "anna", line_of(seat), 5);
+    fill(seat);
+    ask_begin(waits, show("anna", STR("hello\n")));
+    assert_false(is_on("nobody"));
+}
+
 /* It took a part; the rest goes when its user reads on. */
 static void a_terminal_that_is_full_for_a_while(void **state)
 {
     (void)state;
     struct seat *seat = seat_open(true);
     struct asking waits;
-    log_in(USER_PROCESS, "anna", line_of(seat), 5);
-    fill(seat);
-    ask_begin(&waits, show("anna", STR("hello\n")));
-    assert_false(is_on("nobody"));
+    hello_waits(seat, &waits);
     assert_false(waits.done);
     (void)screen_of(seat);
     ask_end(&waits);
@@ -403,10 +409,7 @@ static void a_core_that_goes_meanwhile(void **state)
     (void)state;
     struct seat *seat = seat_open(true);
     struct asking waits;
-    log_in(USER_PROCESS, "anna", line_of(seat), 5);
-    fill(seat);
-    ask_begin(&waits, show("anna", STR("hello\n")));
-    assert_false(is_on("nobody"));
+    hello_waits(seat, &waits);
     terminal_core_end(&at.terminal);
     ask_end(&waits);
     assert_true(err_is(waits.e));
